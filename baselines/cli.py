@@ -1,0 +1,57 @@
+"""The verbs of `baselines`, registered through the entry-point group `latentbench.verbs`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for samples and records.")] = Path(
+        "latentbench-demo"
+    ),
+    num_images: Annotated[int, typer.Option("--num-images", "-n", min=1)] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the generator.")] = 0,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither read nor write the cache.")
+    ] = False,
+) -> None:
+    """Generate digits, write them as PNG, audit and score them: the main job, nothing to prepare.
+
+    \b
+    latentbench demo
+    latentbench demo -n 2000 --out /tmp/demo
+    """
+    from baselines.demo_generator import generate_digits
+    from baselines.sample import write_samples
+    from bench.cli import deliver
+    from bench.console import print_findings, progress_report
+    from bench.intake import audit, load_spec
+    from bench.scoring import Scorer
+
+    samples = out / "samples"
+    say = sys.stdout.write
+    say(f"1. generating {num_images:,} digits with the bundled generator (seed {seed})\n")
+    with progress_report() as progress:
+        write_samples(generate_digits(num_images, seed), samples, progress=progress)
+    say(f"2. auditing {samples}\n")
+    spec = load_spec("mnist-10k").model_copy(update={"count": num_images})
+    report = audit(samples, spec=spec)
+    print_findings(report.findings)
+    say(f"   {'valid' if report.valid else 'invalid'}: {report.num_files:,} files\n")
+    say("3. scoring against the embedded MNIST reference\n\n")
+    scorer = Scorer(reference="mnist", spec=spec, use_cache=not no_cache)
+    with progress_report() as progress:
+        record = scorer.score(samples, progress=progress)
+    deliver(record, out, json_lines=False)
+    say(
+        "\nNext, with a folder, zip or npz of your own:\n"
+        "  latentbench audit YOUR_FOLDER --spec mnist-10k\n"
+        "  latentbench score YOUR_FOLDER --reference mnist\n"
+        "and in Python:\n"
+        "  import bench; bench.table(bench.score('YOUR_FOLDER', reference='mnist'))\n"
+    )

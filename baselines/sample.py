@@ -1,0 +1,52 @@
+"""Samples as a folder of PNG files: the one contract between generators and scores."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.errors import UsageError
+
+SAMPLE_NAME = re.compile(r"\d{5,}\.png")
+
+Progress = Callable[[str, int, int], None]
+
+
+def write_samples(
+    images: NDArray[np.uint8], folder: Path, *, progress: Progress | None = None
+) -> None:
+    """Write uint8 N,H,W,C (C 1 or 3) as `00000.png` and so on, the whole folder or nothing.
+
+    An earlier folder of samples is replaced; one that holds anything else is left alone and raises
+    `UsageError`.
+    """
+    if folder.exists():
+        foreign = [p.name for p in folder.iterdir() if not SAMPLE_NAME.fullmatch(p.name)]
+        if foreign:
+            raise UsageError(
+                f"{folder} holds other files ({foreign[0]!r} and {len(foreign) - 1} more); "
+                "give a new folder"
+            )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        width = max(5, len(str(len(images) - 1)))
+        for number, image in enumerate(images):
+            picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+            picture.save(temporary / f"{number:0{width}d}.png")
+            if progress is not None and number % 100 == 99:
+                progress("write", number + 1, len(images))
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

@@ -1,0 +1,51 @@
+"""Latentbench: a benchmark and metrics suite for generative image models.
+
+    import bench
+    record = bench.score("samples/", reference="mnist")
+    bench.table(record)
+
+Importing this package loads neither torch nor matplotlib; the names below load what they need when
+they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.intake import audit as audit
+    from bench.intake import load_spec as load_spec
+    from bench.record import ScoreRecord as ScoreRecord
+    from bench.record import append_record as append_record
+    from bench.record import read_records as read_records
+    from bench.scoring import Failure as Failure
+    from bench.scoring import Scorer as Scorer
+    from bench.scoring import score as score
+    from bench.scoring import score_many as score_many
+    from bench.tables import table as table
+
+_HOMES = {
+    "audit": "bench.intake",
+    "load_spec": "bench.intake",
+    "ScoreRecord": "bench.record",
+    "append_record": "bench.record",
+    "read_records": "bench.record",
+    "Failure": "bench.scoring",
+    "Scorer": "bench.scoring",
+    "score": "bench.scoring",
+    "score_many": "bench.scoring",
+    "table": "bench.tables",
+}
+
+__all__ = list(_HOMES)  # noqa: PLE0604  (strings, one for each public name)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

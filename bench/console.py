@@ -1,0 +1,149 @@
+"""What the terminal shows: score tables, findings, progress. Text from outside is never markup."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from bench.record import FindingEntry, ScoreRecord, ScoreValue
+    from bench.scoring import Progress as Report
+
+ARROWS = {"lower": "lower", "higher": "higher", "target": "near perfect"}
+SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+PLAIN_INTERVAL_S = 5.0
+
+
+def _console(*, stderr: bool = False) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    # A pipe or a log has no width of its own: give the table the room that it needs.
+    width = None if stream.isatty() else 140
+    return Console(stderr=stderr, width=width, markup=False, highlight=False, soft_wrap=False)
+
+
+def format_number(value: float | None) -> str:
+    """Four significant digits; counts and zeros as they are; "-" for no value."""
+    if value is None:
+        return "-"
+    if value == int(value) and abs(value) < 1e6:
+        return f"{value:.0f}"
+    return f"{value:.4g}"
+
+
+def _value_text(entry: ScoreValue) -> Text:
+    if entry.value is None:
+        return Text("none", style="yellow")
+    text = Text(format_number(entry.value), style="bold")
+    if entry.spread is not None:
+        text.append(f" ±{entry.spread:.2g}", style="dim")
+    return text
+
+
+def print_record(record: ScoreRecord) -> None:
+    """The table of one record, the reasons of absent values, the signature."""
+    console = _console()
+    submission = record.submission
+    size = f"{submission.width_px}x{submission.height_px}"
+    mode = "grey" if submission.channels == 1 else "RGB"
+    title = (
+        f"{submission.name}: {submission.num_images:,} images, {size} px {mode}, "
+        f"against {record.reference.name}"
+    )
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False)
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("perfect", justify="right")
+    table.add_column("better")
+    table.add_column("extractor")
+    table.add_column("real images", justify="right")
+    table.add_column("your images", justify="right")
+    for entry in record.values:
+        table.add_row(
+            entry.metric,
+            _value_text(entry),
+            format_number(entry.expected),
+            ARROWS[entry.direction],
+            record.extractor.name,
+            "-" if entry.n_real is None else f"{entry.n_real:,}",
+            f"{entry.n_fake:,}",
+        )
+    console.print(table)
+    sources = {entry.expected_source for entry in record.values if entry.expected is not None}
+    held_out = sorted(source for source in sources if source and source != "closed form")
+    if held_out:
+        console.print(
+            Text(f"perfect: the score of {held_out[0]}, or the closed form where there is one", "dim")
+        )
+    for entry in record.values:
+        if entry.reason is not None:
+            console.print(Text(f"{entry.metric}: no value, {entry.reason}", style="yellow"))
+    if not record.official:
+        console.print(Text("unofficial: scored with --limit", style="yellow"))
+    console.print(Text(f"signature: {record.signature}", style="dim"), overflow="fold")
+    if record.from_cache:
+        console.print(Text("same images, same protocol: taken from the cache", style="dim"))
+    if record.findings:
+        print_findings(record.findings)
+
+
+def print_findings(findings: Iterable[object]) -> None:
+    """Findings in the order given, on stderr: severity, code, count, message, names, fix."""
+    console = _console(stderr=True)
+    entries: list[FindingEntry] = list(findings)  # type: ignore[arg-type]
+    for finding in entries:
+        head = Text(f"{finding.severity} ", style=SEVERITY_STYLES[finding.severity])
+        head.append(f"{finding.code} ({finding.count:,}): ", style="bold")
+        head.append(finding.message)
+        console.print(head, overflow="fold")
+        if finding.examples:
+            more = ", ..." if finding.count > len(finding.examples) else ""
+            console.print(Text(f"    {', '.join(finding.examples)}{more}", "dim"), overflow="fold")
+        console.print(Text(f"    fix: {finding.fix}"), overflow="fold")
+
+
+def print_rows(columns: list[str], rows: Iterable[list[str]], *, title: str | None = None) -> None:
+    """A plain table on stdout."""
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    _console().print(table)
+
+
+@contextmanager
+def progress_report() -> Iterator[Report]:
+    """A callback `(stage, done, total)`: bars on a terminal, a line now and then elsewhere."""
+    if not sys.stderr.isatty():
+        last_s = time.monotonic()
+
+        def plain(stage: str, done: int, total: int) -> None:
+            nonlocal last_s
+            now_s = time.monotonic()
+            if now_s - last_s >= PLAIN_INTERVAL_S:
+                last_s = now_s
+                sys.stderr.write(f"{stage}: {done:,} of {total:,}\n")
+
+        yield plain
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    )
+    with Progress(*columns, console=_console(stderr=True), transient=True) as bars:
+        tasks: dict[str, int] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)  # type: ignore[assignment]
+            bars.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield report

@@ -1,0 +1,73 @@
+"""Every exception that Latentbench raises for its users, and the exit codes of the command.
+
+    LatentbenchError               3  anything that is our own fault
+    ├── UsageError                 4  an option, name or path that cannot be used as given
+    │   ├── UnknownNameError       4  a name that is not in a table; lists the valid ones
+    │   └── BundleError            4  a reference bundle or weights file missing, damaged, unfit
+    ├── InputError                 1  images that are not what they should be
+    │   └── InvalidSubmission      1  the same, with every finding of the audit
+    └── NothingFoundError          5  an empty folder, an empty archive, no records
+
+A message names the file or value, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_OK = 0
+EXIT_INVALID = 1
+EXIT_INTERRUPTED = 2
+EXIT_INTERNAL = 3
+EXIT_USAGE = 4
+EXIT_NOTHING_FOUND = 5
+
+
+class LatentbenchError(Exception):
+    """Root of the tree; `exit_code` is what the command exits with."""
+
+    exit_code = EXIT_INTERNAL
+
+
+class UsageError(LatentbenchError):
+    """An option, name or path that cannot be used as given."""
+
+    exit_code = EXIT_USAGE
+
+
+class UnknownNameError(UsageError):
+    """A name that a table does not hold."""
+
+    def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
+        names = sorted(valid)
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        super().__init__(f"unknown {kind} {name!r}.{hint} Valid: {', '.join(names)}")
+
+
+class BundleError(UsageError):
+    """A reference bundle or a weights file that is missing, damaged or does not fit."""
+
+
+class InputError(LatentbenchError):
+    """Images that are not what they should be."""
+
+    exit_code = EXIT_INVALID
+
+
+class InvalidSubmission(InputError):
+    """A submission with at least one finding of severity error; `findings` has all of them.
+
+    The message is a summary line; the findings carry names, counts and fixes.
+    """
+
+    def __init__(self, message: str, findings: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+class NothingFoundError(LatentbenchError):
+    """A place that exists and holds nothing to work on."""
+
+    exit_code = EXIT_NOTHING_FOUND

@@ -1,0 +1,119 @@
+"""What a perfect submission of the same size would score: the yardstick beside every value.
+
+Two sources. Where theory gives the expectation for two samples of one distribution (density,
+coverage, KID, anomaly AUC), that closed form. Everywhere else the score of held-out real images:
+a fixed random choice of as many test images as the submission has, scored by the same code against
+the same reference. Real test images are what the best possible generator would hand in, so this
+carries the finite-sample bias of FID and the imperfection of the classifier along.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.cache import Cache, cache_key
+from bench.metrics.base import Metric, MetricInputs, Sizes, UndefinedMetric
+from bench.provenance import source_digest
+from bench.references import Reference
+from bench.stats import Features
+
+
+class Expected(NamedTuple):
+    """An expected value and where it comes from."""
+
+    value: float | None
+    source: str
+
+
+def held_out_inputs(reference: Reference, n: int, seed: int, device: str) -> MetricInputs:
+    """Inputs in which the folder is `n` random images of the reference's test split."""
+    if reference.test is None:
+        raise ValueError("the reference has no held-out images")
+    order = np.random.default_rng(seed).permutation(len(reference.test.values))[:n]
+    logits = reference.test.logits
+    chosen = Features(
+        reference.test.values[order], None if logits is None else logits[order]
+    )
+    return MetricInputs(
+        fake_features=chosen.values,
+        fake_probabilities=chosen.probabilities,
+        real_features=reference.train,
+        real_moments=reference.train_moments,
+        real_class_shares=reference.class_shares,
+        real_nearest=reference.train_nearest,
+        seed=seed,
+        device=device,
+    )
+
+
+def held_out_values(
+    reference: Reference,
+    metrics: Iterable[Metric],
+    n: int,
+    *,
+    seed: int,
+    device: str = "cpu",
+    cache: Cache | None = None,
+) -> dict[str, float | None]:
+    """Values of `metrics` on `n` held-out real images; None where a metric is undefined.
+
+    Taken from the bundle's manifest, else from the cache, else computed and kept.
+    """
+    metrics = list(metrics)
+    values = dict(reference.manifest.held_out.get(f"{n}:{seed}", {}))
+    missing = [metric for metric in metrics if metric.name not in values]
+    if not missing:
+        return values
+    cache = cache or Cache(None)
+    key = cache_key(
+        {"reference": reference.digest, "n": n, "seed": seed, "code": source_digest(),
+         "metrics": sorted(metric.name for metric in missing)}
+    )
+    kept = cache.get("held-out", key)
+    if kept is None:
+        inputs = held_out_inputs(reference, n, seed, device)
+        computed: dict[str, float | None] = {}
+        for metric in missing:
+            try:
+                computed[metric.name] = metric.compute(inputs).value
+            except UndefinedMetric:
+                computed[metric.name] = None
+        cache.put("held-out", key, json.dumps(computed, allow_nan=False).encode())
+    else:
+        computed = json.loads(kept)
+    return values | computed
+
+
+def expected_values(
+    reference: Reference,
+    metrics: Iterable[Metric],
+    n_fake: int,
+    *,
+    seed: int,
+    device: str = "cpu",
+    cache: Cache | None = None,
+) -> dict[str, Expected]:
+    """The expected value of each metric for a perfect submission of `n_fake` images."""
+    expected: dict[str, Expected] = {}
+    empirical = []
+    for metric in metrics:
+        if metric.expected is None:
+            empirical.append(metric)
+        else:
+            sizes = Sizes(n_real=len(reference.train), n_fake=n_fake)
+            expected[metric.name] = Expected(metric.expected(sizes), "closed form")
+    if not empirical:
+        return expected
+    if reference.test is None:
+        none = Expected(None, "the reference has no held-out images")
+        return expected | {metric.name: none for metric in empirical}
+    n = min(n_fake, len(reference.test.values))
+    values = held_out_values(reference, empirical, n, seed=seed, device=device, cache=cache)
+    source = f"{n:,} held-out real images"
+    return expected | {
+        metric.name: Expected(values[metric.name], source) for metric in empirical
+    }

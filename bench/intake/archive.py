@@ -1,0 +1,174 @@
+"""What lies in a zip, from its directory alone; nothing is extracted, entries are inflated later.
+
+`zipfile` reads the directory, which is memory-safe; the guards it lacks are here: number of
+entries, paths, duplicates, overlaps (absent from Python before 3.11.8), encryption, method, ratio.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.errors import UsageError
+from bench.intake.decoder import Entry
+from bench.intake.findings import Collector
+from bench.intake.folder import Listing
+from bench.intake.formats import MAX_FILE_BYTES, format_of_name
+from bench.intake.names import is_clean, is_dropping, sanitise
+
+MAX_ENTRIES = 1_000_000
+MAX_DIRECTORY_BYTES = 128 << 20
+# PNG hardly shrinks in a zip. Files below the size are harmless whatever their ratio.
+MAX_RATIO = 100
+RATIO_FREE_BYTES = 1 << 20
+LOCAL_HEADER_BYTES = 30
+UTF8_FLAG = 0x800
+ENCRYPTED_FLAG = 0x1
+
+
+class _TooLarge(Exception):  # noqa: N818 - caught in this file
+    """The directory is larger than any honest one."""
+
+
+class _BoundedReader(io.FileIO):
+    """Refuses the one read by which `zipfile` would take in an enormous directory."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MAX_DIRECTORY_BYTES:
+            raise _TooLarge
+        return super().read(-1 if size is None else size) or b""
+
+
+def list_archive(path: Path, collector: Collector) -> Listing:
+    """List the image entries of a zip; one common top folder is left out of their names.
+
+    Raises `UsageError` when the file cannot be read; a damaged archive is a finding.
+    """
+    listing = Listing()
+    infos, directory_start = read_directory(path, collector)
+    limits = entry_limits(infos, directory_start)
+    names = {id(info): raw_name(info) for info in infos}
+    kept = []
+    for info in infos:
+        name = names[id(info)]
+        if is_unsafe(name):
+            collector.add("zip-unsafe-path", [name])
+            listing.num_images += format_of_name(name) is not None
+        elif is_dropping(name):
+            collector.add("ignored-file", [name])
+        elif not name.endswith(b"/"):
+            kept.append(info)
+    top = common_top([names[id(info)] for info in kept])
+    seen: set[bytes] = set()
+    nested: set[bytes] = set()
+    for info in kept:
+        name = names[id(info)][len(top) :]
+        if b"/" in name:
+            nested.add(name.partition(b"/")[0])
+            continue
+        if format_of_name(name) is None:
+            collector.add("junk-file", [name])
+            continue
+        listing.num_images += 1
+        if not is_clean(name):
+            collector.add("bad-name", [name])
+        refusal = "zip-duplicate" if name in seen else refuse_entry(info, limits[id(info)])
+        seen.add(name)
+        if refusal:
+            collector.add(refusal, [name])
+        else:
+            member = (info.header_offset, info.compress_size, info.file_size, info.compress_type)
+            listing.add(name, Entry(name, (*member, info.CRC, limits[id(info)])))
+    if nested:
+        collector.add("nested-folder", nested)
+    listing.subfolders = sorted(nested)
+    listing.sort()
+    return listing
+
+
+class Directory(NamedTuple):
+    """Entries of a zip, and the offset at which its directory begins."""
+
+    infos: list[zipfile.ZipInfo]
+    start: int
+
+
+def read_directory(path: Path, collector: Collector) -> Directory:
+    """Entries of a zip file; none, and a finding, when its directory is damaged or enormous."""
+    nothing = Directory([], 0)
+    name = path.name.encode(errors="surrogateescape")
+    try:
+        with _BoundedReader(path) as stream, zipfile.ZipFile(stream) as archive:
+            directory = Directory(archive.infolist(), archive.start_dir)
+    except _TooLarge:
+        detail = f"directory of more than {MAX_DIRECTORY_BYTES:,} bytes"
+        collector.add("zip-too-many", [name], detail)
+        return nothing
+    except OSError as error:
+        raise UsageError(f"{sanitise(str(path))} cannot be read: {error.strerror}") from error
+    except Exception as error:  # noqa: BLE001 - BadZipFile, struct.error, ValueError, ...
+        collector.add("zip-damaged", [name], sanitise(str(error)) or "no zip directory")
+        return nothing
+    if len(directory.infos) > MAX_ENTRIES:
+        collector.add("zip-too-many", [name], f"{len(directory.infos):,} entries")
+        return nothing
+    return directory
+
+
+def entry_limits(infos: list[zipfile.ZipInfo], directory_start: int) -> dict[int, int]:
+    """For each entry (by id), the offset that its data must not go beyond.
+
+    Directory and end record follow the last entry, so no entry may reach into them either.
+    """
+    ordered = sorted(infos, key=lambda info: info.header_offset)
+    starts = [info.header_offset for info in ordered[1:]]
+    return {
+        id(info): min(start, directory_start)
+        for info, start in zip(ordered, [*starts, directory_start], strict=False)
+    }
+
+
+def refuse_entry(
+    info: zipfile.ZipInfo,
+    limit: int,
+    *,
+    max_bytes: int = MAX_FILE_BYTES,
+    max_ratio: int = MAX_RATIO,
+    ratio_free_bytes: int = RATIO_FREE_BYTES,
+) -> str:
+    """Code of the finding that keeps an entry from being read, or ""."""
+    end = info.header_offset + LOCAL_HEADER_BYTES + info.compress_size
+    stored = info.compress_type == zipfile.ZIP_STORED
+    checks = {
+        "zip-symlink": stat.S_ISLNK(info.external_attr >> 16),
+        "zip-encrypted": info.flag_bits & ENCRYPTED_FLAG,
+        "zip-method": not stored and info.compress_type != zipfile.ZIP_DEFLATED,
+        "zip-damaged": info.header_offset < 0 or (stored and info.file_size != info.compress_size),
+        "zip-overlap": end > limit,
+        "zip-ratio": info.file_size > max(ratio_free_bytes, max_ratio * info.compress_size),
+        "file-too-large": max(info.file_size, info.compress_size) > max_bytes,
+    }
+    return next((code for code, failed in checks.items() if failed), "")
+
+
+def raw_name(info: zipfile.ZipInfo) -> bytes:
+    """Name bytes as the archive stores them (zipfile decodes as UTF-8 or code page 437)."""
+    name = info.orig_filename
+    return name.encode("utf-8" if info.flag_bits & UTF8_FLAG else "cp437")
+
+
+def is_unsafe(name: bytes) -> bool:
+    """Whether unpacking this name could write outside of the target folder on any system."""
+    parts = name.replace(b"\\", b"/").split(b"/")
+    drive = name[1:2] == b":" and name[:1].isalpha()
+    return b".." in parts or parts[0] == b"" or drive or b"\0" in name
+
+
+def common_top(names: list[bytes]) -> bytes:
+    """`folder/` when every name begins with it, else nothing."""
+    tops = {name.partition(b"/")[0] if b"/" in name else b"" for name in names}
+    top = tops.pop() if len(tops) == 1 else b""
+    return top + b"/" if top else b""

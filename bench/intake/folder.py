@@ -1,0 +1,78 @@
+"""What lies in a folder: image files to decode, and everything that should not be there."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.errors import UsageError
+from bench.intake.decoder import Entry
+from bench.intake.findings import Collector
+from bench.intake.formats import format_of_name
+from bench.intake.names import is_clean, is_dropping, sanitise
+
+
+@dataclass
+class Listing:
+    """Image files of a folder or zip, sorted by name bytes, and how many were named like one.
+
+    `names` are the names of `entries` within the submission: a zip's common top folder is left out
+    of them, while an entry's own name is what the decoding process needs to find it.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    names: list[bytes] = field(default_factory=list)
+    num_images: int = 0
+    subfolders: list[bytes] = field(default_factory=list)
+
+    def add(self, name: bytes, entry: Entry) -> None:
+        self.names.append(name)
+        self.entries.append(entry)
+
+    def sort(self) -> None:
+        """By name bytes; entries that share a name stay in their order."""
+        order = sorted(range(len(self.names)), key=self.names.__getitem__)
+        self.names = [self.names[i] for i in order]
+        self.entries = [self.entries[i] for i in order]
+
+
+def list_folder(path: Path, collector: Collector) -> Listing:
+    """List `path`, one level deep, following nothing. Raises `UsageError` when unreadable."""
+    listing = Listing()
+    bad: dict[str, list[bytes]] = {}
+    try:
+        with os.scandir(os.fsencode(path)) as scan:
+            for item in scan:
+                code = _classify(item, listing)
+                if code:
+                    bad.setdefault(code, []).append(item.name)
+                else:
+                    listing.add(item.name, Entry(item.name))
+    except OSError as error:
+        raise UsageError(
+            f"folder {sanitise(str(path))} cannot be read: {error.strerror}. "
+            "Check its permissions (chmod u+rx)."
+        ) from error
+    for code, names in bad.items():
+        collector.add(code, names)
+    unprintable = [name for name in listing.names if not is_clean(name)]
+    if unprintable:
+        collector.add("bad-name", unprintable)
+    listing.subfolders = sorted(bad.get("nested-folder", []))
+    listing.sort()
+    return listing
+
+
+def _classify(item: os.DirEntry[bytes], listing: Listing) -> str:
+    """Code of the finding that keeps an item from being decoded, or "" for an image file."""
+    if is_dropping(item.name):
+        return "ignored-file"
+    is_image = format_of_name(item.name) is not None
+    if item.is_file(follow_symlinks=False):
+        listing.num_images += is_image
+        return "" if is_image else "junk-file"
+    if item.is_dir(follow_symlinks=False):
+        return "nested-folder"
+    listing.num_images += is_image
+    return "symlink" if item.is_symlink() else "not-regular"

@@ -1,0 +1,193 @@
+"""The decoding process: reads hostile files, sends back checked scanlines or pixels.
+
+Started by `decoder.py` as `python -m bench.intake.worker FD`, where FD is an open folder or zip.
+It imports neither torch nor numpy, limits its own memory and file writes, and never follows a
+symlink. A zip is opened by the caller, which reads only its directory; entries are read and
+inflated here, by their place in the file.
+
+Standard input holds one JSON request. Standard output: an empty frame once the process is up, then
+one frame a chunk of files, in order. A frame is two big-endian uint32 (size of the header, size of
+the data), a JSON header and the data. The header lists runs of neighbours with the same outcome:
+[count, kind, height, width, channels, note, ""] with count images in the data, or
+[count, "rejected", 0, 0, 0, code, detail].
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import stat
+import struct
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from bench.intake.formats import MAX_FILE_BYTES, Decoded, Rejected
+from bench.intake.pixels import decode_image
+
+MAX_MEMORY_BYTES = 4 << 30
+MAX_WRITTEN_BYTES = 1 << 20  # only the error text of a crash is ever written to a file
+MAX_FRAME_BYTES = 4 << 20
+OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+FRAME = struct.Struct(">II")
+LOCAL_HEADER = struct.Struct("<4s22xHH")
+LOCAL_MAGIC = b"PK\x03\x04"
+LIKELY_EXTRA = 256  # bytes of extra field and of a top folder's name
+DEFLATED = 8
+
+Decode = Callable[[bytes, bytes, bool], Decoded]
+# offset, compressed size, size, method, crc, first byte of the next entry; None in a folder
+Member = tuple[int, int, int, int, int, int]
+# kind, height, width, channels, note or code, detail
+Outcome = tuple[str, int, int, int, str, str]
+
+
+def read_file(name: bytes, folder: int, opener: Callable[..., int] = os.open) -> bytes:
+    """Bytes of a regular file in the open folder. Raises `Rejected`; never hangs on a FIFO."""
+    try:
+        fd = opener(name, OPEN_FLAGS, dir_fd=folder)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Rejected("symlink") from error
+        raise Rejected("unreadable", os.strerror(error.errno or 0)) from error
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise Rejected("not-regular")
+        if status.st_size > MAX_FILE_BYTES:
+            raise Rejected("file-too-large", f"{status.st_size:,} bytes")
+        data = os.read(fd, status.st_size + 1)
+    except OSError as error:
+        raise Rejected("unreadable", os.strerror(error.errno or 0)) from error
+    finally:
+        os.close(fd)
+    if len(data) != status.st_size:
+        raise Rejected("unreadable", "changed while it was read")
+    return data
+
+
+def read_member(name: bytes, archive: int, member: Member) -> bytes:
+    """Bytes of one zip entry, inflated to no more than its stated size. Raises `Rejected`."""
+    offset, packed_size, size, method, crc, limit = member
+    # One read covers header, name and data, unless the extra field is unusually long.
+    data = os.pread(archive, LOCAL_HEADER.size + len(name) + LIKELY_EXTRA + packed_size, offset)
+    if len(data) < LOCAL_HEADER.size:
+        raise Rejected("zip-damaged", "an entry lies outside the archive")
+    magic, name_size, extra_size = LOCAL_HEADER.unpack_from(data)
+    begin = LOCAL_HEADER.size + name_size + extra_size
+    if magic != LOCAL_MAGIC or not data[LOCAL_HEADER.size :][:name_size].endswith(name):
+        raise Rejected("zip-damaged", "an entry is not where the directory says")
+    if offset + begin + packed_size > limit:
+        raise Rejected("zip-overlap", "entries share bytes")
+    data = data[begin : begin + packed_size]
+    if len(data) < packed_size:
+        data = os.pread(archive, packed_size, offset + begin)
+    if method == DEFLATED:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            data = inflater.decompress(data, size + 1)
+        except zlib.error as error:
+            raise Rejected("zip-damaged", "an entry cannot be inflated") from error
+        if not inflater.eof and len(data) <= size:
+            raise Rejected("zip-damaged", "an entry has no end")
+    if len(data) != size or zlib.crc32(data) != crc:
+        raise Rejected("zip-damaged", "size or checksum of an entry is wrong")
+    return data
+
+
+def outcomes(
+    source: int,
+    names: list[bytes],
+    members: list[Member] | None,
+    convert: bool,
+    decode: Decode = decode_image,
+) -> Iterator[Decoded | Rejected]:
+    """One outcome for each name, in order."""
+    for i, name in enumerate(names):
+        try:
+            data = (
+                read_file(name, source)
+                if members is None
+                else read_member(name, source, members[i])
+            )
+            yield decode(data, name, convert)
+        except Rejected as rejected:
+            yield rejected
+        except OSError as error:  # a disk that fails under an open zip
+            yield Rejected("unreadable", os.strerror(error.errno or 0))
+        except MemoryError:
+            yield Rejected("image-bomb", "needs more memory than decoding may use")
+
+
+def frames(results: Iterator[Decoded | Rejected], chunk: int) -> Iterator[bytes]:
+    """Frames of at most `chunk` files and about 4 MiB each."""
+    runs: list[tuple[int, Outcome]] = []
+    payload: list[bytes] = []
+    count = size = 0
+    for result in results:
+        if isinstance(result, Rejected):
+            outcome: Outcome = ("rejected", 0, 0, 0, result.code, result.detail)
+        else:
+            outcome = (*result[:5], "")
+            payload.append(result.data)
+            size += len(result.data)
+        if runs and runs[-1][1] == outcome:
+            runs[-1] = (runs[-1][0] + 1, outcome)
+        else:
+            runs.append((1, outcome))
+        count += 1
+        if count == chunk or size >= MAX_FRAME_BYTES:
+            yield _frame(runs, payload)
+            runs, payload = [], []
+            count = size = 0
+    if runs:
+        yield _frame(runs, payload)
+
+
+def _frame(runs: list[tuple[int, Outcome]], payload: list[bytes]) -> bytes:
+    header = json.dumps([(count, *outcome) for count, outcome in runs]).encode()
+    data = b"".join(payload)
+    return FRAME.pack(len(header), len(data)) + header + data
+
+
+def limit_this_process() -> None:
+    """Bound memory and file writes; no core dumps. Systems without a limit go without it."""
+    for kind, limit in (
+        (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, MAX_WRITTEN_BYTES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(ValueError, OSError):
+            hard = resource.getrlimit(kind)[1]
+            if hard != resource.RLIM_INFINITY:
+                limit = min(limit, hard)  # noqa: PLW2901
+            resource.setrlimit(kind, (limit, limit))
+
+
+def serve(stdin: BinaryIO, stdout: BinaryIO, source: int, decode: Decode = decode_image) -> None:
+    """Answer the one request on `stdin`."""
+    stdout.write(FRAME.pack(0, 0))
+    stdout.flush()
+    request = json.load(stdin)
+    names = [name.encode("latin-1") for name in request["names"]]
+    results = outcomes(source, names, request["members"], request["convert"], decode)
+    for frame in frames(results, request["chunk"]):
+        stdout.write(frame)
+        stdout.flush()
+
+
+def main(decode: Decode = decode_image) -> None:
+    """Entry of the process; `decode` is replaced by tests that make it die."""
+    limit_this_process()
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):  # the caller has gone
+        serve(sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[1]), decode)
+    # Leave at once: no flush of a broken pipe, no interpreter shutdown.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""What a metric is: a row that binds a pure function to what it needs and how a report reads it.
+
+A metric file holds the pure functions (arrays in, numbers out) and, at its end, the rows that bind
+them. The literal table `METRICS` in `bench.metrics` lists the rows; a test classifies every one of
+them in the property table. To add a metric: one file, one row there, one row in the property
+table, one golden.
+
+Shape legend: N samples, D features, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.neighbours import NearestNeighbours, NeighbourPass, neighbour_pass
+from bench.metrics.prd import PRDCurve, prd_from_features
+from bench.stats import Moments
+
+Need = Literal["moments", "features", "probabilities", "held_out"]
+Direction = Literal["lower", "higher", "target"]
+Detail = float | int | str | list[float] | list[int]
+
+
+class UndefinedMetric(Exception):
+    """The metric has no value on these inputs; the message is the reason a record will carry."""
+
+
+class MetricValue(NamedTuple):
+    """One value. `spread`: standard deviation over splits or subsets where the metric has one
+    (not a standard error). `details`: further finite numbers worth keeping in the record."""
+
+    value: float
+    spread: float | None = None
+    details: Mapping[str, Detail] = {}
+
+
+class Sizes(NamedTuple):
+    """Sample counts that an expected value depends on."""
+
+    n_real: int
+    n_fake: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricInputs:
+    """Everything a metric may read. Features are float32 N,D, probabilities float64 N,K.
+
+    `real_features` is the reference's fixed subset of the train split, `real_moments` the moments
+    of the whole train split, `held_out_features` the test split; `real_nearest` and
+    `held_out_nearest` are the nearest neighbours of the former and of the latter in the former,
+    when the reference has them stored. `device` is where the neighbour pass runs.
+    """
+
+    fake_features: NDArray[np.float32]
+    fake_probabilities: NDArray[np.float64] | None
+    real_features: NDArray[np.float32]
+    real_moments: Moments
+    real_class_shares: NDArray[np.float64] | None = None
+    held_out_features: NDArray[np.float32] | None = None
+    real_nearest: NearestNeighbours | None = None
+    held_out_nearest: NearestNeighbours | None = None
+    seed: int = 2020
+    device: str = "cpu"
+
+    @cached_property
+    def fake_moments(self) -> Moments:
+        return Moments.of(self.fake_features)
+
+    @cached_property
+    def neighbours(self) -> NeighbourPass:
+        """The one distance pass that all neighbour metrics share."""
+        return neighbour_pass(
+            self.real_features,
+            self.fake_features,
+            real_nearest=self.real_nearest,
+            device=self.device,
+        )
+
+    @cached_property
+    def prd(self) -> PRDCurve:
+        """The precision-recall curve that both PRD scores are read from."""
+        return prd_from_features(self.real_features, self.fake_features, self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One row of the table.
+
+    `name` fixes the definition (protocols never change under a name). `compute` raises
+    `UndefinedMetric` where there is no value. `expected` gives the closed-form expectation of the
+    metric for two samples of one distribution, where there is one; without it a report shows what
+    held-out real images score. `constants` are the protocol's numbers, for the record.
+    """
+
+    name: str
+    title: str
+    compute: Callable[[MetricInputs], MetricValue]
+    needs: frozenset[Need]
+    direction: Direction
+    unit: str
+    citation: str
+    expected: Callable[[Sizes], float] | None = None
+    constants: Mapping[str, Any] = field(default_factory=dict)

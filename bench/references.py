@@ -1,0 +1,228 @@
+"""Reference bundles: what is known of a data set's real images, for one extractor.
+
+A bundle is two files: `NAME-EXTRACTOR.npz`, plain arrays without pickle, and
+`NAME-EXTRACTOR.json`, a manifest with the SHA-256 of the former, the digests of data, extractor
+and code, and the command that rebuilds it. Committed bundles lie in the package `reference_stats`;
+bundles that users build lie in `references/` below the data directory, or anywhere, given as a
+path to the manifest. The user's own bundle of a name comes before the committed one.
+
+The moments cover each whole split (float64). Features are kept for a fixed random subset of the
+train split and for the test split, as float16: half precision moves a feature by at most 5e-4 of
+its size, and the moments are taken before rounding.
+
+Shape legend: N images, D features, K classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+
+from bench.datasets import user_data_dir
+from bench.errors import BundleError, InputError, UnknownNameError
+from bench.metrics.neighbours import NearestNeighbours
+from bench.stats import Features, Moments, arrays_from_bytes
+
+SCHEMA_VERSION = 1
+SUBSET_SIZE = 10_000
+NUM_NEIGHBOURS = 5
+
+
+class Manifest(BaseModel):
+    """The bundle's identity. Digests are SHA-256 in hex; sizes count images."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    extractor: str
+    extractor_digest: str
+    height_px: int
+    width_px: int
+    channels: Literal[1, 3]
+    num_train: int
+    num_test: int
+    num_subset: int
+    subset_seed: int
+    data_digests: dict[str, str]
+    code_version: str
+    command: str
+    arrays_sha256: str
+    held_out: dict[str, dict[str, FiniteFloat | None]] = {}  # "n" -> metric -> value, seed 2020
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A loaded bundle. `digest` is the SHA-256 of its arrays file.
+
+    `train` and `test` are features of the fixed train subset and of the test split (float32 N,D);
+    `test` is None for a reference without held-out images.
+    """
+
+    manifest: Manifest
+    train_moments: Moments
+    train: NDArray[np.float32]
+    train_nearest: NearestNeighbours
+    train_class_counts: NDArray[np.int64] | None
+    test: Features | None
+    test_nearest: NearestNeighbours | None
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def digest(self) -> str:
+        return self.manifest.arrays_sha256
+
+    @property
+    def class_shares(self) -> NDArray[np.float64] | None:
+        """Share of each predicted class in the train split, K."""
+        if self.train_class_counts is None:
+            return None
+        counts = self.train_class_counts.astype(np.float64)
+        return np.asarray(counts / counts.sum())
+
+
+def _places() -> Iterator[Traversable]:
+    yield user_data_dir() / "references"
+    yield resources.files("reference_stats")
+
+
+def list_references() -> dict[str, list[Traversable]]:
+    """Manifest files by reference name, those that come first in the search first."""
+    found: dict[str, list[Traversable]] = {}
+    for place in _places():
+        if not place.is_dir():
+            continue
+        for file in sorted(place.iterdir(), key=lambda entry: entry.name):
+            if file.name.endswith(".json"):
+                found.setdefault(read_manifest(file).name, []).append(file)
+    return found
+
+
+def read_manifest(file: Traversable) -> Manifest:
+    """The manifest of one bundle. Raises `BundleError` naming the file and the field."""
+    try:
+        return Manifest.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        detail = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            detail = f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"
+        raise BundleError(f"{file}: not a reference manifest: {detail}") from error
+
+
+def find_manifest(name: str, extractor: str | None = None) -> Traversable:
+    """The manifest file of reference `name` for `extractor` (any, when None), or of a path."""
+    if name.endswith(".json") or "/" in name:
+        path = Path(name)
+        if not path.is_file():
+            raise BundleError(f"{path}: no such reference manifest (a .json file is expected)")
+        return path
+    references = list_references()
+    if name not in references:
+        raise UnknownNameError("reference", name, references)
+    for file in references[name]:
+        if extractor is None or read_manifest(file).extractor == extractor:
+            return file
+    built_for = sorted({read_manifest(file).extractor for file in references[name]})
+    raise BundleError(
+        f"reference {name!r} is not built for extractor {extractor!r}, only for "
+        f"{', '.join(built_for)}. Build it: latentbench reference build {name} "
+        f"--extractor {extractor} ..."
+    )
+
+
+def _sibling(file: Traversable, name: str) -> Traversable:
+    if isinstance(file, Path):
+        return file.with_name(name)
+    return resources.files("reference_stats") / name
+
+
+def verify(file: Traversable) -> tuple[Manifest, bytes]:
+    """Manifest and checked bytes of the arrays. Raises `BundleError` when the digest differs."""
+    manifest = read_manifest(file)
+    arrays_file = _sibling(file, file.name.removesuffix(".json") + ".npz")
+    try:
+        data = arrays_file.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{arrays_file}: the arrays of {file.name} are missing: {error}") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != manifest.arrays_sha256:
+        raise BundleError(
+            f"{arrays_file}: damaged or changed: SHA-256 {found}, the manifest says "
+            f"{manifest.arrays_sha256}. Rebuild it: {manifest.command}"
+        )
+    return manifest, data
+
+
+def load_reference(file: Traversable) -> Reference:
+    """The bundle behind a manifest, checked: digest, arrays, shapes, finite values."""
+    manifest, data = verify(file)
+    try:
+        arrays = arrays_from_bytes(data, file.name)
+        reference = _from_arrays(manifest, arrays)
+    except KeyError as error:
+        raise BundleError(f"{file}: the bundle lacks the array {error}") from error
+    except InputError as error:
+        raise BundleError(f"{file}: {error}") from error
+    return reference
+
+
+def _from_arrays(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]) -> Reference:
+    train = _finite(arrays, "train_features", manifest.num_subset)
+    mean = np.asarray(arrays["train_mean"], np.float64)
+    moments = Moments(manifest.num_train, mean, np.asarray(arrays["train_m2"], np.float64))
+    if train.shape[1:] != mean.shape or moments.m2.shape != (*mean.shape, *mean.shape):
+        raise InputError(
+            f"features {train.shape}, mean {mean.shape} and M2 {moments.m2.shape} do not fit"
+        )
+    test = test_nearest = None
+    if manifest.num_test:
+        logits = _finite(arrays, "test_logits", None) if "test_logits" in arrays else None
+        test = Features(_finite(arrays, "test_features", None), logits)
+        test_nearest = _nearest(arrays, "test")
+    counts = arrays.get("train_class_counts")
+    return Reference(
+        manifest=manifest,
+        train_moments=moments,
+        train=train,
+        train_nearest=_nearest(arrays, "train"),
+        train_class_counts=None if counts is None else np.asarray(counts, np.int64),
+        test=test,
+        test_nearest=test_nearest,
+    )
+
+
+def _finite(
+    arrays: dict[str, NDArray[np.generic]], key: str, num_rows: int | None
+) -> NDArray[np.float32]:
+    values = np.asarray(arrays[key], np.float32)
+    if values.ndim != 2 or (num_rows is not None and len(values) != num_rows):
+        raise InputError(f"{key} has shape {values.shape}, expected {num_rows or 'N'} rows")
+    if not np.isfinite(values).all():
+        raise InputError(f"{key} holds NaN or infinite values")
+    return values
+
+
+def _nearest(arrays: dict[str, NDArray[np.generic]], split: str) -> NearestNeighbours:
+    return NearestNeighbours(
+        np.asarray(arrays[f"{split}_nearest_distances"], np.float32),
+        np.asarray(arrays[f"{split}_nearest_indices"], np.int64),
+    )
+
+
+def manifest_json(manifest: Manifest) -> bytes:
+    """The manifest as it is written to disk."""
+    return (json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n").encode()

@@ -1,0 +1,76 @@
+"""Records -> one tidy DataFrame with declared columns, a row for each submission and metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from bench.errors import NothingFoundError
+from bench.record import ScoreRecord
+
+COLUMNS: dict[str, str] = {
+    "submission": "string",
+    "metric": "string",
+    "value": "Float64",
+    "spread": "Float64",
+    "expected": "Float64",
+    "expected_source": "string",
+    "direction": "string",
+    "unit": "string",
+    "extractor": "string",
+    "extractor_digest": "string",
+    "reference": "string",
+    "reference_digest": "string",
+    "n_real": "Int64",
+    "n_fake": "Int64",
+    "seed": "Int64",
+    "official": "boolean",
+    "reason": "string",
+    "signature": "string",
+}
+
+
+def _rows(record: ScoreRecord) -> Iterable[dict[str, object]]:
+    for entry in record.values:
+        yield {
+            "submission": record.submission.name,
+            "metric": entry.metric,
+            "value": entry.value,
+            "spread": entry.spread,
+            "expected": entry.expected,
+            "expected_source": entry.expected_source,
+            "direction": entry.direction,
+            "unit": entry.unit,
+            "extractor": record.extractor.name,
+            "extractor_digest": record.extractor.digest,
+            "reference": record.reference.name,
+            "reference_digest": record.reference.digest,
+            "n_real": entry.n_real,
+            "n_fake": entry.n_fake,
+            "seed": record.seed,
+            "official": record.official,
+            "reason": entry.reason,
+            "signature": record.signature,
+        }
+
+
+def table(records: ScoreRecord | Sequence[ScoreRecord], *, wide: bool = False) -> pd.DataFrame:
+    """The tidy table of `COLUMNS`; with `wide`, a row a submission and a column a metric.
+
+    Raises `NothingFoundError` for no records. Submissions of one name stay apart in the wide form
+    by their signature, which is part of its index.
+    """
+    if isinstance(records, ScoreRecord):
+        records = [records]
+    if not records:
+        raise NothingFoundError("no records to make a table of")
+    rows = [row for record in records for row in _rows(record)]
+    tidy = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    if not wide:
+        return tidy
+    order = list(dict.fromkeys(tidy["metric"]))
+    pivot = tidy.drop_duplicates(["signature", "submission", "metric"], keep="last").pivot(
+        index=["submission", "signature"], columns="metric", values="value"
+    )
+    return pivot[order]

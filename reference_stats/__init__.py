@@ -1,0 +1,1 @@
+"""Committed reference bundles, read by `bench.references` through `importlib.resources`."""
