@@ -1,1 +1,1 @@
-"""Latentbench's reference models and the tools that train and sample them; see `bench` for scores."""
+"""Latentbench's reference models, their training and their samples; `bench` scores them."""

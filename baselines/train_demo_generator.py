@@ -152,7 +152,9 @@ def train(data_root: Path | None, num_epochs: int, seed: int) -> DemoGenerator:
             sums += torch.tensor([float(loss_d.detach()), float(loss_g.detach())])
         d, g = (sums / num_batches).tolist()
         elapsed_s = time.perf_counter() - start
-        print(f"epoch {epoch + 1}/{num_epochs}  D {d:.3f}  G {g:.3f}  {elapsed_s:.0f} s", flush=True)
+        print(
+            f"epoch {epoch + 1}/{num_epochs}  D {d:.3f}  G {g:.3f}  {elapsed_s:.0f} s", flush=True
+        )
     return fold(average, generator)
 
 

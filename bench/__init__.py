@@ -38,7 +38,7 @@ _HOMES = {
     "table": "bench.tables",
 }
 
-__all__ = list(_HOMES)  # noqa: PLE0604  (strings, one for each public name)
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> object:

@@ -59,13 +59,12 @@ class Cache:
 
     def put(self, kind: str, key: str, payload: bytes) -> None:
         """Keep an entry. A cache that cannot be written (full disk, read-only) is passed over:
-        the result at hand is worth more than its copy."""
+        the result at hand is worth more than its copy.
+        """
         if self.root is None:
             return
         try:
-            write_atomically(
-                self.root / kind / key, hashlib.sha256(payload).digest() + payload
-            )
+            write_atomically(self.root / kind / key, hashlib.sha256(payload).digest() + payload)
         except OSError:
             return
 

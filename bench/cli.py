@@ -1,5 +1,6 @@
 """The command `latentbench`: parse, call, print, exit. Every verb loads what it needs itself, so
-that `--help` is quick. Further verbs come through the entry-point group `latentbench.verbs`."""
+that `--help` is quick. Further verbs come through the entry-point group `latentbench.verbs`.
+"""
 
 from __future__ import annotations
 
@@ -117,8 +118,13 @@ def score(
     from bench.scoring import Failure, Scorer
 
     scorer = Scorer(
-        reference=reference, extractor=extractor, metrics=_names(metrics), seed=seed,
-        device=device, use_cache=not no_cache, spec=spec,
+        reference=reference,
+        extractor=extractor,
+        metrics=_names(metrics),
+        seed=seed,
+        device=device,
+        use_cache=not no_cache,
+        spec=spec,
     )
     failures: list[Failure] = []
     for path in submissions:
@@ -141,7 +147,9 @@ def deliver(record: ScoreRecord, out: Path, *, json_lines: bool) -> None:
     """Print one record and keep it: its own file, and a line in the folder's records.jsonl."""
     from bench.record import SHORT_DIGEST, append_record, write_record
 
-    stem = f"{safe_file_name(record.submission.name)}-{record.submission.pixel_digest[:SHORT_DIGEST]}"
+    stem = (
+        f"{safe_file_name(record.submission.name)}-{record.submission.pixel_digest[:SHORT_DIGEST]}"
+    )
     path = out / f"{stem}.json"
     try:
         write_record(record, path)
@@ -221,7 +229,9 @@ def audit(
     else:
         print_findings(report.findings)
         verdict = "valid" if report.valid else "invalid"
-        sys.stdout.write(f"{report.source}: {verdict}, {report.num_files:,} files{_shape(report)}\n")
+        sys.stdout.write(
+            f"{report.source}: {verdict}, {report.num_files:,} files{_shape(report)}\n"
+        )
     if repair is not None:
         with progress_report() as progress:
             repaired = run_repair(
@@ -236,7 +246,8 @@ def audit(
             else "latentbench: nothing could be repaired, nothing was written\n"
         )
         for title, findings in (
-            ("changed form", repaired.converted), ("left out", repaired.left_out)
+            ("changed form", repaired.converted),
+            ("left out", repaired.left_out),
         ):
             if findings:
                 sys.stderr.write(f"{title}:\n")
@@ -263,10 +274,16 @@ def reference_list() -> None:
     for name, files in sorted(list_references().items()):
         for file in files:
             manifest = read_manifest(file)
-            rows.append([
-                name, manifest.extractor, f"{manifest.width_px}x{manifest.height_px}",
-                f"{manifest.num_train:,}", f"{manifest.num_test:,}", str(file),
-            ])
+            rows.append(
+                [
+                    name,
+                    manifest.extractor,
+                    f"{manifest.width_px}x{manifest.height_px}",
+                    f"{manifest.num_train:,}",
+                    f"{manifest.num_test:,}",
+                    str(file),
+                ]
+            )
     print_rows(["reference", "extractor", "px", "train", "test", "manifest"], rows)
 
 
@@ -279,7 +296,12 @@ def reference_verify(
     """Check digests, arrays and fitness for the extractors in use. Exit 4 when one is unfit."""
     from bench.errors import BundleError
     from bench.extractors import extractor_row
-    from bench.references import find_manifest, list_references, load_reference
+    from bench.references import (
+        find_manifest,
+        list_references,
+        load_reference,
+        require_same_weights,
+    )
 
     files = (
         [find_manifest(name) for name in names]
@@ -292,8 +314,7 @@ def reference_verify(
             reference = load_reference(file)
             row = extractor_row(reference.manifest.extractor)
             row.read_weights()
-            if row.sha256 != reference.manifest.extractor_digest:
-                raise BundleError(f"{file}: built with other weights of {row.name!r}")
+            require_same_weights(reference.manifest, row)
         except BundleError as error:
             broken += 1
             sys.stdout.write(f"FAILED {error}\n")
@@ -314,9 +335,7 @@ def reference_build(
     train: Annotated[
         Path | None, typer.Option(help="Folder, zip, npz, npy or idx of real images instead.")
     ] = None,
-    test: Annotated[
-        Path | None, typer.Option(help="The same for held-out real images.")
-    ] = None,
+    test: Annotated[Path | None, typer.Option(help="The same for held-out real images.")] = None,
     extractor: Annotated[str, typer.Option(help="Extractor to build it for.")] = "digits",
     data_root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch it if need be.")] = False,
@@ -337,8 +356,15 @@ def reference_build(
 
     with progress_report() as progress:
         path = build_from(
-            name, out, data=data, train=train, test=test, extractor=extractor,
-            data_root=data_root, download=download, device=select_device(device),
+            name,
+            out,
+            data=data,
+            train=train,
+            test=test,
+            extractor=extractor,
+            data_root=data_root,
+            download=download,
+            device=select_device(device),
             progress=progress,
         )
     sys.stdout.write(f"reference {name!r} built: {path}\n")
@@ -369,7 +395,12 @@ def ladder(
     if not render:
         with progress_report() as progress:
             run_study(
-                out, data=data, other=other, data_root=data_root, num_images=num_images, seed=seed,
+                out,
+                data=data,
+                other=other,
+                data_root=data_root,
+                num_images=num_images,
+                seed=seed,
                 progress=progress,
             )
     failed = write_report(out)
@@ -400,8 +431,13 @@ def list_extractors() -> None:
     print_rows(
         ["extractor", "what it is", "features", "input", "weights sha256"],
         [
-            [row.name, row.title, str(row.feature_dim), f"{row.side_px}x{row.side_px} px",
-             row.sha256]
+            [
+                row.name,
+                row.title,
+                str(row.feature_dim),
+                f"{row.side_px}x{row.side_px} px",
+                row.sha256,
+            ]
             for row in EXTRACTORS.values()
         ],
     )
@@ -419,7 +455,9 @@ def cache(
     sys.stdout.write(f"location: {kept.root} (LATENTBENCH_CACHE moves it)\n")
     if clear:
         removed = kept.clear()
-        sys.stdout.write(f"deleted: {removed.num_entries} entries, {_megabytes(removed.num_bytes)}\n")
+        sys.stdout.write(
+            f"deleted: {removed.num_entries} entries, {_megabytes(removed.num_bytes)}\n"
+        )
         return
     sizes = kept.sizes()
     for kind, size in sorted(sizes.items()):
@@ -434,7 +472,8 @@ def _megabytes(num_bytes: int) -> str:
 
 def register_verbs() -> None:
     """Add the verbs of the entry-point group. One that cannot be imported is told, not fatal; a
-    name that is taken already raises."""
+    name that is taken already raises.
+    """
     taken = {command.name or "" for command in app.registered_commands}
     for entry in sorted(metadata.entry_points(group=VERBS_GROUP), key=lambda e: e.name):
         try:
@@ -445,4 +484,3 @@ def register_verbs() -> None:
         if entry.name in taken:
             continue
         app.command(entry.name)(verb)
-

@@ -81,7 +81,9 @@ def print_record(record: ScoreRecord) -> None:
     held_out = sorted(source for source in sources if source and source != "closed form")
     if held_out:
         console.print(
-            Text(f"perfect: the score of {held_out[0]}, or the closed form where there is one", "dim")
+            Text(
+                f"perfect: the score of {held_out[0]}, or the closed form where there is one", "dim"
+            )
         )
     for entry in record.values:
         if entry.reason is not None:
@@ -136,7 +138,10 @@ def progress_report() -> Iterator[Report]:
         yield plain
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
     )
     with Progress(*columns, console=_console(stderr=True), transient=True) as bars:
         tasks: dict[str, int] = {}

@@ -115,11 +115,11 @@ def load_dataset(
 
 
 def _download(source: _Source, root: Path) -> None:
-    from torchvision import datasets  # heavy: only when something must be fetched
+    from torchvision import datasets  # noqa: PLC0415  (heavy, only needed to fetch)
 
     try:
         getattr(datasets, source.folder)(root=str(root), download=True)
-    except Exception as error:  # noqa: BLE001  (torchvision raises RuntimeError, URLError, OSError)
+    except Exception as error:
         raise UsageError(
             f"{source.folder} could not be downloaded into {root}: {error}. "
             "Copy the four idx files there by hand and give the root with --data-root."
@@ -128,7 +128,7 @@ def _download(source: _Source, root: Path) -> None:
 
 def _load_torchvision(name: str, split: str, root: Path, *, download: bool) -> Dataset:
     """A class of `torchvision.datasets` with a `train` argument, `data` and `targets`."""
-    from torchvision import datasets  # heavy: only when one of its data sets is asked for
+    from torchvision import datasets  # noqa: PLC0415  (heavy, only for its own data sets)
 
     class_name = name.removeprefix(TORCHVISION)
     if class_name not in datasets.__all__:
@@ -144,7 +144,7 @@ def _load_torchvision(name: str, split: str, root: Path, *, download: bool) -> D
             f"data set {name!r} has no train and test arrays in memory; "
             "write its images into two folders and give those"
         ) from error
-    except Exception as error:  # noqa: BLE001  (torchvision raises RuntimeError, URLError, OSError)
+    except Exception as error:
         raise UsageError(
             f"data set {name!r} could not be loaded from {root}: {error}. "
             "Give its root with --data-root, or fetch it with --download."

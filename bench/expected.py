@@ -35,9 +35,7 @@ def held_out_inputs(reference: Reference, n: int, seed: int, device: str) -> Met
         raise ValueError("the reference has no held-out images")
     order = np.random.default_rng(seed).permutation(len(reference.test.values))[:n]
     logits = reference.test.logits
-    chosen = Features(
-        reference.test.values[order], None if logits is None else logits[order]
-    )
+    chosen = Features(reference.test.values[order], None if logits is None else logits[order])
     return MetricInputs(
         fake_features=chosen.values,
         fake_probabilities=chosen.probabilities,
@@ -70,8 +68,13 @@ def held_out_values(
         return values
     cache = cache or Cache(None)
     key = cache_key(
-        {"reference": reference.digest, "n": n, "seed": seed, "code": source_digest(),
-         "metrics": sorted(metric.name for metric in missing)}
+        {
+            "reference": reference.digest,
+            "n": n,
+            "seed": seed,
+            "code": source_digest(),
+            "metrics": sorted(metric.name for metric in missing),
+        }
     )
     kept = cache.get("held-out", key)
     if kept is None:
@@ -114,6 +117,4 @@ def expected_values(
     n = min(n_fake, len(reference.test.values))
     values = held_out_values(reference, empirical, n, seed=seed, device=device, cache=cache)
     source = f"{n:,} held-out real images"
-    return expected | {
-        metric.name: Expected(values[metric.name], source) for metric in empirical
-    }
+    return expected | {metric.name: Expected(values[metric.name], source) for metric in empirical}

@@ -7,6 +7,7 @@ beside it, because each is blind to something. The report is rebuilt from its re
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def not_rising(ladder: Ladder) -> list[str]:
     return [
         name
         for name, values in ladder.items()
-        if any(a is None or b is None or not a < b for a, b in zip(values, values[1:], strict=False))
+        if any(a is None or b is None or not a < b for a, b in itertools.pairwise(values))
     ]
 
 
@@ -95,7 +96,8 @@ def run_study(
     progress: Progress | None = None,
 ) -> None:
     """Run the ladder on a data set's test split against the reference of the same name; write
-    `records.jsonl` and `command.txt` into `out`, replacing earlier ones when all is done."""
+    `records.jsonl` and `command.txt` into `out`, replacing earlier ones when all is done.
+    """
     pool = load_dataset(data, "test", data_root=data_root)
     if num_images > len(pool.images):
         raise UsageError(f"{data} has {len(pool.images)} test images, fewer than {num_images}")
@@ -110,7 +112,7 @@ def run_study(
 
 
 def write_report(out: Path) -> list[str]:
-    """Write `README.md` and `ladder.svg` into `out` from the `records.jsonl` and `command.txt` there.
+    """Write `README.md` and `ladder.svg` into `out` from its `records.jsonl` and `command.txt`.
 
     Returns the perturbations along which FID does not rise strictly.
     """
@@ -131,7 +133,9 @@ def _figure(ladders: dict[str, Ladder], expected: dict[str, float | None], path:
     figure = Figure(figsize=(4.2 * num_columns, 2.9 * num_rows), layout="constrained")
     axes = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     for ax, (metric, ladder) in zip(axes, ladders.items(), strict=False):
-        plot_ladder(ladder, ax=ax, title=metric, expected=expected[metric], log=metric in LOG_METRICS)
+        plot_ladder(
+            ladder, ax=ax, title=metric, expected=expected[metric], log=metric in LOG_METRICS
+        )
     for ax in axes[len(ladders) :]:
         ax.set_axis_off()
     handles, labels = axes[0].get_legend_handles_labels()
@@ -143,9 +147,7 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def _page(
-    base: ScoreRecord, ladders: dict[str, Ladder], failed: list[str], command: str
-) -> str:
+def _page(base: ScoreRecord, ladders: dict[str, Ladder], failed: list[str], command: str) -> str:
     verdict = (
         "FID rises strictly along all of them."
         if not failed

@@ -22,7 +22,8 @@ NUM_LEVELS = 5
 
 class RealImages(NamedTuple):
     """What a perturbation draws from. `pool` is uint8 M,H,W,C with `labels` int64 M; the images to
-    perturb are `pool[chosen]`; `other` is uint8 K,H,W,C of another data set."""
+    perturb are `pool[chosen]`; `other` is uint8 K,H,W,C of another data set.
+    """
 
     pool: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -50,9 +51,7 @@ def _to_uint8(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.floor(values + 0.5).clip(0, 255).astype(np.uint8)
 
 
-def gaussian_noise(
-    real: RealImages, level: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def gaussian_noise(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Add normal noise of standard deviation `level` (of the range 0 to 1)."""
     images = real.images
     noise = rng.standard_normal(images.shape, dtype=np.float32)
@@ -65,9 +64,7 @@ def gaussian_blur(real: RealImages, level: float, rng: np.random.Generator) -> N
     return _to_uint8(blurred)
 
 
-def salt_and_pepper(
-    real: RealImages, level: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def salt_and_pepper(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Set a share `level` of the pixels to black or white, evenly."""
     images = real.images
     where = rng.random(images.shape[:3]) < level
@@ -91,7 +88,8 @@ def rotation(real: RealImages, level: float, rng: np.random.Generator) -> NDArra
 
 def elastic(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Displace pixels by a smooth random field of root-mean-square length `level` px
-    (Simard et al. 2003, sigma 4 px)."""
+    (Simard et al. 2003, sigma 4 px).
+    """
     images = real.images
     n, height, width, channels = images.shape
     fields = rng.standard_normal((2, n, height, width), dtype=np.float32)
@@ -125,19 +123,16 @@ def erased_rectangles(
     return images
 
 
-def dropped_classes(
-    real: RealImages, level: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def dropped_classes(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Leave the `level` classes of the highest numbers out and fill up from the others, without
-    repeating an image as long as there are enough."""
+    repeating an image as long as there are enough.
+    """
     kept = np.flatnonzero(real.labels <= real.labels.max() - int(level))
     n = len(real.chosen)
     return real.pool[rng.choice(kept, n, replace=len(kept) < n)]
 
 
-def repeated_class(
-    real: RealImages, level: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def repeated_class(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Replace a share `level` by images of class 1, drawn with repetition."""
     images = real.images
     num_replaced = round(level * len(images))
@@ -160,10 +155,14 @@ PERTURBATIONS: dict[str, Perturbation] = {
     for row in (
         Perturbation("gaussian-noise", "sd of range", (0.02, 0.05, 0.1, 0.2, 0.4), gaussian_noise),
         Perturbation("gaussian-blur", "sd px", (0.3, 0.5, 0.8, 1.2, 2.0), gaussian_blur),
-        Perturbation("salt-and-pepper", "share of pixels", (0.01, 0.02, 0.05, 0.1, 0.2), salt_and_pepper),
+        Perturbation(
+            "salt-and-pepper", "share of pixels", (0.01, 0.02, 0.05, 0.1, 0.2), salt_and_pepper
+        ),
         Perturbation("rotation", "degrees", (5, 10, 20, 30, 45), rotation),
         Perturbation("elastic", "rms px", (0.5, 1, 1.5, 2, 3), elastic),
-        Perturbation("erased-rectangles", "share of area", (0.02, 0.05, 0.1, 0.2, 0.3), erased_rectangles),
+        Perturbation(
+            "erased-rectangles", "share of area", (0.02, 0.05, 0.1, 0.2, 0.3), erased_rectangles
+        ),
         Perturbation("dropped-classes", "classes", (1, 2, 3, 4, 5), dropped_classes),
         Perturbation("repeated-class", "share", (0.05, 0.1, 0.2, 0.35, 0.5), repeated_class),
         Perturbation("mixture", "share", (0.01, 0.02, 0.05, 0.1, 0.2), mixture),

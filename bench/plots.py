@@ -1,5 +1,6 @@
 """Plots: every function takes `ax`, draws on it and returns it. Colours tell apart with any eye
-(Okabe & Ito 2008), and an SVG of the same data is the same file."""
+(Okabe & Ito 2008), and an SVG of the same data is the same file.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 OKABE_ITO = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A8A00", "#7F7F7F",
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#8A8A00",
+    "#7F7F7F",
 )
 MARKERS = "osD^vP*X<"
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import platform
-from importlib import metadata
+from importlib import metadata, resources
 from importlib.resources.abc import Traversable
-from importlib import resources
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "Pillow")
 
@@ -34,10 +33,13 @@ def _sources(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
 @functools.cache
 def source_digest() -> str:
     """SHA-256 over the package's Python files that a value can depend on: metrics, extractors,
-    statistics and intake. Cached results of other code are never taken for this code's."""
+    statistics and intake. Cached results of other code are never taken for this code's.
+    """
     digest = hashlib.sha256()
     package = resources.files("bench")
-    parts = _sources(package / "metrics", "metrics/") | _sources(package / "extractors", "extractors/")
+    parts = _sources(package / "metrics", "metrics/") | _sources(
+        package / "extractors", "extractors/"
+    )
     parts["stats.py"] = (package / "stats.py").read_bytes()
     for name in sorted(parts):
         digest.update(name.encode() + b"\0" + hashlib.sha256(parts[name]).digest())
@@ -53,7 +55,7 @@ def library_versions() -> dict[str, str]:
 
 def device_description(device: str) -> str:
     """The device in words: the GPU's name, or the processor with its number of threads."""
-    import torch
+    import torch  # noqa: PLC0415  (heavy; the version alone needs it not)
 
     if device.startswith("cuda"):
         return f"{device} ({torch.cuda.get_device_name(device)})"

@@ -140,7 +140,8 @@ class ScoreRecord(_Model):
 
 def append_record(record: ScoreRecord, path: Path) -> None:
     """Append one line under a lock, flushed to disk. A line torn by an earlier crash stays alone
-    on its line, so that the new one is whole."""
+    on its line, so that the new one is whole.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     line = record.model_dump_json().encode() + b"\n"
     with path.open("ab+") as stream:

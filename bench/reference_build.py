@@ -223,15 +223,22 @@ def build_from(
         labels = {split: loaded.labels for split, loaded in splits.items()}
         command += ["--data", data or name]
     return build_reference(
-        name, out if out is not None else user_data_dir() / "references",
-        extractor=extractor, train=train_images, test=test_images, labels=labels,
-        command=shlex.join(command), device=device, progress=progress,
+        name,
+        out if out is not None else user_data_dir() / "references",
+        extractor=extractor,
+        train=train_images,
+        test=test_images,
+        labels=labels,
+        command=shlex.join(command),
+        device=device,
+        progress=progress,
     )
 
 
 def _images(path: Path, progress: Progress | None) -> NDArray[np.uint8]:
     report = read_images(
-        path, progress=None if progress is None else functools.partial(progress, f"read {path.name}")
+        path,
+        progress=None if progress is None else functools.partial(progress, f"read {path.name}"),
     )
     if report.images is None:
         raise InputError(f"{report.source}: no images")

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from bench.datasets import user_data_dir
 from bench.errors import BundleError, InputError, UnknownNameError
+from bench.extractors.base import ExtractorRow
 from bench.metrics.neighbours import NearestNeighbours
 from bench.stats import Features, Moments, arrays_from_bytes
 
@@ -157,7 +158,9 @@ def verify(file: Traversable) -> tuple[Manifest, bytes]:
     try:
         data = arrays_file.read_bytes()
     except OSError as error:
-        raise BundleError(f"{arrays_file}: the arrays of {file.name} are missing: {error}") from error
+        raise BundleError(
+            f"{arrays_file}: the arrays of {file.name} are missing: {error}"
+        ) from error
     found = hashlib.sha256(data).hexdigest()
     if found != manifest.arrays_sha256:
         raise BundleError(
@@ -221,6 +224,17 @@ def _nearest(arrays: dict[str, NDArray[np.generic]], split: str) -> NearestNeigh
         np.asarray(arrays[f"{split}_nearest_distances"], np.float32),
         np.asarray(arrays[f"{split}_nearest_indices"], np.int64),
     )
+
+
+def require_same_weights(manifest: Manifest, row: ExtractorRow) -> None:
+    """Raises `BundleError` unless the bundle was built with the weights of `row`."""
+    if manifest.extractor_digest != row.sha256:
+        raise BundleError(
+            f"reference {manifest.name!r} was built with {manifest.extractor!r} weights of "
+            f"SHA-256 {manifest.extractor_digest[:12]}, but the extractor in use has "
+            f"{row.sha256[:12]}: their features cannot be compared. "
+            f"Rebuild it: {manifest.command}"
+        )
 
 
 def manifest_json(manifest: Manifest) -> bytes:

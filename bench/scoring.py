@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 
 from bench import provenance
 from bench.cache import Cache, cache_key, default_root
-from bench.errors import BundleError, InputError, LatentbenchError, UnknownNameError
+from bench.errors import (
+    BundleError,
+    InputError,
+    LatentbenchError,
+    UnknownNameError,
+    UsageError,
+)
 from bench.expected import Expected, expected_values
 from bench.extractors import extractor_row
 from bench.extractors.base import Extractor
@@ -35,7 +41,7 @@ from bench.intake import (
 from bench.metrics import METRICS
 from bench.metrics.base import Metric, MetricInputs, UndefinedMetric
 from bench.record import FindingEntry, Identity, Kind, ScoreRecord, ScoreValue, Submission
-from bench.references import Reference, find_manifest, load_reference
+from bench.references import Reference, find_manifest, load_reference, require_same_weights
 from bench.stats import Features, arrays_from_bytes, arrays_to_bytes
 
 DEFAULT_SEED = 2020
@@ -78,15 +84,16 @@ def select_metrics(names: Iterable[str] | None) -> list[Metric]:
 
 
 def select_device(name: str | None) -> str:
-    """"cuda" when there is one and none is named, else the device named, else "cpu"."""
-    import torch
+    """The device named; for None, CUDA when there is one, else the CPU."""
+    import torch  # noqa: PLC0415  (heavy; listing names needs it not)
 
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise UnknownNameError("device", name, ["cpu", "cuda"]) from error
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device {name!r} cannot be used here (cpu, cuda): {reason}") from error
     return name
 
 
@@ -123,13 +130,7 @@ class Scorer:
                 f"reference {manifest.name!r} holds features of extractor "
                 f"{manifest.extractor!r}, not of {extractor!r}"
             )
-        if manifest.extractor_digest != self.row.sha256:
-            raise BundleError(
-                f"reference {manifest.name!r} was built with {manifest.extractor!r} weights of "
-                f"SHA-256 {manifest.extractor_digest[:12]}, but the extractor in use has "
-                f"{self.row.sha256[:12]}: their features cannot be compared. "
-                f"Rebuild it: {manifest.command}"
-            )
+        require_same_weights(manifest, self.row)
         self.device = select_device(device)
 
     @functools.cached_property
@@ -147,7 +148,9 @@ class Scorer:
         watch = _Stopwatch()
         with watch.stage("intake"):
             report = read_images(
-                path, spec=self.spec, limit=limit,
+                path,
+                spec=self.spec,
+                limit=limit,
                 progress=None if progress is None else functools.partial(progress, "read"),
             )
         if report.images is None:
@@ -156,9 +159,15 @@ class Scorer:
             report.images, sanitise(Path(path).resolve().name), report.source, report.kind
         )
         findings = tuple(FindingEntry(**vars(finding)) for finding in report.findings)
+        if submission.channels > self.row.channels:
+            findings += (_colour_to_grey(submission.num_images, self.row.name),)
         return self._score(
-            report.images, submission, findings, watch,
-            official=limit is None, progress=progress,
+            report.images,
+            submission,
+            findings,
+            watch,
+            official=limit is None,
+            progress=progress,
         )
 
     def score_images(
@@ -195,8 +204,11 @@ class Scorer:
         if kept is not None:
             return ScoreRecord.model_validate_json(kept).model_copy(
                 update={
-                    "submission": submission, "findings": findings, "official": official,
-                    "from_cache": True, "created_at": _now(),
+                    "submission": submission,
+                    "findings": findings,
+                    "official": official,
+                    "from_cache": True,
+                    "created_at": _now(),
                 }
             )
         with watch.stage("features"):
@@ -240,8 +252,12 @@ class Scorer:
 
     def _features(self, images: ImageSet, progress: Progress | None) -> Features:
         key = cache_key(
-            {"images": images.sequence_digest, "extractor": self.row.sha256,
-             "code": provenance.source_digest(), "device": self.device.split(":")[0]}
+            {
+                "images": images.sequence_digest,
+                "extractor": self.row.sha256,
+                "code": provenance.source_digest(),
+                "device": self.device.split(":")[0],
+            }
         )
         kept = self.cache.get("features", key)
         if kept is not None:
@@ -279,8 +295,12 @@ class Scorer:
     def _expected(self, n_fake: int, watch: _Stopwatch) -> dict[str, Expected]:
         with watch.stage("expected values"):
             return expected_values(
-                self.reference, self.metrics, n_fake,
-                seed=self.seed, device=self.device, cache=self.cache,
+                self.reference,
+                self.metrics,
+                n_fake,
+                seed=self.seed,
+                device=self.device,
+                cache=self.cache,
             )
 
 
@@ -307,6 +327,17 @@ def _evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> Score
         n_fake=len(inputs.fake_features),
         constants=dict(metric.constants),
         details={} if found is None else dict(found.details),
+    )
+
+
+def _colour_to_grey(num_images: int, extractor: str) -> FindingEntry:
+    return FindingEntry(
+        code="colour-to-grey",
+        severity="warning",
+        count=num_images,
+        examples=(),
+        message=f"colour images; extractor {extractor!r} sees their ITU-R BT.601 luma only",
+        fix="save grey images (R=G=B), or choose an extractor that sees colour",
     )
 
 
@@ -345,8 +376,13 @@ def score(
 ) -> ScoreRecord:
     """Score one folder, zip, npz, npy or idx file; see `Scorer` for the arguments and errors."""
     scorer = Scorer(
-        reference=reference, extractor=extractor, metrics=metrics, seed=seed, device=device,
-        use_cache=use_cache, spec=spec,
+        reference=reference,
+        extractor=extractor,
+        metrics=metrics,
+        seed=seed,
+        device=device,
+        use_cache=use_cache,
+        spec=spec,
     )
     return scorer.score(path, limit=limit, progress=progress)
 
@@ -363,10 +399,16 @@ def score_many(
     use_cache: bool = True,
 ) -> Iterator[ScoreRecord | Failure]:
     """Score submissions one after the other, the reference loaded once; see `Scorer`. One that
-    fails gives a `Failure`, not an end."""
+    fails gives a `Failure`, not an end.
+    """
     scorer = Scorer(
-        reference=reference, extractor=extractor, metrics=metrics, seed=seed, device=device,
-        use_cache=use_cache, spec=spec,
+        reference=reference,
+        extractor=extractor,
+        metrics=metrics,
+        seed=seed,
+        device=device,
+        use_cache=use_cache,
+        spec=spec,
     )
     for path in paths:
         yield scorer.attempt(path)

@@ -12,7 +12,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,7 @@ class ExtractorRow:
     feature_dim: int
     num_classes: int | None
     side_px: int
+    channels: Literal[1, 3]  # what the network sees; colour is reduced to luma for 1
     citation: str
 
     def load(self, device: str = "cpu") -> Extractor:

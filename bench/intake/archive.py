@@ -29,7 +29,7 @@ UTF8_FLAG = 0x800
 ENCRYPTED_FLAG = 0x1
 
 
-class _TooLarge(Exception):  # noqa: N818 - caught in this file
+class _TooLarge(Exception):
     """The directory is larger than any honest one."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Rejected(Exception):  # noqa: N818 - control flow inside the intake, never seen by a user
+class Rejected(Exception):
     """One file is refused: `code` is a row of `findings.CODES`, `detail` says what was seen."""
 
     def __init__(self, code: str, detail: str = "") -> None:

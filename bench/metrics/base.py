@@ -33,7 +33,8 @@ class UndefinedMetric(Exception):
 
 class MetricValue(NamedTuple):
     """One value. `spread`: standard deviation over splits or subsets where the metric has one
-    (not a standard error). `details`: further finite numbers worth keeping in the record."""
+    (not a standard error). `details`: further finite numbers worth keeping in the record.
+    """
 
     value: float
     spread: float | None = None

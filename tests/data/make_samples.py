@@ -1,6 +1,6 @@
 """Make the committed real images of the tests: the first 2,000 of each data set's test split.
 
-    python tests/data/make_samples.py --data-root ROOT
+python tests/data/make_samples.py --data-root ROOT
 """
 
 from __future__ import annotations

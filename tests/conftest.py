@@ -1,0 +1,58 @@
+"""Shared pieces: the committed real images, and a home of its own for every test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+DATA = Path(__file__).parent / "data"
+
+
+class RealSample(NamedTuple):
+    """The first 2,000 images of a test split: uint8 2000,28,28,1 and int64 labels."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+def _sample(name: str) -> RealSample:
+    with np.load(DATA / f"{name}-test-2000.npz") as archive:
+        return RealSample(archive["images"], archive["labels"].astype(np.int64))
+
+
+@pytest.fixture(scope="session")
+def mnist() -> RealSample:
+    return _sample("mnist")
+
+
+@pytest.fixture(scope="session")
+def fashion() -> RealSample:
+    return _sample("fashion-mnist")
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cache and data directories that no other test and no user shares."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("LATENTBENCH_CACHE", str(home / "cache"))
+    monkeypatch.setenv("LATENTBENCH_DATA", str(home / "data"))
+
+
+def write_pngs(images: NDArray[np.uint8], folder: Path) -> Path:
+    """Grey or RGB images as 00000.png and so on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(images):
+        squeezed = image[..., 0] if image.shape[2] == 1 else image
+        Image.fromarray(squeezed).save(folder / f"{number:05d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits_folder(mnist: RealSample, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 real digits as PNG files."""
+    return write_pngs(mnist.images[:300], tmp_path_factory.mktemp("digits") / "samples")

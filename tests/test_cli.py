@@ -1,0 +1,240 @@
+"""The command line: what it prints, what it leaves on disk, what it exits with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.__main__ import run
+from bench.errors import (
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_INVALID,
+    EXIT_NOTHING_FOUND,
+    EXIT_OK,
+    EXIT_USAGE,
+)
+from bench.metrics import METRICS
+from bench.record import read_records
+from tests.conftest import RealSample, write_pngs
+
+FAST = "fid,precision_k3"
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_score_prints_a_table_and_keeps_a_record(
+    digits_folder: Path, wide: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["score", str(digits_folder), "--reference", "mnist", "--out", "results"]) == EXIT_OK
+    out = capsys.readouterr().out
+    for name in METRICS:
+        assert name in out
+    for heading in ("value", "perfect", "better", "extractor", "real images", "your images"):
+        assert heading in out
+    assert "60,000" in out
+    assert "300 held-out real images" in out
+    assert "signature: reference=mnist:" in out
+    (record,) = read_records(wide / "results" / "records.jsonl")
+    (single,) = [p for p in (wide / "results").iterdir() if p.suffix == ".json"]
+    assert read_records(single) == [record]
+    assert single.name == f"samples-{record.submission.pixel_digest[:8]}.json"
+
+
+def test_json_is_all_that_goes_to_stdout(
+    digits_folder: Path, wide: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (wide / "empty").mkdir()
+    arguments = ["score", "empty", str(digits_folder), "--json", "--metrics", FAST]
+    assert run(arguments) == EXIT_NOTHING_FOUND
+    captured = capsys.readouterr()
+    failed, scored = (json.loads(line) for line in captured.out.splitlines())
+    assert failed["exit_code"] == EXIT_NOTHING_FOUND
+    assert [value["metric"] for value in scored["values"]] == FAST.split(",")
+    assert "1 scored, 1 failed" in captured.err
+
+
+def test_a_bad_folder_among_good_ones(
+    digits_folder: Path, wide: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (wide / "bad").mkdir()
+    (wide / "bad" / "[red]x.png").write_bytes(b"junk")
+    code = run(["score", "bad", "missing", str(digits_folder), "--metrics", FAST])
+    assert code == EXIT_INVALID
+    captured = capsys.readouterr()
+    assert "[red]x.png" in captured.err
+    assert "fix:" in captured.err
+    assert "missing" in captured.err
+    assert "precision_k3" in captured.out
+    assert len(read_records(wide / "latentbench-results" / "records.jsonl")) == 1
+
+
+def test_audit(digits_folder: Path, wide: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["audit", str(digits_folder)]) == EXIT_OK
+    assert "valid, 300 files, 300 images of 28x28 px, grey" in capsys.readouterr().out
+    assert run(["audit", str(digits_folder), "--spec", "mnist-10k"]) == EXIT_INVALID
+    captured = capsys.readouterr()
+    assert "wrong-count" in captured.err
+    assert "fix:" in captured.err
+    assert run(["audit", str(digits_folder), "--spec", "mnist-10k", "--json"]) == EXIT_INVALID
+    report = json.loads(capsys.readouterr().out)
+    assert report["valid"] is False
+    assert report["findings"][0]["code"] == "wrong-count"
+
+
+def test_audit_repairs(mnist: RealSample, wide: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pngs(np.repeat(mnist.images[:5], 3, axis=3), wide / "rgb")
+    (wide / "rgb" / "torn.png").write_bytes((wide / "rgb" / "00000.png").read_bytes()[:50])
+    assert run(["audit", "rgb", "--repair", "fixed"]) == EXIT_INVALID
+    err = capsys.readouterr().err
+    assert "5 images written to fixed" in err
+    assert "torn.png" in err
+    assert run(["audit", "fixed"]) == EXIT_OK
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["score", "x", "--nonsense"], EXIT_USAGE, "--nonsense"),
+        (["nonsense"], EXIT_USAGE, "nonsense"),
+        (["score"], EXIT_USAGE, "SUBMISSIONS"),
+        (["score", "x", "--limit", "0"], EXIT_USAGE, "0"),
+        (["score", "x", "--metrics", "fdi"], EXIT_USAGE, "Did you mean 'fid'"),
+        (["score", "x", "--reference", "mnits"], EXIT_USAGE, "Did you mean 'mnist'"),
+        (["score", "missing"], EXIT_USAGE, "missing"),
+        (["audit", "missing"], EXIT_USAGE, "missing"),
+        (["audit", "empty"], EXIT_NOTHING_FOUND, "empty"),
+        (["reference", "build", "mnist"], EXIT_USAGE, "--data-root"),
+        (["reference", "verify", "mnits"], EXIT_USAGE, "Did you mean 'mnist'"),
+    ],
+)
+def test_exit_codes(
+    wide: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str
+) -> None:
+    (wide / "empty").mkdir()
+    assert run(arguments) == code
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_an_output_place_that_cannot_be_written(
+    digits_folder: Path, wide: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (wide / "file").write_text("in the way")
+    arguments = ["score", str(digits_folder), "--metrics", "fid", "--out", "file"]
+    assert run(arguments) == EXIT_USAGE
+    assert "file: the record cannot be written" in capsys.readouterr().err
+
+
+def test_internal_errors_are_shown_whole(
+    digits_folder: Path,
+    wide: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("bench.scoring.Scorer.attempt", fail)
+    assert run(["score", str(digits_folder)]) == EXIT_INTERNAL
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError: ours" in err
+    assert "internal error" in err
+
+
+def test_an_interrupt_exits_with_two(
+    digits_folder: Path, wide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.scoring.Scorer.attempt", interrupt)
+    assert run(["score", str(digits_folder)]) == EXIT_INTERRUPTED
+    assert list(wide.iterdir()) == []
+
+
+def test_reference_verbs(
+    mnist: RealSample,
+    wide: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_pngs(mnist.images[:30], wide / "train")
+    write_pngs(mnist.images[30:50], wide / "test")
+    build = ["reference", "build", "own", "--train", "train", "--test", "test", "--out", "b"]
+    assert run(build) == EXIT_OK
+    assert run(["reference", "list"]) == EXIT_OK
+    listed = capsys.readouterr().out
+    assert "mnist" in listed
+    assert "fashion" in listed
+    assert run(["reference", "verify"]) == EXIT_OK
+    assert capsys.readouterr().out.count("ok ") == 2
+    assert run(["reference", "verify", "b/own-digits.json"]) == EXIT_OK
+    (wide / "b" / "own-digits.npz").write_bytes(b"damage")
+    assert run(["reference", "verify", "b/own-digits.json"]) == EXIT_USAGE
+    captured = capsys.readouterr()
+    assert "FAILED" in captured.out
+    assert "1 of 1 references are unfit" in captured.err
+
+
+def test_cache_verb(digits_folder: Path, wide: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["score", str(digits_folder), "--metrics", FAST]) == EXIT_OK
+    capsys.readouterr()
+    assert run(["cache"]) == EXIT_OK
+    out = capsys.readouterr().out
+    assert "location: " in out
+    assert "features: 1 entries" in out
+    assert "scores: 1 entries" in out
+    assert run(["score", str(digits_folder), "--metrics", FAST]) == EXIT_OK
+    assert "taken from the cache" in capsys.readouterr().out
+    assert run(["cache", "--clear"]) == EXIT_OK
+    assert "deleted: " in capsys.readouterr().out
+    assert run(["score", str(digits_folder), "--metrics", FAST, "--no-cache"]) == EXIT_OK
+    assert run(["cache"]) == EXIT_OK
+    assert "total: 0.0 MB" in capsys.readouterr().out
+
+
+def test_lists(wide: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["metrics"]) == EXIT_OK
+    out = capsys.readouterr().out
+    assert all(name in out for name in METRICS)
+    assert run(["extractors"]) == EXIT_OK
+    assert "fashion" in capsys.readouterr().out
+    assert run(["--version"]) == EXIT_OK
+    assert capsys.readouterr().out.startswith("latentbench ")
+
+
+def test_a_verb_that_cannot_be_loaded_is_told_and_harms_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wide: Path
+) -> None:
+    from importlib.metadata import EntryPoint
+
+    broken = EntryPoint("broken", "nowhere.at.all:verb", "latentbench.verbs")
+    monkeypatch.setattr("bench.cli.metadata.entry_points", lambda group: [broken])
+    assert run(["cache"]) == EXIT_OK
+    assert "verb 'broken' cannot be loaded" in capsys.readouterr().err
+
+
+def test_module_and_pipe(digits_folder: Path, tmp_path: Path) -> None:
+    """`python -m bench` in a process of its own, its reader gone before it prints."""
+    command = [sys.executable, "-m", "bench", "metrics"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    error = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait() in (EXIT_OK, 1)
+    assert "Traceback" not in error

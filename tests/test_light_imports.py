@@ -1,0 +1,55 @@
+"""What must stay light: `import bench`, `--help`, and the process that decodes images."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "scipy", "sklearn", "numpy", "pydantic")
+
+
+def modules_after(code: str) -> set[str]:
+    program = f"{code}\nimport sys\nprint('LOADED', *sorted(m for m in sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(result.stdout.rpartition("LOADED")[2].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import bench",
+        "import bench.__main__ as m; assert m.run(['--help']) == 0",
+        "import bench.__main__ as m; assert m.run(['score', '--help']) == 0",
+        "import baselines.cli",
+    ],
+    ids=["import", "help", "verb-help", "baselines-verbs"],
+)
+def test_loads_nothing_heavy(code: str) -> None:
+    assert not modules_after(code) & set(HEAVY)
+
+
+def test_the_decoding_process_never_loads_torch() -> None:
+    loaded = modules_after("import bench.intake.worker")
+    assert not loaded & {"torch", "matplotlib", "pandas", "pydantic"}
+
+
+def test_reading_images_loads_no_torch() -> None:
+    loaded = modules_after("from bench.intake import audit, load_spec, repair")
+    assert "numpy" in loaded
+    assert not loaded & {"torch", "matplotlib", "pandas"}
+
+
+def test_public_names_resolve() -> None:
+    import bench
+    from bench.scoring import score
+    from bench.tables import table
+
+    assert bench.score is score
+    assert bench.table is table
+    assert set(bench.__all__) <= set(dir(bench))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        bench.nonsense  # noqa: B018

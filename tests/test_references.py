@@ -1,0 +1,260 @@
+"""Reference bundles: what they hold, how they are found, built, checked and refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import references
+from bench.errors import BundleError, InputError, UnknownNameError, UsageError
+from bench.expected import expected_values, held_out_values
+from bench.extractors import EXTRACTORS
+from bench.metrics import METRICS
+from bench.metrics.neighbours import nearest_neighbours
+from bench.reference_build import build_from, build_reference
+from bench.references import Reference, find_manifest, list_references, load_reference, verify
+from bench.scoring import Scorer
+from bench.stats import Moments, arrays_from_bytes, arrays_to_bytes
+from tests.conftest import RealSample, write_pngs
+
+COMMITTED = ["mnist", "fashion-mnist"]
+
+
+@pytest.fixture(scope="session")
+def small(mnist: RealSample, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifest of a bundle made of 300 train and 200 test digits."""
+    return build_reference(
+        "small",
+        tmp_path_factory.mktemp("bundle"),
+        extractor="digits",
+        train=mnist.images[:300],
+        test=mnist.images[300:500],
+        labels={"train": mnist.labels[:300], "test": mnist.labels[300:500]},
+        command="made by a test",
+    )
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_committed_bundles_are_whole(name: str) -> None:
+    reference = load_reference(find_manifest(name))
+    manifest = reference.manifest
+    assert (manifest.num_train, manifest.num_test, manifest.num_subset) == (60_000, 10_000, 10_000)
+    assert manifest.extractor_digest == EXTRACTORS[manifest.extractor].sha256
+    assert reference.train_moments.n == 60_000
+    # standardised over the train split: mean 0 and variance 1, or a unit that never fires
+    np.testing.assert_allclose(reference.train_moments.mean, 0, atol=1e-4)
+    variance = np.diag(reference.train_moments.covariance())
+    assert np.logical_or(np.abs(variance - 1) < 1e-3, variance < 1e-8).all()
+    assert reference.test is not None
+    assert reference.test.values.shape == (10_000, 128)
+    assert reference.class_shares is not None
+    assert reference.class_shares.sum() == pytest.approx(1)
+    assert reference.class_shares.min() > 0.08
+    assert set(manifest.data_digests) == {"train", "test"}
+    assert manifest.command.startswith(f"latentbench reference build {name}")
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_committed_neighbours_and_expectations_are_those_of_this_code(name: str) -> None:
+    reference = load_reference(find_manifest(name))
+    rows = np.arange(0, 10_000, 97)
+    found = nearest_neighbours(reference.train[rows], reference.train, 6)
+    np.testing.assert_allclose(
+        found.distances[:, 1:], reference.train_nearest.distances[rows], rtol=1e-5
+    )
+    stored = reference.manifest.held_out["1000:2020"]
+    metrics = [METRICS[metric] for metric in stored]
+    assert {metric.name for metric in metrics} == {
+        metric.name for metric in METRICS.values() if metric.expected is None
+    }
+    bare = Reference(
+        **vars(reference) | {"manifest": reference.manifest.model_copy(update={"held_out": {}})}
+    )
+    computed = held_out_values(bare, metrics, 1000, seed=2020)
+    for metric, value in stored.items():
+        assert computed[metric] == pytest.approx(value, rel=1e-4, abs=1e-6), metric
+
+
+def test_a_built_bundle_holds_what_it_says(small: Path, mnist: RealSample) -> None:
+    reference = load_reference(small)
+    features = EXTRACTORS["digits"].load()(mnist.images[:500])
+    moments = Moments.of(features.values[:300])
+    np.testing.assert_allclose(reference.train_moments.mean, moments.mean, atol=1e-5)
+    np.testing.assert_allclose(
+        reference.train_moments.covariance(), moments.covariance(), atol=1e-4
+    )
+    np.testing.assert_allclose(reference.train, features.values[:300], rtol=2**-11, atol=1e-5)
+    assert reference.test is not None
+    np.testing.assert_allclose(reference.test.values, features.values[300:], rtol=2**-11, atol=1e-5)
+    assert features.logits is not None
+    counts = np.bincount(features.logits[:300].argmax(1), minlength=10)
+    assert reference.train_class_counts is not None
+    np.testing.assert_array_equal(reference.train_class_counts, counts)
+    assert reference.test_nearest is not None
+    assert reference.test_nearest.distances.shape == (200, 5)
+    arrays = arrays_from_bytes(verify(small)[1], "small")
+    np.testing.assert_array_equal(arrays["test_labels"], mnist.labels[300:500])
+
+
+def test_building_twice_gives_the_same_bytes(
+    small: Path, mnist: RealSample, tmp_path: Path
+) -> None:
+    again = build_reference(
+        "small",
+        tmp_path,
+        extractor="digits",
+        train=mnist.images[:300],
+        test=mnist.images[300:500],
+        labels={"train": mnist.labels[:300], "test": mnist.labels[300:500]},
+        command="made by a test",
+    )
+    first = arrays_from_bytes(verify(small)[1], "small")
+    second = arrays_from_bytes(verify(again)[1], "small")
+    assert first.keys() == second.keys()
+    for key in first:
+        np.testing.assert_allclose(
+            second[key].astype(float), first[key].astype(float), rtol=1e-5, atol=1e-5
+        )
+
+
+def test_build_from_folders_is_found_by_name(
+    mnist: RealSample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTBENCH_DATA", str(tmp_path / "data"))
+    train = write_pngs(mnist.images[:60], tmp_path / "train")
+    test = write_pngs(mnist.images[60:100], tmp_path / "test")
+    path = build_from("mine", None, extractor="digits", train=train, test=test)
+    assert path == tmp_path / "data" / "references" / "mine-digits.json"
+    assert "mine" in list_references()
+    reference = load_reference(find_manifest("mine"))
+    assert (reference.manifest.num_train, reference.manifest.num_test) == (60, 40)
+    assert f"--train {train}" in reference.manifest.command
+    record = Scorer(reference="mine", metrics=["fid", "coverage_k5"]).score(test)
+    assert record.reference.name == "mine"
+    assert record.value("fid") > 0
+
+
+def test_a_reference_without_held_out_images(mnist: RealSample, tmp_path: Path) -> None:
+    path = build_reference(
+        "trainonly", tmp_path, extractor="digits", train=mnist.images[:50], test=None, command="x"
+    )
+    reference = load_reference(path)
+    assert reference.test is None
+    expected = expected_values(reference, METRICS.values(), 20, seed=0)
+    assert expected["density_k5"].value == 1.0
+    assert expected["fid"].value is None
+    assert expected["fid"].source == "the reference has no held-out images"
+    record = Scorer(reference=str(path)).score_images(mnist.images[50:90], name="x")
+    entries = {entry.metric: entry for entry in record.values}
+    assert entries["anomaly_auc"].value is None
+    assert "held-out" in (entries["anomaly_auc"].reason or "")
+    assert entries["fid"].value is not None
+
+
+def copy_bundle(manifest: Path, folder: Path) -> Path:
+    for file in (manifest, manifest.with_suffix(".npz")):
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder / manifest.name
+
+
+def test_damaged_arrays_are_refused(small: Path, tmp_path: Path) -> None:
+    path = copy_bundle(small, tmp_path)
+    arrays = path.with_suffix(".npz")
+    data = bytearray(arrays.read_bytes())
+    data[len(data) // 2] ^= 1
+    arrays.write_bytes(data)
+    with pytest.raises(BundleError, match="damaged or changed: SHA-256 .* Rebuild it: made by"):
+        load_reference(path)
+    arrays.unlink()
+    with pytest.raises(BundleError, match="the arrays of small-digits.json are missing"):
+        load_reference(path)
+
+
+def test_another_extractor_digest_is_refused_with_an_explanation(
+    small: Path, tmp_path: Path
+) -> None:
+    path = copy_bundle(small, tmp_path)
+    content = json.loads(path.read_text())
+    content["extractor_digest"] = "1" * 64
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        BundleError, match="was built with 'digits' weights of SHA-256 111111111111"
+    ):
+        Scorer(reference=str(path))
+
+
+def test_other_extractor_than_the_bundle_is_refused(small: Path) -> None:
+    with pytest.raises(BundleError, match="holds features of extractor 'digits', not of 'fashion'"):
+        Scorer(reference=str(small), extractor="fashion")
+    with pytest.raises(BundleError, match="not built for extractor 'fashion', only for digits"):
+        Scorer(reference="mnist", extractor="fashion")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.pop("train_mean"), "lacks the array 'train_mean'"),
+        (lambda a: a.update(train_features=a["train_features"][:-1]), "expected 300 rows"),
+        (lambda a: a["train_features"].fill(np.nan), "NaN or infinite"),
+        (lambda a: a.update(train_mean=a["train_mean"][:-1]), "do not fit"),
+    ],
+)
+def test_arrays_that_do_not_fit(small: Path, tmp_path: Path, change, message: str) -> None:  # type: ignore[no-untyped-def]
+    path = copy_bundle(small, tmp_path)
+    arrays = arrays_from_bytes(path.with_suffix(".npz").read_bytes(), "x")
+    change(arrays)
+    data = arrays_to_bytes(arrays)
+    path.with_suffix(".npz").write_bytes(data)
+    content = json.loads(path.read_text())
+    content["arrays_sha256"] = hashlib.sha256(data).hexdigest()
+    path.write_text(json.dumps(content))
+    with pytest.raises(BundleError, match=message):
+        load_reference(path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema_version": 9}', "\x00"])
+def test_files_that_are_no_manifests(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    with pytest.raises(BundleError, match=r"bad\.json: not a reference manifest"):
+        load_reference(path)
+
+
+def test_names() -> None:
+    assert set(COMMITTED) <= set(list_references())
+    with pytest.raises(UnknownNameError, match="Did you mean 'mnist'"):
+        find_manifest("mnits")
+    with pytest.raises(BundleError, match="no such reference manifest"):
+        find_manifest("/nowhere/x.json")
+
+
+def test_build_refuses_what_cannot_work(mnist: RealSample, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a reference needs at least 6"):
+        build_reference(
+            "tiny", tmp_path, extractor="digits", train=mnist.images[:5], test=None, command="x"
+        )
+    with pytest.raises(UsageError, match="letters, digits"):
+        build_from("../up", tmp_path, extractor="digits")
+    with pytest.raises(UsageError, match="--test needs --train"):
+        build_from("x", tmp_path, extractor="digits", test=tmp_path)
+    with pytest.raises(UsageError, match="not both"):
+        build_from("x", tmp_path, extractor="digits", data="mnist", train=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_user_bundles_come_before_committed_ones(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTBENCH_DATA", str(tmp_path))
+    folder = tmp_path / "references"
+    folder.mkdir()
+    path = copy_bundle(small, folder)
+    content = json.loads(path.read_text())
+    content["name"] = "mnist"
+    path.write_text(json.dumps(content))
+    assert find_manifest("mnist") == path
+    assert references.read_manifest(list_references()["mnist"][1]).num_train == 60_000

@@ -1,0 +1,255 @@
+"""From a folder to a record: the whole chain on real images."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bench
+from bench.errors import (
+    InputError,
+    InvalidSubmission,
+    NothingFoundError,
+    UnknownNameError,
+    UsageError,
+)
+from bench.expected import expected_values
+from bench.extractors import EXTRACTORS
+from bench.intake import SubmissionSpec
+from bench.metrics import METRICS
+from bench.metrics.base import Sizes
+from bench.record import ScoreRecord
+from bench.references import find_manifest, load_reference
+from bench.scoring import Failure, Scorer, score, score_many
+from tests.conftest import RealSample, write_pngs
+
+FAST = ["fid", "precision_k3", "modes_covered"]
+
+
+@pytest.fixture(scope="module")
+def record(digits_folder: Path) -> ScoreRecord:
+    return score(digits_folder, use_cache=False)
+
+
+def test_every_metric_is_there_with_what_a_reader_needs(record: ScoreRecord) -> None:
+    assert [entry.metric for entry in record.values] == list(METRICS)
+    for entry in record.values:
+        assert entry.value is not None, entry
+        assert entry.expected is not None, entry
+        assert entry.expected_source in ("closed form", "300 held-out real images")
+        assert entry.n_fake == 300
+    sizes = {entry.metric: entry.n_real for entry in record.values}
+    assert (sizes["fid"], sizes["precision_k3"], sizes["inception_score"]) == (60_000, 10_000, None)
+    assert record.official
+    assert record.extractor.digest == EXTRACTORS["digits"].sha256
+    assert record.submission.num_images == 300
+    assert {"intake", "features", "expected values", "fid"} <= set(record.timings_s)
+    assert {"torch", "numpy", "python"} <= set(record.libraries)
+
+
+def test_real_images_score_about_as_a_perfect_submission(record: ScoreRecord) -> None:
+    """300 test images against 300 other test images: the same up to sampling. The first 2,000
+    test images are by other writers than the rest (FID differs), so bounds are wide.
+    """
+    entries = {entry.metric: entry for entry in record.values}
+    for name, tolerance in {
+        "precision_k3": 0.08,
+        "recall_k3": 0.12,
+        "density_k5": 0.25,
+        "inception_score": 0.8,
+        "mean_confidence": 0.03,
+        "anomaly_auc": 0.08,
+        "prd_f8": 0.05,
+        "prd_f1_8": 0.05,
+    }.items():
+        entry = entries[name]
+        assert entry.value == pytest.approx(entry.expected, abs=tolerance), name
+    assert entries["modes_covered"].value == 10
+
+
+def test_noise_is_worse_on_every_count(record: ScoreRecord, mnist: RealSample) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 28, 28, 1), dtype=np.uint8)
+    noisy = Scorer(use_cache=False).score_images(noise, name="noise")
+    for name in ("precision_k3", "recall_k3", "density_k5", "coverage_k5", "prd_f8"):
+        assert noisy.value(name) < 0.2 * record.value(name), name
+    assert noisy.value("fid") > 100 * record.value("fid")
+    assert noisy.value("anomaly_auc") > 0.999
+
+
+def test_expected_values_have_the_closed_forms() -> None:
+    reference = load_reference(find_manifest("mnist"))
+    expected = expected_values(reference, METRICS.values(), 2_000, seed=2020)
+    # protocols: 2,000 fakes against 10,000 reals, k = 5
+    assert expected["coverage_k5"].value == pytest.approx(0.598, abs=5e-4)
+    assert METRICS["coverage_k5"].expected is not None
+    assert METRICS["coverage_k5"].expected(Sizes(10_000, 10_000)) == pytest.approx(
+        0.968773, abs=1e-6
+    )
+    assert expected["density_k5"].value == 1.0
+    assert expected["fid"].source == "2,000 held-out real images"
+
+
+def _zip(folder: Path, target: Path) -> Path:
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, path.name)
+    return target
+
+
+def _npz(folder: Path, target: Path) -> Path:
+    images = score_images_of(folder)
+    np.savez(target, images=images)
+    return target
+
+
+def score_images_of(folder: Path) -> np.ndarray:
+    report = bench.audit(folder)
+    assert report.images is not None
+    return report.images.images
+
+
+@pytest.mark.parametrize("pack", [_zip, _npz])
+def test_the_container_does_not_matter(
+    digits_folder: Path,
+    tmp_path: Path,
+    record: ScoreRecord,
+    pack: Callable[[Path, Path], Path],
+) -> None:
+    suffix = pack.__name__.removeprefix("_")
+    packed = score(pack(digits_folder, tmp_path / f"x.{suffix}"), metrics=FAST, use_cache=False)
+    assert packed.submission.pixel_digest == record.submission.pixel_digest
+    for name in FAST:
+        assert packed.value(name) == record.value(name)
+
+
+def test_the_order_of_files_does_not_matter(
+    mnist: RealSample, tmp_path: Path, record: ScoreRecord
+) -> None:
+    shuffled = np.random.default_rng(1).permutation(300)
+    other = score(write_pngs(mnist.images[shuffled], tmp_path / "s"), use_cache=False)
+    assert other.submission.pixel_digest == record.submission.pixel_digest
+    for entry in record.values:
+        tolerance = {
+            "kid_poly3": 0.02,
+            "inception_score": 0.3,
+            "fid_infinity": 0.5,
+            "prd_f8": 0.05,
+            "prd_f1_8": 0.05,
+        }.get(entry.metric, 1e-5)
+        assert entry.value is not None
+        assert other.value(entry.metric) == pytest.approx(entry.value, rel=tolerance, abs=tolerance)
+
+
+def test_the_same_content_is_not_scored_twice(
+    digits_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = score(digits_folder, metrics=FAST)
+    assert not first.from_cache
+
+    def fail(*args: object) -> None:
+        raise AssertionError("the extractor was loaded")
+
+    monkeypatch.setattr("bench.extractors.compact_cnn.load", fail)
+    again = score(digits_folder, metrics=FAST)
+    assert again.from_cache
+    assert again.values == first.values
+    # other metrics of the same images: the features are at hand
+    other = score(digits_folder, metrics=["recall_k3"])
+    assert not other.from_cache
+    # another seed is another protocol
+    assert not score(digits_folder, metrics=FAST, seed=1).from_cache
+    with pytest.raises(AssertionError, match="was loaded"):
+        score(digits_folder, metrics=FAST, use_cache=False)
+
+
+def test_limit_is_unofficial(digits_folder: Path) -> None:
+    limited = score(digits_folder, limit=100, metrics=FAST)
+    assert (limited.official, limited.submission.num_images) == (False, 100)
+    assert limited.signature.endswith("unofficial")
+    # the same hundred images handed in as such are official, though the values are cached
+    whole = Scorer(metrics=FAST).score_images(score_images_of(digits_folder)[:100], name="hundred")
+    assert whole.official
+    assert whole.values == limited.values
+
+
+def test_one_bad_submission_does_not_stop_the_others(digits_folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "a.png").write_bytes(b"\x89PNG nonsense")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    results = list(score_many([broken, tmp_path / "missing", empty, digits_folder], metrics=FAST))
+    failures = [result for result in results if isinstance(result, Failure)]
+    assert [type(failure.error) for failure in failures] == [
+        InvalidSubmission,
+        UsageError,
+        NothingFoundError,
+    ]
+    assert isinstance(results[3], ScoreRecord)
+    assert results[3].value("modes_covered") == 10
+
+
+def test_a_spec_is_enforced(digits_folder: Path) -> None:
+    with pytest.raises(InvalidSubmission) as caught:
+        score(digits_folder, spec="mnist-10k")
+    assert [finding.code for finding in caught.value.findings] == ["wrong-count"]  # type: ignore[attr-defined]
+    fitting = bench.load_spec("mnist-10k").model_copy(update={"count": 300})
+    assert isinstance(fitting, SubmissionSpec)
+    assert score(digits_folder, spec=fitting, metrics=FAST).submission.num_images == 300
+
+
+def test_wrong_image_size_is_told(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 1), dtype=np.uint8)
+    with pytest.raises(InputError, match="takes 28x28 px images, got 32x32"):
+        score(write_pngs(images, tmp_path / "large"))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 9])
+def test_few_images_give_values_or_reasons(mnist: RealSample, n: int) -> None:
+    record = Scorer().score_images(mnist.images[:n], name="few")
+    for entry in record.values:
+        assert (entry.value is None) != (entry.reason is None)
+        assert entry.reason is None or len(entry.reason) > 10
+    absent = {entry.metric for entry in record.values if entry.value is None}
+    assert ("fid" in absent) == (n < 2)
+    assert ("recall_k3" in absent) == (n <= 3)
+    assert ("precision_k3" in absent) is False
+
+
+def test_all_images_equal(mnist: RealSample) -> None:
+    images = np.repeat(mnist.images[:1], 200, axis=0)
+    record = Scorer().score_images(images, name="collapsed")
+    assert record.value("modes_covered") == 1
+    assert record.value("vendi_score") == pytest.approx(1, abs=1e-6)
+    assert record.value("recall_k3") <= 1e-3
+    json.loads(record.model_dump_json())
+
+
+def test_unknown_names(digits_folder: Path) -> None:
+    for arguments, message in (
+        ({"metrics": ["fdi"]}, "Did you mean 'fid'"),
+        ({"reference": "minst"}, "Did you mean 'mnist'"),
+        ({"extractor": "digit"}, "Did you mean 'digits'"),
+        ({"spec": "mnist"}, "mnist-10k"),
+    ):
+        with pytest.raises(UnknownNameError, match=message):
+            score(digits_folder, **arguments)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"device 'nonsense' cannot be used here \(cpu, cuda\)"):
+        score(digits_folder, device="nonsense")
+
+
+def test_rgb_submissions(mnist: RealSample, tmp_path: Path, record: ScoreRecord) -> None:
+    grey_as_rgb = np.repeat(mnist.images[:300], 3, axis=3)
+    same = score(write_pngs(grey_as_rgb, tmp_path / "rgb"), metrics=FAST)
+    assert [finding.code for finding in same.findings] == ["grey-as-rgb"]
+    assert same.value("fid") == record.value("fid")
+    tinted = grey_as_rgb.copy()
+    tinted[..., 0] //= 2
+    coloured = score(write_pngs(tinted, tmp_path / "tinted"), metrics=FAST)
+    assert "colour-to-grey" in [finding.code for finding in coloured.findings]
+    assert coloured.value("fid") > record.value("fid")

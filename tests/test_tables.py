@@ -1,0 +1,39 @@
+"""The table: declared columns whatever is in it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from bench.errors import NothingFoundError
+from bench.tables import COLUMNS, table
+from tests.test_record import record, value
+
+
+def test_tidy_form() -> None:
+    values = (value("fid", 1.5), value("kid_poly3", None, "too few images"))
+    frame = table([record("one", values), record("two")])
+    assert list(frame.columns) == list(COLUMNS)
+    assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == COLUMNS
+    assert frame["submission"].tolist() == ["one", "one", "two"]
+    assert frame["value"].tolist()[::2] == [1.5, 1.5]
+    assert frame.loc[1, "value"] is pd.NA
+    assert frame.loc[1, "reason"] == "too few images"
+
+
+def test_one_record_is_enough() -> None:
+    assert len(table(record())) == 1
+
+
+def test_wide_form_keeps_the_order_of_metrics_and_apart_what_differs() -> None:
+    values = (value("kid_poly3", 0.5), value("fid", 1.5))
+    other = record("one", values).model_copy(update={"seed": 7})
+    frame = table([record("one", values), other], wide=True)
+    assert list(frame.columns) == ["kid_poly3", "fid"]
+    assert frame["fid"].tolist() == [1.5, 1.5]
+    assert frame.index.get_level_values("submission").tolist() == ["one", "one"]
+
+
+def test_nothing_to_show() -> None:
+    with pytest.raises(NothingFoundError, match="no records"):
+        table([])

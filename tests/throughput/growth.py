@@ -1,0 +1,170 @@
+"""Time and peak memory as the number of images grows, each size in a process of its own.
+
+    python -m tests.throughput.growth --out reports/growth
+
+Two series: the whole `score` of a folder of PNG digits, all metrics, and the neighbour pass alone
+of N against N rows of 2048 features. Peak memory is the largest resident set of the process less
+that of the same process when imports and inputs were in place. `--render` rebuilds the report from
+its records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bench.stats import write_atomically
+
+SIZES = (2_500, 5_000, 10_000, 20_000, 40_000)
+NUM_FEATURES = 2_048
+SERIES = ("score", "neighbours-2048")
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure_score(n: int) -> dict[str, object]:
+    from baselines.demo_generator import generate_digits
+    from baselines.sample import write_samples
+    from bench.scoring import Scorer
+
+    with tempfile.TemporaryDirectory() as folder:
+        samples = Path(folder) / "samples"
+        write_samples(generate_digits(n, seed=0), samples)
+        scorer = Scorer(reference="mnist", use_cache=False)
+        scorer.score(samples, limit=500)
+        before_mb, start = _peak_mb(), time.perf_counter()
+        record = scorer.score(samples)
+        elapsed_s = time.perf_counter() - start
+    return {"time_s": elapsed_s, "peak_mb": _peak_mb() - before_mb, "stages_s": record.timings_s}
+
+
+def measure_neighbours(n: int) -> dict[str, object]:
+    from bench.metrics.neighbours import neighbour_pass
+
+    rng = np.random.default_rng(0)
+    spectrum = (1 / np.sqrt(1 + np.arange(NUM_FEATURES))).astype(np.float32)
+    real, fake = (
+        rng.standard_normal((n, NUM_FEATURES), dtype=np.float32) * spectrum for _ in range(2)
+    )
+    neighbour_pass(real[:500], fake[:500])
+    before_mb, start = _peak_mb(), time.perf_counter()
+    neighbour_pass(real, fake)
+    elapsed_s = time.perf_counter() - start
+    return {"time_s": elapsed_s, "peak_mb": _peak_mb() - before_mb, "stages_s": {}}
+
+
+def run_study(out: Path, sizes: tuple[int, ...]) -> None:
+    lines = []
+    for series in SERIES:
+        for n in sizes:
+            command = [sys.executable, "-m", "tests.throughput.growth", "--one", series, str(n)]
+            result = subprocess.run(command, capture_output=True, text=True, check=True)
+            point = {"series": series, "n": n} | json.loads(result.stdout)
+            lines.append(json.dumps(point))
+            print(f"{series} N={n}: {point['time_s']:.2f} s, {point['peak_mb']:.0f} MB")
+    write_atomically(out / "records.jsonl", ("\n".join(lines) + "\n").encode())
+
+
+def render(out: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from bench.plots import MARKERS, OKABE_ITO, save_figure
+
+    points = [json.loads(line) for line in (out / "records.jsonl").read_text().splitlines()]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    axes = figure.subplots(1, 2)
+    lines = [
+        "# Growth with the number of images",
+        "",
+        "Made by `python -m tests.throughput.growth --out reports/growth` on "
+        f"{points[0]['machine']}; one run a size, so read the shape, not the third digit. "
+        "Peak memory is above imports and inputs.",
+        "",
+        "![time and peak memory over N](growth.svg)",
+    ]
+    for number, series in enumerate(SERIES):
+        chosen = [point for point in points if point["series"] == series]
+        sizes = [point["n"] for point in chosen]
+        for ax, key in zip(axes, ("time_s", "peak_mb"), strict=True):
+            ax.loglog(
+                sizes,
+                [p[key] for p in chosen],
+                marker=MARKERS[number],
+                color=OKABE_ITO[number],
+                label=series,
+            )
+        title = {
+            "score": "`score` of N PNG digits, all metrics, 10,000 real images",
+            "neighbours-2048": "neighbour pass, N real against N fake rows of 2048 features",
+        }[series]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| N | time, s | us per image | peak memory, MB |",
+            "|---:|---:|---:|---:|",
+        ]
+        lines += [
+            f"| {p['n']:,} | {p['time_s']:.2f} | {1e6 * p['time_s'] / p['n']:.0f} "
+            f"| {p['peak_mb']:.0f} |"
+            for p in chosen
+        ]
+        stages = sorted({stage for point in chosen for stage in point["stages_s"]})
+        if stages:
+            lines += [
+                "",
+                "Seconds by stage:",
+                "",
+                "| N | " + " | ".join(stages) + " |",
+                "|---:|" + "---:|" * len(stages),
+            ]
+            lines += [
+                f"| {p['n']:,} | "
+                + " | ".join(f"{p['stages_s'].get(s, 0):.2f}" for s in stages)
+                + " |"
+                for p in chosen
+            ]
+    for ax, label in zip(axes, ("time, s", "peak memory, MB"), strict=True):
+        ax.set_xlabel("N")
+        ax.set_ylabel(label)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False)
+    save_figure(figure, out / "growth.svg")
+    write_atomically(out / "README.md", ("\n".join(lines) + "\n").encode())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("growth"))
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--render", action="store_true")
+    parser.add_argument("--one", nargs=2, metavar=("SERIES", "N"))
+    options = parser.parse_args()
+    if options.one:
+        import torch
+
+        series, n = options.one
+        measure = {"score": measure_score, "neighbours-2048": measure_neighbours}[series]
+        machine = (
+            f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+        )
+        print(json.dumps(measure(int(n)) | {"machine": machine}))
+        return
+    if not options.render:
+        run_study(options.out, tuple(options.sizes))
+    render(options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The whole `score` of a folder of PNG files, against the same job done with the usual tools.
+
+The peer reads every file with Pillow, extracts with the same network in torch-fidelity's batch
+size of 64, and computes torch-fidelity's FID, KID, IS, precision and recall, prdc's density and
+coverage, on the same features. Latentbench's run checks the files, computes seven metrics more
+and writes a record.
+
+    tox -e throughput -- -k score
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from prdc import compute_prdc
+from pytest_benchmark.fixture import BenchmarkFixture
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_isc import isc_features_to_metric
+from torch_fidelity.metric_kid import kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
+
+from baselines.demo_generator import generate_digits
+from baselines.sample import write_samples
+from bench.extractors import EXTRACTORS
+from bench.extractors.compact_cnn import CompactCNNExtractor
+from bench.references import find_manifest, load_reference
+from bench.scoring import Scorer
+
+SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
+NUM_IMAGES = max(2_000, round(10_000 * SCALE))
+ROUNDS = 3 if SCALE >= 1 else 1
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("score") / "samples"
+    write_samples(generate_digits(NUM_IMAGES, seed=0), path)
+    return path
+
+
+def peer(folder: Path) -> dict[str, float]:
+    images = np.stack(
+        [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.iterdir())]
+    )
+    extractor = EXTRACTORS["digits"].load()
+    assert isinstance(extractor, CompactCNNExtractor)
+    features = extractor(images, batch_size=64)
+    reference = load_reference(find_manifest("mnist"))
+    real, fake = torch.from_numpy(reference.train), torch.from_numpy(features.values)
+    statistics = [fid_features_to_statistics(f) for f in (fake, real)]
+    assert features.logits is not None
+    found: dict[str, float] = {}
+    found |= fid_statistics_to_metric(*statistics, verbose=False)
+    found |= kid_features_to_metric(fake, real, kid_subset_size=1000, verbose=False)
+    found |= isc_features_to_metric(torch.from_numpy(features.logits))
+    found |= prc_features_to_metric(real, fake, verbose=False)
+    found |= compute_prdc(reference.train, features.values, nearest_k=5)
+    return found
+
+
+def ours(folder: Path) -> dict[str, float]:
+    record = Scorer(reference="mnist", use_cache=False).score(folder)
+    return {entry.metric: entry.value for entry in record.values if entry.value is not None}
+
+
+def timed(function: Callable[[Path], dict[str, float]], folder: Path) -> float:
+    gc.collect()
+    start = time.perf_counter()
+    function(folder)
+    return time.perf_counter() - start
+
+
+def test_score_of_a_folder(benchmark: BenchmarkFixture, folder: Path) -> None:
+    peer_s: list[float] = []
+    ours(folder)  # the first call of each side loads libraries
+    expected = peer(folder)
+
+    def setup() -> tuple[tuple[Path], dict[str, object]]:
+        peer_s.append(timed(peer, folder))  # in turn with ours, so that both see the same machine
+        return (folder,), {}
+
+    found = benchmark.pedantic(ours, setup=setup, rounds=ROUNDS)
+    # the same answers: precision and recall, and what the peers compute on the subset alone
+    assert found["density_k5"] == pytest.approx(expected["density"], rel=1e-4)
+    assert found["coverage_k5"] == pytest.approx(expected["coverage"], rel=1e-3)
+    assert found["inception_score"] == pytest.approx(expected["inception_score_mean"], rel=1e-6)
+    assert found["kid_poly3"] == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-4)
+    assert found["precision_k3"] == pytest.approx(expected["precision"], abs=3 / NUM_IMAGES)
+    assert found["recall_k3"] == pytest.approx(expected["recall"], abs=3 / NUM_IMAGES)
+    if benchmark.stats is not None:
+        own_s = benchmark.stats.stats.median
+        ratio = float(np.median(peer_s)) / own_s
+        benchmark.extra_info.update(peer_s=peer_s, ratio=ratio, num_images=NUM_IMAGES)
+        print(
+            f"\nscore of {NUM_IMAGES} PNGs, all metrics: {own_s:.2f} s; the usual tools, fewer "
+            f"metrics: {np.median(peer_s):.2f} s; ratio {ratio:.2f} (median of {ROUNDS} pairs)"
+        )
+
+
+def test_help(benchmark: BenchmarkFixture) -> None:
+    """`latentbench --help` in a process of its own; the goal is under 0.3 s."""
+    command = [sys.executable, "-m", "bench", "--help"]
+
+    def run() -> bytes:
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
+    assert b"latentbench demo" in benchmark.pedantic(run, rounds=10 if SCALE >= 1 else 1)
