@@ -51,7 +51,7 @@ reference_app = typer.Typer(
 app.add_typer(reference_app, name="reference")
 
 
-def _version(*, wanted: bool) -> None:
+def _version(wanted: bool) -> None:  # noqa: FBT001  (called by the command-line library)
     if wanted:
         from bench.provenance import version
 
@@ -63,10 +63,13 @@ def _version(*, wanted: bool) -> None:
 def _root(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=_version
+        ),
     ] = False,
 ) -> None:
-    _version(wanted=version)
+    pass
 
 
 def _names(text: str | None) -> list[str] | None:

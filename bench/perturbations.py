@@ -102,7 +102,7 @@ def elastic(real: RealImages, level: float, rng: np.random.Generator) -> NDArray
         coordinates = np.stack([index, rows + fields[0], columns + fields[1]])
         out[..., channel] = _to_uint8(
             ndimage.map_coordinates(
-                images[..., channel].astype(np.float32), coordinates, order=3, mode="constant"
+                images[..., channel].astype(np.float32), coordinates, order=3, mode="nearest"
             )
         )
     return out

@@ -106,8 +106,8 @@ def test_audit_repairs(mnist: RealSample, wide: Path, capsys: pytest.CaptureFixt
     [
         (["score", "x", "--nonsense"], EXIT_USAGE, "--nonsense"),
         (["nonsense"], EXIT_USAGE, "nonsense"),
-        (["score"], EXIT_USAGE, "SUBMISSIONS"),
-        (["score", "x", "--limit", "0"], EXIT_USAGE, "0"),
+        (["score"], EXIT_USAGE, "submissions"),
+        (["score", "x", "--limit", "0"], EXIT_USAGE, "--limit"),
         (["score", "x", "--metrics", "fdi"], EXIT_USAGE, "Did you mean 'fid'"),
         (["score", "x", "--reference", "mnits"], EXIT_USAGE, "Did you mean 'mnist'"),
         (["score", "missing"], EXIT_USAGE, "missing"),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "scipy", "sklearn", "numpy", "pydantic")
+HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "scipy", "sklearn", "numpy")
 
 
 def modules_after(code: str) -> set[str]:

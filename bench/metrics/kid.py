@@ -84,23 +84,24 @@ def kernel_distance(
 def _squared_mmd(x_MD: NDArray[np.float32], y_MD: NDArray[np.float32], gain: float) -> float:
     """With the kernel (gain x . y + 1)^3 - 1: the constant cancels."""
     m = len(x_MD)
-    within = sum(_sum_over_pairs(z, z, gain) - _sum_over_diagonal(z, gain) for z in (x_MD, y_MD))
-    return within / (m * (m - 1)) - 2 * _sum_over_pairs(x_MD, y_MD, gain) / m**2
+    within = _kernel_sum(x_MD, x_MD, gain, own=True) + _kernel_sum(y_MD, y_MD, gain, own=True)
+    return within / (m * (m - 1)) - 2 * _kernel_sum(x_MD, y_MD, gain, own=False) / m**2
 
 
-def _sum_over_pairs(x_MD: NDArray[np.float32], y_MD: NDArray[np.float32], gain: float) -> float:
+def _kernel_sum(
+    x_MD: NDArray[np.float32], y_MD: NDArray[np.float32], gain: float, *, own: bool
+) -> float:
+    """Sum over all pairs, or over pairs of different rows when the two sets are one (`own`)."""
     g_MM = x_MD @ y_MD.T
     linear = x_MD.sum(axis=0, dtype=np.float64) @ y_MD.sum(axis=0, dtype=np.float64)
+    if own:  # before the sums: the diagonal may outweigh all the rest
+        np.fill_diagonal(g_MM, 0)
+        linear -= np.square(x_MD, dtype=np.float64).sum()
     power_MM = g_MM * g_MM
     squares = power_MM.sum(axis=1).sum(dtype=np.float64)
     power_MM *= g_MM
     cubes = power_MM.sum(axis=1).sum(dtype=np.float64)
     return float(gain**3 * cubes + 3 * gain**2 * squares + 3 * gain * linear)
-
-
-def _sum_over_diagonal(x_MD: NDArray[np.float32], gain: float) -> float:
-    g_M = gain * np.square(x_MD, dtype=np.float64).sum(axis=1)
-    return float((g_M**3 + 3 * g_M**2 + 3 * g_M).sum())
 
 
 def _compute(inputs: MetricInputs) -> MetricValue:
