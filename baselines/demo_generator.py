@@ -78,4 +78,4 @@ def generate_digits(num_images: int, seed: int) -> NDArray[np.uint8]:
     model = load_generator()
     generator = torch.Generator().manual_seed(seed)
     z = latent(torch.arange(num_images) % NUM_CLASSES, generator)
-    return np.concatenate([to_uint8(model(part)) for part in z.split(BATCH_SIZE)])
+    return np.concatenate([to_uint8(model(part)) for part in torch.split(z, BATCH_SIZE)])

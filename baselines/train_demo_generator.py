@@ -95,8 +95,9 @@ def fold(trained: TrainingGenerator, generator: torch.Generator) -> DemoGenerato
         (trained.stem_norm, trained.stem, model.stem, area),
         (trained.up_norm, trained.up, model.up, 1),
     ):
-        gain = norm.weight / (norm.running_var + norm.eps).sqrt()  # type: ignore[operator]
-        shift = norm.bias - norm.running_mean * gain  # type: ignore[operator]
+        mean, variance = torch.as_tensor(norm.running_mean), torch.as_tensor(norm.running_var)
+        gain = norm.weight / (variance + norm.eps).sqrt()
+        shift = norm.bias - mean * gain
         if isinstance(source, nn.Linear):
             target.weight.copy_(source.weight * gain.repeat_interleave(repeats)[:, None])
         else:

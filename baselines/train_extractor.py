@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import json
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,6 +35,7 @@ from bench.extractors.compact_cnn import (
     TRUNK_WIDTH,
     CompactCNN,
 )
+from bench.stats import write_atomically
 
 MIN_DEVIATION = 1e-4
 
@@ -150,8 +151,8 @@ def fold(trained: TrainingCNN, pixel_mean: float, pixel_std: float) -> CompactCN
         folded.bias.data = (norm.bias.double() - norm.running_mean.double() * gain).float()
     model.pixel_mean.fill_(pixel_mean)
     model.pixel_std.fill_(pixel_std)
-    model.feature_mean.copy_(trained.norm.running_mean)  # type: ignore[arg-type]
-    model.feature_std.copy_((trained.norm.running_var + trained.norm.eps).sqrt())  # type: ignore[operator]
+    model.feature_mean.copy_(torch.as_tensor(trained.norm.running_mean))
+    model.feature_std.copy_((torch.as_tensor(trained.norm.running_var) + trained.norm.eps).sqrt())
     model.head.load_state_dict(trained.head.state_dict())
     return model.eval()
 
@@ -159,7 +160,7 @@ def fold(trained: TrainingCNN, pixel_mean: float, pixel_std: float) -> CompactCN
 @torch.no_grad()
 def standardise(model: CompactCNN, images: Tensor) -> None:
     """Measure feature mean and deviation over `images` exactly; the logits stay as they were."""
-    pooled = torch.cat([model.pooled(batch) for batch in images.split(1000)]).double()
+    pooled = torch.cat([model.pooled(batch) for batch in torch.split(images, 1000)]).double()
     mean, std = pooled.mean(0), pooled.std(0)
     std[std < MIN_DEVIATION] = 1.0  # a unit that never fires stays at 0
     weight = model.head.weight.double()
@@ -175,7 +176,7 @@ def calibrate(model: CompactCNN, images: Tensor, labels: Tensor) -> float:
     """Divide the logits by the temperature of least log loss over `images` (Guo et al. 2017),
     which undoes the label smoothing; predictions and features stay as they were.
     """
-    logits = torch.cat([model(batch)[1] for batch in images.split(1000)]).double()
+    logits = torch.cat([model(batch)[1] for batch in torch.split(images, 1000)]).double()
 
     def log_loss(temperature: float) -> float:
         return float(F.cross_entropy(logits / temperature, labels))
@@ -190,7 +191,7 @@ def calibrate(model: CompactCNN, images: Tensor, labels: Tensor) -> float:
 @torch.no_grad()
 def accuracy(model: CompactCNN, images: Tensor, labels: Tensor) -> float:
     hits = 0
-    for batch, target in zip(images.split(1000), labels.split(1000), strict=True):
+    for batch, target in zip(torch.split(images, 1000), torch.split(labels, 1000), strict=True):
         hits += int((model(batch)[1].argmax(1) == target).sum())
     return hits / len(labels)
 
@@ -209,8 +210,12 @@ def train(
     average = copy.deepcopy(model)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": plain},
+    ]
     optimiser = torch.optim.SGD(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain}],
+        groups,
         lr=recipe.peak_lr,
         momentum=0.9,
         nesterov=True,
@@ -276,14 +281,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    np.random.default_rng(options.seed)
     recipe = RECIPES[options.name]
     if options.epochs:
         recipe = recipe._replace(num_epochs=options.epochs)
     model, report = train(recipe, options.data_root, options.seed)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, options.out)
-    options.out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    data = save({name: value.contiguous() for name, value in model.state_dict().items()})
+    write_atomically(options.out, data)
+    text = json.dumps(report | {"sha256": hashlib.sha256(data).hexdigest()}, indent=1) + "\n"
+    write_atomically(options.out.with_suffix(".json"), text.encode())
     print(json.dumps(report))
 
 

@@ -51,7 +51,7 @@ reference_app = typer.Typer(
 app.add_typer(reference_app, name="reference")
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001  (called by the command-line library)
+def _version(wanted: bool) -> None:
     if wanted:
         from bench.provenance import version
 

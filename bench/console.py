@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -42,10 +49,7 @@ def format_number(value: float | None) -> str:
 def _value_text(entry: ScoreValue) -> Text:
     if entry.value is None:
         return Text("none", style="yellow")
-    text = Text(format_number(entry.value), style="bold")
-    if entry.spread is not None:
-        text.append(f" ±{entry.spread:.2g}", style="dim")
-    return text
+    return Text(format_number(entry.value), style="bold")
 
 
 def print_record(record: ScoreRecord) -> None:
@@ -61,6 +65,7 @@ def print_record(record: ScoreRecord) -> None:
     table = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False)
     table.add_column("metric")
     table.add_column("value", justify="right")
+    table.add_column("± sd", justify="right")
     table.add_column("perfect", justify="right")
     table.add_column("better")
     table.add_column("extractor")
@@ -70,6 +75,7 @@ def print_record(record: ScoreRecord) -> None:
         table.add_row(
             entry.metric,
             _value_text(entry),
+            "" if entry.spread is None else f"{entry.spread:.2g}",
             format_number(entry.expected),
             ARROWS[entry.direction],
             record.extractor.name,
@@ -82,7 +88,9 @@ def print_record(record: ScoreRecord) -> None:
     if held_out:
         console.print(
             Text(
-                f"perfect: the score of {held_out[0]}, or the closed form where there is one", "dim"
+                f"perfect: what {held_out[0]} score, or the closed form where there is one; "
+                "± sd: over splits or subsets",
+                "dim",
             )
         )
     for entry in record.values:
@@ -144,11 +152,11 @@ def progress_report() -> Iterator[Report]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=_console(stderr=True), transient=True) as bars:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)  # type: ignore[assignment]
-            bars.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
 
         yield report

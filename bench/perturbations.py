@@ -48,7 +48,8 @@ class Perturbation(NamedTuple):
 
 
 def _to_uint8(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    return np.floor(values + 0.5).clip(0, 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.floor(values + 0.5).clip(0, 255).astype(np.uint8)
+    return rounded
 
 
 def gaussian_noise(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -129,7 +130,8 @@ def dropped_classes(real: RealImages, level: float, rng: np.random.Generator) ->
     """
     kept = np.flatnonzero(real.labels <= real.labels.max() - int(level))
     n = len(real.chosen)
-    return real.pool[rng.choice(kept, n, replace=len(kept) < n)]
+    drawn: NDArray[np.uint8] = real.pool[rng.choice(kept, n, replace=len(kept) < n)]
+    return drawn
 
 
 def repeated_class(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:

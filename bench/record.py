@@ -10,14 +10,14 @@ import fcntl
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from bench.errors import InputError, NothingFoundError
 from bench.stats import write_atomically
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 SHORT_DIGEST = 8
 
 Count = Annotated[int, Field(ge=0)]

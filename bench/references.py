@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from bench.extractors.base import ExtractorRow
 from bench.metrics.neighbours import NearestNeighbours
 from bench.stats import Features, Moments, arrays_from_bytes
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 SUBSET_SIZE = 10_000
 NUM_NEIGHBOURS = 5
 

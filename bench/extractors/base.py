@@ -87,7 +87,8 @@ def luma(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if images.shape[3] == 1:
         return images
     grey = images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    return np.floor(grey + 0.5).clip(0, 255).astype(np.uint8)[..., None]
+    rounded: NDArray[np.uint8] = np.floor(grey + 0.5).clip(0, 255).astype(np.uint8)
+    return rounded[..., None]
 
 
 def require_size(images: NDArray[np.uint8], side_px: int, name: str) -> None:

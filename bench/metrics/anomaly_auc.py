@@ -5,8 +5,8 @@ probability that an image of the folder scores above a held-out test image, ties
 Mann-Whitney statistic): 0.5 cannot be told apart, 1 every image looks anomalous, below 0.5 the
 images are more typical than real ones, as after a collapse onto easy modes.
 
-The standard error is DeLong's (DeLong, DeLong and Clarke-Pearson, Biometrics 1988, eq. 5) from
-midranks (Sun and Xu, IEEE Signal Processing Letters 2014, algorithm 2), for images that are
+The standard error is DeLong's (DeLong, DeLong and Clarke-Pearson, Biometrics 1988) from
+midranks (Sun and Xu, IEEE Signal Processing Letters 2014), for images that are
 independent; it takes the detector as given. AUC agrees with `sklearn.metrics.roc_auc_score`, the
 error with the direct sum over pairs, both to float64 rounding.
 """

@@ -4,11 +4,11 @@ The ball of a real image reaches to its 5th nearest real neighbour, itself exclu
 does not belong to it (`<`). Density is the mean number of real balls that hold a fake, over k; it
 can exceed 1. Coverage is the share of real balls that hold a fake.
 
-Naeem et al., Reliable Fidelity and Diversity Metrics for Generative Models, ICML 2020, eq. 3 and 4.
+Naeem et al., Reliable Fidelity and Diversity Metrics for Generative Models, ICML 2020.
 Agrees with the authors' prdc 0.2 to a count, up to pairs within rounding of a ball's surface.
 
 For two samples of one distribution the expected density is 1 (a fake lies in a real's ball with
-probability k / N) and the expected coverage 1 - C(N-1, k) / C(N+M-1, k) (their eq. 7: among N+M-1
+probability k / N) and the expected coverage 1 - C(N-1, k) / C(N+M-1, k) (among N+M-1
 neighbours of a real in random order the k nearest are not all real; for N = M about 1 - 2^-k).
 """
 

@@ -5,7 +5,7 @@ Precision is the share of fakes inside the union of the balls of the reals, reca
 reals inside the union of the balls of the fakes; the surface belongs to the ball (`<=`).
 
 Kynkaanniemi et al., Improved Precision and Recall Metric for Assessing Generative Models, NeurIPS
-2019, eq. 1 and 2; realism is eq. 3. Agrees with torch-fidelity 0.4 (`metric_prc`, same features)
+2019; realism is eq. 3. Agrees with torch-fidelity 0.4 (`metric_prc`, same features)
 to the sample, up to samples within float32 rounding of a ball's surface, which torch-fidelity
 decides by rounded distances and this pass by exact ones. prdc 0.2 decides by `<`, so exact copies
 of real images at the surface score there 0.

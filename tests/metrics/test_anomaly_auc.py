@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -40,6 +40,7 @@ def inputs(fake, real, held_out, **more):
 scores = st.lists(st.integers(0, 12), min_size=2, max_size=40).map(np.array)
 
 
+@settings(deadline=None)
 @given(anomalous=scores, normal=scores)
 def test_equals_scikit_learn_and_the_direct_error(anomalous, normal):
     """Integer scores: ties everywhere."""

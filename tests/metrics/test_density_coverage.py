@@ -41,7 +41,7 @@ def test_precision_and_recall_differ_from_prdc_only_at_the_surface():
     assert abs(found.in_fake_ball.mean() - peer["recall"]) * 400 <= 2.001
 
 
-# The toys (a) and (b) of Naeem et al., figure 2, with k = 3 and 5 in place of their 2 and 1.
+# The toys (a) and (b) of Naeem et al., with k = 3 and 5 in place of their 2 and 1.
 
 
 def test_one_real_outlier_fools_precision_not_density():

