@@ -28,7 +28,7 @@ WIDTH = 64
 BASE_PX = 7
 BATCH_SIZE = 500
 WEIGHTS = "demo-generator.safetensors"
-WEIGHTS_SHA256 = "0" * 64
+WEIGHTS_SHA256 = "858352abd447129d6adef7735d1cfb4118c0a8daea6c91d3016a744b719c79d5"
 
 
 class DemoGenerator(nn.Module):

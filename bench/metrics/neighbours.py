@@ -3,7 +3,7 @@
 Squared distances come from tiles of one matrix product, `[-2x, 1, |x|^2] . [y, |y|^2, 1]`, after
 both sets are centred. Float32 products carry rounding of the size of the norms, which decides
 nothing here: with `s = eps (D + 8)` the rounding of a product is at most `s (|x|^2 + |y|^2)`
-(Higham, Accuracy and Stability of Numerical Algorithms, 2002, chapter 3, and the rounding of centring
+(Higham, Accuracy and Stability of Numerical Algorithms, 2002; and the rounding of centring
 and norms), the tile holds the **lower bound** of each squared distance, and every decision that
 the bound leaves open is taken on the distance itself: the float64 sum of squared differences of
 the original rows, its root rounded to float32. So neighbours, ball membership and counts do not
