@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from bench.record import FindingEntry, ScoreRecord, ScoreValue
     from bench.scoring import Progress as Report
 
-ARROWS = {"lower": "lower", "higher": "higher", "target": "near perfect"}
+ARROWS = {"lower": "lower", "higher": "higher", "target": "near"}
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 PLAIN_INTERVAL_S = 5.0
+NARROW_COLUMNS = 84  # below, the score table goes without its gaps
 
 
 def _console(*, stderr: bool = False) -> Console:
@@ -62,15 +63,21 @@ def print_record(record: ScoreRecord) -> None:
         f"{submission.name}: {submission.num_images:,} images, {size} px {mode}, "
         f"against {record.reference.name}"
     )
-    table = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False)
-    table.add_column("metric")
+    table = Table(
+        box=box.SIMPLE_HEAD if console.width > NARROW_COLUMNS else None,
+        title=Text(title),
+        title_justify="left",
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("metric", no_wrap=True)
     table.add_column("value", justify="right")
     table.add_column("± sd", justify="right")
     table.add_column("perfect", justify="right")
     table.add_column("better")
     table.add_column("extractor")
-    table.add_column("real images", justify="right")
-    table.add_column("your images", justify="right")
+    table.add_column("real", justify="right")
+    table.add_column("yours", justify="right")
     for entry in record.values:
         table.add_row(
             entry.metric,
@@ -89,7 +96,7 @@ def print_record(record: ScoreRecord) -> None:
         console.print(
             Text(
                 f"perfect: what {held_out[0]} score, or the closed form where there is one; "
-                "± sd: over splits or subsets",
+                "real, yours: numbers of images; ± sd: over splits or subsets",
                 "dim",
             )
         )

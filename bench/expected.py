@@ -108,7 +108,10 @@ def expected_values(
             empirical.append(metric)
         else:
             sizes = Sizes(n_real=len(reference.train), n_fake=n_fake)
-            expected[metric.name] = Expected(metric.expected(sizes), "closed form")
+            try:
+                expected[metric.name] = Expected(metric.expected(sizes), "closed form")
+            except UndefinedMetric as error:
+                expected[metric.name] = Expected(None, str(error))
     if not empirical:
         return expected
     if reference.test is None:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from bench.datasets import load_dataset
 from bench.errors import InputError, UsageError
 from bench.perturbations import NUM_LEVELS, PERTURBATIONS, RealImages
-from bench.plots import plot_ladder, save_figure
+from bench.plots import Scale, plot_ladder, save_figure
 from bench.record import ScoreRecord, read_records
 from bench.scoring import Scorer
 from bench.stats import write_atomically
@@ -26,7 +26,7 @@ UNDAMAGED = "none"
 SEPARATOR = "@"  # submission names are NAME@LEVEL, levels 0 to 5
 RECORDS = "records.jsonl"
 COMMAND = "command.txt"
-LOG_METRICS = frozenset({"fid", "fid_infinity"})
+SCALES: dict[str, Scale] = {"fid": "log", "fid_infinity": "symlog", "kid_poly3": "symlog"}
 
 Ladder = dict[str, list[float | None]]  # perturbation -> values at levels 0 to 5
 Progress = Callable[[str, int, int], None]
@@ -133,9 +133,8 @@ def _figure(ladders: dict[str, Ladder], expected: dict[str, float | None], path:
     figure = Figure(figsize=(4.2 * num_columns, 2.9 * num_rows), layout="constrained")
     axes = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     for ax, (metric, ladder) in zip(axes, ladders.items(), strict=False):
-        plot_ladder(
-            ladder, ax=ax, title=metric, expected=expected[metric], log=metric in LOG_METRICS
-        )
+        scale = SCALES.get(metric, "linear")
+        plot_ladder(ladder, ax=ax, title=metric, expected=expected[metric], scale=scale)
     for ax in axes[len(ladders) :]:
         ax.set_axis_off()
     handles, labels = axes[0].get_legend_handles_labels()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -24,6 +25,8 @@ OKABE_ITO = (
 )
 MARKERS = "osD^vP*X<"
 
+Scale = Literal["linear", "log", "symlog"]
+
 
 def plot_ladder(
     curves: Mapping[str, Sequence[float | None]],
@@ -31,11 +34,12 @@ def plot_ladder(
     ax: Axes,
     title: str,
     expected: float | None = None,
-    log: bool = False,
+    scale: Scale = "linear",
 ) -> Axes:
     """One line a perturbation over levels 0 (undamaged) to 5; gaps where there is no value.
 
-    `expected`, the value of a perfect submission, is a dashed line.
+    `expected`, the value of a perfect submission, is a dashed line. A "symlog" axis is linear
+    between -0.01 and 0.01.
     """
     for position, (name, values) in enumerate(curves.items()):
         heights = [float("nan") if value is None else value for value in values]
@@ -50,8 +54,10 @@ def plot_ladder(
         )
     if expected is not None:
         ax.axhline(expected, color="#444444", linewidth=0.8, linestyle="--")
-    if log:
-        ax.set_yscale("log")
+    if scale == "symlog":
+        ax.set_yscale("symlog", linthresh=0.01)
+    else:
+        ax.set_yscale(scale)
     ax.set_title(title, fontsize=10)
     ax.set_xlabel("level of damage")
     ax.spines[["top", "right"]].set_visible(False)

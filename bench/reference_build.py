@@ -20,7 +20,7 @@ from bench.extractors import extractor_row
 from bench.extractors.base import Extractor
 from bench.intake import image_set_of, read_images
 from bench.metrics import METRICS
-from bench.metrics.neighbours import NearestNeighbours, nearest_neighbours
+from bench.neighbours import NearestNeighbours, nearest_neighbours
 from bench.references import (
     NUM_NEIGHBOURS,
     SUBSET_SIZE,

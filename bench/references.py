@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from bench.datasets import user_data_dir
 from bench.errors import BundleError, InputError, UnknownNameError
 from bench.extractors.base import ExtractorRow
-from bench.metrics.neighbours import NearestNeighbours
+from bench.neighbours import NearestNeighbours
 from bench.stats import Features, Moments, arrays_from_bytes
 
 SCHEMA_VERSION: Final = 1

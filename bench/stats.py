@@ -108,10 +108,11 @@ class Features:
         """Softmax of the logits, float64 N,K."""
         if self.logits is None:
             return None
-        shifted = self.logits.astype(np.float64)
-        shifted -= shifted.max(axis=1, keepdims=True)
-        exp = np.exp(shifted)
-        return np.asarray(exp / exp.sum(axis=1, keepdims=True))
+        p_NK = self.logits.astype(np.float64)
+        p_NK -= p_NK.max(axis=1, keepdims=True)
+        np.exp(p_NK, out=p_NK)
+        p_NK /= p_NK.sum(axis=1, keepdims=True)
+        return p_NK
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -39,7 +39,7 @@ def test_score_prints_a_table_and_keeps_a_record(
     out = capsys.readouterr().out
     for name in METRICS:
         assert name in out
-    for heading in ("value", "perfect", "better", "extractor", "real images", "your images"):
+    for heading in ("value", "perfect", "better", "extractor", "real", "yours"):
         assert heading in out
     assert "60,000" in out
     assert "300 held-out real images" in out

@@ -14,7 +14,7 @@ from bench.errors import BundleError, InputError, UnknownNameError, UsageError
 from bench.expected import expected_values, held_out_values
 from bench.extractors import EXTRACTORS
 from bench.metrics import METRICS
-from bench.metrics.neighbours import nearest_neighbours
+from bench.neighbours import nearest_neighbours
 from bench.reference_build import build_from, build_reference
 from bench.references import Reference, find_manifest, list_references, load_reference, verify
 from bench.scoring import Scorer

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from bench.metrics.base import Detail, Metric, MetricInputs, MetricValue, UndefinedMetric
-from bench.metrics.neighbours import K_NEAREST, NearestNeighbours, nearest_neighbours
+from bench.neighbours import K_NEAREST, NearestNeighbours, nearest_neighbours
 
 
 class Auc(NamedTuple):

@@ -18,8 +18,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.neighbours import NearestNeighbours, NeighbourPass, neighbour_pass
 from bench.metrics.prd import PRDCurve, prd_from_features
+from bench.neighbours import NearestNeighbours, NeighbourPass, neighbour_pass
 from bench.stats import Moments
 
 Need = Literal["moments", "features", "probabilities", "held_out"]

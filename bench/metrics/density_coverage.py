@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, Sizes, UndefinedMetric
-from bench.metrics.neighbours import K_NEAREST, NeighbourPass
+from bench.neighbours import K_NEAREST, NeighbourPass
 
 
 def density(neighbours: NeighbourPass) -> float:

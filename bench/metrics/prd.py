@@ -8,10 +8,11 @@ of both together; l = tan(angle) runs over 1001 angles between 0 and pi/2. Sajja
 F_8 is recall-like, F_1/8 precision-like: the largest F_beta on the curve.
 
 The curve of given shares agrees with the authors' `prd_score.py` to 1e-12. That program clusters
-with scikit-learn's MiniBatchKMeans (n_init 10), 5 to 60 s here for 10 runs and different in each
-version of the library; ours starts the same way (the best of 10 k-means++ drafts on 3,072 rows)
-and goes on with full Lloyd steps, for all runs in one matrix product. The two agree within the
-noise of the clusterings; the tests measure it.
+with scikit-learn's MiniBatchKMeans (n_init 10): 2 to 7 s for each of the 10 runs on two busy cores
+(10,000 images a side, D=128), where ours takes 0.4 to 2 s for all. It starts in the same way (the
+best of 10 k-means++ drafts on 3,072 rows) and goes on with full Lloyd steps, all runs in one
+matrix product; and it does not change with the version of a library. The two agree within the
+noise of the clusterings (0.01 in F on 1,500 images a side in the tests).
 
 Shape legend: N rows of both sides, D features, K cells, R runs, C drafts, A angles.
 """

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
-from bench.metrics.neighbours import K_BALL, NeighbourPass
+from bench.neighbours import K_BALL, NeighbourPass
 
 
 def precision(neighbours: NeighbourPass) -> float:

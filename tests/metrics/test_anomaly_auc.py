@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from bench.metrics.anomaly_auc import ANOMALY_AUC, auc
 from bench.metrics.base import MetricInputs, Sizes, UndefinedMetric
-from bench.metrics.neighbours import nearest_neighbours
+from bench.neighbours import nearest_neighbours
 from bench.stats import Moments
 
 

@@ -12,7 +12,7 @@ from bench.metrics.density_coverage import (
     density,
     expected_coverage,
 )
-from bench.metrics.neighbours import neighbour_pass
+from bench.neighbours import neighbour_pass
 from bench.stats import Moments
 
 

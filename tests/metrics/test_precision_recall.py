@@ -6,8 +6,8 @@ import torch
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 
 from bench.metrics.base import MetricInputs, UndefinedMetric
-from bench.metrics.neighbours import neighbour_pass
 from bench.metrics.precision_recall import PRECISION, RECALL, precision, realism, recall
+from bench.neighbours import neighbour_pass
 from bench.stats import Moments
 
 

@@ -50,7 +50,7 @@ def measure_score(n: int) -> dict[str, object]:
 
 
 def measure_neighbours(n: int) -> dict[str, object]:
-    from bench.metrics.neighbours import neighbour_pass
+    from bench.neighbours import neighbour_pass
 
     rng = np.random.default_rng(0)
     spectrum = (1 / np.sqrt(1 + np.arange(NUM_FEATURES))).astype(np.float32)

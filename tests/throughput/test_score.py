@@ -64,8 +64,8 @@ def peer(folder: Path) -> dict[str, float]:
     found |= kid_features_to_metric(fake, real, kid_subset_size=1000, verbose=False)
     found |= isc_features_to_metric(torch.from_numpy(features.logits))
     found |= prc_features_to_metric(real, fake, verbose=False)
-    found |= compute_prdc(reference.train, features.values, nearest_k=5)
-    return found
+    prdc = compute_prdc(reference.train, features.values, nearest_k=5)
+    return found | {"density": prdc["density"], "coverage": prdc["coverage"]}
 
 
 def ours(folder: Path) -> dict[str, float]:

@@ -15,9 +15,15 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from bench.errors import InputError
-from bench.metrics import neighbours
-from bench.metrics.neighbours import NearestNeighbours, nearest_neighbours, neighbour_pass
+from bench.neighbours import (
+    NearestNeighbours,
+    bounds,
+    nearest_neighbours,
+    neighbour_pass,
+    scan,
+)
 
+DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 FIELDS = ("in_real_ball", "in_fake_ball", "num_real_balls", "realism")
 NEAREST = ("real_nearest", "fake_nearest", "fake_to_real", "real_to_fake")
 
@@ -311,19 +317,27 @@ def test_the_precision_of_products_is_strict_and_restored():
         torch.set_float32_matmul_precision(before)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("kind", KINDS)
-def test_cuda_equals_cpu(kind):
+@pytest.mark.parametrize("tile_rows", [None, 96])
+@pytest.mark.parametrize("device", DEVICES)
+def test_device_and_threads_change_nothing(kind, tile_rows, device):
+    """Other kernels sum products in another order; the answers are those of the CPU's default."""
     real, fake = features(kind, 500, 400, 64)
-    same(neighbour_pass(real, fake, device="cuda"), neighbour_pass(real, fake))
+    wanted = neighbour_pass(real, fake)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if before > 1 else 2)
+    try:
+        same(neighbour_pass(real, fake, device=device, tile_rows=tile_rows), wanted)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("tile_rows", [1, 16])
 def test_settling_pairs_early_changes_nothing(kind, tile_rows, monkeypatch):
     real, fake = features(kind, 120, 90, 16)
-    monkeypatch.setattr(neighbours, "PENDING_PAIRS", 40)
-    monkeypatch.setattr(neighbours, "EXACT_ENTRIES", 100)
+    monkeypatch.setattr(scan, "PENDING_PAIRS", 40)
+    monkeypatch.setattr(bounds, "EXACT_ENTRIES", 100)
     assert_pass(neighbour_pass(real, fake, tile_rows=tile_rows), brute_pass(real, fake))
 
 
@@ -332,7 +346,7 @@ MEMORY = """
 import re
 from pathlib import Path
 import numpy as np
-from bench.metrics.neighbours import neighbour_pass
+from bench.neighbours import neighbour_pass
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
