@@ -306,9 +306,9 @@ class Scorer:
 
 def _evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreValue:
     n_real = None
-    if "moments" in metric.needs:
+    if metric.reads & {"moments", "class_shares"}:
         n_real = inputs.real_moments.n
-    elif "features" in metric.needs:
+    elif "features" in metric.reads:
         n_real = len(inputs.real_features)
     try:
         found, reason = metric.compute(inputs), None

@@ -22,7 +22,7 @@ from bench.metrics.prd import PRDCurve, prd_from_features
 from bench.neighbours import NearestNeighbours, NeighbourPass, neighbour_pass
 from bench.stats import Moments
 
-Need = Literal["moments", "features", "probabilities", "held_out"]
+Part = Literal["moments", "class_shares", "features", "held_out"]
 Direction = Literal["lower", "higher", "target"]
 Detail = float | int | str | list[float] | list[int]
 
@@ -94,15 +94,17 @@ class Metric:
     """One row of the table.
 
     `name` fixes the definition (protocols never change under a name). `compute` raises
-    `UndefinedMetric` where there is no value. `expected` gives the closed-form expectation of the
-    metric for two samples of one distribution, where there is one; without it a report shows what
-    held-out real images score. `constants` are the protocol's numbers, for the record.
+    `UndefinedMetric` where there is no value. `reads` are the parts of the reference that it
+    compares with (moments and class shares are those of the whole train split). `expected` gives
+    the closed-form expectation of the metric for two samples of one distribution, where there is
+    one; without it a report shows what held-out real images score. `constants` are the protocol's
+    numbers, for the record.
     """
 
     name: str
     title: str
     compute: Callable[[MetricInputs], MetricValue]
-    needs: frozenset[Need]
+    reads: frozenset[Part]
     direction: Direction
     unit: str
     citation: str
