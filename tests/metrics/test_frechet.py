@@ -308,6 +308,6 @@ def test_extrapolation_needs_thirty_images():
         fid_infinity(Moments.of(f), f, 0)
 
 
-def test_rows_say_what_they_need():
-    assert frechet.FID.needs == {"moments", "features"}
+def test_rows_say_what_they_read():
+    assert frechet.FID.reads == {"moments"}
     assert frechet.FID_INFINITY.expected is not None

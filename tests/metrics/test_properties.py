@@ -155,7 +155,7 @@ def test_row_is_complete(name):
     assert metric.title
     assert metric.unit
     assert metric.citation
-    assert metric.needs
+    assert metric.reads <= {"moments", "class_shares", "features", "held_out"}
     assert metric.direction in ("lower", "higher", "target")
     if metric.expected is not None:
         assert math.isfinite(metric.expected(Sizes(10_000, 2_000)))
@@ -332,9 +332,28 @@ def test_no_classifier_and_no_held_out_images_are_reasons():
         real_class_shares=None,
         held_out_features=None,
     )
+    classifier = {"inception_score", "modes_covered", "class_kl", "mean_confidence"}
     for name, metric in METRICS.items():
-        if {"probabilities", "held_out"} & metric.needs:
+        if name in classifier | {"anomaly_auc"}:
             with pytest.raises(UndefinedMetric, match=r"classifier|held.out"):
                 metric.compute(bare)
         else:
             assert value(name, bare) == value(name, inputs_of(real, fake))
+
+
+@every_metric
+def test_a_part_of_the_reference_that_is_not_read_changes_nothing(name):
+    real, fake = typical()
+    inputs = inputs_of(real, fake)
+    other = np.random.default_rng(9).standard_normal(real.shape).astype(np.float32) + 1
+    changes = {
+        "moments": {"real_moments": Moments.of(other)},
+        "class_shares": {"real_class_shares": np.roll(inputs.real_class_shares, 1)},
+        "features": {"real_features": other, "real_nearest": None},
+        "held_out": {"held_out_features": other, "held_out_nearest": None},
+    }
+    for part, change in changes.items():
+        changed = value(name, dataclasses.replace(inputs, **change))
+        if part in METRICS[name].reads:
+            continue
+        assert changed == value(name, inputs), part

@@ -3,8 +3,8 @@
     python -m tests.throughput.growth --out reports/growth
 
 Two series: the whole `score` of a folder of PNG digits, all metrics, and the neighbour pass alone
-of N against N rows of 2048 features. Peak memory is the largest resident set of the process less
-that of the same process when imports and inputs were in place. `--render` rebuilds the report from
+of N against N rows of 2048 features. Peak memory is the largest resident set of the process during
+the measured call, less its resident set just before (Linux: read from /proc). `--render` rebuilds the report from
 its records.
 """
 
@@ -13,11 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +29,18 @@ NUM_FEATURES = 2_048
 SERIES = ("score", "neighbours-2048")
 
 
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _status_mb(field: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
+
+
+def _measured(call: Callable[[], object]) -> dict[str, object]:
+    """Seconds and extra peak memory of one call."""
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before_mb, start = _status_mb("VmRSS"), time.perf_counter()
+    call()
+    elapsed_s = time.perf_counter() - start
+    return {"time_s": elapsed_s, "peak_mb": _status_mb("VmHWM") - before_mb}
 
 
 def measure_score(n: int) -> dict[str, object]:
@@ -43,10 +53,9 @@ def measure_score(n: int) -> dict[str, object]:
         write_samples(generate_digits(n, seed=0), samples)
         scorer = Scorer(reference="mnist", use_cache=False)
         scorer.score(samples, limit=500)
-        before_mb, start = _peak_mb(), time.perf_counter()
-        record = scorer.score(samples)
-        elapsed_s = time.perf_counter() - start
-    return {"time_s": elapsed_s, "peak_mb": _peak_mb() - before_mb, "stages_s": record.timings_s}
+        records = []
+        measured = _measured(lambda: records.append(scorer.score(samples)))
+    return measured | {"stages_s": records[0].timings_s}
 
 
 def measure_neighbours(n: int) -> dict[str, object]:
@@ -58,10 +67,7 @@ def measure_neighbours(n: int) -> dict[str, object]:
         rng.standard_normal((n, NUM_FEATURES), dtype=np.float32) * spectrum for _ in range(2)
     )
     neighbour_pass(real[:500], fake[:500])
-    before_mb, start = _peak_mb(), time.perf_counter()
-    neighbour_pass(real, fake)
-    elapsed_s = time.perf_counter() - start
-    return {"time_s": elapsed_s, "peak_mb": _peak_mb() - before_mb, "stages_s": {}}
+    return _measured(lambda: neighbour_pass(real, fake)) | {"stages_s": {}}
 
 
 def run_study(out: Path, sizes: tuple[int, ...]) -> None:
@@ -120,11 +126,12 @@ def render(out: Path) -> None:
             f"| {p['peak_mb']:.0f} |"
             for p in chosen
         ]
-        stages = sorted({stage for point in chosen for stage in point["stages_s"]})
+        spent = chosen[-1]["stages_s"]
+        stages = [stage for stage in spent if spent[stage] >= 0.01 * sum(spent.values())]
         if stages:
             lines += [
                 "",
-                "Seconds by stage:",
+                "Seconds by stage (those above 1 % at the largest N):",
                 "",
                 "| N | " + " | ".join(stages) + " |",
                 "|---:|" + "---:|" * len(stages),

@@ -63,7 +63,7 @@ def peer(folder: Path) -> dict[str, float]:
     found |= fid_statistics_to_metric(*statistics, verbose=False)
     found |= kid_features_to_metric(fake, real, kid_subset_size=1000, verbose=False)
     found |= isc_features_to_metric(torch.from_numpy(features.logits))
-    found |= prc_features_to_metric(real, fake, verbose=False)
+    found |= prc_features_to_metric(fake, real, verbose=False)
     prdc = compute_prdc(reference.train, features.values, nearest_k=5)
     return found | {"density": prdc["density"], "coverage": prdc["coverage"]}
 
