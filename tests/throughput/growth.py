@@ -4,8 +4,8 @@
 
 Two series: the whole `score` of a folder of PNG digits, all metrics, and the neighbour pass alone
 of N against N rows of 2048 features. Peak memory is the largest resident set of the process during
-the measured call, less its resident set just before (Linux: read from /proc). `--render` rebuilds the report from
-its records.
+the measured call, less its resident set just before (Linux: read from /proc). `--render` rebuilds
+the report from its records.
 """
 
 from __future__ import annotations
