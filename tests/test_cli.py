@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -238,3 +241,21 @@ def test_module_and_pipe(digits_folder: Path, tmp_path: Path) -> None:
     process.stderr.close()
     assert process.wait() in (EXIT_OK, 1)
     assert "Traceback" not in error
+
+
+def test_a_terminal_sees_a_progress_bar(digits_folder: Path, tmp_path: Path) -> None:
+    """Standard error on a terminal of its own; a pipe gets plain lines or nothing."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "bench", "audit", str(digits_folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, cwd=tmp_path)
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):  # Linux: the far end of a closed terminal
+        while chunk := os.read(ours, 65536):
+            seen += chunk
+    os.close(ours)
+    out, _ = process.communicate()
+    assert process.returncode == EXIT_OK
+    assert "read" in seen.decode()
+    assert "300/300" in seen.decode()
+    assert b"300/300" not in out

@@ -20,6 +20,7 @@ from bench.references import Reference, find_manifest, list_references, load_ref
 from bench.scoring import Scorer
 from bench.stats import Moments, arrays_from_bytes, arrays_to_bytes
 from tests.conftest import RealSample, write_pngs
+from tests.test_datasets import write_split
 
 COMMITTED = ["mnist", "fashion-mnist"]
 
@@ -136,6 +137,18 @@ def test_build_from_folders_is_found_by_name(
     record = Scorer(reference="mine", metrics=["fid", "coverage_k5"]).score(test)
     assert record.reference.name == "mine"
     assert record.value("fid") > 0
+
+
+def test_build_from_a_torchvision_data_set(mnist: RealSample, tmp_path: Path) -> None:
+    raw = tmp_path / "KMNIST" / "raw"
+    for prefix, n in (("train", 30), ("t10k", 12)):
+        write_split(raw, prefix, mnist, n, zipped=False)
+    path = build_from(
+        "kmnist", tmp_path, extractor="digits", data="torchvision:KMNIST", data_root=tmp_path
+    )
+    manifest = load_reference(path).manifest
+    assert (manifest.num_train, manifest.num_test) == (30, 12)
+    assert manifest.command.endswith("--extractor digits --data torchvision:KMNIST")
 
 
 def test_a_reference_without_held_out_images(mnist: RealSample, tmp_path: Path) -> None:

@@ -218,7 +218,8 @@ def _product(n1: int, S1: torch.Tensor, n2: int, S2: torch.Tensor) -> torch.Tens
     w, V_DD = torch.linalg.eigh(S)
     kept = w > w[-1] * len(w) * EPS
     factor = V_DD[:, kept] * w[kept].sqrt()
-    return factor.T @ (other @ factor)
+    product: torch.Tensor = factor.T @ (other @ factor)
+    return product
 
 
 def _triangular_product(lower: torch.Tensor, S: torch.Tensor) -> torch.Tensor:

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pictures import digit, encode, make_folder
 
 from bench.errors import NothingFoundError
 from bench.intake import SubmissionSpec, archive, audit
 from bench.intake.findings import Collector
 from bench.intake.formats import Rejected
 from bench.intake.worker import read_member
+from tests.intake.pictures import digit, encode, make_folder
 
 PICTURE = encode(digit(0))
 

@@ -8,10 +8,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from pictures import digit
 
 from bench.errors import NothingFoundError
 from bench.intake import SubmissionSpec, arrays, audit
+from tests.intake.pictures import digit
 
 DIGITS = np.stack([digit(i) for i in range(12)])  # uint8 12,28,28
 COLOUR = np.stack([DIGITS[:4], DIGITS[4:8], DIGITS[8:]], axis=-1)

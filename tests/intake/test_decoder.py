@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pictures import make_folder
 
 from bench.errors import LatentbenchError
 from bench.intake import audit, decoder, reading
 from bench.intake.decoder import Entry, decode, default_num_workers
+from tests.intake.pictures import make_folder
 
 NAMES = [f"{i:04d}.png".encode() for i in range(40)]
 ENTRIES = [Entry(name) for name in NAMES]

@@ -8,7 +8,6 @@ import socket
 
 import numpy as np
 import pytest
-from pictures import chunk, digit, encode, header, make_folder, raw_png
 from PIL import Image
 
 from bench.errors import InvalidSubmission, NothingFoundError, UsageError
@@ -16,6 +15,7 @@ from bench.intake import SubmissionSpec, audit, load_spec, read_images, reading
 from bench.intake.folder import list_folder
 from bench.intake.formats import MAX_FILE_BYTES, Rejected
 from bench.intake.worker import read_file
+from tests.intake.pictures import chunk, digit, encode, header, make_folder, raw_png
 
 SPEC = SubmissionSpec(name="three", count=3, width_px=28, height_px=28, mode="grey")
 

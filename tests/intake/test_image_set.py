@@ -10,10 +10,10 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pictures import digit, encode
 
 from bench.intake import audit
 from bench.intake.image_set import assemble, make_block
+from tests.intake.pictures import digit, encode
 
 SETS = hnp.arrays(np.uint8, st.tuples(*[st.integers(1, 4)] * 3))
 

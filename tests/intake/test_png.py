@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import SIGNATURE, chunk, digit, encode, header, raw_png
 from PIL import Image
 
 from bench.intake.formats import Rejected
 from bench.intake.pixels import decode_image
 from bench.intake.png import walk
 from bench.intake.unfilter import unfilter
+from tests.intake.pictures import SIGNATURE, chunk, digit, encode, header, raw_png
 
 ROWS_4 = (b"\0" + b"\x10\x20\x30\x40") * 4  # 4x4 grey, filter None
 PLAIN = raw_png(header(4, 4), ROWS_4)

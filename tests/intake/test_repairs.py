@@ -6,12 +6,12 @@ import zipfile
 
 import numpy as np
 import pytest
-from pictures import digit, encode, make_folder
 from PIL import Image
 
 from bench.errors import UsageError
 from bench.intake import audit, load_spec, repair
 from bench.intake.repairs import target_names
+from tests.intake.pictures import digit, encode, make_folder
 
 COLOUR = np.stack([digit(1), digit(2), digit(3)], axis=-1)
 

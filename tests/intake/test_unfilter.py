@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pictures import header, raw_png
 from PIL import Image
 
 from bench.intake.unfilter import unfilter
+from tests.intake.pictures import header, raw_png
 
 
 def by_pillow(stream: np.ndarray, channels: int) -> np.ndarray:
