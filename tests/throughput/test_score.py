@@ -97,14 +97,13 @@ def test_score_of_a_folder(benchmark: BenchmarkFixture, folder: Path) -> None:
     assert found["kid_poly3"] == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-4)
     assert found["precision_k3"] == pytest.approx(expected["precision"], abs=3 / NUM_IMAGES)
     assert found["recall_k3"] == pytest.approx(expected["recall"], abs=3 / NUM_IMAGES)
-    if benchmark.stats is not None:
-        own_s = benchmark.stats.stats.median
-        ratio = float(np.median(peer_s)) / own_s
-        benchmark.extra_info.update(peer_s=peer_s, ratio=ratio, num_images=NUM_IMAGES)
-        print(
-            f"\nscore of {NUM_IMAGES} PNGs, all metrics: {own_s:.2f} s; the usual tools, fewer "
-            f"metrics: {np.median(peer_s):.2f} s; ratio {ratio:.2f} (median of {ROUNDS} pairs)"
-        )
+    own_s = benchmark.stats.stats.median
+    ratio = float(np.median(peer_s)) / own_s
+    benchmark.extra_info.update(peer_s=peer_s, ratio=ratio, num_images=NUM_IMAGES)
+    print(
+        f"\nscore of {NUM_IMAGES} PNGs, all metrics: {own_s:.2f} s; the usual tools, fewer "
+        f"metrics: {np.median(peer_s):.2f} s; ratio {ratio:.2f} (median of {ROUNDS} pairs)"
+    )
 
 
 def test_help(benchmark: BenchmarkFixture) -> None:
