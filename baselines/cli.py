@@ -28,10 +28,10 @@ def demo(
     """
     from baselines.demo_generator import generate_digits
     from baselines.sample import write_samples
-    from bench.cli import deliver
     from bench.console import print_findings, progress_report
     from bench.intake import audit, load_spec
     from bench.scoring import Scorer
+    from bench.verbs.score import deliver
 
     samples = out / "samples"
     say = sys.stdout.write

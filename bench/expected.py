@@ -29,23 +29,31 @@ class Expected(NamedTuple):
     source: str
 
 
-def held_out_inputs(reference: Reference, n: int, seed: int, device: str) -> MetricInputs:
-    """Inputs in which the folder is `n` random images of the reference's test split."""
+def metric_inputs(
+    reference: Reference, features: Features, *, seed: int, device: str
+) -> MetricInputs:
+    """What metrics read when `features` are scored against `reference`."""
+    return MetricInputs(
+        fake_features=features.values,
+        fake_probabilities=features.probabilities,
+        real_features=reference.train,
+        real_moments=reference.train_moments,
+        real_class_shares=reference.class_shares,
+        held_out_features=None if reference.test is None else reference.test.values,
+        real_nearest=reference.train_nearest,
+        held_out_nearest=reference.test_nearest,
+        seed=seed,
+        device=device,
+    )
+
+
+def held_out_sample(reference: Reference, n: int, seed: int) -> Features:
+    """Features of `n` random images of the reference's test split."""
     if reference.test is None:
         raise ValueError("the reference has no held-out images")
     order = np.random.default_rng(seed).permutation(len(reference.test.values))[:n]
     logits = reference.test.logits
-    chosen = Features(reference.test.values[order], None if logits is None else logits[order])
-    return MetricInputs(
-        fake_features=chosen.values,
-        fake_probabilities=chosen.probabilities,
-        real_features=reference.train,
-        real_moments=reference.train_moments,
-        real_class_shares=reference.class_shares,
-        real_nearest=reference.train_nearest,
-        seed=seed,
-        device=device,
-    )
+    return Features(reference.test.values[order], None if logits is None else logits[order])
 
 
 def held_out_values(
@@ -78,7 +86,8 @@ def held_out_values(
     )
     kept = cache.get("held-out", key)
     if kept is None:
-        inputs = held_out_inputs(reference, n, seed, device)
+        sample = held_out_sample(reference, n, seed)
+        inputs = metric_inputs(reference, sample, seed=seed, device=device)
         computed: dict[str, float | None] = {}
         for metric in missing:
             try:

@@ -1,4 +1,4 @@
-"""What produced a number: version and digest of the code, versions of the libraries, the device."""
+"""What produced a number: version and digest of the code, versions of the libraries."""
 
 from __future__ import annotations
 
@@ -32,17 +32,12 @@ def _sources(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
 
 @functools.cache
 def source_digest() -> str:
-    """SHA-256 over the package's Python files that a value can depend on: metrics, extractors,
-    statistics and intake. Cached results of other code are never taken for this code's.
+    """SHA-256 over the package's Python files. Cached results of other code are never taken for
+    this code's, and a record says which code it comes from even between versions.
     """
     digest = hashlib.sha256()
-    package = resources.files("bench")
-    parts = _sources(package / "metrics", "metrics/") | _sources(
-        package / "extractors", "extractors/"
-    )
-    parts["stats.py"] = (package / "stats.py").read_bytes()
-    for name in sorted(parts):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(parts[name]).digest())
+    for name, source in sorted(_sources(resources.files("bench")).items()):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(source).digest())
     return digest.hexdigest()
 
 
@@ -51,12 +46,3 @@ def library_versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {
         name: metadata.version(name) for name in LIBRARIES
     }
-
-
-def device_description(device: str) -> str:
-    """The device in words: the GPU's name, or the processor with its number of threads."""
-    import torch  # noqa: PLC0415  (heavy; the version alone needs it not)
-
-    if device.startswith("cuda"):
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"

@@ -13,23 +13,20 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import provenance
 from bench.cache import Cache, cache_key, default_root
-from bench.errors import (
-    BundleError,
-    InputError,
-    LatentbenchError,
-    UnknownNameError,
-    UsageError,
-)
-from bench.expected import Expected, expected_values
+from bench.devices import device_description, select_device
+from bench.errors import BundleError, InputError, LatentbenchError
+from bench.evaluation import evaluate, select_metrics
+from bench.expected import Expected, expected_values, metric_inputs
 from bench.extractors import extractor_row
 from bench.extractors.base import Extractor
+from bench.features import extract
 from bench.intake import (
     ImageSet,
     SubmissionSpec,
@@ -38,11 +35,8 @@ from bench.intake import (
     read_images,
     sanitise,
 )
-from bench.metrics import METRICS
-from bench.metrics.base import Metric, MetricInputs, UndefinedMetric
-from bench.record import FindingEntry, Identity, Kind, ScoreRecord, ScoreValue, Submission
+from bench.record import FindingEntry, Identity, Kind, ScoreRecord, Submission
 from bench.references import Reference, find_manifest, load_reference, require_same_weights
-from bench.stats import Features, arrays_from_bytes, arrays_to_bytes
 
 DEFAULT_SEED = 2020
 
@@ -54,6 +48,18 @@ class Failure(NamedTuple):
 
     source: str
     error: LatentbenchError
+
+
+class ScorerOptions(TypedDict, total=False):
+    """The arguments of `Scorer`, for functions that pass them on."""
+
+    reference: str
+    extractor: str | None
+    metrics: Iterable[str] | None
+    spec: str | SubmissionSpec | None
+    seed: int
+    device: str | None
+    use_cache: bool
 
 
 @dataclass
@@ -72,36 +78,15 @@ class _Stopwatch:
             self.times_s[name] = round(self.times_s.get(name, 0.0) + elapsed, 4)
 
 
-def select_metrics(names: Iterable[str] | None) -> list[Metric]:
-    """Rows of the table by name, in the order of the table; all of them for None."""
-    if names is None:
-        return list(METRICS.values())
-    wanted = set(names)
-    for name in sorted(wanted):
-        if name not in METRICS:
-            raise UnknownNameError("metric", name, METRICS)
-    return [metric for name, metric in METRICS.items() if name in wanted]
-
-
-def select_device(name: str | None) -> str:
-    """The device named; for None, CUDA when there is one, else the CPU."""
-    import torch  # noqa: PLC0415  (heavy; listing names needs it not)
-
-    if name is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"device {name!r} cannot be used here (cpu, cuda): {reason}") from error
-    return name
-
-
 class Scorer:
     """One reference, one extractor, one list of metrics, ready for any number of submissions.
 
-    Raises `UnknownNameError` for a name that no table holds and `BundleError` when the reference
-    was built with other weights than the extractor has.
+    `reference` is a name or the path of a manifest; `extractor` a name, the one the reference is
+    built for when None; `metrics` names, all when None; `spec` a submission spec, its name or its
+    file, none when anything readable will do; `seed` that of every draw; `device` "cpu" or "cuda",
+    CUDA where there is one when None. Raises `UnknownNameError` for a name that no table holds,
+    `UsageError` for a device that is not there, and `BundleError` when the reference was built
+    with other weights than the extractor has.
     """
 
     def __init__(
@@ -110,10 +95,10 @@ class Scorer:
         reference: str = "mnist",
         extractor: str | None = None,
         metrics: Iterable[str] | None = None,
+        spec: str | SubmissionSpec | None = None,
         seed: int = DEFAULT_SEED,
         device: str | None = None,
         use_cache: bool = True,
-        spec: str | SubmissionSpec | None = None,
     ) -> None:
         self.metrics = select_metrics(metrics)
         self.seed = seed
@@ -212,15 +197,22 @@ class Scorer:
                 }
             )
         with watch.stage("features"):
-            features = self._features(images, progress)
-        inputs = self._inputs(features)
+            features = extract(
+                images,
+                self.row,
+                lambda: self.extractor,
+                device=self.device,
+                cache=self.cache,
+                progress=None if progress is None else functools.partial(progress, "features"),
+            )
+        inputs = metric_inputs(self.reference, features, seed=self.seed, device=self.device)
         values = []
         expected = self._expected(len(images.images), watch)
         for position, metric in enumerate(self.metrics):
             if progress is not None:
                 progress("metrics", position, len(self.metrics))
             with watch.stage(metric.name):
-                values.append(_evaluate(metric, inputs, expected[metric.name]))
+                values.append(evaluate(metric, inputs, expected[metric.name]))
         if progress is not None:
             progress("metrics", len(self.metrics), len(self.metrics))
         record = ScoreRecord(
@@ -231,7 +223,7 @@ class Scorer:
             code=Identity(name=provenance.version(), digest=provenance.source_digest()),
             seed=self.seed,
             official=official,
-            device=provenance.device_description(self.device),
+            device=device_description(self.device),
             libraries=provenance.library_versions(),
             timings_s=watch.times_s,
             findings=findings,
@@ -242,55 +234,13 @@ class Scorer:
 
     def _protocol(self) -> dict[str, object]:
         return {
-            "reference": self.reference.digest,
+            "reference": self.reference.manifest.model_dump(mode="json"),
             "extractor": self.row.sha256,
             "metrics": [metric.name for metric in self.metrics],
             "seed": self.seed,
             "code": provenance.source_digest(),
             "device": self.device.split(":")[0],
         }
-
-    def _features(self, images: ImageSet, progress: Progress | None) -> Features:
-        key = cache_key(
-            {
-                "images": images.sequence_digest,
-                "extractor": self.row.sha256,
-                "code": provenance.source_digest(),
-                "device": self.device.split(":")[0],
-            }
-        )
-        kept = self.cache.get("features", key)
-        if kept is not None:
-            arrays = arrays_from_bytes(kept, f"cache entry {key}")
-            logits = arrays.get("logits")
-            return Features(
-                arrays["values"].astype("float32"),
-                None if logits is None else logits.astype("float32"),
-            )
-        features = self.extractor(
-            images.images,
-            progress=None if progress is None else functools.partial(progress, "features"),
-        )
-        arrays = {"values": features.values}
-        if features.logits is not None:
-            arrays["logits"] = features.logits
-        self.cache.put("features", key, arrays_to_bytes(arrays))
-        return features
-
-    def _inputs(self, features: Features) -> MetricInputs:
-        reference = self.reference
-        return MetricInputs(
-            fake_features=features.values,
-            fake_probabilities=features.probabilities,
-            real_features=reference.train,
-            real_moments=reference.train_moments,
-            real_class_shares=reference.class_shares,
-            held_out_features=None if reference.test is None else reference.test.values,
-            real_nearest=reference.train_nearest,
-            held_out_nearest=reference.test_nearest,
-            seed=self.seed,
-            device=self.device,
-        )
 
     def _expected(self, n_fake: int, watch: _Stopwatch) -> dict[str, Expected]:
         with watch.stage("expected values"):
@@ -302,32 +252,6 @@ class Scorer:
                 device=self.device,
                 cache=self.cache,
             )
-
-
-def _evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreValue:
-    n_real = None
-    if metric.reads & {"moments", "class_shares"}:
-        n_real = inputs.real_moments.n
-    elif "features" in metric.reads:
-        n_real = len(inputs.real_features)
-    try:
-        found, reason = metric.compute(inputs), None
-    except UndefinedMetric as error:
-        found, reason = None, str(error)
-    return ScoreValue(
-        metric=metric.name,
-        value=None if found is None else found.value,
-        reason=reason,
-        spread=None if found is None else found.spread,
-        expected=expected.value,
-        expected_source=expected.source,
-        direction=metric.direction,
-        unit=metric.unit,
-        n_real=n_real,
-        n_fake=len(inputs.fake_features),
-        constants=dict(metric.constants),
-        details={} if found is None else dict(found.details),
-    )
 
 
 def _colour_to_grey(num_images: int, extractor: str) -> FindingEntry:
@@ -364,51 +288,20 @@ def _now() -> str:
 def score(
     path: str | Path,
     *,
-    reference: str = "mnist",
-    extractor: str | None = None,
-    metrics: Iterable[str] | None = None,
-    spec: str | SubmissionSpec | None = None,
-    seed: int = DEFAULT_SEED,
-    device: str | None = None,
     limit: int | None = None,
-    use_cache: bool = True,
     progress: Progress | None = None,
+    **options: Unpack[ScorerOptions],
 ) -> ScoreRecord:
-    """Score one folder, zip, npz, npy or idx file; see `Scorer` for the arguments and errors."""
-    scorer = Scorer(
-        reference=reference,
-        extractor=extractor,
-        metrics=metrics,
-        seed=seed,
-        device=device,
-        use_cache=use_cache,
-        spec=spec,
-    )
-    return scorer.score(path, limit=limit, progress=progress)
+    """Score one folder, zip, npz, npy or idx file; `Scorer` explains the options and errors."""
+    return Scorer(**options).score(path, limit=limit, progress=progress)
 
 
 def score_many(
-    paths: Iterable[str | Path],
-    *,
-    reference: str = "mnist",
-    extractor: str | None = None,
-    metrics: Iterable[str] | None = None,
-    spec: str | SubmissionSpec | None = None,
-    seed: int = DEFAULT_SEED,
-    device: str | None = None,
-    use_cache: bool = True,
+    paths: Iterable[str | Path], **options: Unpack[ScorerOptions]
 ) -> Iterator[ScoreRecord | Failure]:
     """Score submissions one after the other, the reference loaded once; see `Scorer`. One that
     fails gives a `Failure`, not an end.
     """
-    scorer = Scorer(
-        reference=reference,
-        extractor=extractor,
-        metrics=metrics,
-        seed=seed,
-        device=device,
-        use_cache=use_cache,
-        spec=spec,
-    )
+    scorer = Scorer(**options)
     for path in paths:
         yield scorer.attempt(path)

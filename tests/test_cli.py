@@ -228,6 +228,19 @@ def test_a_verb_that_cannot_be_loaded_is_told_and_harms_nothing(
     assert "verb 'broken' cannot be loaded" in capsys.readouterr().err
 
 
+def test_a_verb_whose_name_is_taken_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wide: Path
+) -> None:
+    from importlib.metadata import EntryPoint
+
+    usurper = EntryPoint("score", "baselines.cli:demo", "latentbench.verbs")
+    monkeypatch.setattr("bench.cli.metadata.entry_points", lambda group: [usurper])
+    assert run(["score", "missing"]) == EXIT_USAGE
+    err = capsys.readouterr().err
+    assert "verb 'score' of baselines.cli:demo is taken" in err
+    assert "missing" in err
+
+
 def test_module_and_pipe(digits_folder: Path, tmp_path: Path) -> None:
     """`python -m bench` in a process of its own, its reader gone before it prints."""
     command = [sys.executable, "-m", "bench", "metrics"]

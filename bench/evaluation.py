@@ -1,0 +1,49 @@
+"""Metrics by name, on features against a reference, as a record keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bench.errors import UnknownNameError
+from bench.expected import Expected
+from bench.metrics import METRICS
+from bench.metrics.base import Metric, MetricInputs, UndefinedMetric
+from bench.record import ScoreValue
+
+
+def select_metrics(names: Iterable[str] | None) -> list[Metric]:
+    """Rows of the table by name, in the order of the table; all of them for None."""
+    if names is None:
+        return list(METRICS.values())
+    wanted = set(names)
+    for name in sorted(wanted):
+        if name not in METRICS:
+            raise UnknownNameError("metric", name, METRICS)
+    return [metric for name, metric in METRICS.items() if name in wanted]
+
+
+def evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreValue:
+    """One metric as a record keeps it: a value, or the reason why there is none."""
+    n_real = None
+    if metric.reads & {"moments", "class_shares"}:
+        n_real = inputs.real_moments.n
+    elif "features" in metric.reads:
+        n_real = len(inputs.real_features)
+    try:
+        found, reason = metric.compute(inputs), None
+    except UndefinedMetric as error:
+        found, reason = None, str(error)
+    return ScoreValue(
+        metric=metric.name,
+        value=None if found is None else found.value,
+        reason=reason,
+        spread=None if found is None else found.spread,
+        expected=expected.value,
+        expected_source=expected.source,
+        direction=metric.direction,
+        unit=metric.unit,
+        n_real=n_real,
+        n_fake=len(inputs.fake_features),
+        constants=dict(metric.constants),
+        details={} if found is None else dict(found.details),
+    )

@@ -1,0 +1,89 @@
+"""`latentbench audit`: every problem of a submission in one pass, and a corrected copy."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.errors import EXIT_INVALID
+
+if TYPE_CHECKING:
+    from bench.intake import AuditReport
+
+
+def audit(
+    submission: Annotated[str, typer.Argument(help="Folder, zip, npz, npy or idx file.")],
+    *,
+    spec: Annotated[
+        str | None, typer.Option(help="Demand a submission spec: mnist-10k, or a TOML file.")
+    ] = None,
+    repair: Annotated[
+        Path | None, typer.Option(help="Write a corrected copy of all that can be corrected.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+) -> None:
+    """Find every problem of a submission in one pass, with the fix. Exit 1 when it is invalid.
+
+    \b
+    latentbench audit samples/ --spec mnist-10k
+    latentbench audit samples/ --repair samples-fixed/
+    """
+    from bench.console import print_findings, progress_report
+    from bench.intake import audit as run_audit
+    from bench.intake import load_spec
+    from bench.intake import repair as run_repair
+
+    wanted = None if spec is None else load_spec(spec)
+    with progress_report() as progress:
+        report = run_audit(
+            submission, spec=wanted, progress=lambda done, total: progress("read", done, total)
+        )
+    if as_json:
+        summary = {
+            "source": report.source,
+            "kind": report.kind,
+            "valid": report.valid,
+            "num_files": report.num_files,
+            "findings": [vars(finding) for finding in report.findings],
+        }
+        sys.stdout.write(json.dumps(summary) + "\n")
+    else:
+        print_findings(report.findings)
+        verdict = "valid" if report.valid else "invalid"
+        sys.stdout.write(
+            f"{report.source}: {verdict}, {report.num_files:,} files{_shape(report)}\n"
+        )
+    if repair is not None:
+        with progress_report() as progress:
+            repaired = run_repair(
+                submission,
+                repair,
+                spec=wanted,
+                progress=lambda done, total: progress("repair", done, total),
+            )
+        sys.stderr.write(
+            f"latentbench: {repaired.num_written:,} images written to {repair}\n"
+            if repaired.out is not None
+            else "latentbench: nothing could be repaired, nothing was written\n"
+        )
+        for title, findings in (
+            ("changed form", repaired.converted),
+            ("left out", repaired.left_out),
+        ):
+            if findings:
+                sys.stderr.write(f"{title}:\n")
+                print_findings(findings)
+    if not report.valid:
+        raise typer.Exit(EXIT_INVALID)
+
+
+def _shape(report: AuditReport) -> str:
+    if report.images is None:
+        return ""
+    num_images, height, width, channels = report.images.images.shape
+    mode = "grey" if channels == 1 else "RGB"
+    return f", {num_images:,} images of {width}x{height} px, {mode}"

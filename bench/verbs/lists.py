@@ -1,0 +1,65 @@
+"""`latentbench metrics`, `extractors` and `cache`: what there is."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+
+def metrics() -> None:
+    """List the metrics: what each is, which way is better, where it comes from."""
+    from bench.console import ARROWS, print_rows
+    from bench.metrics import METRICS
+
+    print_rows(
+        ["metric", "what it is", "better", "unit", "source"],
+        [[m.name, m.title, ARROWS[m.direction], m.unit, m.citation] for m in METRICS.values()],
+    )
+
+
+def extractors() -> None:
+    """List the extractors, with the digests of their weights."""
+    from bench.console import print_rows
+    from bench.extractors import EXTRACTORS
+
+    print_rows(
+        ["extractor", "what it is", "features", "input", "weights sha256"],
+        [
+            [
+                row.name,
+                row.title,
+                str(row.feature_dim),
+                f"{row.side_px}x{row.side_px} px",
+                row.sha256,
+            ]
+            for row in EXTRACTORS.values()
+        ],
+    )
+
+
+def cache(
+    *,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete every entry.")] = False,
+) -> None:
+    """Show where the cache lies and how large it is; --clear empties it."""
+    from bench.cache import Cache, default_root
+
+    kept = Cache(default_root())
+    sys.stdout.write(f"location: {kept.root} (LATENTBENCH_CACHE moves it)\n")
+    if clear:
+        removed = kept.clear()
+        sys.stdout.write(
+            f"deleted: {removed.num_entries} entries, {_megabytes(removed.num_bytes)}\n"
+        )
+        return
+    sizes = kept.sizes()
+    for kind, size in sorted(sizes.items()):
+        sys.stdout.write(f"{kind}: {size.num_entries} entries, {_megabytes(size.num_bytes)}\n")
+    total = sum(size.num_bytes for size in sizes.values())
+    sys.stdout.write(f"total: {_megabytes(total)}\n")
+
+
+def _megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:.1f} MB"

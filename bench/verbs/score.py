@@ -1,0 +1,137 @@
+"""`latentbench score`: submissions to tables and records."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.errors import EXIT_INVALID, InvalidSubmission, UsageError
+
+if TYPE_CHECKING:
+    from bench.record import ScoreRecord
+    from bench.scoring import Failure
+
+RESULTS_DIR = Path("latentbench-results")
+
+
+def _names(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def score(
+    submissions: Annotated[
+        list[str], typer.Argument(help="Folders, zips, npz, npy or idx files of images.")
+    ],
+    *,
+    reference: Annotated[
+        str, typer.Option(help="Reference by name, or the path of a manifest.")
+    ] = "mnist",
+    extractor: Annotated[
+        str | None, typer.Option(help="Extractor; default: the one the reference is built for.")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Metrics by name, with commas; default: all of them.")
+    ] = None,
+    spec: Annotated[
+        str | None, typer.Option(help="Demand a submission spec: mnist-10k, or a TOML file.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the records.")] = RESULTS_DIR,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="One JSON line each on stdout, no tables.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Read only so many images; marks it unofficial.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every draw.")] = 2020,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither read nor write the cache.")
+    ] = False,
+) -> None:
+    """Score submissions against a reference: a table on screen, a record on disk.
+
+    \b
+    latentbench score samples/ --reference mnist
+    latentbench score team-*.zip --spec mnist-10k --out results/
+    """
+    from bench.console import progress_report
+    from bench.scoring import Failure, Scorer
+
+    scorer = Scorer(
+        reference=reference,
+        extractor=extractor,
+        metrics=_names(metrics),
+        seed=seed,
+        device=device,
+        use_cache=not no_cache,
+        spec=spec,
+    )
+    failures: list[Failure] = []
+    for path in submissions:
+        with progress_report() as progress:
+            result = scorer.attempt(path, limit=limit, progress=progress)
+        if isinstance(result, Failure):
+            failures.append(result)
+            _print_failure(result, json_lines=json_lines)
+        else:
+            deliver(result, out, json_lines=json_lines)
+    if failures:
+        if len(submissions) > 1:
+            scored = len(submissions) - len(failures)
+            sys.stderr.write(f"latentbench: {scored} scored, {len(failures)} failed\n")
+        codes = {failure.error.exit_code for failure in failures}
+        raise typer.Exit(codes.pop() if len(codes) == 1 else EXIT_INVALID)
+
+
+def deliver(record: ScoreRecord, out: Path, *, json_lines: bool) -> None:
+    """Print one record and keep it: its own file, and a line in the folder's records.jsonl."""
+    from bench.record import SHORT_DIGEST, append_record, write_record
+
+    stem = (
+        f"{safe_file_name(record.submission.name)}-{record.submission.pixel_digest[:SHORT_DIGEST]}"
+    )
+    path = out / f"{stem}.json"
+    try:
+        write_record(record, path)
+        append_record(record, out / "records.jsonl")
+    except OSError as error:
+        raise UsageError(f"{out}: the record cannot be written: {error}") from error
+    if json_lines:
+        sys.stdout.write(record.model_dump_json() + "\n")
+        return
+    from bench.console import print_record
+
+    print_record(record)
+    sys.stdout.write(f"record: {path} (and a line in {out / 'records.jsonl'})\n")
+
+
+def safe_file_name(name: str) -> str:
+    """Letters, digits, dot, minus and underscore of a name, at most 60, never empty or hidden."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)
+    return kept.lstrip(".")[:60] or "submission"
+
+
+def _print_failure(failure: Failure, *, json_lines: bool) -> None:
+    from bench.console import print_findings
+    from bench.intake import sanitise
+
+    findings = failure.error.findings if isinstance(failure.error, InvalidSubmission) else ()
+    if json_lines:
+        failed = {
+            "source": sanitise(failure.source),
+            "error": str(failure.error),
+            "exit_code": failure.error.exit_code,
+            "findings": [vars(finding) for finding in findings],
+        }
+        sys.stdout.write(json.dumps(failed) + "\n")
+        return
+    sys.stderr.write(f"latentbench: {failure.error}\n")
+    print_findings(findings)
