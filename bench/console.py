@@ -127,9 +127,9 @@ def print_findings(findings: Iterable[object]) -> None:
         console.print(Text(f"    fix: {finding.fix}"), overflow="fold")
 
 
-def print_rows(columns: list[str], rows: Iterable[list[str]], *, title: str | None = None) -> None:
+def print_rows(columns: list[str], rows: Iterable[list[str]]) -> None:
     """A plain table on stdout."""
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
