@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+MARKER = ".latentbench-demo"
+
 
 def demo(
     *,
@@ -33,11 +35,14 @@ def demo(
     from bench.scoring import Scorer
     from bench.verbs.score import deliver
 
-    samples = out / "samples"
+    samples, marker = out / "samples", out / MARKER
+    replace = marker.is_file()  # an earlier demo's folder, and no hand-in of the same shape
     say = sys.stdout.write
     say(f"1. generating {num_images:,} digits with the bundled generator (seed {seed})\n")
     with progress_report() as progress:
-        write_samples(generate_digits(num_images, seed), samples, progress=progress)
+        images = generate_digits(num_images, seed)
+        write_samples(images, samples, replace=replace, progress=progress)
+    marker.write_text("samples/ was written by latentbench demo, which may replace it\n")
     say(f"2. auditing {samples}\n")
     spec = load_spec("mnist-10k").model_copy(update={"count": num_images})
     report = audit(samples, spec=spec)

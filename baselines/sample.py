@@ -20,18 +20,24 @@ Progress = Callable[[str, int, int], None]
 
 
 def write_samples(
-    images: NDArray[np.uint8], folder: Path, *, progress: Progress | None = None
+    images: NDArray[np.uint8],
+    folder: Path,
+    *,
+    replace: bool = False,
+    progress: Progress | None = None,
 ) -> None:
     """Write uint8 N,H,W,C (C 1 or 3) as `00000.png` and so on, the whole folder or nothing.
 
-    An earlier folder of samples is replaced; one that holds anything else is left alone and raises
-    `UsageError`.
+    A folder that holds something is an error, unless `replace` is set and it holds samples only.
     """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UsageError(f"{folder} is not a folder; give a new one")
     if folder.exists():
-        foreign = [p.name for p in folder.iterdir() if not SAMPLE_NAME.fullmatch(p.name)]
+        present = sorted(path.name for path in folder.iterdir())
+        foreign = present if not replace else [n for n in present if not SAMPLE_NAME.fullmatch(n)]
         if foreign:
             raise UsageError(
-                f"{folder} holds other files ({foreign[0]!r} and {len(foreign) - 1} more); "
+                f"{folder} holds files already ({foreign[0]!r} and {len(foreign) - 1} more); "
                 "give a new folder"
             )
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
-from bench.cli import app, register_verbs
 from bench.errors import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
@@ -19,22 +19,32 @@ from bench.errors import (
 _LIBRARY_USAGE_ERROR, _LIBRARY_INTERRUPT = 2, 130
 
 
-def run(arguments: list[str] | None = None) -> int:
+def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (one for each ending)
     """Run one command line (default: the process's own); returns the exit code."""
-    register_verbs()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character
     try:
+        from bench.cli import app, register_verbs
+
+        register_verbs()
         app(arguments, prog_name="latentbench")
     except LatentbenchError as error:
         _report(error)
         return error.exit_code
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else EXIT_OK
-        return {_LIBRARY_USAGE_ERROR: EXIT_USAGE, _LIBRARY_INTERRUPT: EXIT_INTERRUPTED}.get(
-            code, code
-        )
+        if code == _LIBRARY_INTERRUPT:
+            return _interrupted()
+        return EXIT_USAGE if code == _LIBRARY_USAGE_ERROR else code
+    except KeyboardInterrupt:
+        return _interrupted()
     except BrokenPipeError:  # the reader of our output went away; keep the interpreter quiet
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except OSError as error:  # a full disk, a read-only place, a file that went away
+        sys.stderr.write(f"latentbench: {error}\n")
+        return EXIT_USAGE
     except Exception:  # noqa: BLE001  (the last resort: show it all, say whose fault it is)
         import traceback
 
@@ -42,6 +52,11 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stderr.write("latentbench: internal error; please report it with the lines above\n")
         return EXIT_INTERNAL
     return EXIT_OK
+
+
+def _interrupted() -> int:
+    sys.stderr.write("latentbench: interrupted; what was finished before is kept\n")
+    return EXIT_INTERRUPTED
 
 
 def _report(error: LatentbenchError) -> None:

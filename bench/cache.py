@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from typing import NamedTuple
 from bench.stats import write_atomically
 
 DIGEST_BYTES = 32
+KINDS = ("features", "held-out", "scores")
+ENTRY = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\..*\.tmp")  # and what a killed write left
 
 
 class KindSize(NamedTuple):
@@ -71,7 +74,8 @@ class Cache:
     def _files(self) -> list[Path]:
         if self.root is None or not self.root.is_dir():
             return []
-        return sorted(path for path in self.root.glob("*/*") if path.is_file())
+        entries = (path for kind in KINDS for path in (self.root / kind).glob("*"))
+        return sorted(path for path in entries if ENTRY.fullmatch(path.name) and path.is_file())
 
     def sizes(self) -> dict[str, KindSize]:
         """Entries and bytes by kind."""

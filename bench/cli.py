@@ -96,7 +96,7 @@ def register_verbs() -> None:
             continue
         try:
             verb: Callable[..., None] = entry.load()
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001  (somebody else's package: anything)
             sys.stderr.write(f"latentbench: verb {entry.name!r} cannot be loaded: {error}\n")
             continue
         app.command(entry.name)(verb)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ARROWS = {"lower": "lower", "higher": "higher", "target": "near"}
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 PLAIN_INTERVAL_S = 5.0
+WIDE_COLUMNS = 100
 NARROW_COLUMNS = 84  # below, the score table goes without its gaps
 
 
@@ -42,7 +43,7 @@ def format_number(value: float | None) -> str:
     """Four significant digits; counts and zeros as they are; "-" for no value."""
     if value is None:
         return "-"
-    if value == int(value) and abs(value) < 1e6:
+    if abs(value) < 1e7 and (value == int(value) or abs(value) >= 1e4):
         return f"{value:.0f}"
     return f"{value:.4g}"
 
@@ -105,7 +106,7 @@ def print_record(record: ScoreRecord) -> None:
             console.print(Text(f"{entry.metric}: no value, {entry.reason}", style="yellow"))
     if not record.official:
         console.print(Text("unofficial: scored with --limit", style="yellow"))
-    console.print(Text(f"signature: {record.signature}", style="dim"), overflow="fold")
+    sys.stdout.write(f"signature: {record.signature}\n")  # on one line, whatever the width
     if record.from_cache:
         console.print(Text("same images, same protocol: taken from the cache", style="dim"))
     if record.findings:
@@ -128,7 +129,10 @@ def print_findings(findings: Iterable[object]) -> None:
 
 
 def print_rows(columns: list[str], rows: Iterable[list[str]]) -> None:
-    """A plain table on stdout."""
+    """A plain table on stdout; a narrow terminal goes without the last column."""
+    rows = list(rows)
+    if _console().width < WIDE_COLUMNS:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")

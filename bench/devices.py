@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from bench.errors import UsageError
+
+DEVICE_TYPES = ("cpu", "cuda")
 
 
 def select_device(name: str | None) -> str:
@@ -14,6 +18,8 @@ def select_device(name: str | None) -> str:
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        if torch.device(name).type not in DEVICE_TYPES:
+            raise UsageError(f"device {name!r}: only {' and '.join(DEVICE_TYPES)} are supported")
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -26,3 +32,19 @@ def device_description(device: str) -> str:
     if device.startswith("cuda"):
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+@contextmanager
+def strict_float32() -> Iterator[None]:
+    """Float32 products and convolutions without TF32 or bfloat16, for the duration; the settings
+    are put back. TF32 convolutions are torch's default on a GPU and move features by 6e-4.
+    """
+    before = torch.get_float32_matmul_precision()
+    convolutions = torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+        torch.backends.cudnn.allow_tf32 = convolutions

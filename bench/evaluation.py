@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.errors import UnknownNameError
+from bench.errors import UnknownNameError, UsageError
 from bench.expected import Expected
 from bench.metrics import METRICS
 from bench.metrics.base import Metric, MetricInputs, UndefinedMetric
 from bench.record import ScoreValue
 
 
-def select_metrics(names: Iterable[str] | None) -> list[Metric]:
+def select_metrics(names: str | Iterable[str] | None) -> list[Metric]:
     """Rows of the table by name, in the order of the table; all of them for None."""
     if names is None:
         return list(METRICS.values())
-    wanted = set(names)
+    wanted = {names} if isinstance(names, str) else set(names)
+    if not wanted:
+        raise UsageError(f"no metric is named; valid: {', '.join(METRICS)}")
     for name in sorted(wanted):
         if name not in METRICS:
             raise UnknownNameError("metric", name, METRICS)
@@ -42,7 +44,7 @@ def evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreV
         expected_source=expected.source,
         direction=metric.direction,
         unit=metric.unit,
-        n_real=n_real,
+        n_real=n_real if found is None or found.n_real is None else found.n_real,
         n_fake=len(inputs.fake_features),
         constants=dict(metric.constants),
         details={} if found is None else dict(found.details),

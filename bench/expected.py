@@ -1,7 +1,8 @@
 """What a perfect submission of the same size would score: the yardstick beside every value.
 
 Two sources. Where theory gives the expectation for two samples of one distribution (density,
-coverage, KID, anomaly AUC), that closed form. Everywhere else the score of held-out real images:
+coverage, KID, anomaly AUC), that closed form, which a test split by other writers than the train
+split need not reach. Everywhere else the score of held-out real images:
 a fixed random choice of as many test images as the submission has, scored by the same code against
 the same reference. Real test images are what the best possible generator would hand in, so this
 carries the finite-sample bias of FID and the imperfection of the classifier along.
@@ -17,7 +18,7 @@ import numpy as np
 
 from bench.cache import Cache, cache_key
 from bench.metrics.base import Metric, MetricInputs, Sizes, UndefinedMetric
-from bench.provenance import source_digest
+from bench.provenance import library_versions, source_digest, version
 from bench.references import Reference
 from bench.stats import Features
 
@@ -67,10 +68,13 @@ def held_out_values(
 ) -> dict[str, float | None]:
     """Values of `metrics` on `n` held-out real images; None where a metric is undefined.
 
-    Taken from the bundle's manifest, else from the cache, else computed and kept.
+    Taken from the bundle's manifest when this version of the code built it, else from the cache,
+    else computed and kept.
     """
     metrics = list(metrics)
-    values = dict(reference.manifest.held_out.get(f"{n}:{seed}", {}))
+    manifest = reference.manifest
+    stored = manifest.held_out if manifest.code_version == version() else {}
+    values = dict(stored.get(f"{n}:{seed}", {}))
     missing = [metric for metric in metrics if metric.name not in values]
     if not missing:
         return values
@@ -81,6 +85,8 @@ def held_out_values(
             "n": n,
             "seed": seed,
             "code": source_digest(),
+            "libraries": library_versions(),
+            "device": device.split(":", maxsplit=1)[0],
             "metrics": sorted(metric.name for metric in missing),
         }
     )
@@ -126,7 +132,10 @@ def expected_values(
     if reference.test is None:
         none = Expected(None, "the reference has no held-out images")
         return expected | {metric.name: none for metric in empirical}
-    n = min(n_fake, len(reference.test.values))
-    values = held_out_values(reference, empirical, n, seed=seed, device=device, cache=cache)
-    source = f"{n:,} held-out real images"
+    num_test = len(reference.test.values)
+    if n_fake > num_test:
+        none = Expected(None, f"the reference has {num_test:,} held-out images only")
+        return expected | {metric.name: none for metric in empirical}
+    values = held_out_values(reference, empirical, n_fake, seed=seed, device=device, cache=cache)
+    source = f"{n_fake:,} held-out real images"
     return expected | {metric.name: Expected(values[metric.name], source) for metric in empirical}

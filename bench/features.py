@@ -9,7 +9,7 @@ import numpy as np
 from bench.cache import Cache, cache_key
 from bench.extractors.base import Extractor, ExtractorRow, Progress
 from bench.intake import ImageSet
-from bench.provenance import source_digest
+from bench.provenance import library_versions, source_digest
 from bench.stats import Features, arrays_from_bytes, arrays_to_bytes
 
 KIND = "features"
@@ -32,6 +32,7 @@ def extract(
             "images": images.sequence_digest,
             "extractor": row.sha256,
             "code": source_digest(),
+            "libraries": library_versions(),
             "device": device.split(":", maxsplit=1)[0],
         }
     )

@@ -61,6 +61,8 @@ def ladder_of(records: Sequence[ScoreRecord], metric: str) -> Ladder:
     values: dict[tuple[str, int], float | None] = {}
     for record in records:
         name, _, level = record.submission.name.rpartition(SEPARATOR)
+        if not level.isdecimal():
+            raise InputError(f"{record.submission.name!r} is not the record of a ladder")
         found = {entry.metric: entry.value for entry in record.values}
         if metric not in found:
             raise InputError(f"record {record.submission.name!r} holds no {metric!r}")
@@ -91,6 +93,7 @@ def run_study(
     data: str,
     other: str,
     data_root: Path | None = None,
+    download: bool = False,
     num_images: int = 5_000,
     seed: int = 0,
     progress: Progress | None = None,
@@ -98,11 +101,11 @@ def run_study(
     """Run the ladder on a data set's test split against the reference of the same name; write
     `records.jsonl` and `command.txt` into `out`, replacing earlier ones when all is done.
     """
-    pool = load_dataset(data, "test", data_root=data_root)
+    pool = load_dataset(data, "test", data_root=data_root, download=download)
     if num_images > len(pool.images):
         raise UsageError(f"{data} has {len(pool.images)} test images, fewer than {num_images}")
     chosen = np.random.default_rng(seed).permutation(len(pool.images))[:num_images]
-    mixed_in = load_dataset(other, "test", data_root=data_root).images
+    mixed_in = load_dataset(other, "test", data_root=data_root, download=download).images
     real = RealImages(pool.images, pool.labels, chosen, mixed_in)
     records = run_ladder(Scorer(reference=data), real, seed=seed, progress=progress)
     command = f"latentbench ladder --data {data} --other {other} -n {num_images} --seed {seed}"
@@ -117,7 +120,10 @@ def write_report(out: Path) -> list[str]:
     Returns the perturbations along which FID does not rise strictly.
     """
     records = read_records(out / RECORDS)
-    command = (out / COMMAND).read_text().strip()
+    try:
+        command = (out / COMMAND).read_text().strip()
+    except OSError as error:
+        raise InputError(f"{out / COMMAND}: the study has no command: {error}") from error
     metrics = [entry.metric for entry in records[0].values]
     ladders = {metric: ladder_of(records, metric) for metric in metrics}
     expected = {entry.metric: entry.expected for entry in records[0].values}

@@ -8,6 +8,8 @@ import platform
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 
+# Files, and folders of them, that no value depends on.
+SHOWS_ONLY = ("__main__.py", "cli.py", "console.py", "ladder.py", "plots.py", "tables.py", "verbs/")
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "Pillow")
 
 
@@ -32,12 +34,14 @@ def _sources(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
 
 @functools.cache
 def source_digest() -> str:
-    """SHA-256 over the package's Python files. Cached results of other code are never taken for
-    this code's, and a record says which code it comes from even between versions.
+    """SHA-256 over the package's Python files, those that only show results left out. Cached
+    results of other code are never taken for this code's, and a record says which code it comes
+    from even between versions.
     """
     digest = hashlib.sha256()
     for name, source in sorted(_sources(resources.files("bench")).items()):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(source).digest())
+        if not name.startswith(SHOWS_ONLY):
+            digest.update(name.encode() + b"\0" + hashlib.sha256(source).digest())
     return digest.hexdigest()
 
 

@@ -110,7 +110,9 @@ class ScoreRecord(_Model):
 
     @property
     def signature(self) -> str:
-        """One line that says when two numbers may be compared: everything but the images equal."""
+        """One line: equal signatures mean equal images in equal order, protocol and code, so equal
+        values; two numbers may be compared when all but `n` and `images` agree, and `n` nearly.
+        """
 
         def short(identity: Identity) -> str:
             return f"{identity.name}:{identity.digest[:SHORT_DIGEST]}"
@@ -122,7 +124,8 @@ class ScoreRecord(_Model):
                 f"n={self.submission.num_images}",
                 f"seed={self.seed}",
                 f"latentbench={short(self.code)}",
-                f"images={self.submission.pixel_digest[:SHORT_DIGEST]}",
+                f"device={self.device.split()[0]}",
+                f"images={self.submission.sequence_digest[:SHORT_DIGEST]}",
                 *([] if self.official else ["unofficial"]),
             ]
         )
@@ -138,10 +141,11 @@ class ScoreRecord(_Model):
         raise InputError(f"this record holds no {metric!r}; it holds {names}")
 
 
-def append_record(record: ScoreRecord, path: Path) -> None:
+def append_record(record: ScoreRecord, path: str | Path) -> None:
     """Append one line under a lock, flushed to disk. A line torn by an earlier crash stays alone
     on its line, so that the new one is whole.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     line = record.model_dump_json().encode() + b"\n"
     with path.open("ab+") as stream:
@@ -151,22 +155,27 @@ def append_record(record: ScoreRecord, path: Path) -> None:
             stream.seek(size - 1)
             if stream.read(1) != b"\n":
                 line = b"\n" + line
-        stream.write(line)
-        stream.flush()
-        os.fsync(stream.fileno())
+        try:
+            stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())
+        except OSError:  # a full disk: leave the file as it was
+            os.ftruncate(stream.fileno(), size)
+            raise
 
 
-def write_record(record: ScoreRecord, path: Path) -> None:
+def write_record(record: ScoreRecord, path: str | Path) -> None:
     """Write one record as an indented JSON file, whole or not at all."""
-    write_atomically(path, record.model_dump_json(indent=1).encode() + b"\n")
+    write_atomically(Path(path), record.model_dump_json(indent=1).encode() + b"\n")
 
 
-def read_records(path: Path) -> list[ScoreRecord]:
+def read_records(path: str | Path) -> list[ScoreRecord]:
     """The records of a .jsonl file (one a line) or of a .json file (one).
 
     Raises `InputError` naming file and line for a line that is no record, `NothingFoundError` for
     a file without any.
     """
+    path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -16,12 +16,13 @@ from bench import provenance
 from bench.datasets import load_dataset, user_data_dir
 from bench.errors import InputError, UsageError
 from bench.expected import held_out_values
-from bench.extractors import extractor_row
+from bench.extractors import EXTRACTORS, extractor_row
 from bench.extractors.base import Extractor
 from bench.intake import image_set_of, read_images
 from bench.metrics import METRICS
 from bench.neighbours import NearestNeighbours, nearest_neighbours
 from bench.references import (
+    DEFAULT_EXTRACTORS,
     NUM_NEIGHBOURS,
     SUBSET_SIZE,
     Manifest,
@@ -186,7 +187,7 @@ def build_from(
     name: str,
     out: Path | None,
     *,
-    extractor: str,
+    extractor: str | None = None,
     data: str | None = None,
     train: Path | None = None,
     test: Path | None = None,
@@ -203,6 +204,17 @@ def build_from(
     if not NAME_PATTERN.fullmatch(name):
         raise UsageError(
             f"reference name {name!r}: letters, digits, dot, minus and underscore only"
+        )
+    extractor = extractor or DEFAULT_EXTRACTORS.get(data or name)
+    if extractor is None:
+        raise UsageError(
+            f"which extractor? {name!r} has none of its own; give --extractor, one of: "
+            f"{', '.join(EXTRACTORS)}"
+        )
+    if out is None and DEFAULT_EXTRACTORS.get(name) == extractor:
+        raise UsageError(
+            f"{name!r} for {extractor!r} is in the package and would be hidden; choose another "
+            "name, or write it elsewhere with --out"
         )
     command = ["latentbench", "reference", "build", name, "--extractor", extractor]
     labels: dict[str, NDArray[np.int64]] = {}
@@ -222,6 +234,8 @@ def build_from(
         train_images, test_images = splits["train"].images, splits["test"].images
         labels = {split: loaded.labels for split, loaded in splits.items()}
         command += ["--data", data or name]
+    if out is not None:
+        command += ["--out", str(out)]
     return build_reference(
         name,
         out if out is not None else user_data_dir() / "references",

@@ -17,19 +17,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from bench.datasets import user_data_dir
-from bench.errors import BundleError, InputError, UnknownNameError
+from bench.errors import BundleError, InputError, UnknownNameError, UsageError
 from bench.extractors.base import ExtractorRow
 from bench.neighbours import NearestNeighbours
 from bench.stats import Features, Moments, arrays_from_bytes
@@ -37,6 +36,7 @@ from bench.stats import Features, Moments, arrays_from_bytes
 SCHEMA_VERSION: Final = 1
 SUBSET_SIZE = 10_000
 NUM_NEIGHBOURS = 5
+DEFAULT_EXTRACTORS = {"mnist": "digits", "fashion-mnist": "fashion"}
 
 
 class Manifest(BaseModel):
@@ -59,12 +59,12 @@ class Manifest(BaseModel):
     code_version: str
     command: str
     arrays_sha256: str
-    held_out: dict[str, dict[str, FiniteFloat | None]] = {}  # "n" -> metric -> value, seed 2020
+    held_out: dict[str, dict[str, FiniteFloat | None]] = {}  # "n:seed" -> metric -> value
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A loaded bundle. `digest` is the SHA-256 of its arrays file.
+    """A loaded bundle. `digest` is the SHA-256 of its manifest, which holds that of the arrays.
 
     `train` and `test` are features of the fixed train subset and of the test split (float32 N,D);
     `test` is None for a reference without held-out images.
@@ -84,7 +84,7 @@ class Reference:
 
     @property
     def digest(self) -> str:
-        return self.manifest.arrays_sha256
+        return hashlib.sha256(manifest_json(self.manifest)).hexdigest()
 
     @property
     def class_shares(self) -> NDArray[np.float64] | None:
@@ -95,21 +95,29 @@ class Reference:
         return np.asarray(counts / counts.sum())
 
 
-def _places() -> Iterator[Traversable]:
-    yield user_data_dir() / "references"
-    yield resources.files("reference_stats")
+class Listed(NamedTuple):
+    """A manifest file where references are looked up; `manifest` is None when it cannot be read,
+    and `problem` says why.
+    """
+
+    file: Traversable
+    manifest: Manifest | None
+    problem: str = ""
 
 
-def list_references() -> dict[str, list[Traversable]]:
-    """Manifest files by reference name, those that come first in the search first."""
-    found: dict[str, list[Traversable]] = {}
-    for place in _places():
-        if not place.is_dir():
-            continue
-        for file in sorted(place.iterdir(), key=lambda entry: entry.name):
-            if file.name.endswith(".json"):
-                found.setdefault(read_manifest(file).name, []).append(file)
-    return found
+def list_references() -> list[Listed]:
+    """Every manifest file, the user's own before the committed ones, each folder by name."""
+    listed = []
+    for place in (user_data_dir() / "references", resources.files("reference_stats")):
+        files = sorted(place.iterdir(), key=lambda f: f.name) if place.is_dir() else []
+        for file in files:
+            if not file.name.endswith(".json"):
+                continue
+            try:
+                listed.append(Listed(file, read_manifest(file)))
+            except BundleError as error:
+                listed.append(Listed(file, None, str(error)))
+    return listed
 
 
 def read_manifest(file: Traversable) -> Manifest:
@@ -125,23 +133,35 @@ def read_manifest(file: Traversable) -> Manifest:
 
 
 def find_manifest(name: str, extractor: str | None = None) -> Traversable:
-    """The manifest file of reference `name` for `extractor` (any, when None), or of a path."""
+    """The manifest file of reference `name` for `extractor`, or of a path to a manifest.
+
+    Without an extractor, a data set of `DEFAULT_EXTRACTORS` takes its own, and any other name must
+    be built for one only. Raises `UnknownNameError`, `BundleError`, `UsageError`.
+    """
     if name.endswith(".json") or "/" in name:
         path = Path(name)
         if not path.is_file():
             raise BundleError(f"{path}: no such reference manifest (a .json file is expected)")
         return path
-    references = list_references()
-    if name not in references:
-        raise UnknownNameError("reference", name, references)
-    for file in references[name]:
-        if extractor is None or read_manifest(file).extractor == extractor:
+    known = [(file, manifest) for file, manifest, _ in list_references() if manifest is not None]
+    named = [(file, manifest.extractor) for file, manifest in known if manifest.name == name]
+    if not named:
+        raise UnknownNameError("reference", name, {manifest.name for _, manifest in known})
+    built_for = sorted({built for _, built in named})
+    wanted = extractor or DEFAULT_EXTRACTORS.get(name)
+    if wanted is None:
+        if len(built_for) > 1:
+            raise UsageError(
+                f"reference {name!r} is built for {', '.join(built_for)}; say which: --extractor"
+            )
+        wanted = built_for[0]
+    for file, built in named:
+        if built == wanted:
             return file
-    built_for = sorted({read_manifest(file).extractor for file in references[name]})
     raise BundleError(
-        f"reference {name!r} is not built for extractor {extractor!r}, only for "
+        f"reference {name!r} is not built for extractor {wanted!r}, only for "
         f"{', '.join(built_for)}. Build it: latentbench reference build {name} "
-        f"--extractor {extractor} ..."
+        f"--extractor {wanted}"
     )
 
 

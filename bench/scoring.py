@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime
 import functools
+import operator
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,11 +19,12 @@ from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from bench import provenance
 from bench.cache import Cache, cache_key, default_root
 from bench.devices import device_description, select_device
-from bench.errors import BundleError, InputError, LatentbenchError
+from bench.errors import BundleError, InputError, LatentbenchError, UsageError
 from bench.evaluation import evaluate, select_metrics
 from bench.expected import Expected, expected_values, metric_inputs
 from bench.extractors import extractor_row
@@ -53,10 +56,10 @@ class Failure(NamedTuple):
 class ScorerOptions(TypedDict, total=False):
     """The arguments of `Scorer`, for functions that pass them on."""
 
-    reference: str
+    reference: str | Path
     extractor: str | None
-    metrics: Iterable[str] | None
-    spec: str | SubmissionSpec | None
+    metrics: str | Iterable[str] | None
+    spec: str | Path | SubmissionSpec | None
     seed: int
     device: str | None
     use_cache: bool
@@ -92,22 +95,21 @@ class Scorer:
     def __init__(
         self,
         *,
-        reference: str = "mnist",
+        reference: str | Path = "mnist",
         extractor: str | None = None,
-        metrics: Iterable[str] | None = None,
-        spec: str | SubmissionSpec | None = None,
+        metrics: str | Iterable[str] | None = None,
+        spec: str | Path | SubmissionSpec | None = None,
         seed: int = DEFAULT_SEED,
         device: str | None = None,
         use_cache: bool = True,
     ) -> None:
         self.metrics = select_metrics(metrics)
-        self.seed = seed
-        self.spec = load_spec(spec) if isinstance(spec, str) else spec
+        self.seed = _checked_seed(seed)
+        self.spec = spec if isinstance(spec, SubmissionSpec | None) else load_spec(str(spec))
         self.cache = Cache(default_root() if use_cache else None)
         if extractor is not None:
             extractor_row(extractor)
-        self._manifest_file = find_manifest(reference, extractor)
-        self.reference: Reference = load_reference(self._manifest_file)
+        self.reference: Reference = load_reference(find_manifest(str(reference), extractor))
         manifest = self.reference.manifest
         self.row = extractor_row(manifest.extractor)
         if extractor is not None and extractor != manifest.extractor:
@@ -116,7 +118,7 @@ class Scorer:
                 f"{manifest.extractor!r}, not of {extractor!r}"
             )
         require_same_weights(manifest, self.row)
-        self.device = select_device(device)
+        self.device = select_device(None if device is None else str(device))
 
     @functools.cached_property
     def extractor(self) -> Extractor:
@@ -130,6 +132,8 @@ class Scorer:
         With `limit`, only the first images by name are read and the record is unofficial. Raises
         `InvalidSubmission` (with every finding), `NothingFoundError`, `UsageError`, `InputError`.
         """
+        if not str(path):
+            raise UsageError("an empty path: give a folder, zip, npz, npy or idx file")
         watch = _Stopwatch()
         with watch.stage("intake"):
             report = read_images(
@@ -141,7 +145,7 @@ class Scorer:
         if report.images is None:
             raise InputError(f"{report.source}: no images to score")
         submission = _submission(
-            report.images, sanitise(Path(path).resolve().name), report.source, report.kind
+            report.images, sanitise(submission_name(path)), report.source, report.kind
         )
         findings = tuple(FindingEntry(**vars(finding)) for finding in report.findings)
         if submission.channels > self.row.channels:
@@ -151,18 +155,19 @@ class Scorer:
             submission,
             findings,
             watch,
-            official=limit is None,
+            official=limit is None or report.num_files <= limit,
             progress=progress,
         )
 
     def score_images(
         self, images: NDArray[np.uint8], *, name: str, progress: Progress | None = None
     ) -> ScoreRecord:
-        """Score images in memory, uint8 N,H,W,C with C 1 or 3. Raises `InputError`."""
+        """Score images in memory, uint8 N,H,W or N,H,W,C with C 1 or 3. Raises `InputError`."""
         watch = _Stopwatch()
         with watch.stage("intake"):
-            image_set = image_set_of(images)
-        submission = _submission(image_set, sanitise(name), "memory", "array")
+            array = np.asarray(images)
+            image_set = image_set_of(array[..., None] if array.ndim == 3 else array)
+        submission = _submission(image_set, sanitise(str(name)), "memory", "array")
         return self._score(image_set, submission, (), watch, official=True, progress=progress)
 
     def attempt(
@@ -173,6 +178,8 @@ class Scorer:
             return self.score(path, limit=limit, progress=progress)
         except LatentbenchError as error:
             return Failure(str(path), error)
+        except OSError as error:  # a submission that went away or changed while it was read
+            return Failure(str(path), InputError(f"{sanitise(str(path))}: {error}"))
 
     def _score(
         self,
@@ -185,15 +192,16 @@ class Scorer:
         progress: Progress | None,
     ) -> ScoreRecord:
         key = cache_key(self._protocol() | {"images": images.sequence_digest})
-        kept = self.cache.get("scores", key)
+        kept = self._kept(key)
         if kept is not None:
-            return ScoreRecord.model_validate_json(kept).model_copy(
+            return kept.model_copy(
                 update={
                     "submission": submission,
                     "findings": findings,
                     "official": official,
                     "from_cache": True,
                     "created_at": _now(),
+                    "timings_s": watch.times_s,
                 }
             )
         with watch.stage("features"):
@@ -232,6 +240,13 @@ class Scorer:
         self.cache.put("scores", key, record.model_dump_json().encode())
         return record
 
+    def _kept(self, key: str) -> ScoreRecord | None:
+        data = self.cache.get("scores", key)
+        try:
+            return None if data is None else ScoreRecord.model_validate_json(data)
+        except ValidationError:  # of another schema
+            return None
+
     def _protocol(self) -> dict[str, object]:
         return {
             "reference": self.reference.manifest.model_dump(mode="json"),
@@ -239,6 +254,7 @@ class Scorer:
             "metrics": [metric.name for metric in self.metrics],
             "seed": self.seed,
             "code": provenance.source_digest(),
+            "libraries": provenance.library_versions(),
             "device": self.device.split(":")[0],
         }
 
@@ -252,6 +268,23 @@ class Scorer:
                 device=self.device,
                 cache=self.cache,
             )
+
+
+def submission_name(path: str | Path) -> str:
+    """The last two parts of a path as it was given, because every other team's folder is called
+    `samples`; of the absolute path when it ends in dots.
+    """
+    given = Path(os.path.normpath(path))
+    if given.name in ("", ".."):
+        given = given.absolute().resolve()
+    return "/".join(part for part in given.parts[-2:] if part not in ("/", ".."))
+
+
+def _checked_seed(seed: int) -> int:
+    number = operator.index(seed)
+    if not 0 <= number < 2**32:
+        raise UsageError(f"seed {number}: expected 0 to 2**32 - 1")
+    return number
 
 
 def _colour_to_grey(num_images: int, extractor: str) -> FindingEntry:
@@ -297,11 +330,13 @@ def score(
 
 
 def score_many(
-    paths: Iterable[str | Path], **options: Unpack[ScorerOptions]
+    paths: str | Path | Iterable[str | Path], **options: Unpack[ScorerOptions]
 ) -> Iterator[ScoreRecord | Failure]:
     """Score submissions one after the other, the reference loaded once; see `Scorer`. One that
     fails gives a `Failure`, not an end.
     """
+    if isinstance(paths, str | Path):
+        paths = [paths]
     scorer = Scorer(**options)
     for path in paths:
         yield scorer.attempt(path)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import pandas as pd
 
-from bench.errors import NothingFoundError
+from bench.errors import InputError, NothingFoundError
 from bench.record import ScoreRecord
 
 COLUMNS: dict[str, str] = {
     "submission": "string",
+    "source": "string",
     "metric": "string",
     "value": "Float64",
     "spread": "Float64",
@@ -35,6 +36,7 @@ def _rows(record: ScoreRecord) -> Iterable[dict[str, object]]:
     for entry in record.values:
         yield {
             "submission": record.submission.name,
+            "source": record.submission.source,
             "metric": entry.metric,
             "value": entry.value,
             "spread": entry.spread,
@@ -55,14 +57,17 @@ def _rows(record: ScoreRecord) -> Iterable[dict[str, object]]:
         }
 
 
-def table(records: ScoreRecord | Sequence[ScoreRecord], *, wide: bool = False) -> pd.DataFrame:
+def table(records: ScoreRecord | Iterable[ScoreRecord], *, wide: bool = False) -> pd.DataFrame:
     """The tidy table of `COLUMNS`; with `wide`, a row a submission and a column a metric.
 
     Raises `NothingFoundError` for no records. Submissions of one name stay apart in the wide form
-    by their signature, which is part of its index.
+    by their source and signature, which are part of its index; one that was scored twice under
+    the same signature is one row. Raises `InputError` for what is no record (a `Failure`).
     """
-    if isinstance(records, ScoreRecord):
-        records = [records]
+    records = [records] if isinstance(records, ScoreRecord) else list(records)
+    for record in records:
+        if not isinstance(record, ScoreRecord):
+            raise InputError(f"not a score record: {record}")
     if not records:
         raise NothingFoundError("no records to make a table of")
     rows = [row for record in records for row in _rows(record)]
@@ -70,7 +75,8 @@ def table(records: ScoreRecord | Sequence[ScoreRecord], *, wide: bool = False) -
     if not wide:
         return tidy
     order = list(dict.fromkeys(tidy["metric"]))
-    pivot = tidy.drop_duplicates(["signature", "submission", "metric"], keep="last").pivot(
-        index=["submission", "signature"], columns="metric", values="value"
+    index = ["submission", "source", "signature"]
+    pivot = tidy.drop_duplicates([*index, "metric"], keep="last").pivot(
+        index=index, columns="metric", values="value"
     )
     return pivot[order]

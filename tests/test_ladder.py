@@ -24,7 +24,7 @@ def studies(
     """Ladders over 1,000 of the committed images of each data set, with three metrics."""
     samples = {"mnist": mnist, "fashion-mnist": fashion}
 
-    def load(name: str, split: str, *, data_root: Path | None = None) -> Dataset:
+    def load(name: str, split: str, *, data_root: Path | None, download: bool) -> Dataset:
         assert split == "test"
         return Dataset(name, split, *samples[name])
 

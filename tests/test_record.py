@@ -91,7 +91,7 @@ def test_unknown_fields_are_refused() -> None:
 def test_signature_names_all_that_a_number_depends_on() -> None:
     assert record().signature == (
         "reference=mnist:dddddddd|extractor=digits:eeeeeeee|n=10|seed=2020|"
-        "latentbench=0.1.0:ffffffff|images=bbbbbbbb"
+        "latentbench=0.1.0:ffffffff|device=cpu|images=cccccccc"
     )
     unofficial = record().model_copy(update={"official": False})
     assert unofficial.signature.endswith("|unofficial")
@@ -133,6 +133,23 @@ def test_a_torn_line_is_named_and_spoils_no_other(tmp_path: Path) -> None:
     assert ScoreRecord.model_validate_json(lines[2]).submission.name == "two"
     with pytest.raises(InputError, match=r"records\.jsonl:2: not a score record of schema 1"):
         read_records(path)
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "records.jsonl"
+    append_record(record("one"), str(path))
+    before = path.read_bytes()
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bench.record.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        append_record(record("two"), path)
+    assert path.read_bytes() == before
+    assert len(read_records(str(path))) == 1
 
 
 def _append_many(path: Path, name: str) -> None:

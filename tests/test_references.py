@@ -10,13 +10,21 @@ import numpy as np
 import pytest
 
 from bench import references
+from bench.cache import Cache
 from bench.errors import BundleError, InputError, UnknownNameError, UsageError
 from bench.expected import expected_values, held_out_values
 from bench.extractors import EXTRACTORS
 from bench.metrics import METRICS
 from bench.neighbours import nearest_neighbours
 from bench.reference_build import build_from, build_reference
-from bench.references import Reference, find_manifest, list_references, load_reference, verify
+from bench.references import (
+    Reference,
+    find_manifest,
+    list_references,
+    load_reference,
+    read_manifest,
+    verify,
+)
 from bench.scoring import Scorer
 from bench.stats import Moments, arrays_from_bytes, arrays_to_bytes
 from tests.conftest import RealSample, write_pngs
@@ -101,7 +109,7 @@ def test_a_built_bundle_holds_what_it_says(small: Path, mnist: RealSample) -> No
     np.testing.assert_array_equal(arrays["test_labels"], mnist.labels[300:500])
 
 
-def test_building_twice_gives_the_same_bytes(
+def test_building_twice_gives_the_same_bundle(
     small: Path, mnist: RealSample, tmp_path: Path
 ) -> None:
     again = build_reference(
@@ -130,7 +138,7 @@ def test_build_from_folders_is_found_by_name(
     test = write_pngs(mnist.images[60:100], tmp_path / "test")
     path = build_from("mine", None, extractor="digits", train=train, test=test)
     assert path == tmp_path / "data" / "references" / "mine-digits.json"
-    assert "mine" in list_references()
+    assert "mine" in {listed.manifest.name for listed in list_references() if listed.manifest}
     reference = load_reference(find_manifest("mine"))
     assert (reference.manifest.num_train, reference.manifest.num_test) == (60, 40)
     assert f"--train {train}" in reference.manifest.command
@@ -148,7 +156,7 @@ def test_build_from_a_torchvision_data_set(mnist: RealSample, tmp_path: Path) ->
     )
     manifest = load_reference(path).manifest
     assert (manifest.num_train, manifest.num_test) == (30, 12)
-    assert manifest.command.endswith("--extractor digits --data torchvision:KMNIST")
+    assert "--extractor digits --data torchvision:KMNIST --out " in manifest.command
 
 
 def test_a_reference_without_held_out_images(mnist: RealSample, tmp_path: Path) -> None:
@@ -238,7 +246,9 @@ def test_files_that_are_no_manifests(tmp_path: Path, text: str) -> None:
 
 
 def test_names() -> None:
-    assert set(COMMITTED) <= set(list_references())
+    assert {listed.manifest.name for listed in list_references() if listed.manifest} == set(
+        COMMITTED
+    )
     with pytest.raises(UnknownNameError, match="Did you mean 'mnist'"):
         find_manifest("mnits")
     with pytest.raises(BundleError, match="no such reference manifest"):
@@ -250,6 +260,10 @@ def test_build_refuses_what_cannot_work(mnist: RealSample, tmp_path: Path) -> No
         build_reference(
             "tiny", tmp_path, extractor="digits", train=mnist.images[:5], test=None, command="x"
         )
+    with pytest.raises(UsageError, match="'mnist' for 'digits' is in the package"):
+        build_from("mnist", None)
+    with pytest.raises(UsageError, match="which extractor"):
+        build_from("mine", tmp_path, train=tmp_path)
     with pytest.raises(UsageError, match="letters, digits"):
         build_from("../up", tmp_path, extractor="digits")
     with pytest.raises(UsageError, match="--test needs --train"):
@@ -270,4 +284,70 @@ def test_user_bundles_come_before_committed_ones(
     content["name"] = "mnist"
     path.write_text(json.dumps(content))
     assert find_manifest("mnist") == path
-    assert references.read_manifest(list_references()["mnist"][1]).num_train == 60_000
+    assert find_manifest("mnist", "digits") == path
+    content["extractor"] = "fashion"
+    path.write_text(json.dumps(content))
+    assert find_manifest("mnist", "fashion") == path
+    assert references.read_manifest(find_manifest("mnist")).num_train == 60_000
+
+
+def test_a_name_built_for_two_extractors_must_say_which(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTBENCH_DATA", str(tmp_path))
+    folder = tmp_path / "references"
+    folder.mkdir()
+    content = json.loads(copy_bundle(small, folder).read_text())
+    (folder / "small-fashion.json").write_text(json.dumps(content | {"extractor": "fashion"}))
+    with pytest.raises(UsageError, match="built for digits, fashion; say which: --extractor"):
+        find_manifest("small")
+    assert find_manifest("small", "fashion").name == "small-fashion.json"
+
+
+def test_a_foreign_file_among_the_references_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTBENCH_DATA", str(tmp_path))
+    (tmp_path / "references").mkdir()
+    (tmp_path / "references" / "notes.json").write_text('{"notes": 1}')
+    assert read_manifest(find_manifest("mnist")).num_train == 60_000
+    (bad,) = [listed for listed in list_references() if listed.manifest is None]
+    assert "notes.json: not a reference manifest" in bad.problem
+
+
+def test_the_digest_covers_the_manifest(small: Path, tmp_path: Path) -> None:
+    path = copy_bundle(small, tmp_path)
+    before = load_reference(path).digest
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"num_train": 299}))
+    assert load_reference(path).digest != before
+
+
+def test_expectations_of_another_version_are_not_believed(small: Path, tmp_path: Path) -> None:
+    path = copy_bundle(small, tmp_path)
+    content = json.loads(path.read_text())
+    content["held_out"] = {"100:7": {"fid": 0.001}}
+    path.write_text(json.dumps(content))
+    fid = [METRICS["fid"]]
+    assert held_out_values(load_reference(path), fid, 100, seed=7)["fid"] == 0.001
+    path.write_text(json.dumps(content | {"code_version": "0.0.1"}))
+    assert held_out_values(load_reference(path), fid, 100, seed=7)["fid"] != 0.001
+
+
+def test_expectations_are_cached_by_size_and_seed(small: Path, tmp_path: Path) -> None:
+    reference, cache, fid = load_reference(small), Cache(tmp_path), [METRICS["fid"]]
+    values = {
+        (n, seed): held_out_values(reference, fid, n, seed=seed, cache=cache)["fid"]
+        for n in (100, 150)
+        for seed in (1, 2)
+    }
+    assert len(set(values.values())) == 4
+    for (n, seed), value in values.items():
+        assert held_out_values(reference, fid, n, seed=seed, cache=cache)["fid"] == value
+
+
+def test_more_images_than_are_held_out_have_no_expectation(small: Path) -> None:
+    expected = expected_values(load_reference(small), METRICS.values(), 201, seed=1)
+    assert expected["fid"].value is None
+    assert expected["fid"].source == "the reference has 200 held-out images only"
+    assert expected["density_k5"].value == 1.0

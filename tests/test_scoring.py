@@ -25,7 +25,7 @@ from bench.metrics import METRICS
 from bench.metrics.base import Sizes
 from bench.record import ScoreRecord
 from bench.references import find_manifest, load_reference
-from bench.scoring import Failure, Scorer, score, score_many
+from bench.scoring import Failure, Scorer, score, score_many, submission_name
 from tests.conftest import RealSample, write_pngs
 
 FAST = ["fid", "precision_k3", "modes_covered"]
@@ -167,10 +167,89 @@ def test_the_same_content_is_not_scored_twice(
         score(digits_folder, metrics=FAST, use_cache=False)
 
 
+def test_cached_scores_are_those_of_this_submission_and_protocol(
+    mnist: RealSample, tmp_path: Path
+) -> None:
+    folder = write_pngs(mnist.images[:60], tmp_path / "a" / "samples")
+    other = write_pngs(np.repeat(mnist.images[:60], 3, axis=3), tmp_path / "b" / "samples")
+    first = score(folder, metrics=["fid"])
+    again = score(other, metrics=["fid"])
+    assert again.from_cache
+    assert (first.submission.name, again.submission.name) == ("a/samples", "b/samples")
+    assert [finding.code for finding in again.findings] == ["grey-as-rgb"]
+    assert set(again.timings_s) == {"intake"}
+    fashion = score(folder, metrics=["fid"], reference="fashion-mnist")
+    assert not fashion.from_cache
+    assert fashion.value("fid") == score(
+        folder, metrics=["fid"], reference="fashion-mnist", use_cache=False
+    ).value("fid")
+    assert fashion.value("fid") != first.value("fid")
+
+
+def test_a_cached_record_of_another_schema_is_scored_again(
+    digits_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score(digits_folder, metrics=["fid"])
+    monkeypatch.setattr(
+        "bench.cache.Cache.get",
+        lambda self, kind, key: b'{"schema_version": 1}' if kind == "scores" else None,
+    )
+    assert not score(digits_folder, metrics=["fid"]).from_cache
+
+
+def test_equal_signatures_mean_equal_values(mnist: RealSample, tmp_path: Path) -> None:
+    images = mnist.images[:60]
+    one = Scorer(metrics="inception_score").score_images(images, name="x")
+    two = Scorer(metrics="inception_score").score_images(images[::-1], name="x")
+    assert one.submission.pixel_digest == two.submission.pixel_digest
+    assert one.signature != two.signature
+
+
+def test_names_of_submissions() -> None:
+    assert submission_name("samples/") == "samples"
+    assert submission_name("hand-ins/team-a/samples") == "team-a/samples"
+    assert submission_name("/abs/team-a.zip") == "abs/team-a.zip"
+    assert submission_name("/top") == "top"
+    assert submission_name(".").endswith(Path.cwd().name)
+
+
+def test_a_submission_that_goes_away_stops_no_other(
+    digits_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*args: object, **kwargs: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("bench.scoring.read_images", gone)
+    (failure,) = score_many(digits_folder, metrics=FAST)
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, InputError)
+
+
+def test_what_python_users_hand_in(mnist: RealSample) -> None:
+    scorer = Scorer(metrics="modes_covered", seed=np.int64(3), reference="mnist")  # type: ignore[arg-type]
+    assert scorer.seed == 3
+    flat = scorer.score_images(mnist.images[:50, :, :, 0], name=Path("x"))  # type: ignore[arg-type]
+    strided = scorer.score_images(mnist.images[:100][::2], name="y")
+    assert flat.submission.num_images == strided.submission.num_images == 50
+    with pytest.raises(InputError, match="uint8"):
+        scorer.score_images(mnist.images[:5].astype(np.float32), name="z")
+    for seed in (-1, 2**32):
+        with pytest.raises(UsageError, match="expected 0 to"):
+            Scorer(seed=seed)
+    with pytest.raises(UsageError, match="no metric is named"):
+        Scorer(metrics=[])
+
+
+def test_prd_says_how_many_real_images_it_used(mnist: RealSample) -> None:
+    record = Scorer(metrics="prd_f8").score_images(mnist.images[:80], name="x")
+    assert record.values[0].n_real == 80
+
+
 def test_limit_is_unofficial(digits_folder: Path) -> None:
     limited = score(digits_folder, limit=100, metrics=FAST)
     assert (limited.official, limited.submission.num_images) == (False, 100)
     assert limited.signature.endswith("unofficial")
+    assert score(digits_folder, limit=300, metrics=["fid"]).official
     # the same hundred images handed in as such are official, though the values are cached
     whole = Scorer(metrics=FAST).score_images(score_images_of(digits_folder)[:100], name="hundred")
     assert whole.official

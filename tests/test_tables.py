@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bench.errors import NothingFoundError
+from bench.errors import InputError, NothingFoundError
 from bench.tables import COLUMNS, table
 from tests.test_record import record, value
 
@@ -34,6 +34,22 @@ def test_wide_form_keeps_the_order_of_metrics_and_apart_what_differs() -> None:
     assert frame.index.get_level_values("submission").tolist() == ["one", "one"]
 
 
+def test_copies_under_other_names_stay_and_a_rescored_one_does_not() -> None:
+    first = record("samples")
+    copied = first.model_copy(
+        update={"submission": first.submission.model_copy(update={"source": "/y/samples"})}
+    )
+    assert len(table([first, copied], wide=True)) == 2
+    assert len(table([first, first], wide=True)) == 1
+
+
+def test_what_is_no_record_is_named() -> None:
+    with pytest.raises(InputError, match="not a score record: oops"):
+        table([record(), "oops"])  # type: ignore[list-item]
+
+
 def test_nothing_to_show() -> None:
+    with pytest.raises(NothingFoundError, match="no records"):
+        table(r for r in [])
     with pytest.raises(NothingFoundError, match="no records"):
         table([])

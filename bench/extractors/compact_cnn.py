@@ -23,6 +23,7 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.devices import strict_float32
 from bench.errors import BundleError
 from bench.extractors.base import ExtractorRow, Progress, luma, require_size
 from bench.stats import Features
@@ -91,6 +92,7 @@ class CompactCNNExtractor:
     def digest(self) -> str:
         return self.row.sha256
 
+    @strict_float32()
     @torch.inference_mode()
     def __call__(
         self,

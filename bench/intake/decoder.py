@@ -8,6 +8,7 @@ a worker is killed, spawn runs the caller's `__main__` again, fork copies torch'
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import selectors
@@ -77,6 +78,17 @@ def default_num_workers(num_files: int) -> int:
     return min(num_processors, 1 + num_files // FILES_A_WORKER)
 
 
+def _open_above_standard(source: Path) -> int:
+    """A descriptor above 2: with a standard stream closed, a plain open would give its number,
+    which the worker's pipes then take.
+    """
+    fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(fd)
+
+
 def decode(
     source: Path,
     entries: Sequence[Entry],
@@ -99,7 +111,7 @@ def decode(
     waiting = [_Task(bounds[i], bounds[i + 1], CHUNK) for i in range(wanted)]
     running: list[_Worker] = []
     deaths = done = 0
-    fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    fd = _open_above_standard(source)
     try:
         with selectors.DefaultSelector() as selector:
             while waiting or running:

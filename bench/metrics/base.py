@@ -34,11 +34,13 @@ class UndefinedMetric(Exception):
 class MetricValue(NamedTuple):
     """One value. `spread`: standard deviation over splits or subsets where the metric has one
     (not a standard error). `details`: further finite numbers worth keeping in the record.
+    `n_real`: the number of real images compared with, when it is not all of what is read.
     """
 
     value: float
     spread: float | None = None
     details: Mapping[str, Detail] = {}
+    n_real: int | None = None
 
 
 class Sizes(NamedTuple):

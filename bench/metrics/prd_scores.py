@@ -25,6 +25,7 @@ def _compute(inputs: MetricInputs, beta: float) -> MetricValue:
             "curve_precision": curve.precision.tolist(),
             "curve_recall": curve.recall.tolist(),
         },
+        n_real=n,
     )
 
 

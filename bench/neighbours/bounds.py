@@ -15,8 +15,6 @@ Shape legend: D features, U and V distinct rows, P pairs, G groups, k neighbours
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,17 +93,6 @@ def as_query(operand: Tensor) -> Tensor:
     operand[:, :-2] *= -2
     operand[:, -2:] = operand[:, -2:].flip(1)
     return operand
-
-
-@contextmanager
-def strict_float32() -> Iterator[None]:
-    """Float32 products without TF32 or bfloat16, for the duration; the setting is put back."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 class Limits:

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.devices import strict_float32
 from bench.errors import InputError
 from bench.neighbours.balls import Balls
-from bench.neighbours.bounds import strict_float32
 from bench.neighbours.distinct import DistinctRows, NearestNeighbours, expanded
 from bench.neighbours.scan import Scan
 

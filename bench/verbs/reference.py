@@ -12,22 +12,16 @@ import typer
 def list_all() -> None:
     """List the references that can be scored against."""
     from bench.console import print_rows
-    from bench.references import list_references, read_manifest
+    from bench.references import list_references
 
     rows = []
-    for name, files in sorted(list_references().items()):
-        for file in files:
-            manifest = read_manifest(file)
-            rows.append(
-                [
-                    name,
-                    manifest.extractor,
-                    f"{manifest.width_px}x{manifest.height_px}",
-                    f"{manifest.num_train:,}",
-                    f"{manifest.num_test:,}",
-                    str(file),
-                ]
-            )
+    for file, manifest, problem in list_references():
+        if manifest is None:
+            sys.stderr.write(f"latentbench: {problem}\n")
+            continue
+        size = f"{manifest.width_px}x{manifest.height_px}"
+        counts = [f"{manifest.num_train:,}", f"{manifest.num_test:,}"]
+        rows.append([manifest.name, manifest.extractor, size, *counts, str(file)])
     print_rows(["reference", "extractor", "px", "train", "test", "manifest"], rows)
 
 
@@ -37,7 +31,7 @@ def verify(
     ] = None,
 ) -> None:
     """Check digests, arrays and fitness for the extractors in use. Exit 4 when one is unfit."""
-    from bench.errors import BundleError
+    from bench.errors import BundleError, UsageError
     from bench.extractors import extractor_row
     from bench.references import (
         find_manifest,
@@ -49,7 +43,7 @@ def verify(
     files = (
         [find_manifest(name) for name in names]
         if names
-        else [file for group in list_references().values() for file in group]
+        else [listed.file for listed in list_references()]
     )
     broken = 0
     for file in files:
@@ -58,7 +52,7 @@ def verify(
             row = extractor_row(reference.manifest.extractor)
             row.read_weights()
             require_same_weights(reference.manifest, row)
-        except BundleError as error:
+        except UsageError as error:
             broken += 1
             sys.stdout.write(f"FAILED {error}\n")
         else:
@@ -78,7 +72,10 @@ def build(
         Path | None, typer.Option(help="Folder, zip, npz, npy or idx of real images instead.")
     ] = None,
     test: Annotated[Path | None, typer.Option(help="The same for held-out real images.")] = None,
-    extractor: Annotated[str, typer.Option(help="Extractor to build it for.")] = "digits",
+    extractor: Annotated[
+        str | None,
+        typer.Option(help="Extractor to build it for; MNIST and Fashion-MNIST have their own."),
+    ] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch it if need be.")] = False,
     out: Annotated[

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,6 +77,7 @@ def score(
         use_cache=not no_cache,
         spec=spec,
     )
+    require_writable(out)
     failures: list[Failure] = []
     for path in submissions:
         with progress_report() as progress:
@@ -81,8 +85,12 @@ def score(
         if isinstance(result, Failure):
             failures.append(result)
             _print_failure(result, json_lines=json_lines)
-        else:
+            continue
+        try:
             deliver(result, out, json_lines=json_lines)
+        except UsageError as error:
+            failures.append(Failure(path, error))
+            sys.stderr.write(f"latentbench: {error}\n")
     if failures:
         if len(submissions) > 1:
             scored = len(submissions) - len(failures)
@@ -91,26 +99,47 @@ def score(
         raise typer.Exit(codes.pop() if len(codes) == 1 else EXIT_INVALID)
 
 
-def deliver(record: ScoreRecord, out: Path, *, json_lines: bool) -> None:
-    """Print one record and keep it: its own file, and a line in the folder's records.jsonl."""
-    from bench.record import SHORT_DIGEST, append_record, write_record
+def require_writable(out: Path) -> None:
+    """Make the folder for records before anything is scored. Raises `UsageError`."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise UsageError(f"{out}: records cannot be written there: {error}") from error
 
-    stem = (
-        f"{safe_file_name(record.submission.name)}-{record.submission.pixel_digest[:SHORT_DIGEST]}"
-    )
-    path = out / f"{stem}.json"
+
+def deliver(record: ScoreRecord, out: Path, *, json_lines: bool) -> None:
+    """Print one record, then keep it: its own file, and a line in the folder's records.jsonl."""
+    from bench.console import print_record
+    from bench.record import append_record, write_record
+
+    path = out / record_file_name(record)
+    try:
+        if json_lines:
+            sys.stdout.write(record.model_dump_json() + "\n")
+        else:
+            print_record(record)
+            sys.stdout.write(f"record: {path} (and a line in {out / 'records.jsonl'})\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough; the record is kept all the same
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  (open to the end)
     try:
         write_record(record, path)
         append_record(record, out / "records.jsonl")
     except OSError as error:
-        raise UsageError(f"{out}: the record cannot be written: {error}") from error
-    if json_lines:
-        sys.stdout.write(record.model_dump_json() + "\n")
-        return
-    from bench.console import print_record
+        raise UsageError(f"{out}: the record could not be written: {error}") from error
 
-    print_record(record)
-    sys.stdout.write(f"record: {path} (and a line in {out / 'records.jsonl'})\n")
+
+def record_file_name(record: ScoreRecord) -> str:
+    """`NAME-IMAGES-PROTOCOL.json`: another submission, other images, another reference, seed or
+    choice of metrics is another file.
+    """
+    protocol = [record.submission.source, record.signature]
+    protocol += [entry.metric for entry in record.values]
+    digest = hashlib.sha256("\0".join(protocol).encode()).hexdigest()
+    name = safe_file_name(record.submission.name)
+    return f"{name}-{record.submission.pixel_digest[:8]}-{digest[:8]}.json"
 
 
 def safe_file_name(name: str) -> str:

@@ -96,12 +96,23 @@ def test_a_failed_write_leaves_the_earlier_samples(
 
     monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_samples(np.ones((3, 4, 4, 1), np.uint8), folder)
+        write_samples(np.ones((3, 4, 4, 1), np.uint8), folder, replace=True)
     assert [p.name for p in tmp_path.iterdir()] == ["samples"]
     assert len(list(folder.iterdir())) == 2
 
 
 def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"holds other files \('a.txt'"):
-        write_samples(np.zeros((2, 4, 4, 1), np.uint8), tmp_path)
+    for replace in (False, True):
+        with pytest.raises(UsageError, match=r"holds files already \('a.txt'"):
+            write_samples(np.zeros((2, 4, 4, 1), np.uint8), tmp_path, replace=replace)
+
+
+def test_the_demo_never_replaces_a_hand_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_samples(np.zeros((5, 28, 28, 1), np.uint8), tmp_path / "hw3" / "samples")
+    assert run(["demo", "-n", "20", "--out", "hw3"]) == EXIT_USAGE
+    assert "give a new folder" in capsys.readouterr().err
+    assert len(list((tmp_path / "hw3" / "samples").iterdir())) == 5

@@ -310,4 +310,4 @@ def test_extrapolation_needs_thirty_images():
 
 def test_rows_say_what_they_read():
     assert frechet.FID.reads == {"moments"}
-    assert frechet.FID_INFINITY.expected is not None
+    assert frechet.FID_INFINITY.reads == {"moments"}
