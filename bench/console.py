@@ -96,7 +96,7 @@ def print_record(record: ScoreRecord) -> None:
     if held_out:
         console.print(
             Text(
-                f"perfect: what {held_out[0]} score, or the closed form where there is one; "
+                f"perfect: what {held_out[0]} score, or the closed form where there is one\n"
                 "real, yours: numbers of images; ± sd: over splits or subsets",
                 "dim",
             )
