@@ -25,6 +25,8 @@ OKABE_ITO = (
 )
 MARKERS = "osD^vP*X<"
 
+SYMLOG_LINEAR = 0.01
+
 Scale = Literal["linear", "log", "symlog"]
 
 
@@ -55,7 +57,10 @@ def plot_ladder(
     if expected is not None:
         ax.axhline(expected, color="#444444", linewidth=0.8, linestyle="--")
     if scale == "symlog":
-        ax.set_yscale("symlog", linthresh=0.01)
+        ax.set_yscale("symlog", linthresh=SYMLOG_LINEAR)
+        drawn = [v for values in curves.values() for v in values if v is not None]
+        lowest = min([*drawn, 0.0 if expected is None else expected], default=0.0)
+        ax.set_ylim(bottom=min(1.5 * lowest, -0.5 * SYMLOG_LINEAR))
     else:
         ax.set_yscale(scale)
     ax.set_title(title, fontsize=10)
