@@ -51,8 +51,8 @@ def demo(
     say("3. scoring against the embedded MNIST reference\n\n")
     scorer = Scorer(reference="mnist", spec=spec, use_cache=not no_cache)
     with progress_report() as progress:
-        record = scorer.score(samples, progress=progress)
-    deliver(record, out, json_lines=False)
+        records = scorer.score_all(samples, progress=progress)
+    deliver(records, out, json_lines=False)
     say(
         "\nNext, with a folder, zip or npz of your own:\n"
         "  latentbench audit YOUR_FOLDER --spec mnist-10k\n"

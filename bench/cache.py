@@ -19,7 +19,7 @@ from typing import NamedTuple
 from bench.stats import write_atomically
 
 DIGEST_BYTES = 32
-KINDS = ("features", "held-out", "scores")
+KINDS = ("features", "held-out", "hints", "scores")
 ENTRY = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\..*\.tmp")  # and what a killed write left
 
 

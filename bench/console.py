@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -104,13 +104,68 @@ def print_record(record: ScoreRecord) -> None:
     for entry in record.values:
         if entry.reason is not None:
             console.print(Text(f"{entry.metric}: no value, {entry.reason}", style="yellow"))
-    if not record.official:
-        console.print(Text("unofficial: scored with --limit", style="yellow"))
+    if record.extractor.settings:
+        chosen = ", ".join(f"{kind} {value}" for kind, value in record.extractor.settings.items())
+        console.print(Text(f"{record.extractor.name}: {chosen}", "dim"))
+    _print_remarks(console, record)
     sys.stdout.write(f"signature: {record.signature}\n")  # on one line, whatever the width
     if record.from_cache:
         console.print(Text("same images, same protocol: taken from the cache", style="dim"))
     if record.findings:
         print_findings(record.findings)
+
+
+def _print_remarks(console: Console, record: ScoreRecord) -> None:
+    submission = record.submission
+    if submission.resize is not None:
+        console.print(Text(f"images of other sizes were brought to {submission.resize} px", "dim"))
+    if record.subset is not None:
+        console.print(
+            Text(
+                f"metrics with {record.subset:,} images take a fixed random choice of "
+                f"{submission.num_images:,}",
+                "dim",
+            )
+        )
+    if not record.official:
+        console.print(Text("unofficial: scored with --limit", style="yellow"))
+
+
+def print_side_by_side(records: Sequence[ScoreRecord]) -> None:
+    """The records of one submission under several protocols: a row a metric, a column a protocol,
+    and how far the protocols are apart.
+    """
+    console = _console()
+    first = records[0]
+    submission = first.submission
+    title = (
+        f"{submission.name}: {submission.num_images:,} images, {submission.width_px}x"
+        f"{submission.height_px} px, against {first.reference.name}, extractor "
+        f"{first.extractor.name}"
+    )
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", show_edge=False)
+    table.add_column("metric", no_wrap=True)
+    for record in records:
+        table.add_column(record.extractor.settings.get("protocol", "-"), justify="right")
+    table.add_column("largest / smallest", justify="right")
+    for entries in zip(*(record.values for record in records), strict=True):
+        values = [entry.value for entry in entries if entry.value is not None]
+        apart = ""
+        if values and min(values) > 0:
+            apart = f"{max(values) / min(values):.3f}"
+        table.add_row(entries[0].metric, *(_value_text(entry) for entry in entries), apart)
+    console.print(table)
+    chosen = {kind: value for kind, value in first.extractor.settings.items() if kind != "protocol"}
+    console.print(Text(", ".join(f"{kind} {value}" for kind, value in chosen.items()), "dim"))
+    reasons = {e.metric: e.reason for record in records for e in record.values if e.reason}
+    for metric, reason in reasons.items():
+        console.print(Text(f"{metric}: no value, {reason}", style="yellow"))
+    _print_remarks(console, first)
+    for record in records:
+        sys.stdout.write(f"signature: {record.signature}\n")
+    findings = {(finding.code, finding.message): finding for r in records for finding in r.findings}
+    if findings:
+        print_findings(findings.values())
 
 
 def print_findings(findings: Iterable[object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -34,17 +34,32 @@ def device_description(device: str) -> str:
     return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
+def free_memory_bytes(device: str) -> int:
+    """Memory that is free on a GPU."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free)
+
+
 @contextmanager
-def strict_float32() -> Iterator[None]:
-    """Float32 products and convolutions without TF32 or bfloat16, for the duration; the settings
-    are put back. TF32 convolutions are torch's default on a GPU and move features by 6e-4.
-    """
+def _float32_products(*, tf32: bool) -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
     convolutions = torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = tf32
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
         torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def strict_float32() -> AbstractContextManager[None]:
+    """Float32 products and convolutions without TF32 or bfloat16, for the duration; the settings
+    are put back. TF32 convolutions are torch's default on a GPU and move features by 6e-4.
+    """
+    return _float32_products(tf32=False)
+
+
+def tf32_allowed() -> AbstractContextManager[None]:
+    """TF32 for convolutions on a GPU, as torch does by default; matrix products stay float32."""
+    return _float32_products(tf32=True)

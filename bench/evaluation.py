@@ -45,7 +45,7 @@ def evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreV
         direction=metric.direction,
         unit=metric.unit,
         n_real=n_real if found is None or found.n_real is None else found.n_real,
-        n_fake=len(inputs.fake_features),
+        n_fake=inputs.num_fake if metric.sees == "all" else len(inputs.fake_features),
         constants=dict(metric.constants),
         details={} if found is None else dict(found.details),
     )

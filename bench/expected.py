@@ -20,7 +20,7 @@ from bench.cache import Cache, cache_key
 from bench.metrics.base import Metric, MetricInputs, Sizes, UndefinedMetric
 from bench.provenance import library_versions, source_digest, version
 from bench.references import Reference
-from bench.stats import Features
+from bench.stats import Features, FeatureSample
 
 
 class Expected(NamedTuple):
@@ -31,12 +31,14 @@ class Expected(NamedTuple):
 
 
 def metric_inputs(
-    reference: Reference, features: Features, *, seed: int, device: str
+    reference: Reference, sample: FeatureSample, *, seed: int, device: str
 ) -> MetricInputs:
-    """What metrics read when `features` are scored against `reference`."""
+    """What metrics read when a sample is scored against `reference`."""
     return MetricInputs(
-        fake_features=features.values,
-        fake_probabilities=features.probabilities,
+        fake_features=sample.features.values,
+        fake_probabilities=sample.features.probabilities,
+        fake_moments_of_all=sample.streamed,
+        fake_statistics=sample.classes,
         real_features=reference.train,
         real_moments=reference.train_moments,
         real_class_shares=reference.class_shares,
@@ -48,13 +50,14 @@ def metric_inputs(
     )
 
 
-def held_out_sample(reference: Reference, n: int, seed: int) -> Features:
+def held_out_sample(reference: Reference, n: int, seed: int) -> FeatureSample:
     """Features of `n` random images of the reference's test split."""
     if reference.test is None:
         raise ValueError("the reference has no held-out images")
     order = np.random.default_rng(seed).permutation(len(reference.test.values))[:n]
     logits = reference.test.logits
-    return Features(reference.test.values[order], None if logits is None else logits[order])
+    chosen = Features(reference.test.values[order], None if logits is None else logits[order])
+    return FeatureSample(chosen, order)
 
 
 def held_out_values(
@@ -111,18 +114,22 @@ def expected_values(
     metrics: Iterable[Metric],
     n_fake: int,
     *,
+    n_kept: int | None = None,
     seed: int,
     device: str = "cpu",
     cache: Cache | None = None,
 ) -> dict[str, Expected]:
-    """The expected value of each metric for a perfect submission of `n_fake` images."""
+    """The expected value of each metric for a perfect submission of `n_fake` images, of which
+    features of `n_kept` are at hand (all when None).
+    """
+    n_kept = n_fake if n_kept is None else n_kept
     expected: dict[str, Expected] = {}
     empirical = []
     for metric in metrics:
         if metric.expected is None:
             empirical.append(metric)
         else:
-            sizes = Sizes(n_real=len(reference.train), n_fake=n_fake)
+            sizes = Sizes(n_real=len(reference.train), n_fake=n_kept)
             try:
                 expected[metric.name] = Expected(metric.expected(sizes), "closed form")
             except UndefinedMetric as error:
@@ -133,9 +140,13 @@ def expected_values(
         none = Expected(None, "the reference has no held-out images")
         return expected | {metric.name: none for metric in empirical}
     num_test = len(reference.test.values)
-    if n_fake > num_test:
-        none = Expected(None, f"the reference has {num_test:,} held-out images only")
-        return expected | {metric.name: none for metric in empirical}
-    values = held_out_values(reference, empirical, n_fake, seed=seed, device=device, cache=cache)
-    source = f"{n_fake:,} held-out real images"
-    return expected | {metric.name: Expected(values[metric.name], source) for metric in empirical}
+    for n, sees in ((n_fake, "all"), (n_kept, "subset")):
+        chosen = [metric for metric in empirical if metric.sees == sees]
+        if n > num_test:
+            none = Expected(None, f"the reference has {num_test:,} held-out images only")
+            expected |= {metric.name: none for metric in chosen}
+            continue
+        values = held_out_values(reference, chosen, n, seed=seed, device=device, cache=cache)
+        source = f"{n:,} held-out real images"
+        expected |= {metric.name: Expected(values[metric.name], source) for metric in chosen}
+    return expected

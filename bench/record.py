@@ -78,6 +78,7 @@ class Submission(_Model):
     height_px: Count
     width_px: Count
     channels: Literal[1, 3]
+    resize: str | None = None  # WIDTHxHEIGHT that images of other sizes were brought to
     digest: str
     pixel_digest: str
     sequence_digest: str
@@ -90,6 +91,20 @@ class Identity(_Model):
     digest: str
 
 
+class ExtractorIdentity(Identity):
+    """An extractor: the digest of its weights, whether they are the published ones, and its layer,
+    protocol and precision where it has a choice of them.
+    """
+
+    settings: dict[str, str] = {}
+    verified: bool = True
+
+    @property
+    def label(self) -> str:
+        """Name and settings, for people."""
+        return " ".join([self.name, *self.settings.values()])
+
+
 class ScoreRecord(_Model):
     """One scoring: identity of everything that went in, every value that came out."""
 
@@ -97,9 +112,10 @@ class ScoreRecord(_Model):
     created_at: str
     submission: Submission
     reference: Identity
-    extractor: Identity
+    extractor: ExtractorIdentity
     code: Identity
     seed: int
+    subset: Count | None = None  # images whose features were kept, when not all
     official: bool
     device: str
     libraries: dict[str, str]
@@ -117,11 +133,14 @@ class ScoreRecord(_Model):
         def short(identity: Identity) -> str:
             return f"{identity.name}:{identity.digest[:SHORT_DIGEST]}"
 
+        resize = self.submission.resize
         return "|".join(
             [
                 f"reference={short(self.reference)}",
-                f"extractor={short(self.extractor)}",
+                ":".join([f"extractor={short(self.extractor)}", *self.extractor.settings.values()]),
                 f"n={self.submission.num_images}",
+                *([] if self.subset is None else [f"subset={self.subset}"]),
+                *([] if resize is None else [f"resize={resize}"]),
                 f"seed={self.seed}",
                 f"latentbench={short(self.code)}",
                 f"device={self.device.split()[0]}",

@@ -1,4 +1,8 @@
-"""Build a reference bundle from the images of a data set or folder; see `bench.references`."""
+"""Make a reference from real images: a bundle on disk, or one in memory for a single comparison.
+
+Images come from a data set's arrays or as a stream from a folder, zip, npz, npy or idx file of any
+length; see `bench.references` for what a bundle holds.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +10,87 @@ import functools
 import hashlib
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import provenance
+from bench.cache import Cache
 from bench.datasets import load_dataset, user_data_dir
 from bench.errors import InputError, UsageError
 from bench.expected import held_out_values
 from bench.extractors import EXTRACTORS, extractor_row
-from bench.extractors.base import Extractor
-from bench.intake import image_set_of, read_images
+from bench.extractors.base import Extractor, ExtractorChoice, ResolvedExtractor
+from bench.features import Extraction, cached_sample, keep_sample, sample_key
+from bench.intake import ImageStream, SetIdentity, Size, audit, image_set_of
 from bench.metrics import METRICS
 from bench.neighbours import NearestNeighbours, nearest_neighbours
 from bench.references import (
     DEFAULT_EXTRACTORS,
     NUM_NEIGHBOURS,
-    SUBSET_SIZE,
     Manifest,
+    Reference,
     load_reference,
     manifest_json,
+    reference_of,
 )
-from bench.stats import Features, Moments, arrays_to_bytes, write_atomically
+from bench.stats import (
+    SUBSET_SEED,
+    SUBSET_SIZE,
+    FeatureSample,
+    arrays_to_bytes,
+    write_atomically,
+)
 
-SUBSET_SEED = 2020
 HELD_OUT_SIZES = (1_000, 2_000, 5_000, 10_000)
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 MAX_HALF = 65_504.0  # largest float16
+ARRAY_BLOCK = 512  # images of an array that are handed on together
+ALL_PROTOCOLS = "all"
 
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """Where real images come from: an array uint8 N,H,W,C, or a path to stream."""
+
+    source: NDArray[np.uint8] | Path
+    resize: Size | None = None
+
+    def samples(
+        self,
+        load: Callable[[], Sequence[Extractor]],
+        *,
+        subset: int = SUBSET_SIZE,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[list[FeatureSample], SetIdentity]:
+        """What each extractor makes of the images, and what the images are, from one decoding.
+
+        Raises `InvalidSubmission` with every finding, `UsageError`, `NothingFoundError`.
+        """
+        if isinstance(self.source, np.ndarray):
+            images = self.source
+            extraction = Extraction(load, len(images), subset=subset, seed=SUBSET_SEED)
+            for start in range(0, len(images), ARRAY_BLOCK):
+                extraction.add(images[start : start + ARRAY_BLOCK], progress)
+            return extraction.samples(), image_set_of(images).identity
+        with ImageStream(self.source, resize=self.resize) as stream:
+            extraction = Extraction(load, stream.num_images, subset=subset, seed=SUBSET_SEED)
+            identity = extraction.consume(stream, progress)
+        return extraction.samples(), identity
+
+    def identity(self) -> SetIdentity:
+        """What the images are, without extracting anything."""
+        if isinstance(self.source, np.ndarray):
+            return image_set_of(self.source).identity
+        report = audit(self.source, resize=self.resize, keep_pixels=False)
+        report.raise_if_invalid()
+        assert report.identity is not None  # noqa: S101  (a valid report has one)
+        return report.identity
 
 
 def _half(values: NDArray[np.float32], what: str) -> NDArray[np.float16]:
@@ -53,53 +107,54 @@ def _store_nearest(
     arrays[f"{split}_nearest_indices"] = nearest.indices.astype(np.int32)
 
 
-def _class_counts(features: Features) -> NDArray[np.int64] | None:
-    if features.logits is None:
-        return None
-    predicted = features.logits.argmax(axis=1)
-    return np.bincount(predicted, minlength=features.logits.shape[1])
+def _class_counts(sample: FeatureSample) -> NDArray[np.int64] | None:
+    if sample.classes is not None:
+        return sample.classes.predicted_counts
+    logits = sample.features.logits
+    return None if logits is None else np.bincount(logits.argmax(axis=1), minlength=logits.shape[1])
 
 
 def bundle_arrays(
-    train: Features,
-    test: Features | None,
+    train: FeatureSample,
+    test: FeatureSample | None,
     *,
     labels: Mapping[str, NDArray[np.int64]] | None = None,
     device: str = "cpu",
+    half: bool = True,
 ) -> dict[str, NDArray[np.generic]]:
-    """The arrays of a bundle from the features of both splits and, if known, their labels.
+    """The arrays of a bundle from what is kept of both splits and, if known, their labels.
 
-    Neighbours are those of the features as stored (float16), so that a bundle is consistent in
-    itself.
+    With `half`, features are stored as float16, and neighbours are those of the features as
+    stored, so that a bundle is consistent in itself.
     """
     labels = labels or {}
-    moments = Moments.of(train.values)
-    size = min(SUBSET_SIZE, len(train.values))
-    chosen = np.sort(np.random.default_rng(SUBSET_SEED).permutation(len(train.values))[:size])
-    kept = _half(train.values[chosen], "train features")
+
+    def store(values: NDArray[np.float32], what: str) -> NDArray[np.floating]:
+        return _half(values, what) if half else values
+
+    kept = store(train.features.values, "train features")
     subset = kept.astype(np.float32)
     arrays: dict[str, NDArray[np.generic]] = {
-        "train_mean": moments.mean,
-        "train_m2": moments.m2,
+        "train_mean": train.moments.mean,
+        "train_m2": train.moments.m2,
         "train_features": kept,
-        "train_indices": chosen.astype(np.int32),
+        "train_indices": train.rows.astype(np.int32),
     }
     if "train" in labels:
-        arrays["train_labels"] = labels["train"][chosen].astype(np.int32)
+        arrays["train_labels"] = labels["train"][train.rows].astype(np.int32)
     counts = _class_counts(train)
     if counts is not None:
         arrays["train_class_counts"] = counts
     nearest = nearest_neighbours(subset, subset, NUM_NEIGHBOURS, exclude_self=True, device=device)
     _store_nearest(arrays, "train", nearest)
     if test is not None:
-        test_moments = Moments.of(test.values)
-        test_kept = _half(test.values, "test features")
-        arrays["test_mean"], arrays["test_m2"] = test_moments.mean, test_moments.m2
+        test_kept = store(test.features.values, "test features")
+        arrays["test_mean"], arrays["test_m2"] = test.moments.mean, test.moments.m2
         arrays["test_features"] = test_kept
-        if test.logits is not None:
-            arrays["test_logits"] = _half(test.logits, "test logits")
+        if test.features.logits is not None:
+            arrays["test_logits"] = store(test.features.logits, "test logits")
         if "test" in labels:
-            arrays["test_labels"] = labels["test"].astype(np.int32)
+            arrays["test_labels"] = labels["test"][test.rows].astype(np.int32)
         nearest = nearest_neighbours(
             test_kept.astype(np.float32), subset, NUM_NEIGHBOURS, device=device
         )
@@ -107,73 +162,113 @@ def bundle_arrays(
     return arrays
 
 
-def build_reference(
+def _manifest(
+    name: str,
+    extractor: ResolvedExtractor,
+    identities: Mapping[str, SetIdentity],
+    *,
+    num_subset: int,
+    resize: Size | None,
+    command: str,
+    arrays: bytes,
+) -> Manifest:
+    train = identities["train"]
+    return Manifest(
+        name=name,
+        extractor=extractor.name,
+        extractor_digest=extractor.digest,
+        settings=dict(extractor.settings),
+        height_px=train.height,
+        width_px=train.width,
+        channels=3 if train.channels == 3 else 1,
+        num_train=train.num_images,
+        num_test=identities["test"].num_images if "test" in identities else 0,
+        num_subset=num_subset,
+        subset_seed=SUBSET_SEED,
+        data_digests={split: identity.pixel_digest for split, identity in identities.items()},
+        resize=None if resize is None else f"{resize.width}x{resize.height}",
+        code_version=provenance.version(),
+        command=command,
+        arrays_sha256=hashlib.sha256(arrays).hexdigest(),
+    )
+
+
+def _require_enough(num_train: int) -> None:
+    if num_train <= NUM_NEIGHBOURS:
+        raise InputError(f"{num_train} train images; a reference needs at least 6")
+
+
+def build_references(
     name: str,
     out: Path,
     *,
-    extractor: str,
-    train: NDArray[np.uint8],
-    test: NDArray[np.uint8] | None,
+    extractors: Sequence[ResolvedExtractor],
+    train: RealImages,
+    test: RealImages | None,
     labels: Mapping[str, NDArray[np.int64]] | None = None,
     command: str,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> Path:
-    """Write `NAME-EXTRACTOR.npz` and `.json` into the folder `out`; returns the manifest's path.
+) -> list[Path]:
+    """Write `NAME-EXTRACTOR.npz` and `.json` into the folder `out` for each extractor, all from
+    one decoding; returns the manifests' paths.
 
-    `train` and `test` are uint8 N,H,W,C. `command` is recorded as the way to rebuild the bundle.
-    The arrays are in place before the manifest that names their digest.
+    `command` is recorded as the way to rebuild the bundle. The arrays are in place before the
+    manifest that names their digest.
     """
-    if len(train) <= NUM_NEIGHBOURS:
-        raise InputError(f"{len(train)} train images; a reference needs at least 6")
-    row = extractor_row(extractor)
-    network: Extractor = row.load(device)
 
-    def extract(images: NDArray[np.uint8], split: str) -> Features:
-        report = None
-        if progress is not None:
-            notify = progress
-
-            def report(done: int, total: int) -> None:
-                notify(f"features of {split}", done, total)
-
-        return network(images, progress=report)
+    @functools.cache
+    def networks() -> list[Extractor]:
+        return [extractor.load(device) for extractor in extractors]
 
     splits = {"train": train} | ({} if test is None else {"test": test})
-    train_features = extract(train, "train")
-    test_features = None if test is None else extract(test, "test")
-    arrays = bundle_arrays(train_features, test_features, labels=labels, device=device)
-    data = arrays_to_bytes(arrays, compress=True)
-    manifest = Manifest(
-        name=name,
-        extractor=extractor,
-        extractor_digest=row.sha256,
-        height_px=train.shape[1],
-        width_px=train.shape[2],
-        channels=3 if train.shape[3] == 3 else 1,
-        num_train=len(train),
-        num_test=0 if test is None else len(test),
-        num_subset=len(arrays["train_features"]),
-        subset_seed=SUBSET_SEED,
-        data_digests={split: image_set_of(images).pixel_digest for split, images in splits.items()},
-        code_version=provenance.version(),
-        command=command,
-        arrays_sha256=hashlib.sha256(data).hexdigest(),
-    )
-    stem = f"{name}-{extractor}"
-    write_atomically(out / f"{stem}.npz", data)
-    path = out / f"{stem}.json"
-    write_atomically(path, manifest_json(manifest))
-    if test is not None:
-        held_out = _held_out(path, len(test), device)
-        write_atomically(path, manifest_json(manifest.model_copy(update={"held_out": held_out})))
-    return path
+    samples: dict[str, list[FeatureSample]] = {}
+    identities: dict[str, SetIdentity] = {}
+    for split, images in splits.items():
+        samples[split], identities[split] = images.samples(
+            networks,
+            progress=None
+            if progress is None
+            else functools.partial(progress, f"features of {split}"),
+        )
+        if split == "train":
+            _require_enough(identities[split].num_images)
+    paths = []
+    for position, extractor in enumerate(extractors):
+        arrays = bundle_arrays(
+            samples["train"][position],
+            samples["test"][position] if test is not None else None,
+            labels=labels,
+            device=device,
+        )
+        data = arrays_to_bytes(arrays, compress=True)
+        manifest = _manifest(
+            name,
+            extractor,
+            identities,
+            num_subset=len(arrays["train_features"]),
+            resize=train.resize,
+            command=command,
+            arrays=data,
+        )
+        stem = f"{name}-{re.sub('[^A-Za-z0-9._-]', '-', extractor.label)}"
+        write_atomically(out / f"{stem}.npz", data)
+        path = out / f"{stem}.json"
+        write_atomically(path, manifest_json(manifest))
+        if test is not None:
+            held_out = _held_out(path, device)
+            write_atomically(
+                path, manifest_json(manifest.model_copy(update={"held_out": held_out}))
+            )
+        paths.append(path)
+    return paths
 
 
-def _held_out(path: Path, num_test: int, device: str) -> dict[str, dict[str, float | None]]:
+def _held_out(path: Path, device: str) -> dict[str, dict[str, float | None]]:
     """Scores of held-out real images at the usual sizes, so that scoring need not wait for them."""
     reference = load_reference(path)
     metrics = [metric for metric in METRICS.values() if metric.expected is None]
+    num_test = 0 if reference.test is None else len(reference.test.values)
     return {
         f"{n}:{SUBSET_SEED}": held_out_values(
             reference, metrics, n, seed=SUBSET_SEED, device=device
@@ -183,24 +278,107 @@ def _held_out(path: Path, num_test: int, device: str) -> dict[str, dict[str, flo
     }
 
 
+def reference_from(
+    name: str,
+    images: RealImages,
+    extractors: Sequence[tuple[ResolvedExtractor, Callable[[], Extractor]]],
+    *,
+    subset: int = SUBSET_SIZE,
+    device: str = "cpu",
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+) -> list[Reference]:
+    """A reference in memory for each extractor, features in float32 and without held-out images,
+    from one decoding of real images. Their features are looked up in the cache first.
+    """
+    cache = cache or Cache(None)
+
+    def key(extractor: ResolvedExtractor, identity: SetIdentity) -> str:
+        return sample_key(
+            extractor,
+            sequence_digest=identity.sequence_digest,
+            num_images=identity.num_images,
+            device=device,
+            subset=subset,
+            seed=SUBSET_SEED,
+        )
+
+    identity = images.identity()
+    _require_enough(identity.num_images)
+    samples = {
+        position: sample
+        for position, (extractor, _) in enumerate(extractors)
+        if (sample := cached_sample(cache, key(extractor, identity))) is not None
+    }
+    missing = [position for position in range(len(extractors)) if position not in samples]
+    if missing:
+        found, identity = images.samples(
+            lambda: [extractors[position][1]() for position in missing],
+            subset=subset,
+            progress=None if progress is None else functools.partial(progress, "features of real"),
+        )
+        for position, sample in zip(missing, found, strict=True):
+            samples[position] = sample
+            keep_sample(cache, key(extractors[position][0], identity), sample)
+    references = []
+    for position, (extractor, _) in enumerate(extractors):
+        arrays = bundle_arrays(samples[position], None, device=device, half=False)
+        manifest = _manifest(
+            name,
+            extractor,
+            {"train": identity},
+            num_subset=len(arrays["train_features"]),
+            resize=images.resize,
+            command=f"latentbench score --reference {shlex.quote(str(images.source))}",
+            arrays=arrays_to_bytes(arrays),
+        )
+        references.append(reference_of(manifest, arrays))
+    return references
+
+
+def resolve_extractors(
+    name: str,
+    choice: ExtractorChoice,
+    *,
+    download: Progress | None = None,
+) -> list[ResolvedExtractor]:
+    """The extractor of that name, or one for each of its protocols when that is `all`."""
+    row = extractor_row(name)
+    if choice.protocol != ALL_PROTOCOLS:
+        return [row.resolve(choice, download=download)]
+    if not row.protocols:
+        raise UsageError(f"extractor {name!r} has no choice of protocol; leave it out")
+    return [
+        row.resolve(_with_protocol(choice, protocol), download=download)
+        for protocol in row.protocols
+    ]
+
+
+def _with_protocol(choice: ExtractorChoice, protocol: str) -> ExtractorChoice:
+    return ExtractorChoice(**{**vars(choice), "protocol": protocol})
+
+
 def build_from(
     name: str,
     out: Path | None,
     *,
     extractor: str | None = None,
+    choice: ExtractorChoice | None = None,
     data: str | None = None,
     train: Path | None = None,
     test: Path | None = None,
+    resize: Size | None = None,
     data_root: Path | None = None,
     download: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> Path:
-    """Build a bundle from a data set (default: the one called `name`) or from folders.
+) -> list[Path]:
+    """Build bundles from a data set (default: the one called `name`) or from folders.
 
     `out` None is the user's own place for references, where names are looked up. The recorded
     command names what was given.
     """
+    choice = choice or ExtractorChoice()
     if not NAME_PATTERN.fullmatch(name):
         raise UsageError(
             f"reference name {name!r}: letters, digits, dot, minus and underscore only"
@@ -216,30 +394,39 @@ def build_from(
             f"{name!r} for {extractor!r} is in the package and would be hidden; choose another "
             "name, or write it elsewhere with --out"
         )
+    if train is not None and data is not None:
+        raise UsageError("give --data or --train, not both")
+    if train is None and test is not None:
+        raise UsageError("--test needs --train")
+    resolved = resolve_extractors(extractor, choice, download=progress)
     command = ["latentbench", "reference", "build", name, "--extractor", extractor]
+    for kind, value in (("layer", choice.layer), ("protocol", choice.protocol)):
+        command += [] if value is None else [f"--{kind}", value]
+    command += [] if choice.precision is None else ["--precision", choice.precision]
     labels: dict[str, NDArray[np.int64]] = {}
     if train is not None:
-        if data is not None:
-            raise UsageError("give --data or --train, not both")
-        train_images = _images(train, progress)
-        test_images = None if test is None else _images(test, progress)
+        train_images = RealImages(train, resize)
+        test_images = None if test is None else RealImages(test, resize)
         command += ["--train", str(train)] + ([] if test is None else ["--test", str(test)])
+        command += [] if resize is None else ["--resize", f"{resize.width}x{resize.height}"]
     else:
-        if test is not None:
-            raise UsageError("--test needs --train")
+        if resize is not None:
+            raise UsageError("--resize is for --train and --test; a data set has one size")
         splits = {
             split: load_dataset(data or name, split, data_root=data_root, download=download)
             for split in ("train", "test")
         }
-        train_images, test_images = splits["train"].images, splits["test"].images
+        train_images, test_images = (
+            RealImages(splits[split].images) for split in ("train", "test")
+        )
         labels = {split: loaded.labels for split, loaded in splits.items()}
         command += ["--data", data or name]
     if out is not None:
         command += ["--out", str(out)]
-    return build_reference(
+    return build_references(
         name,
         out if out is not None else user_data_dir() / "references",
-        extractor=extractor,
+        extractors=resolved,
         train=train_images,
         test=test_images,
         labels=labels,
@@ -247,13 +434,3 @@ def build_from(
         device=device,
         progress=progress,
     )
-
-
-def _images(path: Path, progress: Progress | None) -> NDArray[np.uint8]:
-    report = read_images(
-        path,
-        progress=None if progress is None else functools.partial(progress, f"read {path.name}"),
-    )
-    if report.images is None:
-        raise InputError(f"{report.source}: no images")
-    return report.images.images

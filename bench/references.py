@@ -29,12 +29,11 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from bench.datasets import user_data_dir
 from bench.errors import BundleError, InputError, UnknownNameError, UsageError
-from bench.extractors.base import ExtractorRow
+from bench.extractors.base import ResolvedExtractor
 from bench.neighbours import NearestNeighbours
 from bench.stats import Features, Moments, arrays_from_bytes
 
 SCHEMA_VERSION: Final = 1
-SUBSET_SIZE = 10_000
 NUM_NEIGHBOURS = 5
 DEFAULT_EXTRACTORS = {"mnist": "digits", "fashion-mnist": "fashion"}
 
@@ -59,6 +58,8 @@ class Manifest(BaseModel):
     code_version: str
     command: str
     arrays_sha256: str
+    settings: dict[str, str] = {}  # of the extractor: layer, protocol, precision
+    resize: str | None = None  # WIDTHxHEIGHT that images of other sizes were brought to
     held_out: dict[str, dict[str, FiniteFloat | None]] = {}  # "n:seed" -> metric -> value
 
 
@@ -132,8 +133,33 @@ def read_manifest(file: Traversable) -> Manifest:
         raise BundleError(f"{file}: not a reference manifest: {detail}") from error
 
 
-def find_manifest(name: str, extractor: str | None = None) -> Traversable:
-    """The manifest file of reference `name` for `extractor`, or of a path to a manifest.
+class Wanted(NamedTuple):
+    """What a user asked of a reference's extractor; None where anything will do."""
+
+    extractor: str | None = None
+    layer: str | None = None
+    protocol: str | None = None
+
+    def fits(self, manifest: Manifest) -> bool:
+        """Whether a bundle is what was asked for."""
+        return self.extractor in (None, manifest.extractor) and all(
+            wanted is None or manifest.settings.get(kind) == wanted
+            for kind, wanted in (("layer", self.layer), ("protocol", self.protocol))
+        )
+
+    def __str__(self) -> str:
+        return " ".join(str(part) for part in self if part is not None)
+
+
+def is_known(name: str) -> bool:
+    """Whether a bundle of that name can be found."""
+    return any(
+        manifest is not None and manifest.name == name for _, manifest, _ in list_references()
+    )
+
+
+def find_manifest(name: str, wanted: Wanted | None = None) -> Traversable:
+    """The manifest file of reference `name` as `wanted`, or of a path to a manifest.
 
     Without an extractor, a data set of `DEFAULT_EXTRACTORS` takes its own, and any other name must
     be built for one only. Raises `UnknownNameError`, `BundleError`, `UsageError`.
@@ -143,26 +169,35 @@ def find_manifest(name: str, extractor: str | None = None) -> Traversable:
         if not path.is_file():
             raise BundleError(f"{path}: no such reference manifest (a .json file is expected)")
         return path
+    wanted = wanted or Wanted()
     known = [(file, manifest) for file, manifest, _ in list_references() if manifest is not None]
-    named = [(file, manifest.extractor) for file, manifest in known if manifest.name == name]
+    named = [(file, manifest) for file, manifest in known if manifest.name == name]
     if not named:
         raise UnknownNameError("reference", name, {manifest.name for _, manifest in known})
-    built_for = sorted({built for _, built in named})
-    wanted = extractor or DEFAULT_EXTRACTORS.get(name)
-    if wanted is None:
-        if len(built_for) > 1:
-            raise UsageError(
-                f"reference {name!r} is built for {', '.join(built_for)}; say which: --extractor"
-            )
-        wanted = built_for[0]
-    for file, built in named:
-        if built == wanted:
-            return file
-    raise BundleError(
-        f"reference {name!r} is not built for extractor {wanted!r}, only for "
-        f"{', '.join(built_for)}. Build it: latentbench reference build {name} "
-        f"--extractor {wanted}"
-    )
+    if wanted.extractor is None:
+        wanted = wanted._replace(extractor=DEFAULT_EXTRACTORS.get(name))
+    fitting = [(file, manifest) for file, manifest in named if wanted.fits(manifest)]
+    if not fitting:
+        built_for = ", ".join(sorted({bundle_label(manifest) for _, manifest in named}))
+        options = "".join(
+            f" --{kind} {value}" for kind, value in wanted._asdict().items() if value is not None
+        )
+        raise BundleError(
+            f"reference {name!r} is not built for extractor {str(wanted)!r}, only for {built_for}. "
+            f"Build it: latentbench reference build {name}{options}"
+        )
+    labels = {bundle_label(manifest) for _, manifest in fitting}
+    if len(labels) > 1:
+        raise UsageError(
+            f"reference {name!r} is built for {', '.join(sorted(labels))}; say which: --extractor, "
+            "--protocol, --layer"
+        )
+    return fitting[0][0]
+
+
+def bundle_label(manifest: Manifest) -> str:
+    """The extractor of a bundle with its settings, to tell bundles of one name apart."""
+    return " ".join([manifest.extractor, *manifest.settings.values()])
 
 
 def _sibling(file: Traversable, name: str) -> Traversable:
@@ -195,7 +230,7 @@ def load_reference(file: Traversable) -> Reference:
     manifest, data = verify(file)
     try:
         arrays = arrays_from_bytes(data, file.name)
-        reference = _from_arrays(manifest, arrays)
+        reference = reference_of(manifest, arrays)
     except KeyError as error:
         raise BundleError(f"{file}: the bundle lacks the array {error}") from error
     except InputError as error:
@@ -203,7 +238,8 @@ def load_reference(file: Traversable) -> Reference:
     return reference
 
 
-def _from_arrays(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]) -> Reference:
+def reference_of(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]) -> Reference:
+    """A reference from a manifest and the arrays of its bundle. Raises `InputError`, `KeyError`."""
     train = _finite(arrays, "train_features", manifest.num_subset)
     mean = np.asarray(arrays["train_mean"], np.float64)
     moments = Moments(manifest.num_train, mean, np.asarray(arrays["train_m2"], np.float64))
@@ -246,15 +282,22 @@ def _nearest(arrays: dict[str, NDArray[np.generic]], split: str) -> NearestNeigh
     )
 
 
-def require_same_weights(manifest: Manifest, row: ExtractorRow) -> None:
-    """Raises `BundleError` unless the bundle was built with the weights of `row`."""
-    if manifest.extractor_digest != row.sha256:
+def require_same_extractor(manifest: Manifest, extractor: ResolvedExtractor) -> None:
+    """Raises `BundleError` unless the bundle was built with these weights, layer and protocol."""
+    if manifest.extractor_digest != extractor.digest:
         raise BundleError(
             f"reference {manifest.name!r} was built with {manifest.extractor!r} weights of "
             f"SHA-256 {manifest.extractor_digest[:12]}, but the extractor in use has "
-            f"{row.sha256[:12]}: their features cannot be compared. "
+            f"{extractor.digest[:12]}: their features cannot be compared. "
             f"Rebuild it: {manifest.command}"
         )
+    for kind, value in extractor.settings.items():
+        built = manifest.settings.get(kind)
+        if built != value and kind != "precision":
+            raise BundleError(
+                f"reference {manifest.name!r} was built for {kind} {built!r}, not {value!r}: their "
+                f"features cannot be compared. Leave --{kind} out, or build another reference."
+            )
 
 
 def manifest_json(manifest: Manifest) -> bytes:

@@ -1,7 +1,8 @@
 """Score submissions: images -> features -> metrics against a reference -> `ScoreRecord`.
 
 The only orchestration in the package. Everything below it works on arrays; everything above it
-prints. A `Scorer` loads the reference and the extractor once and scores any number of submissions.
+prints. A `Scorer` loads references and extractors once and scores any number of submissions. A
+submission is decoded once, whatever the number of protocols, and never held in memory as a whole.
 """
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ from __future__ import annotations
 import datetime
 import functools
 import operator
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,29 +19,41 @@ from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from bench import provenance
-from bench.cache import Cache, cache_key, default_root
+from bench.arms import Arm, open_arms, submission_name, warning
+from bench.cache import Cache, default_root
 from bench.devices import device_description, select_device
-from bench.errors import BundleError, InputError, LatentbenchError, UsageError
+from bench.errors import InputError, LatentbenchError, UsageError
 from bench.evaluation import evaluate, select_metrics
 from bench.expected import Expected, expected_values, metric_inputs
-from bench.extractors import extractor_row
-from bench.extractors.base import Extractor
-from bench.features import extract
+from bench.extractors.base import ExtractorChoice
+from bench.features import Extraction
 from bench.intake import (
     ImageSet,
+    ImageStream,
+    SetIdentity,
+    Size,
     SubmissionSpec,
     image_set_of,
     load_spec,
-    read_images,
+    parse_size,
     sanitise,
 )
-from bench.record import FindingEntry, Identity, Kind, ScoreRecord, Submission
-from bench.references import Reference, find_manifest, load_reference, require_same_weights
+from bench.kept import KeptResults, Reading
+from bench.record import (
+    ExtractorIdentity,
+    FindingEntry,
+    Identity,
+    Kind,
+    ScoreRecord,
+    Submission,
+)
+from bench.references import Reference
+from bench.stats import SUBSET_SIZE, FeatureSample
 
 DEFAULT_SEED = 2020
+ARRAY_BLOCK = 512  # images of an array that are handed on together
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
 
@@ -58,8 +70,16 @@ class ScorerOptions(TypedDict, total=False):
 
     reference: str | Path
     extractor: str | None
+    layer: str | None
+    protocol: str | None
+    precision: str | None
+    weights: str | Path | None
+    unverified_weights: bool
+    batch_size: int | None
     metrics: str | Iterable[str] | None
     spec: str | Path | SubmissionSpec | None
+    resize: str | Size | None
+    subset: int
     seed: int
     device: str | None
     use_cache: bool
@@ -80,16 +100,26 @@ class _Stopwatch:
             elapsed = time.perf_counter() - start
             self.times_s[name] = round(self.times_s.get(name, 0.0) + elapsed, 4)
 
+    def copy(self) -> _Stopwatch:
+        return _Stopwatch(dict(self.times_s))
+
 
 class Scorer:
-    """One reference, one extractor, one list of metrics, ready for any number of submissions.
+    """References, extractors and a list of metrics, ready for any number of submissions.
 
-    `reference` is a name or the path of a manifest; `extractor` a name, the one the reference is
-    built for when None; `metrics` names, all when None; `spec` a submission spec, its name or its
-    file, none when anything readable will do; `seed` that of every draw; `device` "cpu" or "cuda",
-    CUDA where there is one when None. Raises `UnknownNameError` for a name that no table holds,
-    `UsageError` for a device that is not there, and `BundleError` when the reference was built
-    with other weights than the extractor has.
+    `reference` is the name of a bundle, the path of its manifest, or a folder, zip, npz, npy or
+    idx file of real images. `extractor` is a name, the one the reference is built for when None
+    (`inception` for real images); `layer`, `protocol` and `precision` are its own defaults when
+    None, `protocol="all"` gives a record for each. `weights` is a file to use, refused when its
+    digest is not the published one unless `unverified_weights` is set. `metrics` names, all when
+    None; `spec` a submission spec, its name or its file; `resize` brings images of other sizes to
+    WIDTHxHEIGHT. Of more than `subset` images, FID, Inception Score and class metrics see all, the
+    others a fixed random choice. `seed` is that of every draw, `device` "cpu" or "cuda", CUDA
+    where there is one when None.
+
+    Raises `UnknownNameError` for a name that no table holds, `UsageError` for a device or option
+    that is not there, and `BundleError` for weights that cannot be had and for a reference that
+    was built with others.
     """
 
     def __init__(
@@ -97,32 +127,55 @@ class Scorer:
         *,
         reference: str | Path = "mnist",
         extractor: str | None = None,
+        layer: str | None = None,
+        protocol: str | None = None,
+        precision: str | None = None,
+        weights: str | Path | None = None,
+        unverified_weights: bool = False,
+        batch_size: int | None = None,
         metrics: str | Iterable[str] | None = None,
         spec: str | Path | SubmissionSpec | None = None,
+        resize: str | Size | None = None,
+        subset: int = SUBSET_SIZE,
         seed: int = DEFAULT_SEED,
         device: str | None = None,
         use_cache: bool = True,
+        progress: Progress | None = None,
     ) -> None:
         self.metrics = select_metrics(metrics)
         self.seed = _checked_seed(seed)
         self.spec = spec if isinstance(spec, SubmissionSpec | None) else load_spec(str(spec))
+        self.resize = resize if isinstance(resize, Size | None) else parse_size(resize)
+        self.subset = operator.index(subset)
+        if self.subset < 2:
+            raise UsageError(f"subset {subset}: expected at least 2 images")
         self.cache = Cache(default_root() if use_cache else None)
-        if extractor is not None:
-            extractor_row(extractor)
-        self.reference: Reference = load_reference(find_manifest(str(reference), extractor))
-        manifest = self.reference.manifest
-        self.row = extractor_row(manifest.extractor)
-        if extractor is not None and extractor != manifest.extractor:
-            raise BundleError(
-                f"reference {manifest.name!r} holds features of extractor "
-                f"{manifest.extractor!r}, not of {extractor!r}"
-            )
-        require_same_weights(manifest, self.row)
         self.device = select_device(None if device is None else str(device))
+        self.kept = KeptResults(
+            self.cache, self.metrics, subset=self.subset, seed=self.seed, device=self.device
+        )
+        self.arms = open_arms(
+            str(reference),
+            extractor,
+            ExtractorChoice(
+                layer=layer,
+                protocol=protocol,
+                precision=precision,
+                weights=None if weights is None else Path(weights),
+                unverified_weights=unverified_weights,
+                batch_size=batch_size,
+            ),
+            resize=self.resize,
+            subset=self.subset,
+            device=self.device,
+            cache=self.cache,
+            progress=progress,
+        )
 
-    @functools.cached_property
-    def extractor(self) -> Extractor:
-        return self.row.load(self.device)
+    @property
+    def reference(self) -> Reference:
+        """The reference of the first extractor."""
+        return self.arms[0].reference
 
     def score(
         self, path: str | Path, *, limit: int | None = None, progress: Progress | None = None
@@ -132,69 +185,150 @@ class Scorer:
         With `limit`, only the first images by name are read and the record is unofficial. Raises
         `InvalidSubmission` (with every finding), `NothingFoundError`, `UsageError`, `InputError`.
         """
+        if len(self.arms) > 1:
+            raise UsageError("several protocols give several records; use score_all")
+        return self.score_all(path, limit=limit, progress=progress)[0]
+
+    def score_all(
+        self, path: str | Path, *, limit: int | None = None, progress: Progress | None = None
+    ) -> list[ScoreRecord]:
+        """`score`, with a record for each protocol from one decoding."""
         if not str(path):
             raise UsageError("an empty path: give a folder, zip, npz, npy or idx file")
         watch = _Stopwatch()
-        with watch.stage("intake"):
-            report = read_images(
-                path,
-                spec=self.spec,
-                limit=limit,
-                progress=None if progress is None else functools.partial(progress, "read"),
-            )
-        if report.images is None:
-            raise InputError(f"{report.source}: no images to score")
+        reading = Reading(path, self.spec, limit, self.resize)
+        found: Sequence[ScoreRecord | FeatureSample] | None = None
+        hint = self.kept.hint(reading, self.arms)
+        if hint is not None:  # known by name and time: look before computing anything
+            stream = reading.stream(_stage(progress, "read"))
+            with watch.stage("intake"), stream:
+                for _ in stream:
+                    pass
+            stream.report.raise_if_invalid()
+            if _identity(stream).sequence_digest == hint.sequence_digest:
+                found = hint.found
+        if found is None:
+            stream, found = self._read_and_extract(reading, watch, progress)
+        identity, report = _identity(stream), stream.report
+        self.kept.put_hint(reading, identity)
         submission = _submission(
-            report.images, sanitise(submission_name(path)), report.source, report.kind
+            identity, sanitise(submission_name(path)), report.source, report.kind, self.resize
         )
         findings = tuple(FindingEntry(**vars(finding)) for finding in report.findings)
-        if submission.channels > self.row.channels:
-            findings += (_colour_to_grey(submission.num_images, self.row.name),)
-        return self._score(
-            report.images,
-            submission,
-            findings,
-            watch,
-            official=limit is None or report.num_files <= limit,
-            progress=progress,
-        )
+        official = limit is None or report.num_files <= limit
+        return [
+            self._score(
+                arm,
+                submission,
+                findings,
+                watch,
+                found=one,
+                official=official,
+                progress=progress,
+            )
+            for arm, one in zip(self.arms, found, strict=True)
+        ]
 
     def score_images(
         self, images: NDArray[np.uint8], *, name: str, progress: Progress | None = None
     ) -> ScoreRecord:
-        """Score images in memory, uint8 N,H,W or N,H,W,C with C 1 or 3. Raises `InputError`."""
+        """Score images in memory, uint8 N,H,W or N,H,W,C with C 1 or 3, with the first extractor.
+        Raises `InputError`.
+        """
         watch = _Stopwatch()
         with watch.stage("intake"):
             array = np.asarray(images)
             image_set = image_set_of(array[..., None] if array.ndim == 3 else array)
-        submission = _submission(image_set, sanitise(str(name)), "memory", "array")
-        return self._score(image_set, submission, (), watch, official=True, progress=progress)
+        submission = _submission(image_set.identity, sanitise(str(name)), "memory", "array", None)
+        arm = self.arms[0]
+        found = self.kept.find(arm, submission.sequence_digest, submission.num_images)
+        if found is None:
+            found = self._sample_in_memory(arm, image_set, watch, progress)
+        return self._score(
+            arm, submission, (), watch, found=found, official=True, progress=progress
+        )
 
     def attempt(
         self, path: str | Path, *, limit: int | None = None, progress: Progress | None = None
-    ) -> ScoreRecord | Failure:
-        """`score`, with a failure as a result, so that one submission does not stop others."""
+    ) -> list[ScoreRecord] | Failure:
+        """`score_all`, with a failure as a result, so that one submission does not stop others."""
         try:
-            return self.score(path, limit=limit, progress=progress)
+            return self.score_all(path, limit=limit, progress=progress)
         except LatentbenchError as error:
             return Failure(str(path), error)
         except OSError as error:  # a submission that went away or changed while it was read
             return Failure(str(path), InputError(f"{sanitise(str(path))}: {error}"))
 
+    def _read_and_extract(
+        self,
+        reading: Reading,
+        watch: _Stopwatch,
+        progress: Progress | None,
+    ) -> tuple[ImageStream, Sequence[ScoreRecord | FeatureSample]]:
+        """Features of a submission, computed while it is read; or, when it turns out that these
+        pixels were scored before, what the cache holds of them.
+        """
+        known: list[ScoreRecord | FeatureSample] = []
+
+        def is_known(identity: SetIdentity) -> bool:
+            known.extend(
+                self.kept.find_all(self.arms, identity.sequence_digest, identity.num_images)
+            )
+            return bool(known)
+
+        with watch.stage("intake and features"), reading.stream() as stream:
+            extraction = Extraction(
+                lambda: [arm.network for arm in self.arms],
+                stream.num_images,
+                subset=self.subset,
+                seed=self.seed,
+            )
+            identity = extraction.consume(stream, _stage(progress, "features"), is_known=is_known)
+            if extraction.abandoned:
+                return stream, known
+            samples = extraction.samples()
+        for arm, sample in zip(self.arms, samples, strict=True):
+            self.kept.put_sample(arm, identity, sample)
+        return stream, samples
+
+    def _sample_in_memory(
+        self,
+        arm: Arm,
+        image_set: ImageSet,
+        watch: _Stopwatch,
+        progress: Progress | None,
+    ) -> FeatureSample:
+        images = image_set.images
+        with watch.stage("features"):
+            extraction = Extraction(
+                lambda: [arm.network], len(images), subset=self.subset, seed=self.seed
+            )
+            for start in range(0, len(images), ARRAY_BLOCK):
+                extraction.add(images[start : start + ARRAY_BLOCK], _stage(progress, "features"))
+            sample = extraction.samples()[0]
+        self.kept.put_sample(arm, image_set.identity, sample)
+        return sample
+
     def _score(
         self,
-        images: ImageSet,
+        arm: Arm,
         submission: Submission,
         findings: tuple[FindingEntry, ...],
         watch: _Stopwatch,
         *,
+        found: ScoreRecord | FeatureSample,
         official: bool,
         progress: Progress | None,
     ) -> ScoreRecord:
-        key = cache_key(self._protocol() | {"images": images.sequence_digest})
-        kept = self._kept(key)
-        if kept is not None:
-            return kept.model_copy(
+        findings += tuple(arm.warnings())
+        if submission.channels > arm.extractor.row.channels:
+            findings += (_colour_to_grey(submission.num_images, arm.extractor.name),)
+        if isinstance(found, FeatureSample):
+            record = self.kept.record(arm, submission.sequence_digest)
+        else:
+            record = found
+        if record is not None:
+            return record.model_copy(
                 update={
                     "submission": submission,
                     "findings": findings,
@@ -204,18 +338,12 @@ class Scorer:
                     "timings_s": watch.times_s,
                 }
             )
-        with watch.stage("features"):
-            features = extract(
-                images,
-                self.row,
-                lambda: self.extractor,
-                device=self.device,
-                cache=self.cache,
-                progress=None if progress is None else functools.partial(progress, "features"),
-            )
-        inputs = metric_inputs(self.reference, features, seed=self.seed, device=self.device)
+        sample = found
+        assert isinstance(sample, FeatureSample)  # noqa: S101  (else it was a record)
+        watch = watch.copy()
+        inputs = metric_inputs(arm.reference, sample, seed=self.seed, device=self.device)
         values = []
-        expected = self._expected(len(images.images), watch)
+        expected = self._expected(arm, sample, watch)
         for position, metric in enumerate(self.metrics):
             if progress is not None:
                 progress("metrics", position, len(self.metrics))
@@ -223,13 +351,20 @@ class Scorer:
                 values.append(evaluate(metric, inputs, expected[metric.name]))
         if progress is not None:
             progress("metrics", len(self.metrics), len(self.metrics))
+        extractor = arm.extractor
         record = ScoreRecord(
             created_at=_now(),
             submission=submission,
-            reference=Identity(name=self.reference.name, digest=self.reference.digest),
-            extractor=Identity(name=self.row.name, digest=self.row.sha256),
+            reference=Identity(name=arm.reference.name, digest=arm.reference.digest),
+            extractor=ExtractorIdentity(
+                name=extractor.name,
+                digest=extractor.digest,
+                settings=dict(extractor.settings),
+                verified=extractor.verified,
+            ),
             code=Identity(name=provenance.version(), digest=provenance.source_digest()),
             seed=self.seed,
+            subset=len(sample.rows) if len(sample.rows) < sample.n else None,
             official=official,
             device=device_description(self.device),
             libraries=provenance.library_versions(),
@@ -237,47 +372,31 @@ class Scorer:
             findings=findings,
             values=tuple(values),
         )
-        self.cache.put("scores", key, record.model_dump_json().encode())
+        self.kept.put_record(arm, record)
         return record
 
-    def _kept(self, key: str) -> ScoreRecord | None:
-        data = self.cache.get("scores", key)
-        try:
-            return None if data is None else ScoreRecord.model_validate_json(data)
-        except ValidationError:  # of another schema
-            return None
-
-    def _protocol(self) -> dict[str, object]:
-        return {
-            "reference": self.reference.manifest.model_dump(mode="json"),
-            "extractor": self.row.sha256,
-            "metrics": [metric.name for metric in self.metrics],
-            "seed": self.seed,
-            "code": provenance.source_digest(),
-            "libraries": provenance.library_versions(),
-            "device": self.device.split(":")[0],
-        }
-
-    def _expected(self, n_fake: int, watch: _Stopwatch) -> dict[str, Expected]:
+    def _expected(self, arm: Arm, sample: FeatureSample, watch: _Stopwatch) -> dict[str, Expected]:
         with watch.stage("expected values"):
             return expected_values(
-                self.reference,
+                arm.reference,
                 self.metrics,
-                n_fake,
+                sample.n,
+                n_kept=len(sample.rows),
                 seed=self.seed,
                 device=self.device,
                 cache=self.cache,
             )
 
 
-def submission_name(path: str | Path) -> str:
-    """The last two parts of a path as it was given, because every other team's folder is called
-    `samples`; of the absolute path when it ends in dots.
-    """
-    given = Path(os.path.normpath(path))
-    if given.name in ("", ".."):
-        given = given.absolute().resolve()
-    return "/".join(part for part in given.parts[-2:] if part not in ("/", ".."))
+def _identity(stream: ImageStream) -> SetIdentity:
+    identity = stream.report.identity
+    if identity is None:
+        raise InputError(f"{stream.report.source}: no images to score")
+    return identity
+
+
+def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else functools.partial(progress, name)
 
 
 def _checked_seed(seed: int) -> int:
@@ -288,29 +407,29 @@ def _checked_seed(seed: int) -> int:
 
 
 def _colour_to_grey(num_images: int, extractor: str) -> FindingEntry:
-    return FindingEntry(
-        code="colour-to-grey",
-        severity="warning",
-        count=num_images,
-        examples=(),
-        message=f"colour images; extractor {extractor!r} sees their ITU-R BT.601 luma only",
-        fix="save grey images (R=G=B), or choose an extractor that sees colour",
+    return warning(
+        "colour-to-grey",
+        f"colour images; extractor {extractor!r} sees their ITU-R BT.601 luma only",
+        "save grey images (R=G=B), or choose an extractor that sees colour",
+        num_images,
     )
 
 
-def _submission(images: ImageSet, name: str, source: str, kind: Kind) -> Submission:
-    num_images, height, width, channels = images.images.shape
+def _submission(
+    identity: SetIdentity, name: str, source: str, kind: Kind, resize: Size | None
+) -> Submission:
     return Submission(
         name=name,
         source=source,
         kind=kind,
-        num_images=num_images,
-        height_px=height,
-        width_px=width,
-        channels=3 if channels == 3 else 1,
-        digest=images.digest,
-        pixel_digest=images.pixel_digest,
-        sequence_digest=images.sequence_digest,
+        num_images=identity.num_images,
+        height_px=identity.height,
+        width_px=identity.width,
+        channels=3 if identity.channels == 3 else 1,
+        resize=None if resize is None else f"{resize.width}x{resize.height}",
+        digest=identity.digest,
+        pixel_digest=identity.pixel_digest,
+        sequence_digest=identity.sequence_digest,
     )
 
 
@@ -333,10 +452,14 @@ def score_many(
     paths: str | Path | Iterable[str | Path], **options: Unpack[ScorerOptions]
 ) -> Iterator[ScoreRecord | Failure]:
     """Score submissions one after the other, the reference loaded once; see `Scorer`. One that
-    fails gives a `Failure`, not an end.
+    fails gives a `Failure`, not an end; with `protocol="all"` one gives a record for each.
     """
     if isinstance(paths, str | Path):
         paths = [paths]
     scorer = Scorer(**options)
     for path in paths:
-        yield scorer.attempt(path)
+        result = scorer.attempt(path)
+        if isinstance(result, Failure):
+            yield result
+        else:
+            yield from result

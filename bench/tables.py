@@ -9,6 +9,7 @@ import pandas as pd
 from bench.errors import InputError, NothingFoundError
 from bench.record import ScoreRecord
 
+SETTINGS = ("layer", "protocol", "precision")
 COLUMNS: dict[str, str] = {
     "submission": "string",
     "source": "string",
@@ -21,6 +22,9 @@ COLUMNS: dict[str, str] = {
     "unit": "string",
     "extractor": "string",
     "extractor_digest": "string",
+    "layer": "string",
+    "protocol": "string",
+    "precision": "string",
     "reference": "string",
     "reference_digest": "string",
     "n_real": "Int64",
@@ -46,6 +50,7 @@ def _rows(record: ScoreRecord) -> Iterable[dict[str, object]]:
             "unit": entry.unit,
             "extractor": record.extractor.name,
             "extractor_digest": record.extractor.digest,
+            **{kind: record.extractor.settings.get(kind) for kind in SETTINGS},
             "reference": record.reference.name,
             "reference_digest": record.reference.digest,
             "n_real": entry.n_real,

@@ -41,10 +41,12 @@ def fashion() -> RealSample:
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cache and data directories that no other test and no user shares."""
+    """Cache, data and weights directories that no other test and no user shares."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("LATENTBENCH_CACHE", str(home / "cache"))
     monkeypatch.setenv("LATENTBENCH_DATA", str(home / "data"))
+    monkeypatch.setenv("TORCH_HOME", str(home / "torch"))
+    monkeypatch.delenv("LATENTBENCH_WEIGHTS", raising=False)
 
 
 def write_pngs(images: NDArray[np.uint8], folder: Path) -> Path:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from bench.errors import InputError, NothingFoundError
 from bench.record import (
+    ExtractorIdentity,
     Identity,
     ScoreRecord,
     ScoreValue,
@@ -52,7 +53,7 @@ def record(name: str = "samples", values: tuple[ScoreValue, ...] | None = None) 
             sequence_digest="c" * 64,
         ),
         reference=Identity(name="mnist", digest="d" * 64),
-        extractor=Identity(name="digits", digest="e" * 64),
+        extractor=ExtractorIdentity(name="digits", digest="e" * 64),
         code=Identity(name="0.1.0", digest="f" * 64),
         seed=2020,
         official=True,

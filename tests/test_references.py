@@ -8,17 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bench import references
 from bench.cache import Cache
 from bench.errors import BundleError, InputError, UnknownNameError, UsageError
 from bench.expected import expected_values, held_out_values
-from bench.extractors import EXTRACTORS
+from bench.extractors import EXTRACTORS, extractor_row
 from bench.metrics import METRICS
 from bench.neighbours import nearest_neighbours
-from bench.reference_build import build_from, build_reference
+from bench.reference_build import RealImages, build_from, build_references
 from bench.references import (
     Reference,
+    Wanted,
     find_manifest,
     list_references,
     load_reference,
@@ -31,6 +33,29 @@ from tests.conftest import RealSample, write_pngs
 from tests.test_datasets import write_split
 
 COMMITTED = ["mnist", "fashion-mnist"]
+
+
+def build_reference(
+    name: str,
+    out: Path,
+    *,
+    extractor: str,
+    train: NDArray[np.uint8],
+    test: NDArray[np.uint8] | None,
+    labels: dict[str, NDArray[np.int64]] | None = None,
+    command: str,
+) -> Path:
+    """Manifest of one bundle made of arrays."""
+    (path,) = build_references(
+        name,
+        out,
+        extractors=[extractor_row(extractor).resolve()],
+        train=RealImages(train),
+        test=None if test is None else RealImages(test),
+        labels=labels,
+        command=command,
+    )
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +77,7 @@ def test_committed_bundles_are_whole(name: str) -> None:
     reference = load_reference(find_manifest(name))
     manifest = reference.manifest
     assert (manifest.num_train, manifest.num_test, manifest.num_subset) == (60_000, 10_000, 10_000)
-    assert manifest.extractor_digest == EXTRACTORS[manifest.extractor].sha256
+    assert manifest.extractor_digest == EXTRACTORS[manifest.extractor].weights.sha256
     assert reference.train_moments.n == 60_000
     # standardised over the train split: mean 0 and variance 1, or a unit that never fires
     np.testing.assert_allclose(reference.train_moments.mean, 0, atol=1e-4)
@@ -90,7 +115,7 @@ def test_committed_neighbours_and_expectations_are_those_of_this_code(name: str)
 
 def test_a_built_bundle_holds_what_it_says(small: Path, mnist: RealSample) -> None:
     reference = load_reference(small)
-    features = EXTRACTORS["digits"].load()(mnist.images[:500])
+    features = EXTRACTORS["digits"].resolve().load()(mnist.images[:500])
     moments = Moments.of(features.values[:300])
     np.testing.assert_allclose(reference.train_moments.mean, moments.mean, atol=1e-5)
     np.testing.assert_allclose(
@@ -136,7 +161,7 @@ def test_build_from_folders_is_found_by_name(
     monkeypatch.setenv("LATENTBENCH_DATA", str(tmp_path / "data"))
     train = write_pngs(mnist.images[:60], tmp_path / "train")
     test = write_pngs(mnist.images[60:100], tmp_path / "test")
-    path = build_from("mine", None, extractor="digits", train=train, test=test)
+    (path,) = build_from("mine", None, extractor="digits", train=train, test=test)
     assert path == tmp_path / "data" / "references" / "mine-digits.json"
     assert "mine" in {listed.manifest.name for listed in list_references() if listed.manifest}
     reference = load_reference(find_manifest("mine"))
@@ -151,7 +176,7 @@ def test_build_from_a_torchvision_data_set(mnist: RealSample, tmp_path: Path) ->
     raw = tmp_path / "KMNIST" / "raw"
     for prefix, n in (("train", 30), ("t10k", 12)):
         write_split(raw, prefix, mnist, n, zipped=False)
-    path = build_from(
+    (path,) = build_from(
         "kmnist", tmp_path, extractor="digits", data="torchvision:KMNIST", data_root=tmp_path
     )
     manifest = load_reference(path).manifest
@@ -284,10 +309,10 @@ def test_user_bundles_come_before_committed_ones(
     content["name"] = "mnist"
     path.write_text(json.dumps(content))
     assert find_manifest("mnist") == path
-    assert find_manifest("mnist", "digits") == path
+    assert find_manifest("mnist", Wanted("digits")) == path
     content["extractor"] = "fashion"
     path.write_text(json.dumps(content))
-    assert find_manifest("mnist", "fashion") == path
+    assert find_manifest("mnist", Wanted("fashion")) == path
     assert references.read_manifest(find_manifest("mnist")).num_train == 60_000
 
 
@@ -301,7 +326,7 @@ def test_a_name_built_for_two_extractors_must_say_which(
     (folder / "small-fashion.json").write_text(json.dumps(content | {"extractor": "fashion"}))
     with pytest.raises(UsageError, match="built for digits, fashion; say which: --extractor"):
         find_manifest("small")
-    assert find_manifest("small", "fashion").name == "small-fashion.json"
+    assert find_manifest("small", Wanted("fashion")).name == "small-fashion.json"
 
 
 def test_a_foreign_file_among_the_references_is_passed_over(

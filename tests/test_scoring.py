@@ -46,9 +46,9 @@ def test_every_metric_is_there_with_what_a_reader_needs(record: ScoreRecord) -> 
     sizes = {entry.metric: entry.n_real for entry in record.values}
     assert (sizes["fid"], sizes["precision_k3"], sizes["inception_score"]) == (60_000, 10_000, None)
     assert record.official
-    assert record.extractor.digest == EXTRACTORS["digits"].sha256
+    assert record.extractor.digest == EXTRACTORS["digits"].weights.sha256
     assert record.submission.num_images == 300
-    assert {"intake", "features", "expected values", "fid"} <= set(record.timings_s)
+    assert {"intake and features", "expected values", "fid"} <= set(record.timings_s)
     assert {"torch", "numpy", "python"} <= set(record.libraries)
 
 
@@ -177,7 +177,7 @@ def test_cached_scores_are_those_of_this_submission_and_protocol(
     assert again.from_cache
     assert (first.submission.name, again.submission.name) == ("a/samples", "b/samples")
     assert [finding.code for finding in again.findings] == ["grey-as-rgb"]
-    assert set(again.timings_s) == {"intake"}
+    assert set(again.timings_s) == {"intake and features"}
     fashion = score(folder, metrics=["fid"], reference="fashion-mnist")
     assert not fashion.from_cache
     assert fashion.value("fid") == score(
@@ -219,7 +219,7 @@ def test_a_submission_that_goes_away_stops_no_other(
     def gone(*args: object, **kwargs: object) -> None:
         raise FileNotFoundError(2, "No such file or directory")
 
-    monkeypatch.setattr("bench.scoring.read_images", gone)
+    monkeypatch.setattr("bench.kept.ImageStream", gone)
     (failure,) = score_many(digits_folder, metrics=FAST)
     assert isinstance(failure, Failure)
     assert isinstance(failure.error, InputError)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from bench.errors import UnknownNameError
-from bench.extractors.base import ExtractorRow
+from bench.extractors import custom
+from bench.extractors.base import ComputedWeights, ExtractorRow, PackagedWeights
+from bench.extractors.fidelity_rows import FIDELITY_ROWS
+from bench.weights import HostedWeights
 
 _ROWS = (
     ExtractorRow(
         name="digits",
         title="compact CNN classifier of MNIST digits, penultimate features",
         loader="bench.extractors.compact_cnn:load",
-        weights="digits.safetensors",
-        sha256="2376dd92bf7cfed22a953f80c5c27e37e0e21c36ce6aee5ee96115d036168da8",
+        weights=PackagedWeights(
+            "digits.safetensors",
+            "2376dd92bf7cfed22a953f80c5c27e37e0e21c36ce6aee5ee96115d036168da8",
+        ),
         feature_dim=128,
         num_classes=10,
         side_px=28,
@@ -22,15 +27,61 @@ _ROWS = (
         name="fashion",
         title="compact CNN classifier of Fashion-MNIST, penultimate features",
         loader="bench.extractors.compact_cnn:load",
-        weights="fashion.safetensors",
-        sha256="9b6c729a680ca3046a25cd850ca5d9cc102840e5a7f87636ed29317f8f20812a",
+        weights=PackagedWeights(
+            "fashion.safetensors",
+            "9b6c729a680ca3046a25cd850ca5d9cc102840e5a7f87636ed29317f8f20812a",
+        ),
         feature_dim=128,
         num_classes=10,
         side_px=28,
         channels=1,
         citation="trained by baselines.train_extractor on the Fashion-MNIST train split",
     ),
+    ExtractorRow(
+        name="inception",
+        title="InceptionV3 with the 2015 TensorFlow weights (inception-v3-compat), pool3",
+        loader="bench.extractors.inception:load",
+        weights=HostedWeights(
+            url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+            "weights-inception-2015-12-05-6726825d.pth",
+            file_name="weights-inception-2015-12-05-6726825d.pth",
+            sha256="6726825d",
+        ),
+        feature_dim=2048,
+        num_classes=1008,
+        channels=3,
+        layers=("2048", "768", "192", "64", "logits"),
+        protocols=("torch-fidelity", "clean-fid", "pytorch-fid", "torchmetrics"),
+        precisions=("exact", "tf32", "fp16x2", "fp16"),
+        citation="Szegedy et al. 2016, arXiv:1512.00567; weights by torch-fidelity v0.2.0",
+    ),
+    *FIDELITY_ROWS,
+    ExtractorRow(
+        name="pixels",
+        title="raw pixels of images up to 64 px, grey as three channels",
+        loader="bench.extractors.raw_pixels:load",
+        weights=ComputedWeights("5068662334d1d6e7059edd74e4091b73494597604cd4e9ad50a3b0251c38556b"),
+        feature_dim=None,
+        num_classes=None,
+        channels=3,
+        citation="none: a baseline",
+    ),
+    ExtractorRow(
+        name="random-conv",
+        title="fixed random convolutions, means and deviations of five depths; no download",
+        loader="bench.extractors.random_conv:load",
+        weights=ComputedWeights("ccf245935bd3108f5ed3f8edb7a0efde515116286ffee5ae186e8b34b5170d57"),
+        feature_dim=544,
+        num_classes=None,
+        channels=3,
+        citation="after Naeem et al. 2020, arXiv:2002.09797",
+    ),
 )
+
+FORMS = {  # names that stand for whole families
+    "torchvision:NAME": "a torchvision classification backbone, such as torchvision:resnet50",
+    custom.FORM: "a class of your own",
+}
 
 EXTRACTORS: dict[str, ExtractorRow] = {row.name: row for row in _ROWS}
 if len(EXTRACTORS) != len(_ROWS):
@@ -38,7 +89,17 @@ if len(EXTRACTORS) != len(_ROWS):
 
 
 def extractor_row(name: str) -> ExtractorRow:
-    """The row of that name. Raises `UnknownNameError` listing the valid names."""
-    if name not in EXTRACTORS:
-        raise UnknownNameError("extractor", name, EXTRACTORS)
-    return EXTRACTORS[name]
+    """The row of that name, of `torchvision:NAME` or of a user's `package.module:Class`.
+
+    Raises `UnknownNameError` listing the valid names and forms, and `UsageError` when the module
+    or network after the colon cannot be used.
+    """
+    if name in EXTRACTORS:
+        return EXTRACTORS[name]
+    if name.startswith("torchvision:"):
+        from bench.extractors import torchvision_nets  # noqa: PLC0415  (loads torch)
+
+        return torchvision_nets.row_of(name)
+    if ":" in name:
+        return custom.row_of(name)
+    raise UnknownNameError("extractor", name, [*EXTRACTORS, *FORMS])

@@ -14,19 +14,14 @@ Shape legend: N images, C channels, H W pixels, D features, K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.devices import strict_float32
 from bench.errors import BundleError
-from bench.extractors.base import ExtractorRow, Progress, luma, require_size
-from bench.stats import Features
+from bench.extractors.base import PackagedWeights, ResolvedExtractor
+from bench.extractors.network import NetworkExtractor
 
 STEM_WIDTH = 32
 TRUNK_WIDTH = 48
@@ -76,52 +71,35 @@ class CompactCNN(nn.Module):
         return features, self.head(features)
 
 
-@dataclass(frozen=True)
-class CompactCNNExtractor:
-    """A `CompactCNN` as an `Extractor`; see the protocol for the meaning of its members."""
-
-    row: ExtractorRow
-    model: CompactCNN
-    device: str
-
-    @property
-    def name(self) -> str:
-        return self.row.name
-
-    @property
-    def digest(self) -> str:
-        return self.row.sha256
-
-    @strict_float32()
-    @torch.inference_mode()
-    def __call__(
-        self,
-        images: NDArray[np.uint8],
-        *,
-        progress: Progress | None = None,
-        batch_size: int = BATCH_SIZE,
-    ) -> Features:
-        require_size(images, self.row.side_px, self.name)
-        n = len(images)
-        values = np.empty((n, FEATURE_DIM), np.float32)
-        logits = np.empty((n, NUM_CLASSES), np.float32)
-        for start in range(0, n, batch_size):
-            stop = min(start + batch_size, n)
-            grey = np.ascontiguousarray(luma(images[start:stop])[:, None, :, :, 0])  # n,1,H,W
-            x = torch.from_numpy(grey).to(self.device).float() / 255
-            features, scores = self.model(x.contiguous(memory_format=torch.channels_last))
-            values[start:stop], logits[start:stop] = features.cpu(), scores.cpu()
-            if progress is not None:
-                progress(stop, n)
-        return Features(values, logits)
-
-
-def load(row: ExtractorRow, device: str) -> CompactCNNExtractor:
-    """The extractor of one row. Raises `BundleError` when the weights do not fit the network."""
+def load_model(weights: PackagedWeights, name: str) -> CompactCNN:
+    """The network of one row. Raises `BundleError` when the weights do not fit it."""
     model = CompactCNN()
     try:
-        model.load_state_dict(load_safetensors(row.read_weights()))
+        model.load_state_dict(load_safetensors(weights.read(name)))
     except RuntimeError as error:
-        raise BundleError(f"weights {row.weights} do not fit the network: {error}") from error
+        raise BundleError(f"weights {weights.file} do not fit the network: {error}") from error
+    return model.eval()
+
+
+def load(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
+    """The extractor of one row. Raises `BundleError` when the weights do not fit the network."""
+    weights = resolved.row.weights
+    assert isinstance(weights, PackagedWeights)  # noqa: S101  (so the table says)
+    model = load_model(weights, resolved.name)
     model = model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return CompactCNNExtractor(row, model, device)
+
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        outputs: tuple[Tensor, Tensor] = model(
+            (x.float() / 255).contiguous(memory_format=torch.channels_last)
+        )
+        return outputs
+
+    return NetworkExtractor(
+        name=resolved.name,
+        digest=resolved.digest,
+        device=device,
+        forward=forward,
+        batch_size=resolved.batch_size or BATCH_SIZE,
+        channels=1,
+        side_px=resolved.row.side_px,
+    )

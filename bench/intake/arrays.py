@@ -23,6 +23,7 @@ from bench.intake.findings import Collector
 from bench.intake.formats import MAX_ARRAY_BYTES
 from bench.intake.idx import read_idx
 from bench.intake.names import sanitise
+from bench.intake.pixels import resize
 
 PREFERRED = ("images", "arr_0", "x_train", "x_test", "x", "samples", "data")
 MAX_HEADER_BYTES = 16 << 10
@@ -175,3 +176,14 @@ def index_names(num_images: int, indices: list[int] | range | None = None) -> li
     width = len(str(max(0, num_images - 1)))
     chosen = range(num_images) if indices is None else indices
     return [b"%0*d" % (width, i) for i in chosen]
+
+
+def resize_array(images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """uint8 N,H,W,C images at `size` (height, width), each resized as one from a file would be."""
+    from PIL import Image  # noqa: PLC0415 - an array that is not resized does without it
+
+    resized = np.empty((len(images), *size, images.shape[3]), np.uint8)
+    for image, target in zip(images, resized, strict=True):
+        picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+        target[...] = np.asarray(resize(picture, size)).reshape(target.shape)
+    return resized

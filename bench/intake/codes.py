@@ -30,7 +30,10 @@ CODES: dict[str, Code] = {
         "images have another size than expected",
         "Save the images as the generator made them; do not resize to fit.",
     ),
-    "mixed-sizes": Code("images have different sizes", "Save all images at one size."),
+    "mixed-sizes": Code(
+        "images have different sizes",
+        "Save all images at one size, or have them resized with `--resize WIDTHxHEIGHT`.",
+    ),
     "wrong-mode": Code(
         "images have another colour mode than expected",
         "Save images in the expected mode (grey, or RGB with R=G=B, for a grey set).",
@@ -154,6 +157,12 @@ CODES: dict[str, Code] = {
     "grey-as-rgb": Code(
         "RGB images with R=G=B everywhere; read as grey, without loss",
         "Nothing to do.",
+        "info",
+        "info",
+    ),
+    "resized": Code(
+        "images had another size in their files; resized by a bicubic filter",
+        "Nothing to do, but compare only with scores at the same size and filter.",
         "info",
         "info",
     ),

@@ -1,14 +1,18 @@
-"""Runs the decoding processes and hands back what they read, whatever happens to them.
+"""Runs the decoding processes and hands back what they read, in order, whatever happens to them.
 
-Each process takes a contiguous share of the files. When one dies, or sends nothing for too long,
-the files of the chunk it was in are given to a new process one by one, so that the file at fault is
-named (`decoder-died`) and no other file is lost. `multiprocessing` is not used: its pools hang when
-a worker is killed, spawn runs the caller's `__main__` again, fork copies torch's threads.
+Of n processes, each takes every n-th chunk of the files. One that gets too far ahead of the others
+is not read for a while; its pipe fills up and it waits, so that what has come out of order, and
+memory, stay bounded. When a process dies, or sends nothing for too long, the files of the chunk
+that it was in are given to a new process one by one, so that the file at fault is named
+(`decoder-died`) and no other file is lost. `multiprocessing` is not used: its pools hang when a
+worker is killed, spawn runs the caller's `__main__` again, fork copies torch's threads.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import functools
 import json
 import os
 import selectors
@@ -16,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple, TypeAlias, cast
@@ -24,16 +29,23 @@ from typing import IO, NamedTuple, TypeAlias, cast
 from bench.errors import LatentbenchError
 from bench.intake.worker import FRAME, Member
 
-CHUNK = 512  # files a frame
+CHUNK = 512  # files that are decoded and looked at together, at most
 FILES_A_WORKER = 2000
+BYTES_A_WORKER = 8 << 20  # of files: some tenths of a second of decoding
+# Only sets the size of chunks: PNG photographs decode to 2 times their size, JPEG to 15 times.
+PIXELS_A_BYTE = 8
+NUM_SAMPLED = 16  # files whose size is looked at beforehand
 STALL_S = 120.0
+TICK_S = 0.1  # how often a caller that wants to stop is asked
 MAX_DEATHS = 50
 READ_BYTES = 1 << 20
+MAX_AHEAD_BYTES = 64 << 20
+MAX_AHEAD_CHUNKS = 16  # for each process; files that are refused take no bytes
 WORKER = (sys.executable, "-P", "-m", "bench.intake.worker")
 
 Progress = Callable[[int, int], None]
-# What a frame's header lists: count, kind, height, width, channels, note, detail.
-_Row: TypeAlias = tuple[int, str, int, int, int, str, str]
+# What a frame's header lists: count, kind, height, width, channels, note, detail, resized.
+_Row: TypeAlias = tuple[int, str, int, int, int, str, str, list[tuple[int, int, int]]]
 
 
 class Entry(NamedTuple):
@@ -48,7 +60,8 @@ class Run:
     """Neighbouring files with one outcome; `start` counts from the first entry.
 
     `kind` is "pixels" or "scanlines" (see `formats.Decoded`), or "rejected" with the finding's
-    code in `note` and no data.
+    code in `note` and no data. `resized` lists (place in the run, height, width) of the images
+    that had another size in their file.
     """
 
     start: int
@@ -59,23 +72,95 @@ class Run:
     channels: int
     note: str
     detail: str
+    resized: Sequence[tuple[int, int, int]]
     data: memoryview
 
 
-@dataclass(frozen=True)
-class _Task:
+class _Job(NamedTuple):
+    """What all processes are told alike."""
+
+    source_fd: int
+    convert: bool
+    size: tuple[int, int] | None  # height, width
+    command: Sequence[str]
+
+
+class _Chunk(NamedTuple):
+    """Files that a process sends without the next chunk's; one file when it is a second try."""
+
     start: int
     stop: int
-    chunk: int
+    is_retry: bool = False
 
 
-def default_num_workers(num_files: int) -> int:
-    """As many as there are processors, but one for each 2,000 files at most."""
+def default_num_workers(num_files: int, num_bytes: int = 0) -> int:
+    """As many as there are processors, but one for each 2,000 files or 8 MiB of them at most."""
     if hasattr(os, "sched_getaffinity"):
         num_processors = len(os.sched_getaffinity(0))
     else:
         num_processors = os.cpu_count() or 1
-    return min(num_processors, 1 + num_files // FILES_A_WORKER)
+    worth_starting = 1 + max(num_files // FILES_A_WORKER, num_bytes // BYTES_A_WORKER)
+    return min(num_processors, worth_starting)
+
+
+def decode(
+    source: Path,
+    entries: Sequence[Entry],
+    *,
+    num_workers: int | None = None,
+    convert: bool = False,
+    size: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+    command: Sequence[str] = WORKER,
+    stall_s: float = STALL_S,
+    max_ahead_bytes: int = MAX_AHEAD_BYTES,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[Run]:
+    """Yield every entry of a folder or zip once, in runs, in order.
+
+    `size` (height, width) is what images are resized to. `progress` is called with (files done,
+    files in all). Beside the frame that is being received, no more than `max_ahead_bytes` are
+    held. Ends early soon after `is_cancelled` gives true. Raises `LatentbenchError` when no
+    decoding process can be started, `OSError` when `source` cannot be opened.
+    """
+    if not entries:
+        return
+    total = len(entries)
+    lanes: list[_Lane] = []
+    fd = _open_above_standard(source)
+    try:
+        mean_bytes = _mean_file_bytes(fd, entries)
+        num_lanes = min(num_workers or default_num_workers(total, total * mean_bytes), total)
+        # Images that get small by resizing still take the time of large ones.
+        image_bytes = max(PIXELS_A_BYTE * mean_bytes, 0 if size is None else 3 * size[0] * size[1])
+        # One chunk of every process together is half of what may be held ahead.
+        most = max_ahead_bytes // (2 * num_lanes * max(1, image_bytes))
+        chunk = _even_chunk(total, num_lanes, max(1, min(most, CHUNK)))
+        chunks = [_Chunk(at, min(at + chunk, total)) for at in range(0, total, chunk)]
+        start = functools.partial(_Process, _Job(fd, convert, size, command), entries)
+        lanes += [_Lane(chunks[i::num_lanes], start) for i in range(num_lanes)]
+        deaths = done = 0
+        with selectors.DefaultSelector() as selector:
+            while done < total and not is_cancelled():
+                lowest = lanes[done // chunk % num_lanes]
+                furthest = done + MAX_AHEAD_CHUNKS * num_lanes * chunk
+                _listen(lanes, lowest, selector, max_ahead_bytes, furthest)
+                for key, _ in selector.select(timeout=min(TICK_S, stall_s)):
+                    key.data()
+                for lane in lanes:
+                    if lane.has_lost_its_process(selector, stall_s):
+                        deaths += 1
+                        lane.recover(gives_up=deaths >= MAX_DEATHS)
+                before = done
+                while (run := lanes[done // chunk % num_lanes].next_run(done)) is not None:
+                    done += run.count
+                    yield run
+                if progress is not None and done > before:
+                    progress(done, total)
+    finally:
+        for lane in lanes:
+            lane.close()
+        os.close(fd)
 
 
 def _open_above_standard(source: Path) -> int:
@@ -89,166 +174,210 @@ def _open_above_standard(source: Path) -> int:
         os.close(fd)
 
 
-def decode(
-    source: Path,
-    entries: Sequence[Entry],
-    *,
-    num_workers: int | None = None,
-    convert: bool = False,
-    progress: Progress | None = None,
-    command: Sequence[str] = WORKER,
-    stall_s: float = STALL_S,
-) -> Iterator[Run]:
-    """Yield every entry of a folder or zip once, in runs, in no particular order.
+def _mean_file_bytes(source_fd: int, entries: Sequence[Entry]) -> int:
+    """Mean size of some of the files, 0 for those that cannot be looked at."""
+    sample = entries[:: -(-len(entries) // NUM_SAMPLED)]
+    sizes = []
+    for name, member in sample:
+        if member is not None:
+            sizes.append(member[2])
+            continue
+        with contextlib.suppress(OSError):
+            sizes.append(os.stat(name, dir_fd=source_fd, follow_symlinks=False).st_size)
+    return sum(sizes) // len(sample)
 
-    `progress` is called with (files done, files in all). Raises `LatentbenchError` when no
-    decoding process can be started, `OSError` when `source` cannot be opened.
+
+def _even_chunk(total: int, num_lanes: int, most: int) -> int:
+    """Files a chunk, at most `most`, such that every process gets as many chunks."""
+    rounds = -(-total // (num_lanes * most))
+    return -(-total // (num_lanes * rounds))
+
+
+def _listen(
+    lanes: Sequence[_Lane],
+    lowest: _Lane,
+    selector: selectors.BaseSelector,
+    max_ahead_bytes: int,
+    furthest: int,
+) -> None:
+    """Choose whose pipes are read: the one that all wait for, and who is not too far ahead."""
+    left = max_ahead_bytes - sum(lane.num_bytes for lane in lanes)
+    for lane in sorted(lanes, key=lambda lane: lane.position):
+        if lane is lowest:
+            lane.listen(selector, wanted=True)
+            continue
+        fits = left >= READ_BYTES and lane.position < furthest
+        lane.listen(selector, wanted=fits)
+        left -= READ_BYTES * fits
+
+
+class _Lane:
+    """Every n-th chunk: the process that decodes them, one after another if it dies, and the runs
+    that wait for their turn.
     """
-    if not entries:
-        return
-    wanted = min(num_workers or default_num_workers(len(entries)), len(entries))
-    bounds = [len(entries) * i // wanted for i in range(wanted + 1)]
-    waiting = [_Task(bounds[i], bounds[i + 1], CHUNK) for i in range(wanted)]
-    running: list[_Worker] = []
-    deaths = done = 0
-    fd = _open_above_standard(source)
-    try:
-        with selectors.DefaultSelector() as selector:
-            while waiting or running:
-                while waiting and len(running) < wanted:
-                    worker = _Worker(waiting.pop(0), entries, fd, convert, command)
-                    running.append(worker)
-                    selector.register(worker.stdout, selectors.EVENT_READ, worker)
-                received: list[Run] = []
-                for key, _ in selector.select(timeout=min(1.0, stall_s)):
-                    received += key.data.receive()
-                for worker in [w for w in running if w.finished or w.silent_s > stall_s]:
-                    selector.unregister(worker.stdout)
-                    running.remove(worker)
-                    worker.close()
-                    if worker.position < worker.task.stop:
-                        deaths += 1
-                        lost, rest = _after_death(worker, gives_up=deaths >= MAX_DEATHS)
-                        received += lost
-                        waiting += rest
-                for run in received:
-                    done += run.count
-                    yield run
-                if progress is not None and received:
-                    progress(done, len(entries))
-    finally:
-        for worker in running:
-            worker.close()
-        os.close(fd)
 
+    def __init__(
+        self, chunks: Iterable[_Chunk], start: Callable[[Sequence[_Chunk]], _Process]
+    ) -> None:
+        self._todo = deque(chunks)  # the first one from the first file without an outcome on
+        self._start = start
+        self._process: _Process | None = None
+        self._is_heard = False
+        self._has_started = False
+        self._held: deque[Run] = deque()
+        self._held_bytes = 0
 
-def _after_death(worker: _Worker, *, gives_up: bool) -> tuple[list[Run], list[_Task]]:
-    """Files to report as lost, and what is left to do of a task whose process died.
+    @property
+    def position(self) -> int:
+        """The first file without an outcome."""
+        return self._todo[0].start if self._todo else sys.maxsize
 
-    The chunk that failed goes on file by file, so that the next death names its file.
-    """
-    task, at = worker.task, worker.position
-    if gives_up:
-        return [_lost(at, task.stop - at, "not read, after too many failures")], []
-    if not worker.has_started:  # killed from outside; no file is to blame
-        return [], [_Task(at, task.stop, task.chunk)]
-    if task.chunk > 1:
-        end = min(at + task.chunk, task.stop)
-        rest = [_Task(at, end, 1), _Task(end, task.stop, task.chunk)]
-        return [], [part for part in rest if part.start < part.stop]
-    rest = [_Task(at + 1, task.stop, 1)] if at + 1 < task.stop else []
-    return [_lost(at, 1, "while this file was decoded")], rest
+    @property
+    def num_bytes(self) -> int:
+        """What has been received and not been handed on."""
+        return self._held_bytes + (self._process.num_bytes if self._process is not None else 0)
+
+    def listen(self, selector: selectors.BaseSelector, *, wanted: bool) -> None:
+        """Have the process's pipe read, or leave it to fill up; start a process if need be."""
+        if self._process is None and self._todo:
+            self._process = self._start(self._todo)
+        process = self._process
+        if process is None or wanted == self._is_heard:
+            return
+        if wanted:
+            receive = functools.partial(self.receive, process)
+            selector.register(process.stdout, selectors.EVENT_READ, receive)
+            process.heard_at = time.monotonic()  # while nobody read, silence was no fault
+        else:
+            selector.unregister(process.stdout)
+        self._is_heard = wanted
+
+    def receive(self, process: _Process) -> None:
+        """Take what the pipe holds. Raises `LatentbenchError` when no process can be started."""
+        frame = process.receive()
+        if frame is None:
+            return
+        rows, view = frame
+        for count, kind, height, width, channels, note, detail, resized in rows:
+            padding = 1 if kind == "scanlines" else 0
+            num_bytes = count * height * (width * channels + padding)
+            chunk = self._todo.popleft()
+            if chunk.start + count < chunk.stop:
+                self._todo.appendleft(chunk._replace(start=chunk.start + count))
+            outcome = (kind, height, width, channels, note, detail, resized)
+            self._held.append(Run(chunk.start, count, *outcome, view[:num_bytes]))
+            self._held_bytes += num_bytes
+            view = view[num_bytes:]
+
+    def next_run(self, at: int) -> Run | None:
+        """The run that begins with file `at`, if it is there."""
+        if not self._held or self._held[0].start != at:
+            return None
+        run = self._held.popleft()
+        self._held_bytes -= len(run.data)
+        return run
+
+    def has_lost_its_process(self, selector: selectors.BaseSelector, stall_s: float) -> bool:
+        """Whether the process ended, or had to be ended, with files still to do."""
+        process = self._process
+        if process is None or not self._is_heard:
+            return False
+        if not process.finished and time.monotonic() - process.heard_at <= stall_s:
+            return False
+        self.listen(selector, wanted=False)
+        self._has_started = process.has_started
+        self.close()
+        return bool(self._todo)
+
+    def recover(self, *, gives_up: bool) -> None:
+        """Report what is lost with a process, and arrange the rest for a new one.
+
+        The chunk that failed goes on file by file, so that the next death names its file.
+        """
+        if gives_up:
+            for start, stop, _ in self._todo:
+                self._held.append(_lost(start, stop - start, "not read, after too many failures"))
+            self._todo.clear()
+        elif self._has_started:  # else it was killed from outside; no file is to blame
+            start, stop, is_retry = self._todo.popleft()
+            if is_retry:
+                self._held.append(_lost(start, 1, "while this file was decoded"))
+            else:
+                singles = [_Chunk(at, at + 1, is_retry=True) for at in range(start, stop)]
+                self._todo.extendleft(reversed(singles))
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
 
 
 def _lost(start: int, count: int, why: str) -> Run:
-    return Run(start, count, "rejected", 0, 0, 0, "decoder-died", why, memoryview(b""))
+    return Run(start, count, "rejected", 0, 0, 0, "decoder-died", why, (), memoryview(b""))
 
 
-class _Worker:
-    """One process, its unread output, and how far it has come."""
+class _Process:
+    """One process, and the frame that it is sending."""
 
-    def __init__(
-        self,
-        task: _Task,
-        entries: Sequence[Entry],
-        source_fd: int,
-        convert: bool,
-        command: Sequence[str],
-    ) -> None:
-        self.task = task
-        self.position = task.start  # first entry without an outcome
+    def __init__(self, job: _Job, entries: Sequence[Entry], chunks: Sequence[_Chunk]) -> None:
         self.finished = False
         self.has_started = False
-        self._heard_at = time.monotonic()
-        self._buffer = bytearray()
+        self.heard_at = time.monotonic()
+        self.num_bytes = 0  # of the part of the frame that has come
+        self._part = bytearray(FRAME.size)  # the frame's sizes, then its header and data
+        self._header_size = 0  # 0 while the sizes are awaited
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
-        share = entries[task.start : task.stop]
+        share = [entry for chunk in chunks for entry in entries[chunk.start : chunk.stop]]
         request = {
             "names": [entry.name.decode("latin-1") for entry in share],
             "members": None if share[0].member is None else [entry.member for entry in share],
-            "convert": convert,
-            "chunk": task.chunk,
+            "convert": job.convert,
+            "size": job.size,
+            "chunks": [chunk.stop - chunk.start for chunk in chunks],
         }
         # A file, not a pipe: the caller need not wait until the process has started and reads.
         with tempfile.TemporaryFile() as stdin:
             stdin.write(json.dumps(request).encode())
             stdin.seek(0)
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*command, str(source_fd)],
+                [*job.command, str(job.source_fd)],
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                pass_fds=(source_fd,),
+                pass_fds=(job.source_fd,),
                 env={**os.environ, "PYTHONPATH": _import_path()},
             )
         self.stdout = cast("IO[bytes]", self._process.stdout)
+        if hasattr(fcntl, "F_SETPIPE_SZ"):  # room to go on while the caller is busy
+            with contextlib.suppress(OSError):  # the system's limit for a user is used up
+                fcntl.fcntl(self.stdout, fcntl.F_SETPIPE_SZ, READ_BYTES)
 
-    @property
-    def silent_s(self) -> float:
-        return time.monotonic() - self._heard_at
-
-    def receive(self) -> list[Run]:
-        """Take what the pipe holds and return the runs that are complete by now.
+    def receive(self) -> tuple[list[_Row], memoryview] | None:
+        """Read once what the pipe holds; rows and data of a frame, when it is complete by that.
 
         Raises `LatentbenchError` when the process ended by itself before it was up.
         """
-        data = os.read(self.stdout.fileno(), READ_BYTES)
-        self._heard_at = time.monotonic()
-        self._buffer += data
-        self.finished = not data
+        room = memoryview(self._part)[self.num_bytes :][:READ_BYTES]
+        num_read = os.readv(self.stdout.fileno(), [room])
+        self.heard_at = time.monotonic()
+        self.num_bytes += num_read
+        self.finished = num_read == 0
         if self.finished and not self.has_started and self._process.wait() >= 0:
             self._stderr.seek(0)
             last_words = self._stderr.read().decode(errors="replace").strip()[-500:]
             raise LatentbenchError(f"the decoding process could not be started: {last_words}")
-        runs: list[Run] = []
-        while (frame := self._next_frame()) is not None:
-            header, payload = frame
-            self.has_started = True
-            if header:
-                runs.extend(self._runs_of(json.loads(header), payload))
-        return runs
-
-    def _next_frame(self) -> tuple[bytes, bytes] | None:
-        if len(self._buffer) < FRAME.size:
+        if self.num_bytes < len(self._part):
             return None
-        header_size, data_size = FRAME.unpack_from(self._buffer)
-        middle = FRAME.size + header_size
-        end = middle + data_size
-        if len(self._buffer) < end:
-            return None
-        frame = bytes(self._buffer[FRAME.size : middle]), bytes(self._buffer[middle:end])
-        del self._buffer[:end]
-        return frame
-
-    def _runs_of(self, rows: list[_Row], data: bytes) -> Iterator[Run]:
-        view = memoryview(data)
-        for count, kind, height, width, channels, note, detail in rows:
-            padding = 1 if kind == "scanlines" else 0
-            size = count * height * (width * channels + padding)
-            start = self.position
-            self.position += count
-            yield Run(start, count, kind, height, width, channels, note, detail, view[:size])
-            view = view[size:]
+        part, header_size = memoryview(self._part), self._header_size
+        self.num_bytes = 0
+        if header_size:
+            self._part, self._header_size = bytearray(FRAME.size), 0
+            return json.loads(bytes(part[:header_size])), part[header_size:]
+        self.has_started = True
+        self._header_size, data_size = FRAME.unpack(part)
+        self._part = bytearray(self._header_size + data_size or FRAME.size)
+        return None
 
     def close(self) -> None:
         """End the process, if it has not ended, and release what it held."""

@@ -26,6 +26,7 @@ class Decoded(NamedTuple):
     channels: int  # 1 | 3
     note: str  # code of a finding about a file that was read all the same, or ""
     data: bytes
+    resized_from: tuple[int, int] | None = None  # height, width in the file, when they differ
 
 
 MAX_SIDE_PX = 4096

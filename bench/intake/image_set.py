@@ -26,21 +26,50 @@ _LENGTH = struct.Struct(">I")
 
 
 @dataclass(frozen=True)
-class ImageSet:
-    """Checked images.
+class SetIdentity:
+    """What a set of images is, without its pixels.
 
-    `images` is uint8 N,H,W,C with C = 1 when every image is grey (R=G=B), else 3, in the order of
-    `names`, which are safe to print and sorted by the bytes of the file names. `digest` covers
-    names and pixels, `pixel_digest` the pixels alone in any order (a zip and a folder of the same
-    images are equal), `sequence_digest` the pixels in this order: the key for whatever depends on
-    it.
+    `names` are safe to print and sorted by the bytes of the file names. `digest` covers names and
+    pixels, `pixel_digest` the pixels alone in any order (a zip and a folder of the same images are
+    equal), `sequence_digest` the pixels in this order: the key for whatever depends on it. Sizes
+    are in px; `channels` is 1 when every image is grey (R=G=B), else 3.
     """
 
-    images: U8 = field(compare=False, repr=False)  # `digest` stands for it in comparisons
     names: tuple[str, ...]
     digest: str
     pixel_digest: str
     sequence_digest: str
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def num_images(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Checked images: uint8 N,H,W,C in the order of the names, and what they are."""
+
+    images: U8 = field(compare=False, repr=False)  # the digests stand for it in comparisons
+    identity: SetIdentity
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.identity.names
+
+    @property
+    def digest(self) -> str:
+        return self.identity.digest
+
+    @property
+    def pixel_digest(self) -> str:
+        return self.identity.pixel_digest
+
+    @property
+    def sequence_digest(self) -> str:
+        return self.identity.sequence_digest
 
 
 @dataclass(frozen=True)
@@ -66,7 +95,7 @@ def make_block(start: int, images: U8) -> Block:
     else:
         same = (images[..., 0] == images[..., 1]) & (images[..., 1] == images[..., 2])
         is_grey = same.all(axis=(1, 2))
-    grey = np.ascontiguousarray(images[..., :1])
+    grey = np.ascontiguousarray(images[..., :1]) if is_grey.any() else images
     seeds = {c: hashlib.sha256(_SHAPE.pack(height, width, c)) for c in (1, 3)}
     digests = []
     for i, one_channel in enumerate(is_grey.tolist()):
@@ -76,22 +105,36 @@ def make_block(start: int, images: U8) -> Block:
     return Block(start, channels, grey if is_grey.all() else images, is_grey, digests)
 
 
-def assemble(blocks: Iterable[Block], names: Sequence[bytes]) -> ImageSet:
-    """Join blocks of one height and width that cover `names` without gaps."""
-    ordered = sorted(blocks, key=lambda block: block.start)
-    channels = max(block.images.shape[3] for block in ordered)
+def join(blocks: Sequence[Block]) -> U8:
+    """Images (uint8 N,H,W,C) of blocks of one height and width, with 3 channels if any has 3."""
+    channels = max(block.images.shape[3] for block in blocks)
     # A broadcast view costs nothing; concatenate copies each block once.
-    images = np.concatenate(
-        [np.broadcast_to(b.images, (*b.images.shape[:3], channels)) for b in ordered]
+    return np.concatenate(
+        [np.broadcast_to(b.images, (*b.images.shape[:3], channels)) for b in blocks]
     )
-    digests = [digest for block in ordered for digest in block.digests]
-    return ImageSet(
-        images=images,
+
+
+def identify(
+    names: Sequence[bytes], digests: Sequence[bytes], height: int, width: int, channels: int
+) -> SetIdentity:
+    """Identity of images from the pixel digest of each, in the order of `names`."""
+    return SetIdentity(
         names=tuple(sanitise(name) for name in names),
         digest=_named_digest(names, digests),
         pixel_digest=hashlib.sha256(b"".join(sorted(digests))).hexdigest(),
         sequence_digest=hashlib.sha256(b"".join(digests)).hexdigest(),
+        height=height,
+        width=width,
+        channels=channels,
     )
+
+
+def assemble(blocks: Iterable[Block], names: Sequence[bytes]) -> ImageSet:
+    """Join blocks of one height and width that cover `names` without gaps."""
+    ordered = sorted(blocks, key=lambda block: block.start)
+    images = join(ordered)
+    digests = [digest for block in ordered for digest in block.digests]
+    return ImageSet(images, identify(names, digests, *images.shape[1:]))
 
 
 def _named_digest(names: Sequence[bytes], digests: Sequence[bytes]) -> str:

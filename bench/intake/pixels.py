@@ -3,6 +3,7 @@
 Pillow is given the bytes that were checked, restricted to the one format their content shows, and
 is asked for exact pixels only: whatever would need a guess (alpha, palettes, 16 bits, CMYK,
 several frames) is refused with a code, or, with `convert`, changed when no information is lost.
+Only when a size is asked for are pixels made up: by Pillow's bicubic filter.
 """
 
 from __future__ import annotations
@@ -33,11 +34,14 @@ CHANNELS = {"L": 1, "RGB": 3}
 MAX_SCANLINE_BYTES = 4096
 
 
-def decode_image(data: bytes, name: bytes, convert: bool = False) -> Decoded:
+def decode_image(
+    data: bytes, name: bytes, convert: bool = False, size: tuple[int, int] | None = None
+) -> Decoded:
     """The one image that `data` holds. `name` gives the format to expect, by its extension.
 
     With `convert`, files that can be made 8-bit grey or RGB without loss are; their `note` says
-    what they were. Raises `Rejected`.
+    what they were. With `size` (height, width), an image of another size is resized to it. Raises
+    `Rejected`.
     """
     if not data:
         raise Rejected("empty-file")
@@ -53,17 +57,27 @@ def decode_image(data: bytes, name: bytes, convert: bool = False) -> Decoded:
         if not convert or found not in PLUGINS or is_lossy(found, data):
             raise Rejected(note, f"content is {found.upper()}")
     if found == "png":
-        decoded = _decode_png(data, convert)
+        decoded = _decode_png(data, convert, size)
     elif convert and is_lossy(found, data):
         raise Rejected("lossy-format", found.upper())
     else:
-        decoded = _decode_other(data, found, convert)
+        decoded = _decode_other(data, found, convert, size)
     return decoded._replace(note=note) if note else decoded
 
 
-def _decode_png(data: bytes, convert: bool) -> Decoded:
+def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A grey or RGB image at `size` (height, width); the image itself when it has that size."""
+    from PIL import Image  # noqa: PLC0415 - see _open
+
+    height, width = size
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _decode_png(data: bytes, convert: bool, size: tuple[int, int] | None) -> Decoded:
     walked = png.walk(data)
-    if walked.is_plain:
+    if walked.is_plain and size in (None, (walked.height, walked.width)):
         channels = png.SAMPLES[walked.colour_type]
         if walked.width * walked.height * channels <= MAX_SCANLINE_BYTES:
             return Decoded("scanlines", walked.height, walked.width, channels, "", walked.stream)
@@ -71,23 +85,23 @@ def _decode_png(data: bytes, convert: bool) -> Decoded:
         raise Rejected("bit-depth-16", "16 bits a sample")
     image = _open(png.essential(data, walked), "png")
     if walked.colour_type in (0, 2) and "transparency" not in image.info:
-        return _pixels(image, "low-bit-depth" if walked.bit_depth < 8 else "")
-    return _exact(image, convert)
+        return _pixels(image, "low-bit-depth" if walked.bit_depth < 8 else "", size)
+    return _exact(image, convert, size)
 
 
-def _decode_other(data: bytes, found: str, convert: bool) -> Decoded:
+def _decode_other(data: bytes, found: str, convert: bool, size: tuple[int, int] | None) -> Decoded:
     image = _open(data, found)
     if getattr(image, "n_frames", 1) > 1:
         raise Rejected("animated", f"{found.upper()} of several frames")
     if image.mode == "1":
-        return _pixels(image, "low-bit-depth")
+        return _pixels(image, "low-bit-depth", size)
     if image.mode in CHANNELS and "transparency" not in image.info:
         lossless = "lossless-format" if convert else ""
-        return _pixels(image, "lossy-format" if is_lossy(found, data) else lossless)
-    return _exact(image, convert)
+        return _pixels(image, "lossy-format" if is_lossy(found, data) else lossless, size)
+    return _exact(image, convert, size)
 
 
-def _exact(image: Image.Image, convert: bool) -> Decoded:
+def _exact(image: Image.Image, convert: bool, size: tuple[int, int] | None) -> Decoded:
     """Palette and alpha: refused, or turned to grey or RGB when no pixel is transparent."""
     if image.mode.startswith(("I", "F")):
         raise Rejected("bit-depth-16", f"mode {image.mode}")
@@ -100,12 +114,23 @@ def _exact(image: Image.Image, convert: bool) -> Decoded:
     code = "palette" if image.mode == "P" else "alpha-opaque"
     if not convert:
         raise Rejected(code)
-    return _pixels(rgba.convert("RGB"), code)
+    return _pixels(rgba.convert("RGB"), code, size)
 
 
-def _pixels(image: Image.Image, note: str) -> Decoded:
+def _pixels(image: Image.Image, note: str, size: tuple[int, int] | None) -> Decoded:
     image = image.convert("L") if image.mode == "1" else image
-    return Decoded("pixels", image.height, image.width, CHANNELS[image.mode], note, image.tobytes())
+    found = (image.height, image.width)
+    if size is not None:
+        image = resize(image, size)
+    return Decoded(
+        "pixels",
+        image.height,
+        image.width,
+        CHANNELS[image.mode],
+        note,
+        image.tobytes(),
+        None if size in (None, found) else found,
+    )
 
 
 def _open(data: bytes, found: str) -> Image.Image:

@@ -1,40 +1,44 @@
 """`audit` and `read_images`: all that is wrong with a submission, and its pixels, in one pass.
 
+The pass is `Reader`, which gives the images in order, a block at a time, and holds none of them;
+`stream.py` makes it a stream, the functions here gather what it gives.
+
 Shape legend: N images, H rows, W columns, C channels.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import contextlib
+import dataclasses
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from bench.errors import InvalidSubmission, NothingFoundError, UsageError
-from bench.intake.archive import list_archive
-from bench.intake.arrays import index_names, read_array
-from bench.intake.decoder import Entry, Progress, Run, decode
+from bench.errors import InvalidSubmission, UsageError
+from bench.intake.arrays import index_names, read_array, resize_array
+from bench.intake.decoder import MAX_AHEAD_BYTES, Entry, Progress, Run, decode
 from bench.intake.findings import Collector, Finding
-from bench.intake.folder import Listing, list_folder
 from bench.intake.formats import MAX_TOTAL_BYTES, format_of_name
-from bench.intake.image_set import U8, Block, ImageSet, assemble, make_block
+from bench.intake.image_set import U8, Block, ImageSet, SetIdentity, identify, join, make_block
+from bench.intake.judging import Tally
 from bench.intake.names import sanitise
+from bench.intake.sizes import Size, check_size
+from bench.intake.sources import Kind, kind_of, list_source
 from bench.intake.spec import SubmissionSpec
 from bench.intake.unfilter import unfilter
 
-Kind = Literal["folder", "zip", "npz", "npy", "idx"]
-ACCEPTED = "a folder or a .zip of images, a .npz or .npy with uint8 N,H,W[,C], or an MNIST idx file"
-ARRAY_BLOCK = 512  # images of an array that are looked at together
+BLOCK_IMAGES = 512  # images of an array that are looked at together, at most
+BLOCK_BYTES = 4 << 20  # of pixels; a block of larger images holds one
 
 
 @dataclass(frozen=True)
 class AuditReport:
     """What was found.
 
-    `source` is safe to print; `num_files` counts image files (or images of an array), read or not;
-    `images` is None when any finding is an error.
+    `source` is safe to print; `num_files` counts image files (or images of an array), read or not.
+    `identity` is None when any finding is an error; `images` also when the pixels were not kept.
     """
 
     source: str
@@ -42,11 +46,23 @@ class AuditReport:
     findings: tuple[Finding, ...]
     images: ImageSet | None
     num_files: int
+    identity: SetIdentity | None
 
     @property
     def valid(self) -> bool:
         """Whether there is no finding of severity error."""
-        return self.images is not None
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def raise_if_invalid(self) -> None:
+        """Raise `InvalidSubmission` with all findings when any is an error."""
+        errors = [finding for finding in self.findings if finding.severity == "error"]
+        if errors:
+            listed = ", ".join(f"{finding.code} ({finding.count:,})" for finding in errors)
+            raise InvalidSubmission(
+                f"{self.source}: not a valid submission: {listed}. "
+                "`latentbench audit` shows every file and what to do.",
+                self.findings,
+            )
 
 
 def audit(
@@ -54,43 +70,34 @@ def audit(
     *,
     spec: SubmissionSpec | None = None,
     limit: int | None = None,
+    resize: tuple[int, int] | None = None,
     progress: Progress | None = None,
     num_workers: int | None = None,
+    keep_pixels: bool = True,
 ) -> AuditReport:
     """Check and read a folder, zip, npz, npy or idx file; problems become findings, all at once.
 
-    `limit` reads only the first files in sorted order. `progress` is called with (files done,
-    files in all). `num_workers` decoding processes are used (default: one for each 2,000 files, at
-    most one for each processor); the result does not depend on it. Raises `UsageError` (missing
-    or unreadable path, unsupported kind of file, bad option), `NothingFoundError` (no images).
+    `limit` reads only the first files in sorted order. `resize` (height, width) brings images of
+    another size to that one. `progress` is called with (files done, files in all). `num_workers`
+    decoding processes are used (default: one for each 2,000 files or 8 MiB of them, at most one for
+    each processor); the result does not depend on it. Without `keep_pixels` the report has no
+    `images`, and memory does not grow with them. Raises `UsageError` (missing or unreadable path,
+    unsupported kind of file, bad option), `NothingFoundError` (no images).
     """
-    for option, value in (("limit", limit), ("num_workers", num_workers)):
-        if value is not None and value < 1:
-            raise UsageError(f"{option} must be at least 1, got {value}")
-    source = Path(path)
-    kind = kind_of(source)
-    collector = Collector(strict=spec is not None)
-    gathered = _Gathered(collector)
-    if kind in ("folder", "zip"):
-        listing = list_source(source, kind, collector)
-        names, entries = listing.names[:limit], listing.entries[:limit]
-        num_files = listing.num_images
-        entries, names = _allowed(entries, names, spec, collector)
-        for run in decode(source, entries, num_workers=num_workers, progress=progress):
-            gathered.take(run, names)
-    else:
-        array = read_array(source, kind, collector)
-        num_files = 0 if array is None else len(array)
-        names = index_names(num_files)[:limit]
-        if spec is not None and kind not in spec.formats:
-            collector.add("format-not-allowed", [_file_name(source)], _formats(kind, spec))
-        if array is not None:
-            gathered.take_array(array[:limit], names)
-    gathered.judge(spec, num_files, names)
-    images = None
-    if not collector.has_errors and gathered.blocks:
-        images = assemble(gathered.blocks, names)
-    return AuditReport(sanitise(str(source), 400), kind, collector.findings(), images, num_files)
+    reader = Reader(
+        path,
+        spec=spec,
+        limit=limit,
+        resize=resize,
+        progress=progress,
+        num_workers=num_workers,
+        max_total_bytes=MAX_TOTAL_BYTES if keep_pixels else None,
+    )
+    blocks = [block for block in reader.blocks() if keep_pixels]
+    report = reader.report()
+    if report.identity is None or not keep_pixels:
+        return report
+    return dataclasses.replace(report, images=ImageSet(join(blocks), report.identity))
 
 
 def read_images(
@@ -98,6 +105,7 @@ def read_images(
     *,
     spec: SubmissionSpec | None = None,
     limit: int | None = None,
+    resize: tuple[int, int] | None = None,
     progress: Progress | None = None,
     num_workers: int | None = None,
 ) -> AuditReport:
@@ -105,63 +113,157 @@ def read_images(
 
     Raises what `audit` raises, and `InvalidSubmission` with all findings when any is an error.
     """
-    report = audit(path, spec=spec, limit=limit, progress=progress, num_workers=num_workers)
-    if report.images is None:
-        errors = [finding for finding in report.findings if finding.severity == "error"]
-        listed = ", ".join(f"{finding.code} ({finding.count:,})" for finding in errors)
-        raise InvalidSubmission(
-            f"{report.source}: not a valid submission: {listed}. "
-            "`latentbench audit` shows every file and what to do.",
-            report.findings,
-        )
+    report = audit(
+        path, spec=spec, limit=limit, resize=resize, progress=progress, num_workers=num_workers
+    )
+    report.raise_if_invalid()
     return report
 
 
-def kind_of(path: Path) -> Kind:
-    """What a path is, by its first bytes and its name. Raises `UsageError`."""
-    shown = sanitise(str(path), 400)
-    try:
-        if path.is_dir():
-            return "folder"
-        if not path.exists():
-            raise UsageError(f"{shown} does not exist. Give {ACCEPTED}.")
-        if not path.is_file():
-            raise UsageError(f"{shown} is neither a folder nor an ordinary file. Give {ACCEPTED}.")
-        with path.open("rb") as stream:
-            head = stream.read(8)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{shown} cannot be read: {error}") from error
-    name = path.name.lower()
-    if name.endswith((".npz", ".npy", ".zip")):
-        return "npz" if name.endswith(".npz") else "npy" if name.endswith(".npy") else "zip"
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return "zip"
-    if head.startswith(b"\x93NUMPY"):
-        return "npy"
-    idx_name = name.endswith((".idx", "ubyte", "ubyte.gz", ".idx.gz"))
-    if head.startswith(b"\0\0\x08") or idx_name:
-        return "idx"
-    raise UsageError(f"{shown} is a single file of another kind. Give {ACCEPTED}.")
+class Reader:
+    """One pass over a source: `blocks` to its end, then `report`.
 
+    `num_images` are to be read at most. `failed` turns true as soon as it is known that a finding
+    is an error. Options and errors are those of `audit`; `max_total_bytes` is the amount of pixels
+    that becomes a finding, `max_ahead_bytes` what decoding may hold out of order.
+    """
 
-def list_source(source: Path, kind: Kind, collector: Collector) -> Listing:
-    """List a folder or zip. Raises `NothingFoundError` when nothing is named like an image."""
-    lister = list_folder if kind == "folder" else list_archive
-    listing = lister(source, collector)
-    fatal = kind == "zip" and not listing.num_images and collector.has_errors
-    damaged = fatal and any(f.code in ("zip-damaged", "zip-too-many") for f in collector.findings())
-    if not listing.num_images and not damaged:
-        shown = sanitise(str(source), 400)
-        hint = ""
-        if listing.subfolders:
-            first = sanitise(listing.subfolders[0])
-            hint = (
-                f" It holds {len(listing.subfolders)} folder(s), such as {first}: give one of them."
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        spec: SubmissionSpec | None = None,
+        limit: int | None = None,
+        resize: tuple[int, int] | None = None,
+        progress: Progress | None = None,
+        num_workers: int | None = None,
+        max_total_bytes: int | None = None,
+        max_ahead_bytes: int = MAX_AHEAD_BYTES,
+    ) -> None:
+        for option, value in (("limit", limit), ("num_workers", num_workers)):
+            if value is not None and value < 1:
+                raise UsageError(f"{option} must be at least 1, got {value}")
+        self._size = _checked_resize(resize, spec)
+        self._path = Path(path)
+        self._kind = kind_of(self._path)
+        self._collector = Collector(strict=spec is not None)
+        self._progress = progress
+        self._num_workers = num_workers
+        self._max_total_bytes = max_total_bytes
+        self._max_ahead_bytes = max_ahead_bytes
+        self._entries: list[Entry] = []
+        self._array: U8 | None = None
+        self._list(spec, limit)
+        self._tally = Tally(self._names, spec, self._collector)
+        self._tally.judge_count(self._num_files)
+        self._digests: list[bytes] = []
+        self._shape = (0, 0, 0)  # height, width, channels
+        self._num_bytes = 0
+        self.failed = self._collector.has_errors
+
+    @property
+    def num_images(self) -> int:
+        return len(self._names)
+
+    def _list(self, spec: SubmissionSpec | None, limit: int | None) -> None:
+        """Find out what is to be read, and what else lies there."""
+        if self._kind in ("folder", "zip"):
+            listing = list_source(self._path, self._kind, self._collector)
+            self._num_files = listing.num_images
+            self._entries, self._names = _allowed(
+                listing.entries[:limit], listing.names[:limit], spec, self._collector
             )
-        raise NothingFoundError(
-            f"{shown} holds no image file (png, jpg, jpeg, webp, bmp, tif, tiff).{hint}"
+            return
+        array = read_array(self._path, self._kind, self._collector)
+        self._num_files = 0 if array is None else len(array)
+        self._names = index_names(self._num_files)[:limit]
+        self._array = None if array is None else array[:limit]
+        if spec is not None and self._kind not in spec.formats:
+            name = self._path.name.encode(errors="surrogateescape")
+            self._collector.add("format-not-allowed", [name], _formats(self._kind, spec))
+
+    def blocks(self, is_cancelled: Callable[[], bool] = lambda: False) -> Generator[Block]:
+        """Images in order, as long as none of the findings is an error; the pass goes on to the
+        end, so that all problems are found. Ends early soon after `is_cancelled` gives true.
+        """
+        source = self._decoded(is_cancelled) if self._array is None else self._sliced(self._array)
+        with contextlib.closing(source) as blocks:
+            for block in blocks:
+                if is_cancelled():
+                    return
+                self._check(block)
+                if not self.failed:
+                    yield block
+        self._tally.judge()
+        self.failed = self._collector.has_errors
+
+    def _check(self, block: Block) -> None:
+        self._num_bytes += block.images.nbytes
+        limit = self._max_total_bytes
+        if limit is not None and self._num_bytes - block.images.nbytes <= limit < self._num_bytes:
+            self._collector.add("too-much-data", [], f"more than {limit:,} bytes", 1)
+        is_open = self._tally.take(block)
+        self.failed = self.failed or not is_open or self._collector.has_errors
+        if not self.failed:
+            self._digests += block.digests
+            height, width, channels = block.images.shape[1:]
+            self._shape = (height, width, max(channels, self._shape[2]))
+
+    def _decoded(self, is_cancelled: Callable[[], bool]) -> Generator[Block]:
+        runs = decode(
+            self._path,
+            self._entries,
+            num_workers=self._num_workers,
+            size=self._size,
+            progress=self._progress,
+            max_ahead_bytes=self._max_ahead_bytes,
+            is_cancelled=is_cancelled,
         )
-    return listing
+        for run in runs:
+            if run.note:
+                affected = self._names[run.start : run.start + run.count]
+                self._collector.add(run.note, affected, run.detail)
+                self.failed = self.failed or self._collector.has_errors
+            for place, height, width in run.resized:
+                self._tally.note_resized(run.start + place, height, width)
+            if run.kind != "rejected":
+                yield make_block(run.start, pixels_of(run))
+
+    def _sliced(self, array: U8) -> Generator[Block]:
+        height, width, channels = array.shape[1:]
+        target = self._size or (height, width)
+        step = BLOCK_BYTES // (channels * max(height * width, target[0] * target[1]))
+        step = max(1, min(step, BLOCK_IMAGES))
+        for start in range(0, len(array), step):
+            part = array[start : start + step]
+            if target != (height, width):
+                part = resize_array(part, target)
+                for place in range(start, start + len(part)):
+                    self._tally.note_resized(place, height, width)
+            yield make_block(start, part)
+
+    def report(self) -> AuditReport:
+        """What was found, once `blocks` has come to its end."""
+        return AuditReport(
+            source=sanitise(str(self._path), 400),
+            kind=self._kind,
+            findings=self._collector.findings(),
+            images=None,
+            num_files=self._num_files,
+            identity=None if self.failed else identify(self._names, self._digests, *self._shape),
+        )
+
+
+def _checked_resize(resize: tuple[int, int] | None, spec: SubmissionSpec | None) -> Size | None:
+    if resize is None:
+        return None
+    size = check_size(resize)
+    if spec is not None:
+        raise UsageError(
+            f"resize to {size.width}x{size.height} px: spec {sanitise(spec.name)} says what images "
+            "must be as they are handed in; leave out one of the two"
+        )
+    return size
 
 
 def _allowed(
@@ -183,96 +285,6 @@ def _allowed(
 
 def _formats(found: str, spec: SubmissionSpec) -> str:
     return f"{found.upper()}, expected {', '.join(spec.formats).upper()}"
-
-
-def _file_name(path: Path) -> bytes:
-    return path.name.encode(errors="surrogateescape")
-
-
-class _Gathered:
-    """Collects decoded runs into blocks, and judges the set once all are there."""
-
-    def __init__(self, collector: Collector) -> None:
-        self.blocks: list[Block] = []
-        self._collector = collector
-        self._bytes = 0
-
-    def take(self, run: Run, names: list[bytes]) -> None:
-        if run.note:
-            affected = names[run.start : run.start + run.count]
-            self._collector.add(run.note, affected, run.detail)
-        if run.kind != "rejected":
-            self._add(make_block(run.start, pixels_of(run)))
-
-    def take_array(self, array: U8, names: list[bytes]) -> None:
-        for start in range(0, len(names), ARRAY_BLOCK):
-            self._add(make_block(start, array[start : start + ARRAY_BLOCK]))
-
-    def _add(self, block: Block) -> None:
-        size = block.images.nbytes
-        if self._bytes <= MAX_TOTAL_BYTES < self._bytes + size:
-            self._collector.add("too-much-data", [], f"more than {MAX_TOTAL_BYTES:,} bytes", 1)
-        self._bytes += size
-        if self._collector.has_errors:
-            # The set is invalid: keep what judging needs (shape, modes), let go of the pixels.
-            nothing = np.broadcast_to(np.zeros((), np.uint8), block.images.shape)
-            block = Block(block.start, block.file_channels, nothing, block.is_grey, [])
-        self.blocks.append(block)
-
-    def judge(self, spec: SubmissionSpec | None, num_files: int, names: list[bytes]) -> None:
-        """Findings about count, size and mode of the whole set."""
-        if spec is not None and spec.count is not None and num_files != spec.count and num_files:
-            difference = abs(num_files - spec.count)
-            detail = f"{num_files:,} images, expected {spec.count:,} ({difference:,} "
-            detail += "too many)" if num_files > spec.count else "missing)"
-            self._collector.add("wrong-count", [], detail, difference)
-        if self.blocks:
-            self._judge_sizes(spec, names)
-            self._judge_modes(spec, names)
-
-    def _judge_sizes(self, spec: SubmissionSpec | None, names: list[bytes]) -> None:
-        sizes: Counter[tuple[int, int]] = Counter()  # height, width -> images
-        for block in self.blocks:
-            sizes[block.images.shape[1], block.images.shape[2]] += len(block.is_grey)
-        usual = min(sizes, key=lambda size: (-sizes[size], size))
-        height, width = usual
-        code = "mixed-sizes"
-        if spec is not None and (spec.height_px or spec.width_px):
-            code = "wrong-size"
-            height, width = spec.height_px or height, spec.width_px or width
-        affected: list[bytes] = []
-        for block in self.blocks:
-            if block.images.shape[1:3] != (height, width):
-                affected += names[block.start : block.start + len(block.is_grey)]
-        if affected:
-            table = "; ".join(
-                f"{w}x{h} px: {n:,}"
-                for (h, w), n in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:10]
-            )
-            table += f"; and {len(sizes) - 10} more sizes" if len(sizes) > 10 else ""
-            expected = f" (expected {width}x{height} px)" if code == "wrong-size" else ""
-            self._collector.add(code, affected, f"{table}{expected}")
-
-    def _judge_modes(self, spec: SubmissionSpec | None, names: list[bytes]) -> None:
-        grey_files: list[bytes] = []
-        grey_as_rgb: list[bytes] = []
-        coloured: list[bytes] = []
-        for block in self.blocks:
-            shown = names[block.start : block.start + len(block.is_grey)]
-            if block.file_channels == 1:
-                grey_files += shown
-                continue
-            for name, is_grey in zip(shown, block.is_grey.tolist(), strict=True):
-                (grey_as_rgb if is_grey else coloured).append(name)
-        mode = "any" if spec is None else spec.mode
-        if mode == "grey" and coloured:
-            self._collector.add("wrong-mode", coloured, "coloured, expected grey")
-        elif mode == "rgb" and grey_files:
-            self._collector.add("wrong-mode", grey_files, "grey, expected RGB")
-        elif coloured and grey_files:
-            self._collector.add("mixed-modes", grey_files)
-        if grey_as_rgb and not coloured:
-            self._collector.add("grey-as-rgb", grey_as_rgb)
 
 
 def pixels_of(run: Run) -> U8:

@@ -21,7 +21,8 @@ from bench.intake.decoder import Progress, decode
 from bench.intake.findings import Collector, Finding
 from bench.intake.image_set import U8
 from bench.intake.names import is_clean, sanitise
-from bench.intake.reading import kind_of, list_source, pixels_of
+from bench.intake.reading import pixels_of
+from bench.intake.sources import kind_of, list_source
 from bench.intake.spec import SubmissionSpec
 
 

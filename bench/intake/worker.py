@@ -5,25 +5,30 @@ It imports neither torch nor numpy, limits its own memory and file writes, and n
 symlink. A zip is opened by the caller, which reads only its directory; entries are read and
 inflated here, by their place in the file.
 
-Standard input holds one JSON request. Standard output: an empty frame once the process is up, then
-one frame a chunk of files, in order. A frame is two big-endian uint32 (size of the header, size of
-the data), a JSON header and the data. The header lists runs of neighbours with the same outcome:
-[count, kind, height, width, channels, note, ""] with count images in the data, or
-[count, "rejected", 0, 0, 0, code, detail].
+Standard input holds one JSON request: the names, and how many of them make up each chunk. Standard
+output: an empty frame once the process is up, then one frame or more for each chunk, in order. A
+frame is two big-endian uint32 (size of the header, size of the data), a JSON header and the data.
+The header lists runs of neighbours with the same outcome:
+[count, kind, height, width, channels, note, "", resized] with count images in the data, or
+[count, "rejected", 0, 0, 0, code, detail, []]. `resized` lists the images of the run that had
+another size in their file: [place in the run, height, width].
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import itertools
 import json
 import os
 import resource
 import stat
 import struct
 import sys
+import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 from bench.intake.formats import MAX_FILE_BYTES, Decoded, Rejected
@@ -32,6 +37,7 @@ from bench.intake.pixels import decode_image
 MAX_MEMORY_BYTES = 4 << 30
 MAX_WRITTEN_BYTES = 1 << 20  # only the error text of a crash is ever written to a file
 MAX_FRAME_BYTES = 4 << 20
+MAX_FRAME_S = 2.0  # so that a caller who hears nothing for long knows that one file is at fault
 OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 FRAME = struct.Struct(">II")
 LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -39,11 +45,12 @@ LOCAL_MAGIC = b"PK\x03\x04"
 LIKELY_EXTRA = 256  # bytes of extra field and of a top folder's name
 DEFLATED = 8
 
-Decode = Callable[[bytes, bytes, bool], Decoded]
+Decode = Callable[..., Decoded]  # of data, name, convert, and the size when one is asked for
 # offset, compressed size, size, method, crc, first byte of the next entry; None in a folder
 Member = tuple[int, int, int, int, int, int]
 # kind, height, width, channels, note or code, detail
 Outcome = tuple[str, int, int, int, str, str]
+Resized = tuple[int, int, int]  # place in the run, height and width in the file
 
 
 def read_file(name: bytes, folder: int, opener: Callable[..., int] = os.open) -> bytes:
@@ -123,35 +130,51 @@ def outcomes(
             yield Rejected("image-bomb", "needs more memory than decoding may use")
 
 
-def frames(results: Iterator[Decoded | Rejected], chunk: int) -> Iterator[bytes]:
-    """Frames of at most `chunk` files and about 4 MiB each."""
-    runs: list[tuple[int, Outcome]] = []
-    payload: list[bytes] = []
-    count = size = 0
-    for result in results:
+def frames(results: Iterator[Decoded | Rejected], chunk_sizes: Iterable[int]) -> Iterator[bytes]:
+    """Frames of about 4 MiB or 2 s at most, none of which reaches from one chunk into the next."""
+    for chunk_size in chunk_sizes:
+        frame = _Frame()
+        for result in itertools.islice(results, chunk_size):
+            frame.add(result)
+            if frame.num_bytes >= MAX_FRAME_BYTES or time.monotonic() > frame.due_at:
+                yield frame.packed()
+                frame = _Frame()
+        if frame.runs:
+            yield frame.packed()
+
+
+class _Frame:
+    """Outcomes of neighbouring files, equal ones counted together."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[int, Outcome, list[Resized]]] = []
+        self.num_bytes = 0
+        self.due_at = time.monotonic() + MAX_FRAME_S
+        self._payload: list[bytes] = []
+
+    def add(self, result: Decoded | Rejected) -> None:
         if isinstance(result, Rejected):
             outcome: Outcome = ("rejected", 0, 0, 0, result.code, result.detail)
+            resized_from = None
         else:
             outcome = (*result[:5], "")
-            payload.append(result.data)
-            size += len(result.data)
-        if runs and runs[-1][1] == outcome:
-            runs[-1] = (runs[-1][0] + 1, outcome)
+            resized_from = result.resized_from
+            self._payload.append(result.data)
+            self.num_bytes += len(result.data)
+        count, last, resized = self.runs[-1] if self.runs else (0, None, [])
+        if last == outcome:
+            self.runs[-1] = (count + 1, outcome, resized)
         else:
-            runs.append((1, outcome))
-        count += 1
-        if count == chunk or size >= MAX_FRAME_BYTES:
-            yield _frame(runs, payload)
-            runs, payload = [], []
-            count = size = 0
-    if runs:
-        yield _frame(runs, payload)
+            count, resized = 0, []
+            self.runs.append((1, outcome, resized))
+        if resized_from is not None:
+            resized.append((count, *resized_from))
 
-
-def _frame(runs: list[tuple[int, Outcome]], payload: list[bytes]) -> bytes:
-    header = json.dumps([(count, *outcome) for count, outcome in runs]).encode()
-    data = b"".join(payload)
-    return FRAME.pack(len(header), len(data)) + header + data
+    def packed(self) -> bytes:
+        rows = [(count, *outcome, resized) for count, outcome, resized in self.runs]
+        header = json.dumps(rows).encode()
+        data = b"".join(self._payload)
+        return FRAME.pack(len(header), len(data)) + header + data
 
 
 def limit_this_process() -> None:
@@ -174,8 +197,10 @@ def serve(stdin: BinaryIO, stdout: BinaryIO, source: int, decode: Decode = decod
     stdout.flush()
     request = json.load(stdin)
     names = [name.encode("latin-1") for name in request["names"]]
+    if request["size"] is not None:
+        decode = functools.partial(decode, size=tuple(request["size"]))
     results = outcomes(source, names, request["members"], request["convert"], decode)
-    for frame in frames(results, request["chunk"]):
+    for frame in frames(results, request["chunks"]):
         stdout.write(frame)
         stdout.flush()
 

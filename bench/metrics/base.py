@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from bench.metrics.prd import PRDCurve, prd_from_features
 from bench.neighbours import NearestNeighbours, NeighbourPass, neighbour_pass
-from bench.stats import Moments
+from bench.stats import ClassStatistics, Moments, score_splits
 
 Part = Literal["moments", "class_shares", "features", "held_out"]
 Direction = Literal["lower", "higher", "target"]
+SPLITS = 10  # of the Inception Score
 Detail = float | int | str | list[float] | list[int]
 
 
@@ -54,8 +55,10 @@ class Sizes(NamedTuple):
 class MetricInputs:
     """Everything a metric may read. Features are float32 N,D, probabilities float64 N,K.
 
-    `real_features` is the reference's fixed subset of the train split, `real_moments` the moments
-    of the whole train split, `held_out_features` the test split; `real_nearest` and
+    `fake_features` and `fake_probabilities` are those of the folder's images, or of a fixed random
+    subset when there are very many; `fake_statistics` and `fake_moments_of_all` then cover all
+    of them. `real_features` is the reference's fixed subset of the train split, `real_moments` the
+    moments of the whole train split, `held_out_features` the test split; `real_nearest` and
     `held_out_nearest` are the nearest neighbours of the former and of the latter in the former,
     when the reference has them stored. `device` is where the neighbour pass runs.
     """
@@ -70,10 +73,27 @@ class MetricInputs:
     held_out_nearest: NearestNeighbours | None = None
     seed: int = 2020
     device: str = "cpu"
+    fake_moments_of_all: Moments | None = None
+    fake_statistics: ClassStatistics | None = None
 
     @cached_property
     def fake_moments(self) -> Moments:
-        return Moments.of(self.fake_features)
+        return self.fake_moments_of_all or Moments.of(self.fake_features)
+
+    @cached_property
+    def fake_classes(self) -> ClassStatistics | None:
+        """Class statistics of all fakes, for the splits of the seed."""
+        if self.fake_statistics is not None or self.fake_probabilities is None:
+            return self.fake_statistics
+        split_N = score_splits(len(self.fake_probabilities), SPLITS, self.seed)
+        return ClassStatistics.of(self.fake_probabilities, split_N, SPLITS)
+
+    @property
+    def num_fake(self) -> int:
+        """Images of the folder, whether their features were kept or not."""
+        if self.fake_moments_of_all is not None:
+            return self.fake_moments_of_all.n
+        return len(self.fake_features)
 
     @cached_property
     def neighbours(self) -> NeighbourPass:
@@ -97,7 +117,8 @@ class Metric:
 
     `name` fixes the definition (protocols never change under a name). `compute` raises
     `UndefinedMetric` where there is no value. `reads` are the parts of the reference that it
-    compares with (moments and class shares are those of the whole train split). `expected` gives
+    compares with (moments and class shares are those of the whole train split). `sees` says
+    whether it takes in all images of a large folder or the fixed subset of them. `expected` gives
     the closed-form expectation of the metric for two samples of one distribution, where there is
     one; without it a report shows what held-out real images score. `constants` are the protocol's
     numbers, for the record.
@@ -110,5 +131,6 @@ class Metric:
     direction: Direction
     unit: str
     citation: str
+    sees: Literal["all", "subset"] = "subset"
     expected: Callable[[Sizes], float] | None = None
     constants: Mapping[str, Any] = field(default_factory=dict)

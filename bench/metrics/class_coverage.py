@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
+from bench.stats import ClassStatistics
 
 COVERED_SHARE = 0.1
 PRIOR_COUNT = 0.5
+MAX_LISTED = 100  # classes whose shares a record lists
 
 
 def class_shares(p_NK: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -66,27 +68,32 @@ def _check_classes(shares_K: NDArray[np.float64], reference_K: NDArray[np.float6
         )
 
 
-def _probabilities(inputs: MetricInputs) -> NDArray[np.float64]:
-    p_NK = inputs.fake_probabilities
-    if p_NK is None:
+def _classes(inputs: MetricInputs) -> ClassStatistics:
+    classes = inputs.fake_classes
+    if classes is None:
         raise UndefinedMetric("the extractor is no classifier: it gives no class probabilities")
-    if not np.isfinite(p_NK).all():
+    if not np.isfinite(classes.probability_sums).all():
         raise UndefinedMetric("class probabilities hold NaN or infinite values")
-    return p_NK
+    return classes
 
 
 def _shares(inputs: MetricInputs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    shares = class_shares(_probabilities(inputs))
+    shares = _classes(inputs).shares
     if inputs.real_class_shares is None:
         raise UndefinedMetric("the reference holds no class shares")
     return shares, inputs.real_class_shares
+
+
+def _listed(shares_K: NDArray[np.float64]) -> dict[str, list[float]]:
+    """The shares as a detail of the record, unless there are too many to read."""
+    return {"class_shares": shares_K.tolist()} if len(shares_K) <= MAX_LISTED else {}
 
 
 def _modes_covered(inputs: MetricInputs) -> MetricValue:
     shares, reference = _shares(inputs)
     return MetricValue(
         modes_covered(shares, reference),
-        details={"class_shares": shares.tolist(), "classes": int((reference > 0).sum())},
+        details={**_listed(shares), "classes": int((reference > 0).sum())},
     )
 
 
@@ -95,14 +102,15 @@ def _class_kl(inputs: MetricInputs) -> MetricValue:
     return MetricValue(
         class_kl(shares, reference, inputs.real_moments.n),
         details={
-            "class_shares": shares.tolist(),
+            **_listed(shares),
             "absent_from_reference": int(((reference == 0) & (shares > 0)).sum()),
         },
     )
 
 
 def _mean_confidence(inputs: MetricInputs) -> MetricValue:
-    return MetricValue(float(_probabilities(inputs).max(axis=1).mean()))
+    classes = _classes(inputs)
+    return MetricValue(classes.confidence / classes.n)
 
 
 MODES_COVERED = Metric(
@@ -110,6 +118,7 @@ MODES_COVERED = Metric(
     title="Modes covered",
     compute=_modes_covered,
     reads=frozenset({"class_shares"}),
+    sees="all",
     direction="higher",
     unit="classes",
     citation="Srivastava et al. 2017, arXiv:1705.07761",
@@ -120,6 +129,7 @@ CLASS_KL = Metric(
     title="KL of class shares",
     compute=_class_kl,
     reads=frozenset({"class_shares"}),
+    sees="all",
     direction="lower",
     unit="nats",
     citation="Srivastava et al. 2017, arXiv:1705.07761",
@@ -130,6 +140,7 @@ MEAN_CONFIDENCE = Metric(
     title="Mean confidence",
     compute=_mean_confidence,
     reads=frozenset(),
+    sees="all",
     direction="target",
     unit="probability",
     citation="Che et al. 2017, arXiv:1612.02136",

@@ -277,7 +277,7 @@ def _total(
 
 def _fid(inputs: MetricInputs) -> MetricValue:
     real, fake = inputs.real_moments, inputs.fake_features
-    if len(fake) <= real.dim:
+    if len(fake) == inputs.num_fake <= real.dim:
         distance = frechet_distance_to_features(real, fake)
     else:
         distance = frechet_distance(real, inputs.fake_moments)
@@ -309,6 +309,7 @@ FID = Metric(
     title="Fréchet distance",
     compute=_fid,
     reads=frozenset({"moments"}),
+    sees="all",
     direction="lower",
     unit="squared feature units",
     citation="Heusel et al. 2017, arXiv:1706.08500",

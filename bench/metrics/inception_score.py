@@ -21,10 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
-
-SPLITS = 10
-BLOCK = 256  # rows whose entropy is taken at a time
+from bench.metrics.base import SPLITS, Metric, MetricInputs, MetricValue, UndefinedMetric
+from bench.stats import ClassStatistics, score_splits
 
 
 class InceptionScore(NamedTuple):
@@ -42,37 +40,31 @@ def inception_score(
     The order is that of `numpy.random.RandomState(seed).permutation(N)`, as in torch-fidelity.
     Raises `UndefinedMetric` when there are fewer images than splits or a value is not finite.
     """
-    n = len(p_NK)
-    if n < splits:
-        raise UndefinedMetric(f"an Inception Score over {splits} splits needs as many images: {n}")
-    order = np.random.RandomState(seed).permutation(n)  # torch-fidelity's generator
-    bounds = np.arange(splits + 1) * n // splits
-    sizes = np.diff(bounds)
-    member_SN = np.zeros((splits, n))
-    member_SN[np.repeat(np.arange(splits), sizes), order] = np.repeat(1 / sizes, sizes)
-    entropy_of_mean = _entropy(member_SN @ p_NK)
-    mean_entropy = member_SN @ _entropy(p_NK)
-    scores = np.exp(np.maximum(entropy_of_mean - mean_entropy, 0.0))  # a KL is never negative
+    split_N = score_splits(len(p_NK), splits, seed)
+    return score_of(ClassStatistics.of(p_NK, split_N, splits))
+
+
+def score_of(classes: ClassStatistics) -> InceptionScore:
+    """Score of class statistics. Raises `UndefinedMetric` as `inception_score` does."""
+    splits = len(classes.split_counts)
+    if classes.n < splits:
+        raise UndefinedMetric(
+            f"an Inception Score over {splits} splits needs as many images: {classes.n}"
+        )
+    mean_SK = classes.probability_sums / classes.split_counts[:, None]
+    log_SK = np.log(np.maximum(mean_SK, np.finfo(np.float64).tiny))
+    entropy_of_mean = -np.einsum("sk,sk->s", mean_SK, log_SK)
+    divergence = entropy_of_mean - classes.entropy_sums / classes.split_counts
+    scores = np.exp(np.maximum(divergence, 0.0))  # a KL is never negative
     if not np.isfinite(scores).all():
         raise UndefinedMetric("class probabilities hold NaN or infinite values")
     return InceptionScore(float(scores.mean()), float(scores.std()))
 
 
-def _entropy(p_NK: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Entropy of each row in nats. The floor under the logarithm makes 0 log 0 zero."""
-    entropy_N = np.empty(len(p_NK))
-    for start in range(0, len(p_NK), BLOCK):  # a block and its logarithm stay in the cache
-        p = p_NK[start : start + BLOCK]
-        log_p = np.maximum(p, np.finfo(np.float64).tiny)
-        np.log(log_p, out=log_p)
-        entropy_N[start : start + BLOCK] = -np.einsum("nk,nk->n", p, log_p)
-    return entropy_N
-
-
 def _compute(inputs: MetricInputs) -> MetricValue:
-    if inputs.fake_probabilities is None:
+    if inputs.fake_classes is None:
         raise UndefinedMetric("the extractor is no classifier: it gives no class probabilities")
-    score = inception_score(inputs.fake_probabilities, seed=inputs.seed)
+    score = score_of(inputs.fake_classes)
     return MetricValue(score.mean, spread=score.std)
 
 
@@ -81,6 +73,7 @@ INCEPTION_SCORE = Metric(
     title="Inception Score",
     compute=_compute,
     reads=frozenset(),
+    sees="all",
     direction="higher",
     unit="effective classes",
     citation="Salimans et al. 2016, arXiv:1606.03498",

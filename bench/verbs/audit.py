@@ -40,7 +40,10 @@ def audit(
     wanted = None if spec is None else load_spec(spec)
     with progress_report() as progress:
         report = run_audit(
-            submission, spec=wanted, progress=lambda done, total: progress("read", done, total)
+            submission,
+            spec=wanted,
+            keep_pixels=False,
+            progress=lambda done, total: progress("read", done, total),
         )
     if as_json:
         summary = {
@@ -82,8 +85,8 @@ def audit(
 
 
 def _shape(report: AuditReport) -> str:
-    if report.images is None:
+    identity = report.identity
+    if identity is None:
         return ""
-    num_images, height, width, channels = report.images.images.shape
-    mode = "grey" if channels == 1 else "RGB"
-    return f", {num_images:,} images of {width}x{height} px, {mode}"
+    mode = "grey" if identity.channels == 1 else "RGB"
+    return f", {identity.num_images:,} images of {identity.width}x{identity.height} px, {mode}"

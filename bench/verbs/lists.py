@@ -20,22 +20,28 @@ def metrics() -> None:
 
 
 def extractors() -> None:
-    """List the extractors, with the digests of their weights."""
+    """List the extractors: what each sees, its choices, the digest of its weights."""
     from bench.console import print_rows
-    from bench.extractors import EXTRACTORS
+    from bench.extractors import EXTRACTORS, FORMS
 
-    print_rows(
-        ["extractor", "what it is", "features", "input", "weights sha256"],
-        [
+    rows = []
+    for row in EXTRACTORS.values():
+        size = "any size" if row.side_px is None else f"{row.side_px}x{row.side_px} px"
+        choices = [row.layers, row.protocols, row.precisions]
+        rows.append(
             [
                 row.name,
                 row.title,
-                str(row.feature_dim),
-                f"{row.side_px}x{row.side_px} px",
-                row.sha256,
+                "by image" if row.feature_dim is None else str(row.feature_dim),
+                f"{'grey' if row.channels == 1 else 'RGB'}, {size}",
+                "; ".join(", ".join(choice) for choice in choices if choice),
+                row.weights.sha256[:12],
             ]
-            for row in EXTRACTORS.values()
-        ],
+        )
+    rows += [[form, title, "", "", "", ""] for form, title in FORMS.items()]
+    print_rows(
+        ["extractor", "what it is", "features", "input", "choices", "weights sha256"],
+        rows,
     )
 
 

@@ -12,7 +12,7 @@ import typer
 def list_all() -> None:
     """List the references that can be scored against."""
     from bench.console import print_rows
-    from bench.references import list_references
+    from bench.references import bundle_label, list_references
 
     rows = []
     for file, manifest, problem in list_references():
@@ -20,8 +20,9 @@ def list_all() -> None:
             sys.stderr.write(f"latentbench: {problem}\n")
             continue
         size = f"{manifest.width_px}x{manifest.height_px}"
+        label = bundle_label(manifest)
         counts = [f"{manifest.num_train:,}", f"{manifest.num_test:,}"]
-        rows.append([manifest.name, manifest.extractor, size, *counts, str(file)])
+        rows.append([manifest.name, label, size, *counts, str(file)])
     print_rows(["reference", "extractor", "px", "train", "test", "manifest"], rows)
 
 
@@ -29,15 +30,20 @@ def verify(
     names: Annotated[
         list[str] | None, typer.Argument(help="References or manifests; default: all.")
     ] = None,
+    *,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file of the extractor, or its folder.")
+    ] = None,
 ) -> None:
     """Check digests, arrays and fitness for the extractors in use. Exit 4 when one is unfit."""
     from bench.errors import BundleError, UsageError
     from bench.extractors import extractor_row
+    from bench.extractors.base import ExtractorChoice
     from bench.references import (
         find_manifest,
         list_references,
         load_reference,
-        require_same_weights,
+        require_same_extractor,
     )
 
     files = (
@@ -49,9 +55,17 @@ def verify(
     for file in files:
         try:
             reference = load_reference(file)
-            row = extractor_row(reference.manifest.extractor)
-            row.read_weights()
-            require_same_weights(reference.manifest, row)
+            manifest = reference.manifest
+            settings = manifest.settings
+            choice = ExtractorChoice(
+                layer=settings.get("layer"),
+                protocol=settings.get("protocol"),
+                precision=settings.get("precision"),
+                weights=weights,
+            )
+            extractor = extractor_row(manifest.extractor).resolve(choice)
+            require_same_extractor(manifest, extractor)
+            extractor.load()
         except UsageError as error:
             broken += 1
             sys.stdout.write(f"FAILED {error}\n")
@@ -76,6 +90,21 @@ def build(
         str | None,
         typer.Option(help="Extractor to build it for; MNIST and Fashion-MNIST have their own."),
     ] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of the extractor.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Protocol of the extractor, or all for a bundle each.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="Precision of the extractor.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file of the extractor, or its folder.")
+    ] = None,
+    unverified_weights: Annotated[
+        bool, typer.Option("--unverified-weights", help="Accept weights of another digest.")
+    ] = False,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time.")] = None,
+    resize: Annotated[
+        str | None, typer.Option(help="WIDTHxHEIGHT to bring images of other sizes to.")
+    ] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch it if need be.")] = False,
     out: Annotated[
@@ -87,23 +116,35 @@ def build(
 
     \b
     latentbench reference build mnist --data-root data/
-    latentbench reference build birds --train birds/train --test birds/test --extractor digits
+    latentbench reference build birds --train birds/train --test birds/test --extractor inception
     """
     from bench.console import progress_report
     from bench.devices import select_device
+    from bench.extractors.base import ExtractorChoice
+    from bench.intake import parse_size
     from bench.reference_build import build_from
 
     with progress_report() as progress:
-        path = build_from(
+        paths = build_from(
             name,
             out,
             data=data,
             train=train,
             test=test,
             extractor=extractor,
+            choice=ExtractorChoice(
+                layer=layer,
+                protocol=protocol,
+                precision=precision,
+                weights=weights,
+                unverified_weights=unverified_weights,
+                batch_size=batch_size,
+            ),
+            resize=None if resize is None else parse_size(resize),
             data_root=data_root,
             download=download,
             device=select_device(device),
             progress=progress,
         )
-    sys.stdout.write(f"reference {name!r} built: {path}\n")
+    for path in paths:
+        sys.stdout.write(f"reference {name!r} built: {path}\n")

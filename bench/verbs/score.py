@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,11 +34,34 @@ def score(
     ],
     *,
     reference: Annotated[
-        str, typer.Option(help="Reference by name, or the path of a manifest.")
+        str, typer.Option(help="Reference by name, its manifest, or a folder of real images.")
     ] = "mnist",
     extractor: Annotated[
         str | None, typer.Option(help="Extractor; default: the one the reference is built for.")
     ] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of the extractor.")] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Whose resizing: torch-fidelity, clean-fid, pytorch-fid, ...; or all."),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="exact, or faster and less exact: tf32, fp16x2, fp16.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file of the extractor, or its folder.")
+    ] = None,
+    unverified_weights: Annotated[
+        bool, typer.Option("--unverified-weights", help="Accept weights of another digest.")
+    ] = False,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images at a time; default: by memory.")
+    ] = None,
+    resize: Annotated[
+        str | None, typer.Option(help="WIDTHxHEIGHT to bring images of other sizes to.")
+    ] = None,
+    subset: Annotated[
+        int, typer.Option(min=2, help="Images kept of more, for the neighbour metrics.")
+    ] = 10_000,
     metrics: Annotated[
         str | None, typer.Option(help="Metrics by name, with commas; default: all of them.")
     ] = None,
@@ -64,20 +88,31 @@ def score(
     \b
     latentbench score samples/ --reference mnist
     latentbench score team-*.zip --spec mnist-10k --out results/
+    latentbench score samples/ --reference real/ --extractor inception --protocol all
     """
     from bench.console import progress_report
     from bench.scoring import Failure, Scorer
 
-    scorer = Scorer(
-        reference=reference,
-        extractor=extractor,
-        metrics=_names(metrics),
-        seed=seed,
-        device=device,
-        use_cache=not no_cache,
-        spec=spec,
-    )
     require_writable(out)
+    with progress_report() as progress:
+        scorer = Scorer(
+            reference=reference,
+            extractor=extractor,
+            layer=layer,
+            protocol=protocol,
+            precision=precision,
+            weights=weights,
+            unverified_weights=unverified_weights,
+            batch_size=batch_size,
+            metrics=_names(metrics),
+            spec=spec,
+            resize=resize,
+            subset=subset,
+            seed=seed,
+            device=device,
+            use_cache=not no_cache,
+            progress=progress,
+        )
     failures: list[Failure] = []
     for path in submissions:
         with progress_report() as progress:
@@ -109,24 +144,31 @@ def require_writable(out: Path) -> None:
         raise UsageError(f"{out}: records cannot be written there: {error}") from error
 
 
-def deliver(record: ScoreRecord, out: Path, *, json_lines: bool) -> None:
-    """Print one record, then keep it: its own file, and a line in the folder's records.jsonl."""
-    from bench.console import print_record
+def deliver(records: Sequence[ScoreRecord], out: Path, *, json_lines: bool) -> None:
+    """Print the records of one submission, then keep them: each as a file of its own, and as a
+    line in the folder's records.jsonl.
+    """
+    from bench.console import print_record, print_side_by_side
     from bench.record import append_record, write_record
 
-    path = out / record_file_name(record)
+    paths = [out / record_file_name(record) for record in records]
     try:
         if json_lines:
-            sys.stdout.write(record.model_dump_json() + "\n")
+            sys.stdout.writelines(record.model_dump_json() + "\n" for record in records)
         else:
-            print_record(record)
-            sys.stdout.write(f"record: {path} (and a line in {out / 'records.jsonl'})\n")
+            if len(records) == 1:
+                print_record(records[0])
+            else:
+                print_side_by_side(records)
+            for path in paths:
+                sys.stdout.write(f"record: {path} (and a line in {out / 'records.jsonl'})\n")
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough; the record is kept all the same
+    except BrokenPipeError:  # the reader has seen enough; the records are kept all the same
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  (open to the end)
     try:
-        write_record(record, path)
-        append_record(record, out / "records.jsonl")
+        for record, path in zip(records, paths, strict=True):
+            write_record(record, path)
+            append_record(record, out / "records.jsonl")
     except OSError as error:
         raise UsageError(f"{out}: the record could not be written: {error}") from error
 

@@ -44,7 +44,7 @@ def test_demo_from_nothing_to_a_record(
 def test_generated_digits_are_the_classes_asked_for() -> None:
     images = generate_digits(500, seed=3)
     assert (images.shape, images.dtype) == ((500, 28, 28, 1), np.uint8)
-    features = EXTRACTORS["digits"].load()(images)
+    features = EXTRACTORS["digits"].resolve().load()(images)
     assert features.logits is not None
     agreement = (features.logits.argmax(1) == np.arange(500) % NUM_CLASSES).mean()
     assert agreement > 0.9

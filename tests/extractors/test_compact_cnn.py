@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,9 @@ from torch.nn import functional as F
 
 from bench.errors import BundleError, InputError, UnknownNameError
 from bench.extractors import EXTRACTORS, extractor_row
-from bench.extractors.base import Extractor, luma
-from bench.extractors.compact_cnn import CompactCNNExtractor
+from bench.extractors.base import Extractor, PackagedWeights, luma
+from bench.extractors.compact_cnn import CompactCNN, load_model
+from bench.extractors.network import NetworkExtractor
 from bench.references import find_manifest, load_reference, verify
 from bench.stats import arrays_from_bytes
 from tests.conftest import RealSample
@@ -22,10 +25,16 @@ TOLERANCE = 1e-5
 
 
 @pytest.fixture(scope="session")
-def digits() -> CompactCNNExtractor:
-    extractor = EXTRACTORS["digits"].load()
-    assert isinstance(extractor, CompactCNNExtractor)
+def digits() -> NetworkExtractor:
+    extractor = EXTRACTORS["digits"].resolve().load()
+    assert isinstance(extractor, NetworkExtractor)
     return extractor
+
+
+def load_digits() -> CompactCNN:
+    weights = EXTRACTORS["digits"].weights
+    assert isinstance(weights, PackagedWeights)
+    return load_model(weights, "digits")
 
 
 @pytest.mark.parametrize(("reference", "required"), [("mnist", 0.994), ("fashion-mnist", 0.925)])
@@ -44,7 +53,7 @@ def test_committed_features_are_those_of_the_images(
 ) -> None:
     sample: RealSample = request.getfixturevalue(reference.split("-", maxsplit=1)[0])
     bundle = load_reference(find_manifest(reference))
-    features = EXTRACTORS[bundle.manifest.extractor].load()(sample.images)
+    features = EXTRACTORS[bundle.manifest.extractor].resolve().load()(sample.images)
     assert bundle.test is not None
     assert bundle.test.logits is not None
     assert features.logits is not None
@@ -66,7 +75,7 @@ def worst_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     num_threads=st.sampled_from([1, 2, 3]),
 )
 def test_features_do_not_depend_on_company(
-    digits: CompactCNNExtractor, mnist: RealSample, batch_size: int, seed: int, num_threads: int
+    digits: NetworkExtractor, mnist: RealSample, batch_size: int, seed: int, num_threads: int
 ) -> None:
     images = mnist.images[:96]
     whole = digits(images)
@@ -74,7 +83,7 @@ def test_features_do_not_depend_on_company(
     threads = torch.get_num_threads()
     torch.set_num_threads(num_threads)
     try:
-        found = digits(images[order], batch_size=batch_size)
+        found = replace(digits, batch_size=batch_size)(images[order])
     finally:
         torch.set_num_threads(threads)
     assert worst_difference(found.values, whole.values[order]) <= TOLERANCE
@@ -83,9 +92,9 @@ def test_features_do_not_depend_on_company(
     np.testing.assert_allclose(found.logits, whole.logits[order], rtol=1e-5, atol=1e-4)
 
 
-def test_forward_agrees_with_float64(digits: CompactCNNExtractor, mnist: RealSample) -> None:
+def test_forward_agrees_with_float64(digits: NetworkExtractor, mnist: RealSample) -> None:
     """The same weights through functional convolutions in float64, written out again."""
-    weights = {name: value.double() for name, value in digits.model.state_dict().items()}
+    weights = {name: value.double() for name, value in load_digits().state_dict().items()}
     x = torch.from_numpy(mnist.images[:32, :, :, 0]).double()[:, None] / 255
 
     def conv(name: str, x: torch.Tensor) -> torch.Tensor:
@@ -136,16 +145,16 @@ def test_images_that_do_not_fit(digits: Extractor, images: NDArray[np.uint8], me
 
 
 def test_damaged_weights_are_refused() -> None:
-    from dataclasses import replace
-
     with pytest.raises(BundleError, match="digits.safetensors of 'digits' are damaged"):
-        replace(EXTRACTORS["digits"], sha256="0" * 64).load()
+        PackagedWeights("digits.safetensors", "0" * 64).read("digits")
     with pytest.raises(BundleError, match="weights nowhere"):
-        replace(EXTRACTORS["digits"], weights="nowhere").load()
+        PackagedWeights("nowhere", "0" * 64).read("digits")
 
 
 def test_weights_are_small_and_names_are_listed() -> None:
-    for row in EXTRACTORS.values():
-        assert len(row.read_weights()) < 2_000_000
+    for name in ("digits", "fashion"):
+        weights = EXTRACTORS[name].weights
+        assert isinstance(weights, PackagedWeights)
+        assert len(weights.read(name)) < 2_000_000
     with pytest.raises(UnknownNameError, match="Did you mean 'digits'.*Valid: digits, fashion"):
         extractor_row("digit")

@@ -5,25 +5,31 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.errors import LatentbenchError
-from bench.intake import audit, decoder, reading
+from bench.intake import audit, decoder, reading, worker
 from bench.intake.decoder import Entry, decode, default_num_workers
-from tests.intake.pictures import make_folder
+from bench.intake.formats import Decoded, Rejected
+from tests.intake.pictures import encode, make_folder
 
 NAMES = [f"{i:04d}.png".encode() for i in range(40)]
 ENTRIES = [Entry(name) for name in NAMES]
 
 
-def worker_that(action: str, *names: str) -> tuple[str, ...]:
+def worker_that(action: str, *names: str, setup: str = "") -> tuple[str, ...]:
     """A decoding process that does `action` when it comes to one of `names`."""
     code = (
         "import os, sys, time\n"
         "from bench.intake import worker\n"
+        f"{setup}\n"
         "def decode(data, name, convert):\n"
         f"    if name in {tuple(name.encode() for name in names)!r}: {action}\n"
         "    return worker.decode_image(data, name, convert)\n"
@@ -33,13 +39,12 @@ def worker_that(action: str, *names: str) -> tuple[str, ...]:
 
 
 def outcome(folder: Path, **options) -> dict[bytes, str]:
-    """Name -> finding code, "" when it was read; every name must come exactly once."""
+    """Name -> finding code, "" when it was read; every name must come once, in order."""
     result: dict[bytes, str] = {}
     for run in decode(folder, ENTRIES, **options):
-        for name in NAMES[run.start : run.start + run.count]:
-            assert name not in result
-            result[name] = run.note
-    assert set(result) == set(NAMES)
+        assert run.start == len(result)
+        result |= dict.fromkeys(NAMES[run.start : run.start + run.count], run.note)
+    assert list(result) == NAMES
     return result
 
 
@@ -139,6 +144,194 @@ def test_default_number_of_workers():
     available = len(os.sched_getaffinity(0))
     assert default_num_workers(1) == 1
     assert default_num_workers(1_000_000) == available
+    assert default_num_workers(500, 1 << 30) == available  # few files, but large ones
+
+
+VARIED = [(28, 28), (64, 64, 3), (28, 28), (28, 28), (90, 40), (5, 5, 3), (28, 28)]
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory):
+    """40 files of varied sizes and modes, some of them refused; and what each holds."""
+    path = tmp_path_factory.mktemp("varied")
+    rng = np.random.default_rng(0)
+    held: list[bytes] = []
+    for i, name in enumerate(NAMES):
+        picture = rng.integers(0, 256, VARIED[i % 7], dtype=np.uint8)
+        data = encode(picture) if i % 5 else encode(picture)[:-9]
+        (path / os.fsdecode(name)).write_bytes(data)
+        held.append(picture.tobytes() if i % 5 else b"")
+    return path, held
+
+
+@pytest.mark.parametrize("frame_bytes", [1, 5000, 4 << 20])
+@pytest.mark.parametrize("chunk", [1, 4, 512])
+@pytest.mark.parametrize("num_workers", [1, 2, 7])
+def test_order_and_completeness(varied, monkeypatch, num_workers, chunk, frame_bytes):
+    """Every image once, in its place, whatever the workers, chunks and frames."""
+    folder, held = varied
+    monkeypatch.setattr(decoder, "CHUNK", chunk)
+    command = worker_that("pass", setup=f"worker.MAX_FRAME_BYTES = {frame_bytes}")
+    place = 0
+    for run in decode(folder, ENTRIES, num_workers=num_workers, command=command):
+        assert run.start == place
+        assert run.count <= chunk
+        if run.kind == "rejected":
+            assert held[place : place + run.count] == [b""] * run.count
+        else:
+            pixels = reading.pixels_of(run)
+            for i, image in enumerate(pixels):
+                assert image.tobytes() == held[place + i]
+        place += run.count
+    assert place == 40
+
+
+@pytest.mark.parametrize("frame_bytes", [1, 3000])
+def test_after_a_death_the_rest_stays_in_its_place(varied, monkeypatch, frame_bytes):
+    folder, _ = varied
+    names = ["0006.png", "0017.png", "0038.png"]
+    monkeypatch.setattr(decoder, "CHUNK", 7)
+    setup = f"worker.MAX_FRAME_BYTES = {frame_bytes}"
+    command = worker_that("os.kill(os.getpid(), 9)", *names, setup=setup)
+    result = failed(outcome(folder, command=command, num_workers=3))
+    cut = dict.fromkeys(NAMES[::5], "png-truncated")
+    assert result == cut | dict.fromkeys([name.encode() for name in names], "decoder-died")
+
+
+RESULTS = st.lists(
+    st.one_of(
+        st.integers(0, 40).map(lambda size: Decoded("pixels", 1, size, 1, "", bytes(size))),
+        st.sampled_from(["a", "b"]).map(Rejected),
+    ),
+    max_size=60,
+)
+
+
+@given(results=RESULTS, chunk=st.integers(1, 20), frame_bytes=st.integers(1, 100))
+def test_frames_end_where_chunks_end(results, chunk, frame_bytes):
+    """Read back frame by frame, nothing is lost and no frame reaches over a multiple of `chunk`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "MAX_FRAME_BYTES", frame_bytes)
+        sizes = [len(results[at : at + chunk]) for at in range(0, len(results), chunk)]
+        sent = list(worker.frames(iter(results), sizes))
+    place = 0
+    for frame in sent:
+        header_size, data_size = worker.FRAME.unpack_from(frame)
+        rows = json.loads(frame[worker.FRAME.size :][:header_size])
+        assert len(frame) == worker.FRAME.size + header_size + data_size
+        begin, num_bytes = place, 0
+        for count, kind, _, width, *_ in rows:
+            for result in results[place : place + count]:
+                assert isinstance(result, Rejected) == (kind == "rejected")
+                num_bytes += 0 if kind == "rejected" else width
+            place += count
+        assert num_bytes == data_size
+        assert begin // chunk == (place - 1) // chunk
+    assert place == len(results)
+
+
+def large_folder(path: Path, num_images: int) -> list[Entry]:
+    """Black RGB images of 120,000 bytes each."""
+    path.mkdir()
+    data = encode(np.zeros((200, 200, 3), np.uint8))
+    names = [f"{i:04d}.png" for i in range(num_images)]
+    for name in names:
+        (path / name).write_bytes(data)
+    return [Entry(name.encode()) for name in names]
+
+
+def test_a_process_that_is_too_far_ahead_waits(tmp_path, monkeypatch):
+    """With the first file slow, the other process decodes what may be held, and a pipe full."""
+    entries = large_folder(tmp_path / "s", 120)
+    log = tmp_path / "log"
+    held: list[int] = []
+    listen = decoder._listen
+
+    def watch(lanes, lowest, *rest):
+        held.append(sum(lane.num_bytes for lane in lanes if lane is not lowest))
+        listen(lanes, lowest, *rest)
+
+    monkeypatch.setattr(decoder, "_listen", watch)
+    monkeypatch.setattr(decoder, "CHUNK", 1)
+    monkeypatch.setattr(decoder, "MAX_AHEAD_CHUNKS", 1000)
+    slow = "time.sleep(2.0)"
+    setup = (
+        "def read_file(name, folder, read=worker.read_file):\n"
+        f"    with open({str(log)!r}, 'ab') as log: log.write(name + b' ')\n"
+        "    return read(name, folder)\n"
+        "worker.read_file = read_file\n"
+    )
+    bound = 3 << 20
+    runs = decode(
+        tmp_path / "s",
+        entries,
+        num_workers=2,
+        command=worker_that(slow, "0000.png", setup=setup),
+        max_ahead_bytes=bound,
+    )
+    first = next(runs)
+    ahead = [name for name in log.read_bytes().split() if int(name[:4]) % 2]
+    # One more image is decoded than finds room in the pipe.
+    assert 5 <= len(ahead) <= (bound + (1 << 20)) // 120_000 + 2
+    assert [first.start, *(run.start for run in runs)] == list(range(120))
+    assert 0 < max(held) <= bound
+
+
+def test_refused_files_are_bounded_by_their_number(tmp_path, monkeypatch):
+    make_folder(tmp_path / "s", 40)
+    for name in NAMES[::2]:
+        (tmp_path / "s" / os.fsdecode(name)).write_bytes(b"")
+    distances: list[int] = []
+    listen = decoder._listen
+
+    def watch(lanes, *rest):
+        places = [lane.position for lane in lanes if lane.position < len(NAMES)]
+        distances.append(max(places, default=0) - min(places, default=0))
+        listen(lanes, *rest)
+
+    monkeypatch.setattr(decoder, "_listen", watch)
+    monkeypatch.setattr(decoder, "CHUNK", 1)
+    monkeypatch.setattr(decoder, "MAX_AHEAD_CHUNKS", 3)
+    result = outcome(
+        tmp_path / "s", num_workers=2, command=worker_that("time.sleep(1)", "0001.png")
+    )
+    assert failed(result) == dict.fromkeys(NAMES[::2], "empty-file")
+    assert 2 <= max(distances) <= 3 * 2 + 2
+
+
+def test_silence_of_a_process_that_is_not_read_is_no_fault(folder, monkeypatch):
+    """While the first chunk takes 2.5 s in all, the second process has to wait with its own."""
+    monkeypatch.setattr(decoder, "CHUNK", 10)
+    monkeypatch.setattr(decoder, "MAX_AHEAD_CHUNKS", 0)
+    slow = [name.decode() for name in NAMES[:10]]
+    command = worker_that("time.sleep(0.25)", *slow, setup="worker.MAX_FRAME_S = 0.1")
+    assert not failed(outcome(folder, command=command, num_workers=2, stall_s=1.0))
+
+
+def test_slow_files_of_one_chunk_are_no_stall(folder):
+    slow = [name.decode() for name in NAMES[:10]]
+    command = worker_that("time.sleep(0.25)", *slow, setup="worker.MAX_FRAME_S = 0.1")
+    assert not failed(outcome(folder, command=command, num_workers=1, stall_s=1.0))
+
+
+def test_a_slow_consumer_is_no_stall(folder, monkeypatch):
+    monkeypatch.setattr(decoder, "CHUNK", 4)
+    notes = []
+    for run in decode(folder, ENTRIES, num_workers=2, stall_s=0.5):
+        notes.append(run.note)
+        if run.start in (0, 20):
+            time.sleep(1.2)
+    assert set(notes) == {""}
+
+
+def test_cancelling_ends_the_wait_for_a_file_that_hangs(folder):
+    begin = time.monotonic()
+    command = worker_that("time.sleep(3600)", "0000.png")
+    runs = decode(
+        folder, ENTRIES, command=command, is_cancelled=lambda: time.monotonic() > begin + 0.3
+    )
+    assert list(runs) == []
+    assert time.monotonic() - begin < 5.0
 
 
 def test_the_process_loads_no_heavy_package(folder):

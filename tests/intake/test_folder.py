@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bench.errors import InvalidSubmission, NothingFoundError, UsageError
-from bench.intake import SubmissionSpec, audit, load_spec, read_images, reading
+from bench.intake import SubmissionSpec, audit, load_spec, read_images, reading, sources
 from bench.intake.folder import list_folder
 from bench.intake.formats import MAX_FILE_BYTES, Rejected
 from bench.intake.worker import read_file
@@ -265,7 +265,7 @@ def test_unreadable_file_is_named(tmp_path, monkeypatch):
         (tmp_path / "0001.png").unlink()
         return listing
 
-    monkeypatch.setattr(reading, "list_folder", list_and_remove)
+    monkeypatch.setattr(sources, "list_folder", list_and_remove)
     finding = only(audit(tmp_path))
     assert (finding.code, finding.examples) == ("unreadable", ("0001.png",))
     assert "No such file" in finding.message

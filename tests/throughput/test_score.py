@@ -52,7 +52,7 @@ def peer(folder: Path) -> dict[str, float]:
     images = np.stack(
         [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.iterdir())]
     )
-    extractor = EXTRACTORS["digits"].load()
+    extractor = EXTRACTORS["digits"].resolve().load()
     assert isinstance(extractor, CompactCNNExtractor)
     features = extractor(images, batch_size=64)
     reference = load_reference(find_manifest("mnist"))

@@ -1,0 +1,166 @@
+"""What submissions are compared with: extractors, each with the reference made for it.
+
+A reference is given by the name of a bundle, by the path of its manifest, or as real images. With
+`protocol="all"` there is an arm for each protocol of the extractor, else one.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.cache import Cache
+from bench.errors import BundleError
+from bench.extractors import extractor_row
+from bench.extractors.base import Extractor, ExtractorChoice, ResolvedExtractor
+from bench.intake import Size
+from bench.record import FindingEntry
+from bench.reference_build import (
+    ALL_PROTOCOLS,
+    RealImages,
+    reference_from,
+    resolve_extractors,
+)
+from bench.references import (
+    Reference,
+    Wanted,
+    find_manifest,
+    is_known,
+    load_reference,
+    require_same_extractor,
+)
+
+DEFAULT_EXTRACTOR = "inception"  # for real images without a bundle
+
+Progress = Callable[[str, int, int], None]
+
+
+class Arm:
+    """One extractor with the reference made for it: what gives one record."""
+
+    def __init__(self, extractor: ResolvedExtractor, device: str) -> None:
+        self.extractor = extractor
+        self._device = device
+        self.reference: Reference  # set by `open_arms`
+
+    @functools.cached_property
+    def network(self) -> Extractor:
+        return self.extractor.load(self._device)
+
+    def warnings(self) -> Iterator[FindingEntry]:
+        """What a reader of the record must know about extractor and reference."""
+        if not self.extractor.verified:
+            yield warning(
+                "unverified-weights",
+                f"the weights of {self.extractor.name!r} are not the published ones (SHA-256 "
+                f"{self.extractor.digest[:12]})",
+                "compare with scores of the same weights only",
+            )
+        built = self.reference.manifest.settings.get("precision")
+        used = self.extractor.settings.get("precision")
+        if built != used:
+            yield warning(
+                "mixed-precision",
+                f"features in precision {used!r} against a reference in {built!r}",
+                "build the reference in the same precision, or leave --precision out",
+            )
+
+
+def open_arms(
+    reference: str,
+    extractor: str | None,
+    choice: ExtractorChoice,
+    *,
+    resize: Size | None,
+    subset: int,
+    device: str,
+    cache: Cache,
+    progress: Progress | None,
+) -> list[Arm]:
+    """The arms for a reference and what was said about the extractor. Raises what
+    `bench.scoring.Scorer` says.
+    """
+    if extractor is not None:
+        extractor_row(extractor)
+    if not _is_images(reference):
+        return _against_bundles(reference, extractor, choice, device, progress)
+    path = Path(reference)
+    resolved = resolve_extractors(extractor or DEFAULT_EXTRACTOR, choice, download=progress)
+    arms = [Arm(one, device) for one in resolved]
+    references = reference_from(
+        submission_name(path),
+        RealImages(path, resize),
+        [(arm.extractor, functools.partial(getattr, arm, "network")) for arm in arms],
+        subset=subset,
+        device=device,
+        cache=cache,
+        progress=progress,
+    )
+    for arm, made in zip(arms, references, strict=True):
+        arm.reference = made
+    return arms
+
+
+def _is_images(reference: str) -> bool:
+    """Whether a reference is given as real images: a path that is no manifest and no known name."""
+    if reference.endswith(".json"):
+        return False
+    return Path(reference).exists() and ("/" in reference or not is_known(reference))
+
+
+def _against_bundles(
+    name: str,
+    extractor: str | None,
+    choice: ExtractorChoice,
+    device: str,
+    progress: Progress | None,
+) -> list[Arm]:
+    wanted = Wanted(extractor, choice.layer, choice.protocol)
+    protocols: Sequence[str | None] = [choice.protocol]
+    if choice.protocol == ALL_PROTOCOLS:
+        wanted = wanted._replace(extractor=extractor or DEFAULT_EXTRACTOR)
+        protocols = extractor_row(extractor or DEFAULT_EXTRACTOR).protocols or protocols
+    arms = []
+    for protocol in protocols:
+        reference = load_reference(find_manifest(name, wanted._replace(protocol=protocol)))
+        manifest = reference.manifest
+        if extractor is not None and extractor != manifest.extractor:
+            raise BundleError(
+                f"reference {manifest.name!r} holds features of extractor "
+                f"{manifest.extractor!r}, not of {extractor!r}"
+            )
+        built = manifest.settings
+        resolved = extractor_row(manifest.extractor).resolve(
+            replace(
+                choice,
+                layer=choice.layer or built.get("layer"),
+                protocol=protocol or built.get("protocol"),
+                precision=choice.precision or built.get("precision"),
+            ),
+            download=progress,
+        )
+        require_same_extractor(manifest, resolved)
+        arm = Arm(resolved, device)
+        arm.reference = reference
+        arms.append(arm)
+    return arms
+
+
+def submission_name(path: str | Path) -> str:
+    """The last two parts of a path as it was given, because every other team's folder is called
+    `samples`; of the absolute path when it ends in dots.
+    """
+    given = Path(os.path.normpath(path))
+    if given.name in ("", ".."):
+        given = given.absolute().resolve()
+    return "/".join(part for part in given.parts[-2:] if part not in ("/", ".."))
+
+
+def warning(code: str, message: str, fix: str, count: int = 1) -> FindingEntry:
+    """A finding that does not stop the scoring."""
+    return FindingEntry(
+        code=code, severity="warning", count=count, examples=(), message=message, fix=fix
+    )

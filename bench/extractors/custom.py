@@ -1,0 +1,297 @@
+"""A user's own extractor, named `package.module:Class`.
+
+    class MyNet:                       # in my_nets.py: --extractor my_nets:MyNet
+        digest = "1"                   # change it when the weights change
+        def __init__(self, device="cpu"):
+            self.device = device
+            self.model = load_my_model().to(device)
+        def __call__(self, images):    # uint8 N,H,W,3
+            x = torch.from_numpy(images).to(self.device)
+            with torch.inference_mode():
+                return self.model(x.permute(0, 3, 1, 2).float() / 255)
+
+The class is constructed with `device=` when it takes one, else without arguments, and is called
+with at most `batch_size` images at a time: uint8 N,H,W,3, or N,H,W,1 when its `channels` is 1.
+It returns float32 N,D as a NumPy array, a torch tensor or `bench.stats.Features`.
+
+Optional class attributes: `name` (a title for tables), `digest` (any text that changes when the
+features do, best the SHA-256 of the weights), `feature_dim`, `channels` (3, or 1 for grey).
+Without `digest`, the SHA-256 of the source file that defines the class stands for it: it does not
+see weights files or other modules, so say `digest` when there are any.
+
+The current directory is importable, after everything that is installed: a file there can be
+named, and cannot take the place of a package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import LatentbenchError, UsageError
+from bench.extractors.base import (
+    ComputedWeights,
+    ExtractorRow,
+    Progress,
+    ResolvedExtractor,
+    luma,
+    require_images,
+)
+from bench.stats import Features
+
+BATCH_SIZE = 64
+FORM = "package.module:Class"
+NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+SHOWN = 5  # rows that an error names
+
+Array = NDArray[np.float32]
+
+
+def row_of(name: str) -> ExtractorRow:
+    """The row of `package.module:Class`; imports the module and does not construct the class.
+
+    Raises `UsageError` when the module or the class cannot be had, or an attribute is unfit.
+    """
+    cls = import_class(name)
+    digest = _attribute(cls, name, "digest", str)
+    title = _attribute(cls, name, "name", str)
+    feature_dim = _attribute(cls, name, "feature_dim", int)
+    channels: Literal[1, 3] = 1 if _attribute(cls, name, "channels", int, (1, 3)) == 1 else 3
+    if feature_dim is not None and feature_dim < 1:
+        raise UsageError(f"extractor {name}: feature_dim is {feature_dim}, expected at least 1")
+    return ExtractorRow(
+        name=name,
+        title=title or f"your own class {name}",
+        loader=f"{__name__}:load",
+        weights=ComputedWeights(_source_digest(cls, name) if digest is None else _hex(digest)),
+        feature_dim=feature_dim,
+        num_classes=None,
+        channels=channels,
+        citation=f"{cls.__module__}.{cls.__qualname__}",
+    )
+
+
+def import_class(name: str) -> type:
+    """The class that `package.module:Class` names. Raises `UsageError`."""
+    if not NAME.fullmatch(name):
+        raise UsageError(f"extractor {name!r}: expected {FORM}")
+    module_name, _, qualified = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    importlib.invalidate_caches()  # the file may be newer than the last look into its folder
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or module_name
+        own = module_name == missing or module_name.startswith(f"{missing}.")
+        raise UsageError(
+            f"extractor {name}: there is no module {missing!r}"
+            + (
+                f"; looked in {here} and where packages are installed"
+                if own
+                else f", which {module_name} imports"
+            )
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"extractor {name}: importing {module_name} fails: {_said(error)}"
+        ) from error
+    for part in qualified.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"extractor {name}: {module_name} has no {qualified!r}")
+        found = getattr(found, part)
+    if not isinstance(found, type):
+        raise UsageError(
+            f"extractor {name}: {qualified} is a {type(found).__name__}, expected a class"
+        )
+    if not any("__call__" in base.__dict__ for base in found.__mro__):
+        raise UsageError(f"extractor {name}: {qualified} has no method __call__(self, images)")
+    return found
+
+
+def _attribute(
+    cls: type, name: str, attribute: str, kind: type, allowed: tuple[object, ...] = ()
+) -> Any:
+    """A class attribute of the type `kind`, or None when there is none."""
+    value = getattr(cls, attribute, None)
+    if value is None:
+        return None
+    if not isinstance(value, kind) or isinstance(value, bool) or value == "":
+        shown = f"a {type(value).__name__}" if callable(value) or value != "" else "empty"
+        raise UsageError(
+            f"extractor {name}: {attribute} is {shown}, expected a class attribute of type "
+            f"{kind.__name__}, known before the class is constructed"
+        )
+    if allowed and value not in allowed:
+        raise UsageError(f"extractor {name}: {attribute} is {value}, expected one of {allowed}")
+    return value
+
+
+def _hex(digest: str) -> str:
+    """The digest itself when it is a SHA-256, else the SHA-256 of its text."""
+    return digest if SHA256.fullmatch(digest) else hashlib.sha256(digest.encode()).hexdigest()
+
+
+def _source_digest(cls: type, name: str) -> str:
+    try:
+        source = inspect.getsourcefile(cls)
+    except (TypeError, OSError):
+        source = None
+    if source is None or not Path(source).is_file():
+        raise UsageError(
+            f"extractor {name}: there is no source file to tell its versions apart; give the class "
+            "an attribute digest: text that changes when its features do"
+        )
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest()
+
+
+def _said(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+
+
+def load(resolved: ResolvedExtractor, device: str) -> CustomExtractor:
+    """Construct the class and wrap it. Raises `UsageError` when its constructor fails."""
+    name = resolved.name
+    cls = import_class(name)
+    try:
+        instance = cls(device=device) if _takes_device(cls) else cls()
+    except Exception as error:
+        raise UsageError(f"extractor {name}: its constructor fails: {_said(error)}") from error
+    digest = getattr(instance, "digest", None)
+    if isinstance(digest, str) and _hex(digest) != resolved.digest:
+        raise UsageError(
+            f"extractor {name}: digest is {digest!r} once it is constructed and was another before "
+            "that; set it as a class attribute, so that stored features are told apart"
+        )
+    return CustomExtractor(
+        name=name,
+        digest=resolved.digest,
+        device=device,
+        instance=instance,
+        channels=resolved.row.channels,
+        feature_dim=resolved.row.feature_dim,
+        batch_size=resolved.batch_size or BATCH_SIZE,
+    )
+
+
+def _takes_device(cls: type) -> bool:
+    try:
+        parameters = inspect.signature(cls).parameters.values()
+    except (ValueError, TypeError):  # a constructor in C that does not say
+        return False
+    return any(
+        p.kind is p.VAR_KEYWORD or (p.name == "device" and p.kind is not p.POSITIONAL_ONLY)
+        for p in parameters
+    )
+
+
+@dataclass
+class CustomExtractor:
+    """A user's object as an `Extractor`, with everything that it returns checked.
+
+    Raises `UsageError` when it raises, or returns anything but finite float32 N,D of one D.
+    """
+
+    name: str
+    digest: str
+    device: str
+    instance: Callable[[NDArray[np.uint8]], object]
+    channels: Literal[1, 3]
+    feature_dim: int | None
+    batch_size: int
+    num_classes: int | None = field(default=None, init=False)
+
+    def __call__(self, images: NDArray[np.uint8], *, progress: Progress | None = None) -> Features:
+        require_images(images, self.name)
+        values: list[Array] = []
+        logits: list[Array] = []
+        for start in range(0, len(images), self.batch_size):
+            batch = self._seen(images[start : start + self.batch_size])
+            features = self._features(self._call(batch), len(batch), start)
+            values.append(features.values)
+            if features.logits is not None:
+                logits.append(features.logits)
+            if len(logits) not in (0, len(values)):
+                raise self._wrong("logits are returned for some batches and not for others")
+            if progress is not None:
+                progress(start + len(batch), len(images))
+        return Features(np.concatenate(values), np.concatenate(logits) if logits else None)
+
+    def _seen(self, batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The batch in the channels asked for, as a copy that the class may overwrite."""
+        if self.channels == 1:
+            return luma(batch).copy()
+        return np.repeat(batch, 3 // batch.shape[3], axis=3)
+
+    def _call(self, batch: NDArray[np.uint8]) -> object:
+        try:
+            return self.instance(batch)
+        except LatentbenchError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"extractor {self.name} fails on images {batch.dtype} {batch.shape}: {_said(error)}"
+            ) from error
+
+    def _features(self, returned: object, num: int, start: int) -> Features:
+        """Checked copies: a class may return the same buffer every time."""
+        logits = None
+        if isinstance(returned, Features):
+            if returned.logits is not None:
+                logits = self._checked(returned.logits, "logits", num, start)
+                self.num_classes = self._same_width(logits, "logits", self.num_classes)
+            returned = returned.values
+        values = self._checked(returned, "features", num, start)
+        self.feature_dim = self._same_width(values, "features", self.feature_dim)
+        return Features(values, logits)
+
+    def _checked(self, returned: object, what: str, num: int, start: int) -> Array:
+        torch = sys.modules.get("torch")  # a tensor cannot be without it
+        if torch is not None and isinstance(returned, torch.Tensor):
+            returned = self._require_float32(returned.detach().cpu(), what).numpy()
+        if not isinstance(returned, np.ndarray):
+            raise self._wrong(
+                f"{what} are a {type(returned).__name__}, expected a NumPy array, a torch tensor "
+                "or bench.stats.Features"
+            )
+        self._require_float32(returned, what)
+        if returned.ndim != 2 or len(returned) != num or returned.shape[1] == 0:
+            raise self._wrong(
+                f"{what} have shape {returned.shape}, expected ({num}, D): a row per image"
+            )
+        finite = np.isfinite(returned).all(axis=1)
+        if not finite.all():
+            rows = (np.flatnonzero(~finite) + start).tolist()
+            shown = ", ".join(map(str, rows[:SHOWN])) + (", ..." if len(rows) > SHOWN else "")
+            raise self._wrong(
+                f"{what} are NaN or infinite for {len(rows)} of {num} images: number {shown}"
+            )
+        return np.array(returned, dtype=np.float32, order="C")
+
+    def _require_float32(self, returned: Any, what: str) -> Any:
+        dtype = str(returned.dtype).removeprefix("torch.")
+        if dtype != "float32":
+            raise self._wrong(f"{what} are {dtype}; return float32")
+        return returned
+
+    def _same_width(self, array: Array, what: str, expected: int | None) -> int:
+        width = int(array.shape[1])
+        if expected is not None and width != expected:
+            raise self._wrong(f"{what} have {width} dimensions, {expected} were expected")
+        return width
+
+    def _wrong(self, what: str) -> UsageError:
+        return UsageError(f"extractor {self.name}: {what}")

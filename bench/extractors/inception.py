@@ -1,0 +1,429 @@
+"""InceptionV3 with the 2015 TensorFlow weights, in inference form: the literature's FID.
+
+Architecture and weights file are torch-fidelity's ("inception-v3-compat"); the values are those of
+its `FeatureExtractorInceptionV3`, to 1e-6 relative in features with precision `exact`. What is
+different is how they are computed:
+
+- batch norms are folded into the convolutions (in float64), the ReLU joins the convolution;
+- channels-last layout, small batches on a CPU (activations stay in its cache);
+- an average pool followed by a 1x1 convolution is done the other way round: both are linear, and
+  the pool then sees 32 to 192 channels instead of 192 to 2048;
+- resizing is two matrix products on the device (`resampling`).
+
+Precisions. `exact`: float32 throughout, TF32 off. `tf32`: convolutions round their inputs and
+weights to 10 bits of mantissa, which PyTorch does on a GPU unless told not to. `fp16x2`: inputs
+in half precision, each weight as the sum of two halves, sums in float32. `fp16`: inputs and
+weights in half precision, sums in float32. A CPU has no such units and computes the same roundings
+in float32, so that a GPU's number can be checked, not faster but comparably.
+
+Shape legend: N images, C channels, H W pixels, D features, K classes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.devices import free_memory_bytes, strict_float32, tf32_allowed
+from bench.errors import BundleError
+from bench.extractors.base import ResolvedExtractor
+from bench.extractors.network import NetworkExtractor, Outputs
+from bench.extractors.resampling import network_input
+from bench.weights import load_state
+
+SIDE_PX = 299
+CPU_BATCH = 8  # measured: 2 to 64 on two cores; larger batches leave the cache
+CUDA_BATCH = 500
+BYTES_AN_IMAGE = 24 << 20  # peak of the activations of one image in float32, with a margin
+EPS = 0.001
+TF32_DROPPED_BITS = 13
+
+Convolve = Callable[[Tensor], Tensor]
+
+
+def round_to_tf32(x: Tensor) -> Tensor:
+    """float32 rounded to the 10 bits of mantissa of TF32, to nearest, ties to even."""
+    bits = x.view(torch.int32)
+    odd = (bits >> TF32_DROPPED_BITS) & 1
+    rounded = (bits + ((1 << (TF32_DROPPED_BITS - 1)) - 1) + odd) & -(1 << TF32_DROPPED_BITS)
+    return rounded.view(torch.float32)
+
+
+def round_to_half(x: Tensor) -> Tensor:
+    """float32 rounded to float16, kept in float32."""
+    return x.half().float()
+
+
+class Conv(nn.Module):
+    """A convolution with its batch norm folded in; with `relu`, the rectifier as well.
+
+    `forward(x)` takes and returns N,C,H,W in the precision's own dtype.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        *,
+        stride: int = 1,
+        padding: tuple[int, int] = (0, 0),
+        relu: bool = True,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = nn.Parameter(bias, requires_grad=False)
+        self.stride, self.padding, self.relu = stride, padding, relu
+        self.round_input: Callable[[Tensor], Tensor] | None = None  # emulation on a CPU
+        self.second_term = False
+        self._packed: Tensor | None = None
+
+    def set_precision(self, precision: str, device: str) -> None:
+        """Round or split the weights once; what is left is done for each batch."""
+        emulated = not device.startswith("cuda")
+        weight = self.weight.data
+        if precision == "tf32" and emulated:
+            weight, self.round_input = round_to_tf32(weight), round_to_tf32
+        elif precision == "fp16":
+            weight = round_to_half(weight) if emulated else weight.half()
+        elif precision == "fp16x2":
+            high = weight.half()
+            low = (weight - high.float()).half()
+            self.second_term = not emulated
+            weight = high.float() + low.float() if emulated else torch.cat([high, low], dim=1)
+        if precision.startswith("fp16"):
+            if emulated:
+                self.round_input = round_to_half
+            else:
+                self.bias.data = self.bias.data.half()
+        self.weight.data = weight.to(device).contiguous(memory_format=torch.channels_last)
+        self.bias.data = self.bias.data.to(device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.round_input is not None:
+            x = self.round_input(x)
+        if self.second_term:
+            x = torch.cat([x, x], dim=1)
+        if x.device.type == "cpu" and _has_fused_convolution():
+            return self._fused(x)
+        out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        return out.relu_() if self.relu else out
+
+    def _fused(self, x: Tensor) -> Tensor:
+        """oneDNN's convolution with the rectifier as a post-operation, on packed weights."""
+        stride, padding = [self.stride, self.stride], list(self.padding)
+        if self._packed is None:
+            self._packed = torch.ops.mkldnn._reorder_convolution_weight(
+                self.weight.data, padding, stride, [1, 1], 1, list(x.shape)
+            )
+        out: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x.contiguous(memory_format=torch.channels_last),
+            self._packed,
+            self.bias.data,
+            padding,
+            stride,
+            [1, 1],
+            1,
+            "relu" if self.relu else "none",
+            [],
+            "",
+        )
+        return out
+
+
+@functools.cache
+def _has_fused_convolution() -> bool:
+    """Whether this build of torch has the fused convolution its own compiler uses on CPUs."""
+    return bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
+        hasattr(torch.ops.mkldnn, name)
+        for name in ("_convolution_pointwise", "_reorder_convolution_weight")
+    )
+
+
+class PooledConv(nn.Module):
+    """3x3 average over the pixels inside the image, then a 1x1 `Conv`, in the cheaper order."""
+
+    def __init__(self, conv: Conv) -> None:
+        super().__init__()
+        conv.relu = False
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False).relu_()
+
+
+class MaxPool(nn.Module):
+    """3x3 maximum; `stride` 1 keeps the size."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 3, stride=self.stride, padding=1 if self.stride == 1 else 0)
+
+
+class Branches(nn.Module):
+    """Several paths over one input, their outputs side by side along the channels."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([branch(x) for branch in self.branches], dim=1)
+
+
+class _Builder:
+    """Takes the state dict apart: each convolution by its name, its batch norm folded in."""
+
+    def __init__(self, state: dict[str, Tensor], path: Path) -> None:
+        self.state, self.path = dict(state), path
+
+    def take(self, name: str) -> Tensor:
+        if name not in self.state:
+            raise BundleError(
+                f"{self.path}: no tensor {name!r}; these are not the weights of InceptionV3 in "
+                "torch-fidelity's (or pytorch-fid's) form"
+            )
+        return self.state.pop(name)
+
+    def conv(
+        self,
+        name: str,
+        shape: tuple[int, int, int, int],
+        *,
+        stride: int = 1,
+        padding: tuple[int, int] = (0, 0),
+    ) -> Conv:
+        weight = self.shaped(f"{name}.conv.weight", shape).double()
+        out = shape[:1]
+        gain, shift, mean, variance = (
+            self.shaped(f"{name}.bn.{part}", out).double()
+            for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        self.state.pop(f"{name}.bn.num_batches_tracked", None)
+        scale = gain / (variance + EPS).sqrt()
+        return Conv(
+            (weight * scale[:, None, None, None]).float(),
+            (shift - mean * scale).float(),
+            stride=stride,
+            padding=padding,
+        )
+
+    def shaped(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        found = self.take(name)
+        if tuple(found.shape) != shape:
+            raise BundleError(
+                f"{self.path}: tensor {name!r} has shape {tuple(found.shape)}, expected {shape}"
+            )
+        return found
+
+
+class Inception(nn.Module):
+    """`forward(x, layer)`: scaled input N,3,299,299 -> (features N,D, logits N,1008), float32.
+
+    Features are the spatial means after the first and second max pool (64, 192), before the
+    auxiliary classifier (768), at the end (2048), or the class logits with bias. The logits
+    returned beside are without bias, which the Inception Score takes.
+    """
+
+    def __init__(self, state: dict[str, Tensor], path: Path) -> None:
+        super().__init__()
+        take = _Builder(state, path)
+        self.to_64 = nn.Sequential(
+            take.conv("Conv2d_1a_3x3", (32, 3, 3, 3), stride=2),
+            take.conv("Conv2d_2a_3x3", (32, 32, 3, 3)),
+            take.conv("Conv2d_2b_3x3", (64, 32, 3, 3), padding=(1, 1)),
+            MaxPool(2),
+        )
+        self.to_192 = nn.Sequential(
+            take.conv("Conv2d_3b_1x1", (80, 64, 1, 1)),
+            take.conv("Conv2d_4a_3x3", (192, 80, 3, 3)),
+            MaxPool(2),
+        )
+        self.to_768 = nn.Sequential(
+            _block_a(take, "Mixed_5b", 192, 32),
+            _block_a(take, "Mixed_5c", 256, 64),
+            _block_a(take, "Mixed_5d", 288, 64),
+            _block_b(take, "Mixed_6a"),
+            _block_c(take, "Mixed_6b", 128),
+            _block_c(take, "Mixed_6c", 160),
+            _block_c(take, "Mixed_6d", 160),
+            _block_c(take, "Mixed_6e", 192),
+        )
+        self.to_2048 = nn.Sequential(
+            _block_d(take, "Mixed_7a"),
+            _block_e(take, "Mixed_7b", 1280, pools_average=True),
+            _block_e(take, "Mixed_7c", 2048, pools_average=False),
+        )
+        self.fc_weight = nn.Parameter(take.shaped("fc.weight", (1008, 2048)), requires_grad=False)
+        self.fc_bias = nn.Parameter(take.shaped("fc.bias", (1008,)), requires_grad=False)
+        if take.state:
+            raise BundleError(
+                f"{path}: {len(take.state)} tensors that InceptionV3 does not have, "
+                f"such as {next(iter(take.state))!r}"
+            )
+
+    def forward(self, x: Tensor, layer: str) -> Outputs:
+        features = None
+        for name, stage in (("64", self.to_64), ("192", self.to_192), ("768", self.to_768)):
+            x = stage(x)
+            if layer == name:
+                features = _spatial_mean(x)
+        pooled = _spatial_mean(self.to_2048(x))
+        logits = pooled @ self.fc_weight.T
+        if layer == "logits":
+            features = logits + self.fc_bias
+        return pooled if features is None else features, logits
+
+    def set_precision(self, precision: str, device: str) -> None:
+        """Move to `device` with the convolutions in that precision; the rest stays float32."""
+        for module in self.modules():
+            if isinstance(module, Conv):
+                module.set_precision(precision, device)
+        self.fc_weight.data = self.fc_weight.data.to(device)
+        self.fc_bias.data = self.fc_bias.data.to(device)
+
+
+def _spatial_mean(x: Tensor) -> Tensor:
+    return x.float().mean(dim=(2, 3))
+
+
+def _block_a(take: _Builder, name: str, inputs: int, pool_features: int) -> Branches:
+    return Branches(
+        take.conv(f"{name}.branch1x1", (64, inputs, 1, 1)),
+        nn.Sequential(
+            take.conv(f"{name}.branch5x5_1", (48, inputs, 1, 1)),
+            take.conv(f"{name}.branch5x5_2", (64, 48, 5, 5), padding=(2, 2)),
+        ),
+        nn.Sequential(
+            take.conv(f"{name}.branch3x3dbl_1", (64, inputs, 1, 1)),
+            take.conv(f"{name}.branch3x3dbl_2", (96, 64, 3, 3), padding=(1, 1)),
+            take.conv(f"{name}.branch3x3dbl_3", (96, 96, 3, 3), padding=(1, 1)),
+        ),
+        PooledConv(take.conv(f"{name}.branch_pool", (pool_features, inputs, 1, 1))),
+    )
+
+
+def _block_b(take: _Builder, name: str) -> Branches:
+    return Branches(
+        take.conv(f"{name}.branch3x3", (384, 288, 3, 3), stride=2),
+        nn.Sequential(
+            take.conv(f"{name}.branch3x3dbl_1", (64, 288, 1, 1)),
+            take.conv(f"{name}.branch3x3dbl_2", (96, 64, 3, 3), padding=(1, 1)),
+            take.conv(f"{name}.branch3x3dbl_3", (96, 96, 3, 3), stride=2),
+        ),
+        MaxPool(2),
+    )
+
+
+def _block_c(take: _Builder, name: str, width: int) -> Branches:
+    row, column = (1, 7), (7, 1)
+
+    def conv(branch: str, out: int, inputs: int, kernel: tuple[int, int]) -> Conv:
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        return take.conv(f"{name}.{branch}", (out, inputs, *kernel), padding=padding)
+
+    return Branches(
+        conv("branch1x1", 192, 768, (1, 1)),
+        nn.Sequential(
+            conv("branch7x7_1", width, 768, (1, 1)),
+            conv("branch7x7_2", width, width, row),
+            conv("branch7x7_3", 192, width, column),
+        ),
+        nn.Sequential(
+            conv("branch7x7dbl_1", width, 768, (1, 1)),
+            conv("branch7x7dbl_2", width, width, column),
+            conv("branch7x7dbl_3", width, width, row),
+            conv("branch7x7dbl_4", width, width, column),
+            conv("branch7x7dbl_5", 192, width, row),
+        ),
+        PooledConv(conv("branch_pool", 192, 768, (1, 1))),
+    )
+
+
+def _block_d(take: _Builder, name: str) -> Branches:
+    return Branches(
+        nn.Sequential(
+            take.conv(f"{name}.branch3x3_1", (192, 768, 1, 1)),
+            take.conv(f"{name}.branch3x3_2", (320, 192, 3, 3), stride=2),
+        ),
+        nn.Sequential(
+            take.conv(f"{name}.branch7x7x3_1", (192, 768, 1, 1)),
+            take.conv(f"{name}.branch7x7x3_2", (192, 192, 1, 7), padding=(0, 3)),
+            take.conv(f"{name}.branch7x7x3_3", (192, 192, 7, 1), padding=(3, 0)),
+            take.conv(f"{name}.branch7x7x3_4", (192, 192, 3, 3), stride=2),
+        ),
+        MaxPool(2),
+    )
+
+
+def _block_e(take: _Builder, name: str, inputs: int, *, pools_average: bool) -> Branches:
+    """The last two blocks. The TensorFlow graph pools by maximum in the last one."""
+
+    def split(branch: str) -> Branches:
+        return Branches(
+            take.conv(f"{name}.{branch}a", (384, 384, 1, 3), padding=(0, 1)),
+            take.conv(f"{name}.{branch}b", (384, 384, 3, 1), padding=(1, 0)),
+        )
+
+    pool = take.conv(f"{name}.branch_pool", (192, inputs, 1, 1))
+    return Branches(
+        take.conv(f"{name}.branch1x1", (320, inputs, 1, 1)),
+        nn.Sequential(
+            take.conv(f"{name}.branch3x3_1", (384, inputs, 1, 1)),
+            split("branch3x3_2"),
+        ),
+        nn.Sequential(
+            take.conv(f"{name}.branch3x3dbl_1", (448, inputs, 1, 1)),
+            take.conv(f"{name}.branch3x3dbl_2", (384, 448, 3, 3), padding=(1, 1)),
+            split("branch3x3dbl_3"),
+        ),
+        PooledConv(pool) if pools_average else nn.Sequential(MaxPool(1), pool),
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _network(path: Path, _digest: str, precision: str, device: str) -> Inception:
+    """One network for all protocols and layers of the same weights."""
+    network = Inception(load_state(path), path).eval()
+    network.set_precision(precision, device)
+    return network
+
+
+def load(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
+    """The extractor for one layer, protocol and precision. Raises `BundleError`."""
+    layer, protocol, precision = (
+        resolved.settings[kind] for kind in ("layer", "protocol", "precision")
+    )
+    assert resolved.weights_path is not None  # noqa: S101  (hosted weights have one)
+    network = _network(resolved.weights_path, resolved.digest, precision, device)
+    half = device.startswith("cuda") and precision.startswith("fp16")
+
+    def forward(x: Tensor) -> Outputs:
+        scaled = network_input(x, protocol, SIDE_PX)
+        outputs: Outputs = network(scaled.half() if half else scaled, layer)
+        return outputs
+
+    context: Any = tf32_allowed if precision == "tf32" else strict_float32
+    return NetworkExtractor(
+        name=resolved.name,
+        digest=resolved.digest,
+        device=device,
+        forward=forward,
+        batch_size=resolved.batch_size or _batch_size(device),
+        precision=context,
+    )
+
+
+def _batch_size(device: str) -> int:
+    if not device.startswith("cuda"):
+        return CPU_BATCH
+    return max(1, min(CUDA_BATCH, free_memory_bytes(device) // (2 * BYTES_AN_IMAGE)))

@@ -1,0 +1,137 @@
+"""Running a network over images: batches, transfer, memory, and checks of what comes out.
+
+Every extractor that is a torch network is a `NetworkExtractor` around a `forward` function. On a
+GPU, batches are copied from pinned memory and results copied back while the next batch is already
+queued, so that the device does not wait for Python. A batch that does not fit into memory is
+halved and tried again; rows depend on their own image alone, so the score stays the same.
+
+Shape legend: N images, C channels, H W pixels, D features, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.devices import strict_float32
+from bench.errors import UsageError
+from bench.extractors.base import Progress, luma, require_images
+from bench.stats import Features
+
+Outputs = tuple[Tensor, Tensor | None]
+Forward = Callable[[Tensor], Outputs]
+
+
+@dataclass
+class NetworkExtractor:
+    """A network as an `Extractor`; see the protocol for the meaning of its members.
+
+    `forward` takes uint8 N,C,H,W on the device, C = `channels`, and returns float32 features N,D
+    and, of a classifier, logits N,K, both on the device. `precision` is the context it runs in.
+    `batch_size` in images shrinks for good when memory runs out. Raises `UsageError` when it runs
+    out for a single image.
+    """
+
+    name: str
+    digest: str
+    device: str
+    forward: Forward
+    batch_size: int
+    channels: Literal[1, 3] = 3
+    side_px: int | None = None
+    precision: Callable[[], AbstractContextManager[None]] = strict_float32
+
+    def __call__(self, images: NDArray[np.uint8], *, progress: Progress | None = None) -> Features:
+        require_images(images, self.name, self.side_px)
+        collected: list[tuple[Tensor, Tensor | None]] = []
+        done = 0
+        with torch.inference_mode(), self.precision():
+            for outputs in self._run(images):
+                collected.append(outputs)
+                done += len(outputs[0])
+                if progress is not None:
+                    progress(done, len(images))
+        values = torch.cat([features for features, _ in collected])
+        logits = [scores for _, scores in collected if scores is not None]
+        return Features(values.numpy(), torch.cat(logits).numpy() if logits else None)
+
+    def _run(self, images: NDArray[np.uint8]) -> Iterator[Outputs]:
+        """Outputs on the CPU, a batch at a time; one batch is under way while one is handed out."""
+        start = 0
+        pending: _Pending | None = None
+        while start < len(images):
+            batch = images[start : start + self.batch_size]
+            try:
+                started = _Pending(self.forward(self._to_device(batch)))
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._shrink(len(batch), error)
+                continue
+            start += len(batch)
+            if pending is not None:
+                yield pending.result()
+            pending = started
+        if pending is not None:
+            yield pending.result()
+
+    def _shrink(self, tried: int, error: BaseException) -> None:
+        if tried <= 1:
+            raise UsageError(
+                f"extractor {self.name!r} on {self.device}: not enough memory for one image: "
+                f"{str(error).splitlines()[0]}. Use another --device, or make room on this one."
+            ) from error
+        self.batch_size = max(1, tried // 2)
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    def _to_device(self, images: NDArray[np.uint8]) -> Tensor:
+        """uint8 n,C,H,W on the device, from n,H,W,c."""
+        if self.channels == 1:
+            images = luma(images)
+        x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+        if self.device.startswith("cuda"):
+            x = x.pin_memory().to(self.device, non_blocking=True)
+        return x.expand(-1, self.channels, -1, -1)
+
+
+class _Pending:
+    """Outputs on their way to the CPU."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        self._outputs = tuple(_to_host(part) for part in outputs)
+        self._event: torch.cuda.Event | None = None
+        if outputs[0].is_cuda:
+            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._event.record()
+
+    def result(self) -> Outputs:
+        if self._event is not None:
+            self._event.synchronize()
+        features, logits = self._outputs
+        assert features is not None  # noqa: S101  (a forward returns features)
+        return features, logits
+
+
+def _to_host(part: Tensor | None) -> Tensor | None:
+    if part is None:
+        return None
+    part = part.float()
+    if not part.is_cuda:
+        return part
+    host = torch.empty(part.shape, dtype=part.dtype, pin_memory=True)
+    return host.copy_(part, non_blocking=True)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that an allocation failed, on the GPU or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    )

@@ -1,0 +1,120 @@
+"""What is wrong with a set as a whole: its count, and the sizes and colour modes of its images.
+
+Only a few bytes an image are kept, so that sets of any number of pixels can be judged.
+
+Shape legend: N images.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.intake.findings import Collector
+from bench.intake.image_set import Block
+from bench.intake.spec import SubmissionSpec
+
+# What the file of an image held; 0 while, or if, it was not read.
+GREY, GREY_AS_RGB, COLOURED = 1, 2, 3
+SHOWN_SIZES = 10
+
+
+class Tally:
+    """Counts sizes and modes of the images called `names`, and reports what does not fit."""
+
+    def __init__(
+        self, names: list[bytes], spec: SubmissionSpec | None, collector: Collector
+    ) -> None:
+        self._names = names
+        self._spec = spec
+        self._collector = collector
+        self._sizes: dict[tuple[int, int], int] = {}  # height, width -> number from 1 on
+        self._size_N = np.zeros(len(names), np.int32)  # 0: not read
+        self._mode_N = np.zeros(len(names), np.uint8)
+        self._resized: list[bytes] = []
+        self._sizes_in_files: Counter[tuple[int, int]] = Counter()
+
+    def judge_count(self, num_files: int) -> None:
+        """Report a count of files (0 when that is unknown) that the spec does not expect."""
+        expected = None if self._spec is None else self._spec.count
+        if expected is not None and num_files not in (expected, 0):
+            difference = abs(num_files - expected)
+            detail = f"{num_files:,} images, expected {expected:,} ({difference:,} "
+            detail += "too many)" if num_files > expected else "missing)"
+            self._collector.add("wrong-count", [], detail, difference)
+
+    def take(self, block: Block) -> bool:
+        """Count the images of a block; whether the judgement of the set is still open.
+
+        Once it gives False, `judge` will find an error.
+        """
+        size = block.images.shape[1:3]
+        stop = block.start + len(block.is_grey)
+        self._size_N[block.start : stop] = self._sizes.setdefault(size, len(self._sizes) + 1)
+        in_rgb = np.where(block.is_grey, GREY_AS_RGB, COLOURED)
+        self._mode_N[block.start : stop] = GREY if block.file_channels == 1 else in_rgb
+        if len(self._sizes) > 1:
+            return False
+        if self._spec is None:
+            return True
+        height, width = self._spec.height_px, self._spec.width_px
+        if size != (height or size[0], width or size[1]):
+            return False
+        if self._spec.mode == "rgb":
+            return block.file_channels != 1
+        return self._spec.mode == "any" or bool(block.is_grey.all())
+
+    def note_resized(self, place: int, height: int, width: int) -> None:
+        """An image (counted from the first) that had another size in its file."""
+        self._resized.append(self._names[place])
+        self._sizes_in_files[height, width] += 1
+
+    def judge(self) -> None:
+        """Report sizes and modes, once every image has been counted."""
+        if not self._sizes:
+            return
+        self._judge_sizes()
+        self._judge_modes()
+
+    def _judge_sizes(self) -> None:
+        counts = np.bincount(self._size_N, minlength=len(self._sizes) + 1).tolist()
+        sizes = Counter({size: counts[number] for size, number in self._sizes.items()})
+        usual = min(sizes, key=lambda size: (-sizes[size], size))
+        code, expected = "mixed-sizes", usual
+        if self._spec is not None and (self._spec.height_px or self._spec.width_px):
+            code = "wrong-size"
+            expected = (self._spec.height_px or usual[0], self._spec.width_px or usual[1])
+        affected = (self._size_N != 0) & (self._size_N != self._sizes.get(expected, 0))
+        height, width = expected
+        if affected.any():
+            note = f" (expected {width}x{height} px)" if code == "wrong-size" else ""
+            self._collector.add(code, self._names_of(affected), _table(sizes) + note)
+        if self._resized:
+            detail = f"{_table(self._sizes_in_files)} (to {width}x{height} px)"
+            self._collector.add("resized", self._resized, detail)
+
+    def _judge_modes(self) -> None:
+        grey, grey_as_rgb, coloured = (
+            self._names_of(self._mode_N == mode) for mode in (GREY, GREY_AS_RGB, COLOURED)
+        )
+        mode = "any" if self._spec is None else self._spec.mode
+        if mode == "grey" and coloured:
+            self._collector.add("wrong-mode", coloured, "coloured, expected grey")
+        elif mode == "rgb" and grey:
+            self._collector.add("wrong-mode", grey, "grey, expected RGB")
+        elif coloured and grey:
+            self._collector.add("mixed-modes", grey)
+        if grey_as_rgb and not coloured:
+            self._collector.add("grey-as-rgb", grey_as_rgb)
+
+    def _names_of(self, chosen_N: NDArray[np.bool_]) -> list[bytes]:
+        return [self._names[i] for i in np.flatnonzero(chosen_N).tolist()]
+
+
+def _table(sizes: Counter[tuple[int, int]]) -> str:
+    ordered = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+    table = "; ".join(f"{w}x{h} px: {n:,}" for (h, w), n in ordered[:SHOWN_SIZES])
+    more = len(ordered) - SHOWN_SIZES
+    return table + (f"; and {more} more sizes" if more > 0 else "")

@@ -1,0 +1,157 @@
+"""What the cache holds of submissions: scores, features, and a hint of where to look first.
+
+Scores and features are found by the digest of the pixels, which is known only when a submission
+has been read. The hint maps a path with the names, sizes and times of its files to the digest it
+had last time. It decides whether features are computed while the files are read or looked up
+afterwards, never what is reported: the files are read, checked and digested all the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from bench import provenance
+from bench.arms import Arm
+from bench.cache import Cache, cache_key
+from bench.features import cached_sample, keep_sample, sample_key
+from bench.intake import ImageStream, SetIdentity, Size, SubmissionSpec
+from bench.metrics.base import Metric
+from bench.record import ScoreRecord
+from bench.stats import FeatureSample
+
+
+class Reading(NamedTuple):
+    """A path and how it is read."""
+
+    path: str | Path
+    spec: SubmissionSpec | None
+    limit: int | None
+    resize: Size | None
+
+    def stream(self, progress: Callable[[int, int], None] | None = None) -> ImageStream:
+        return ImageStream(
+            self.path, spec=self.spec, limit=self.limit, resize=self.resize, progress=progress
+        )
+
+    def key(self) -> str | None:
+        """Digest of the names, sizes and times of the files, None when they cannot be listed."""
+        place = Path(self.path)
+        try:
+            if place.is_dir():
+                with os.scandir(place) as entries:
+                    stats = sorted((entry.name, entry.stat()) for entry in entries)
+            else:
+                stats = [(place.name, place.stat())]
+        except (OSError, ValueError):
+            return None
+        return cache_key(
+            {
+                "path": os.fsencode(place.absolute()).hex(),
+                "files": [
+                    [os.fsencode(name).hex(), stat.st_size, stat.st_mtime_ns]
+                    for name, stat in stats
+                ],
+                "spec": None if self.spec is None else self.spec.model_dump(mode="json"),
+                "limit": self.limit,
+                "resize": self.resize,
+            }
+        )
+
+
+class Hint(NamedTuple):
+    """The pixels to expect, and what the cache holds of them for each arm."""
+
+    sequence_digest: str
+    found: Sequence[ScoreRecord | FeatureSample]
+
+
+class KeptResults:
+    """Scores and features in `cache` for one choice of metrics, subset, seed and device."""
+
+    def __init__(
+        self, cache: Cache, metrics: Sequence[Metric], *, subset: int, seed: int, device: str
+    ) -> None:
+        self._cache = cache
+        self._metrics = [metric.name for metric in metrics]
+        self._subset, self._seed, self._device = subset, seed, device
+
+    def record(self, arm: Arm, sequence_digest: str) -> ScoreRecord | None:
+        """The score of these pixels."""
+        data = self._cache.get("scores", self._score_key(arm, sequence_digest))
+        try:
+            return None if data is None else ScoreRecord.model_validate_json(data)
+        except ValidationError:  # of another schema
+            return None
+
+    def put_record(self, arm: Arm, record: ScoreRecord) -> None:
+        key = self._score_key(arm, record.submission.sequence_digest)
+        self._cache.put("scores", key, record.model_dump_json().encode())
+
+    def find(
+        self, arm: Arm, sequence_digest: str, num_images: int
+    ) -> ScoreRecord | FeatureSample | None:
+        """The score of these pixels, or else their features."""
+        record = self.record(arm, sequence_digest)
+        if record is not None:
+            return record
+        return cached_sample(self._cache, self._sample_key(arm, sequence_digest, num_images))
+
+    def put_sample(self, arm: Arm, identity: SetIdentity, sample: FeatureSample) -> None:
+        key = self._sample_key(arm, identity.sequence_digest, identity.num_images)
+        keep_sample(self._cache, key, sample)
+
+    def hint(self, reading: Reading, arms: Sequence[Arm]) -> Hint | None:
+        """What to expect of a path that was read before, if the cache can serve every arm."""
+        key = None if self._cache.root is None else reading.key()
+        data = None if key is None else self._cache.get("hints", key)
+        if data is None:
+            return None
+        sequence_digest, num_images = json.loads(data)
+        found = self.find_all(arms, sequence_digest, num_images)
+        return Hint(sequence_digest, found) if found else None
+
+    def find_all(
+        self, arms: Sequence[Arm], sequence_digest: str, num_images: int
+    ) -> list[ScoreRecord | FeatureSample]:
+        """What `find` finds for every arm; nothing when one of them has nothing."""
+        found = [self.find(arm, sequence_digest, num_images) for arm in arms]
+        whole = [one for one in found if one is not None]
+        return whole if len(whole) == len(arms) else []
+
+    def put_hint(self, reading: Reading, identity: SetIdentity) -> None:
+        key = None if self._cache.root is None else reading.key()
+        if key is not None:
+            hint = json.dumps([identity.sequence_digest, identity.num_images])
+            self._cache.put("hints", key, hint.encode())
+
+    def _score_key(self, arm: Arm, sequence_digest: str) -> str:
+        return cache_key(
+            {
+                "reference": arm.reference.manifest.model_dump(mode="json"),
+                "extractor": arm.extractor.digest,
+                "settings": dict(arm.extractor.settings),
+                "metrics": self._metrics,
+                "seed": self._seed,
+                "subset": self._subset,
+                "code": provenance.source_digest(),
+                "libraries": provenance.library_versions(),
+                "device": self._device.split(":", maxsplit=1)[0],
+                "images": sequence_digest,
+            }
+        )
+
+    def _sample_key(self, arm: Arm, sequence_digest: str, num_images: int) -> str:
+        return sample_key(
+            arm.extractor,
+            sequence_digest=sequence_digest,
+            num_images=num_images,
+            device=self._device,
+            subset=self._subset,
+            seed=self._seed,
+        )

@@ -1,0 +1,354 @@
+"""`inception` against torch-fidelity's network with the same weights, and the other protocols
+against the packages they are named after.
+
+Weights are random (see `tests.inception_weights`); a published file could not tell more about
+agreement.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch_fidelity
+from numpy.typing import NDArray
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+from bench.errors import BundleError, UnknownNameError, UsageError
+from bench.extractors import extractor_row
+from bench.extractors.base import Extractor, ExtractorChoice
+from bench.extractors.inception import round_to_half, round_to_tf32
+from bench.scoring import Scorer
+from bench.stats import Features
+from tests.conftest import RealSample, write_pngs
+from tests.inception_weights import empty_network, photo_crops, random_state, save_random_weights
+
+LAYERS = ("64", "192", "768", "2048", "logits")
+
+
+@pytest.fixture(scope="module")
+def patch() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as context:
+        yield context
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> Path:
+    return save_random_weights(tmp_path_factory.mktemp("weights") / "random.pth", patch)
+
+
+def load(weights: Path, **choice: Any) -> Extractor:
+    row = extractor_row("inception")
+    return row.resolve(ExtractorChoice(weights=weights, unverified_weights=True, **choice)).load()
+
+
+def as_batch(images: NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 N,3,H,W as torch-fidelity takes it."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).expand(-1, 3, -1, -1).contiguous()
+
+
+def assert_close(found: NDArray[np.floating], expected: torch.Tensor, tolerance: float) -> None:
+    """Equal to `tolerance` of the largest value."""
+    largest = float(expected.abs().max())
+    assert largest > 0
+    np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=tolerance * largest)
+
+
+def images_of(kind: str, mnist: RealSample) -> NDArray[np.uint8]:
+    if kind == "28x28 grey":
+        return mnist.images[:6]
+    height, width = map(int, kind.split("x"))
+    return photo_crops(4, height, width)
+
+
+@pytest.mark.parametrize("kind", ["28x28 grey", "32x32", "64x48", "299x299", "512x384"])
+def test_every_layer_equals_torch_fidelity(kind: str, weights: Path, mnist: RealSample) -> None:
+    images = images_of(kind, mnist)
+    layers = ["64", "192", "768", "2048", "logits_unbiased", "logits"]
+    peer = FeatureExtractorInceptionV3(
+        "inception-v3-compat", layers, feature_extractor_weights_path=str(weights)
+    )
+    expected = dict(zip(layers, peer(as_batch(images)), strict=True))
+    for layer in LAYERS:
+        features = load(weights, layer=layer)(images)
+        assert_close(features.values, expected[layer], 1e-5)
+        assert features.logits is not None
+        assert_close(features.logits, expected["logits_unbiased"], 1e-5)
+
+
+def test_scores_equal_torch_fidelity_on_the_same_folders(
+    weights: Path, mnist: RealSample, fashion: RealSample, tmp_path: Path
+) -> None:
+    """Through both programs' public entry points. The FID is that of layer 64, where 90 images
+    suffice for a covariance of full rank; see the next test for 2,048.
+    """
+    fake = write_pngs(mnist.images[:90], tmp_path / "fake")
+    mixed = np.concatenate([mnist.images[100:150], fashion.images[:50]])
+    real = write_pngs(mixed, tmp_path / "real")
+    peer = torch_fidelity.calculate_metrics(
+        input1=str(fake),
+        input2=str(real),
+        cuda=False,
+        isc=True,
+        fid=True,
+        kid=True,
+        prc=True,
+        feature_extractor="inception-v3-compat",
+        feature_extractor_weights_path=str(weights),
+        feature_layer_fid="64",
+        kid_subset_size=90,
+        verbose=False,
+        cache=False,
+        save_cpu_ram=True,  # no loader processes
+    )
+    options: dict[str, Any] = {"weights": weights, "unverified_weights": True}
+    metrics = ["kid_poly3", "inception_score", "precision_k3", "recall_k3"]
+    record = Scorer(reference=real, metrics=metrics, **options).score(fake)
+    shallow = Scorer(reference=real, metrics="fid", layer="64", **options).score(fake)
+    fid = peer["frechet_inception_distance"]
+    assert shallow.value("fid") == pytest.approx(fid, rel=1e-5)
+    assert peer["inception_score_mean"] > 1.1
+    assert record.value("inception_score") == pytest.approx(peer["inception_score_mean"], rel=1e-5)
+    # its kernel sums are float32, and the three of them cancel: 1e-5 of their size
+    kid = peer["kernel_inception_distance_mean"]
+    assert record.value("kid_poly3") == pytest.approx(kid, rel=1e-5, abs=1e-5)
+    assert record.value("precision_k3") == pytest.approx(peer["precision"], abs=2 / 90 + 1e-9)
+    assert record.value("recall_k3") == pytest.approx(peer["recall"], abs=2 / 100 + 1e-9)
+
+
+def test_fid_of_few_images_is_the_nuclear_norm(
+    weights: Path, mnist: RealSample, tmp_path: Path
+) -> None:
+    """With fewer images than features both covariances are singular. The trace term is then the
+    sum of the singular values of A B^T / sqrt((n1-1)(n2-1)), here in float64 from torch-fidelity's
+    features. (torch-fidelity's own value is 1e-4 off: it takes roots of rounded zeros.)
+    """
+    fake, real = mnist.images[:40], mnist.images[100:160]
+    peer = FeatureExtractorInceptionV3(
+        "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights)
+    )
+    x, y = (peer(as_batch(images))[0].double().numpy() for images in (fake, real))
+    a, b = x - x.mean(0), y - y.mean(0)
+    scale = np.sqrt((len(x) - 1) * (len(y) - 1))
+    trace = np.linalg.svd(a @ b.T / scale, compute_uv=False).sum()
+    mean = ((x.mean(0) - y.mean(0)) ** 2).sum()
+    expected = mean + (a**2).sum() / (len(x) - 1) + (b**2).sum() / (len(y) - 1) - 2 * trace
+    scorer = Scorer(
+        reference=write_pngs(real, tmp_path / "real"),
+        weights=weights,
+        unverified_weights=True,
+        metrics="fid",
+    )
+    assert scorer.score_images(fake, name="fake").value("fid") == pytest.approx(expected, rel=1e-5)
+
+
+def test_pytorch_fid_protocol_equals_the_package(
+    weights: Path, mnist: RealSample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pytorch_fid import inception as peer_module
+
+    state = torch.load(weights, weights_only=True)
+    monkeypatch.setattr(peer_module, "load_state_dict_from_url", lambda *_, **__: state)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its torchvision call is of another age
+        peer = peer_module.InceptionV3([3]).eval()
+    for images in (mnist.images[:3], photo_crops(3, 32, 32), photo_crops(2, 64, 48)):
+        with torch.no_grad():
+            expected = peer(as_batch(images).float() / 255)[0][:, :, 0, 0]
+        assert_close(load(weights, protocol="pytorch-fid")(images).values, expected, 1e-4)
+
+
+def test_torchmetrics_protocol_equals_the_package(weights: Path, mnist: RealSample) -> None:
+    from torchmetrics.image.fid import NoTrainInceptionV3
+
+    peer = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(weights))
+    for images in (mnist.images[:3], photo_crops(3, 32, 32), photo_crops(2, 400, 320)):
+        with torch.no_grad():
+            expected = peer(as_batch(images))
+        assert_close(load(weights, protocol="torchmetrics")(images).values, expected, 1e-4)
+
+
+def test_clean_fid_protocol_equals_the_package(weights: Path, mnist: RealSample) -> None:
+    """Its resizer and its wrapper; the TorchScript network inside it is the same architecture."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from cleanfid.inception_torchscript import InceptionV3W
+        from cleanfid.resize import build_resizer
+
+        resize = build_resizer("clean")
+    network = FeatureExtractorInceptionV3(
+        "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights)
+    )
+
+    class Layers(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            """torch-fidelity's layers on an input that is scaled already: undo, then let it."""
+            return network_without_resize(network, x)
+
+    peer = InceptionV3W.__new__(InceptionV3W)
+    torch.nn.Module.__init__(peer)
+    peer.layers, peer.resize_inside = Layers(), False
+    for images in (mnist.images[:3], photo_crops(3, 32, 32), photo_crops(2, 400, 320)):
+        resized = np.stack(
+            [resize(np.broadcast_to(image, (*image.shape[:2], 3))) for image in images]
+        )
+        with torch.no_grad():
+            expected = peer(torch.from_numpy(resized).permute(0, 3, 1, 2).contiguous())
+        assert_close(load(weights, protocol="clean-fid")(images).values, expected, 1e-4)
+
+
+def network_without_resize(network: FeatureExtractorInceptionV3, x: torch.Tensor) -> torch.Tensor:
+    """Run torch-fidelity's modules one after the other on a scaled N,3,299,299."""
+    order = (
+        "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 MaxPool_1 Conv2d_3b_1x1 Conv2d_4a_3x3 MaxPool_2 "
+        "Mixed_5b Mixed_5c Mixed_5d Mixed_6a Mixed_6b Mixed_6c Mixed_6d Mixed_6e "
+        "Mixed_7a Mixed_7b Mixed_7c AvgPool"
+    )
+    for name in order.split():
+        x = getattr(network, name)(x)
+    return x.flatten(1)
+
+
+def test_protocols_differ_where_they_must(weights: Path, mnist: RealSample) -> None:
+    small, exact_size = mnist.images[:3], photo_crops(2, 299, 299)
+    found = {p: load(weights, protocol=p) for p in extractor_row("inception").protocols}
+    on_small = {p: extractor(small).values for p, extractor in found.items()}
+    base = on_small["torch-fidelity"]
+    for protocol in ("clean-fid", "pytorch-fid", "torchmetrics"):
+        assert np.abs(on_small[protocol] - base).max() > 1e-3 * np.abs(base).max()
+    on_exact = {p: extractor(exact_size).values for p, extractor in found.items()}
+    for protocol in ("clean-fid", "torchmetrics"):  # nothing to resize, the same scale
+        np.testing.assert_allclose(on_exact[protocol], on_exact["torch-fidelity"], rtol=1e-5)
+    # 127.5 for 128: the input is shifted and stretched by 0.4 %
+    difference = np.abs(on_exact["pytorch-fid"] - on_exact["torch-fidelity"]).max()
+    assert difference > 1e-4 * np.abs(on_exact["torch-fidelity"]).max()
+
+
+def relative_error(found: Features, expected: Features) -> float:
+    return float(np.linalg.norm(found.values - expected.values) / np.linalg.norm(expected.values))
+
+
+def test_precisions_are_ordered(weights: Path, mnist: RealSample) -> None:
+    """Half of a unit in the last place is 2^-11 = 5e-4 for tf32 and fp16; averages over many
+    products make less of it. With weights of two terms, only the activations are rounded.
+    """
+    images = mnist.images[:8]
+    exact = load(weights)(images)
+    errors = {
+        precision: relative_error(load(weights, precision=precision)(images), exact)
+        for precision in ("tf32", "fp16", "fp16x2")
+    }
+    assert 1e-5 < errors["fp16x2"] < errors["fp16"] < 2e-3
+    assert 1e-5 < errors["tf32"] < 2e-3
+
+
+def test_rounding_by_hand() -> None:
+    one = torch.ones(1)
+    ulp = 2.0**-10
+    values = torch.tensor([1.0, 1 + ulp / 2, 1 + ulp * 1.5, 1 + ulp * 0.51, -1 - ulp * 0.49, 0.0])
+    # ties go to the even neighbour: 1 + ulp/2 to 1, 1 + 1.5 ulp to 1 + 2 ulp
+    expected = torch.tensor([1.0, 1.0, 1 + 2 * ulp, 1 + ulp, -1.0, 0.0])
+    assert torch.equal(round_to_tf32(values), expected)
+    assert torch.equal(round_to_half(values), expected)
+    # the range is float32's for the one, 65504 for the other
+    assert torch.equal(round_to_tf32(one * 2.0**100), one * 2.0**100)
+    assert torch.isinf(round_to_half(one * 1e5)).all()
+
+
+def test_rows_do_not_depend_on_company(weights: Path, mnist: RealSample) -> None:
+    images = mnist.images[:9]
+    whole = load(weights, batch_size=8)(images)
+    order = np.random.default_rng(0).permutation(9)
+    for batch_size in (1, 4):
+        found = load(weights, batch_size=batch_size)(images[order])
+        assert_close(found.values, torch.from_numpy(whole.values[order]), 1e-5)
+
+
+def test_grey_is_the_same_as_equal_channels(weights: Path, mnist: RealSample) -> None:
+    grey, extractor = mnist.images[:3], load(weights)
+    colour = np.repeat(grey, 3, axis=3)
+    np.testing.assert_allclose(extractor(colour).values, extractor(grey).values, rtol=1e-5)
+
+
+@pytest.mark.parametrize("side", [8, 2048])
+def test_the_smallest_and_the_largest_images(weights: Path, side: int) -> None:
+    rng = np.random.default_rng(side)
+    found = load(weights)(rng.integers(0, 256, (1, side, side, 3), dtype=np.uint8))
+    assert found.values.shape == (1, 2048)
+    assert np.isfinite(found.values).all()
+
+
+def saved(tmp_path: Path, state: object) -> Path:
+    path = tmp_path / "bad.pth"
+    torch.save(state, path)
+    return path
+
+
+def test_weights_that_are_not_inception(
+    tmp_path: Path, patch: pytest.MonkeyPatch, weights: Path
+) -> None:
+    state = random_state(patch)
+    lacking = dict(state)
+    del lacking["Mixed_6c.branch7x7_2.conv.weight"]
+    with pytest.raises(BundleError, match=r"bad.pth: no tensor 'Mixed_6c.branch7x7_2.conv.weight'"):
+        load(saved(tmp_path, lacking))
+    wrong = state | {"Conv2d_1a_3x3.conv.weight": torch.zeros(32, 1, 3, 3)}
+    with pytest.raises(BundleError, match=r"Conv2d_1a_3x3.conv.weight' has shape \(32, 1, 3, 3\)"):
+        load(saved(tmp_path, wrong))
+    with pytest.raises(BundleError, match="1 tensors that InceptionV3 does not have.*'extra'"):
+        load(saved(tmp_path, state | {"extra": torch.zeros(1)}))
+    truncated = tmp_path / "truncated.pth"
+    truncated.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    with pytest.raises(BundleError, match="truncated.pth"):
+        load(truncated)
+
+
+def test_choices_that_do_not_exist(weights: Path) -> None:
+    with pytest.raises(UnknownNameError, match="precision of extractor 'inception' 'bf16'.*exact"):
+        load(weights, precision="bf16")
+    with pytest.raises(UnknownNameError, match="layer of extractor 'inception' '1024'"):
+        load(weights, layer="1024")
+    with pytest.raises(UnknownNameError, match="protocol of extractor .* Did you mean 'clean-fid'"):
+        load(weights, protocol="cleanfid")
+    with pytest.raises(UsageError, match="'digits' has no choice of precision"):
+        extractor_row("digits").resolve(ExtractorChoice(precision="fp16"))
+
+
+def test_the_state_of_torch_is_put_back(weights: Path, mnist: RealSample) -> None:
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    for precision in ("exact", "tf32"):
+        load(weights, precision=precision)(mnist.images[:1])
+    assert (torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()) == before
+
+
+def test_without_weights_and_network_the_way_out_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        "bench.weights.fetch", lambda *_, **__: (_ for _ in ()).throw(BundleError("no network"))
+    )
+    with pytest.raises(BundleError) as caught:
+        extractor_row("inception").resolve()
+    message = str(caught.value)
+    for part in (
+        "weights-inception-2015-12-05-6726825d.pth",
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/",
+        "6726825d...",
+        "--weights FILE",
+        "LATENTBENCH_WEIGHTS",
+        str(tmp_path),
+    ):
+        assert part in message
+
+
+def test_the_peers_network_is_what_it_was(patch: pytest.MonkeyPatch) -> None:
+    """The oracle of this file is built without its weights; it must not stay patched."""
+    network = empty_network(patch, ["2048"])
+    assert FeatureExtractorInceptionV3.load_state_dict is torch.nn.Module.load_state_dict
+    assert network.features_list == ["2048"]

@@ -1,0 +1,109 @@
+"""Batches, back-off when memory runs out, grey and colour."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bench.errors import InputError, UsageError
+from bench.extractors.network import NetworkExtractor
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (23, 10, 12, 3), dtype=np.uint8)
+
+
+def means(x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The mean of each channel: what every batch size must give alike."""
+    return x.float().mean(dim=(2, 3)), None
+
+
+def extractor(forward: object = means, **options: object) -> NetworkExtractor:
+    settings = {"name": "means", "digest": "0", "device": "cpu", "batch_size": 8}
+    return NetworkExtractor(forward=forward, **(settings | options))  # type: ignore[arg-type]
+
+
+class Scarce:
+    """Fails as an allocator does for batches above `limit`."""
+
+    def __init__(self, limit: int, error: Exception) -> None:
+        self.limit, self.error = limit, error
+        self.tried: list[int] = []
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        self.tried.append(len(x))
+        if len(x) > self.limit:
+            raise self.error
+        return means(x)
+
+
+ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    MemoryError("no memory"),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:114] . DefaultCPUAllocator: can't allocate memory"
+    ),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=["cuda", "python", "cpu"])
+@pytest.mark.parametrize("limit", [1, 3, 8])
+def test_a_batch_too_large_is_halved_and_nothing_changes(error: Exception, limit: int) -> None:
+    scarce = Scarce(limit, error)
+    network = extractor(scarce)
+    np.testing.assert_array_equal(network(IMAGES).values, extractor()(IMAGES).values)
+    assert network.batch_size <= limit
+    failures = [tried for tried in scarce.tried if tried > limit]
+    assert failures == {8: [], 3: [8, 4], 1: [8, 4, 2]}[limit]
+    network(IMAGES)  # what was learned is kept
+    assert [tried for tried in scarce.tried if tried > limit] == failures
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=["cuda", "python", "cpu"])
+def test_not_enough_memory_for_one_image(error: Exception) -> None:
+    with pytest.raises(UsageError, match="'means' on cpu: not enough memory for one image"):
+        extractor(Scarce(0, error))(IMAGES)
+
+
+def test_other_errors_are_not_mistaken_for_memory() -> None:
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        extractor(Scarce(3, RuntimeError("shapes differ")))(IMAGES)
+
+
+def test_rows_come_in_the_order_of_the_images() -> None:
+    expected = IMAGES.mean(axis=(1, 2))
+    np.testing.assert_allclose(extractor()(IMAGES).values, expected, rtol=1e-6)
+
+
+def test_progress_counts_every_image() -> None:
+    seen: list[tuple[int, int]] = []
+    extractor()(IMAGES, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(8, 23), (16, 23), (23, 23)]
+
+
+def test_grey_is_replicated_and_colour_reduced() -> None:
+    grey = IMAGES[..., :1]
+    found = extractor()(grey).values
+    np.testing.assert_array_equal(found, np.repeat(found[:, :1], 3, axis=1))
+    one_channel = extractor(channels=1)(IMAGES).values
+    assert one_channel.shape == (23, 1)
+    luma = IMAGES @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(one_channel[:, 0], luma.mean(axis=(1, 2)), atol=0.5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 20), (20, 2049), (1, 1)])
+def test_sizes_outside_8_to_2048_px(height: int, width: int) -> None:
+    images = np.zeros((1, height, width, 3), np.uint8)
+    with pytest.raises(InputError, match=f"{width}x{height} px .*8 to 2048 px a side"):
+        extractor()(images)
+
+
+@pytest.mark.parametrize("side", [8, 2048])
+def test_the_smallest_and_the_largest_size(side: int) -> None:
+    assert extractor()(np.full((1, side, side, 1), 7, np.uint8)).values.tolist() == [[7, 7, 7]]
+
+
+def test_logits_are_kept_beside_the_features() -> None:
+    features = extractor(lambda x: (means(x)[0], x[:, :, 0, 0].float()))(IMAGES)
+    assert features.logits is not None
+    np.testing.assert_array_equal(features.logits, IMAGES[:, 0, 0].astype(np.float32))
