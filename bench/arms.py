@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.cache import Cache
-from bench.errors import BundleError
+from bench.errors import BundleError, UsageError
 from bench.extractors import extractor_row
 from bench.extractors.base import Extractor, ExtractorChoice, ResolvedExtractor
 from bench.intake import Size
@@ -25,6 +25,7 @@ from bench.reference_build import (
     resolve_extractors,
 )
 from bench.references import (
+    DEFAULT_EXTRACTORS,
     Reference,
     Wanted,
     find_manifest,
@@ -61,6 +62,16 @@ class Arm:
             )
         built = self.reference.manifest.settings.get("precision")
         used = self.extractor.settings.get("precision")
+        shift = self.extractor.row.precision_shifts.get(used or "")
+        if shift is not None:
+            yield FindingEntry(
+                code="precision",
+                severity="info",
+                count=1,
+                examples=(),
+                message=f"precision {used!r} moves the FID by {shift} of its value",
+                fix="none needed; leave --precision out for the exact value",
+            )
         if built != used:
             yield warning(
                 "mixed-precision",
@@ -83,6 +94,8 @@ def open_arms(
     """The arms for a reference and what was said about the extractor. Raises what
     `bench.scoring.Scorer` says.
     """
+    if not reference:
+        raise UsageError("an empty reference: give a name, a manifest, or a folder of real images")
     if extractor is not None:
         extractor_row(extractor)
     if not _is_images(reference):
@@ -118,7 +131,8 @@ def _against_bundles(
     device: str,
     progress: Progress | None,
 ) -> list[Arm]:
-    wanted = Wanted(extractor, choice.layer, choice.protocol)
+    _require_offered(name, extractor, choice)
+    wanted = Wanted(extractor, choice.layer, choice.protocol, choice.precision)
     protocols: Sequence[str | None] = [choice.protocol]
     if choice.protocol == ALL_PROTOCOLS:
         wanted = wanted._replace(extractor=extractor or DEFAULT_EXTRACTOR)
@@ -147,6 +161,18 @@ def _against_bundles(
         arm.reference = reference
         arms.append(arm)
     return arms
+
+
+def _require_offered(name: str, extractor: str | None, choice: ExtractorChoice) -> None:
+    """Raises for a layer, protocol or precision that the extractor does not have at all, before
+    any word of bundles that lack it.
+    """
+    every = choice.protocol == ALL_PROTOCOLS
+    extractor = extractor or (None if every else DEFAULT_EXTRACTORS.get(name))
+    if extractor is None:
+        return
+    row = extractor_row(extractor)
+    row.settings_of(replace(choice, protocol=None) if every and row.protocols else choice)
 
 
 def submission_name(path: str | Path) -> str:

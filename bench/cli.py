@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bench.verbs import audit, ladder, lists, reference, score
+from bench.verbs import audit, ladder, lists, reference, score, study
 
 VERBS_GROUP = "latentbench.verbs"
 _from_entry_points: dict[str, str] = {}  # name -> what it stands for
@@ -69,6 +69,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "score": score.score,
     "audit": audit.audit,
     "ladder": ladder.ladder,
+    "study": study.study,
     "metrics": lists.metrics,
     "extractors": lists.extractors,
     "cache": lists.cache,

@@ -96,7 +96,8 @@ def print_record(record: ScoreRecord) -> None:
     if held_out:
         console.print(
             Text(
-                f"perfect: what {held_out[0]} score, or the closed form where there is one\n"
+                f"perfect: what {' or '.join(held_out)} score, or the closed form where there is "
+                "one\n"
                 "real, yours: numbers of images; ± sd: over splits or subsets",
                 "dim",
             )
@@ -143,10 +144,17 @@ def print_side_by_side(records: Sequence[ScoreRecord]) -> None:
         f"{submission.height_px} px, against {first.reference.name}, extractor "
         f"{first.extractor.name}"
     )
-    table = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", show_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD if console.width > NARROW_COLUMNS else None,
+        title=Text(title),
+        title_justify="left",
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("metric", no_wrap=True)
     for record in records:
-        table.add_column(record.extractor.settings.get("protocol", "-"), justify="right")
+        protocol = record.extractor.settings.get("protocol", "-")
+        table.add_column(protocol, justify="right", no_wrap=True)
     table.add_column("largest / smallest", justify="right")
     for entries in zip(*(record.values for record in records), strict=True):
         values = [entry.value for entry in entries if entry.value is not None]

@@ -39,6 +39,7 @@ from bench.stats import (
 
 KIND = "features"
 READ_AHEAD_S = 0.3
+MAX_WAITING_BYTES = 256 << 20  # of pixels put together for one call of the network
 
 
 class FeatureCollector:
@@ -61,8 +62,8 @@ class FeatureCollector:
         self._classes: ClassStatistics | None = None
 
     def add(self, features: Features) -> None:
-        """Take the features of the next images. Raises `InputError` when they are not finite, or
-        have another dimension than those before.
+        """Take the features of the next images. Raises `InputError` when they are not finite, have
+        other dimensions than those before, or are too many.
         """
         self._check(features)
         start, stop = self._done, self._done + len(features.values)
@@ -85,10 +86,15 @@ class FeatureCollector:
                     f"extractor {self._name!r} gave {what} that are NaN or infinite for {bad:,} of "
                     f"{len(array):,} images; its weights or its precision do not suit these images"
                 )
-        if self._kept and self._kept[0].values.shape[1:] != values.shape[1:]:
+        if self._kept and _widths(self._kept[0]) != _widths(features):
             raise InputError(
-                f"extractor {self._name!r} gave {values.shape[1]} features after "
-                f"{self._kept[0].values.shape[1]}; every image must have as many"
+                f"extractor {self._name!r} gave {_said(features)} after {_said(self._kept[0])}; "
+                "every image must have as many"
+            )
+        if self._done + len(values) > self._num_images:
+            raise InputError(
+                f"extractor {self._name!r}: features of {self._done + len(values):,} images or "
+                f"more, expected {self._num_images:,}"
             )
 
     def _let_go(self, *, last: bool = False) -> None:
@@ -122,7 +128,7 @@ class FeatureCollector:
         return score_splits(self._num_images, SPLITS, self._seed)
 
     def sample(self) -> FeatureSample:
-        """What was gathered. Raises `InputError` when images are missing or too many."""
+        """What was gathered. Raises `InputError` when images are missing."""
         if self._done != self._num_images or not self._done:
             raise InputError(
                 f"extractor {self._name!r}: features of {self._done:,} images, expected "
@@ -131,6 +137,15 @@ class FeatureCollector:
         if self._waiting:
             self._let_go(last=True)
         return FeatureSample(joined(self._kept), self._rows, self._classes, self._moments)
+
+
+def _widths(features: Features) -> tuple[int, int]:
+    """Dimensions of features and of logits, 0 when there are none."""
+    return features.values.shape[1], 0 if features.logits is None else features.logits.shape[1]
+
+
+def _said(features: Features) -> str:
+    return "{} features and {} logits".format(*_widths(features))
 
 
 def _rows_of(features: Features, rows: NDArray[np.int64] | slice) -> Features:
@@ -186,7 +201,8 @@ class Extraction:
         """Take the next images, uint8 n,H,W,C. Raises what the extractors raise."""
         self._waiting.append(images)
         batch_size = max(extractor.batch_size for extractor, _ in self._pairs)
-        if sum(map(len, self._waiting)) >= batch_size:
+        num_bytes = sum(block.nbytes for block in self._waiting)
+        if sum(map(len, self._waiting)) >= batch_size or num_bytes >= MAX_WAITING_BYTES:
             self._run(progress)
 
     def _run(self, progress: Progress | None) -> None:

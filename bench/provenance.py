@@ -9,7 +9,18 @@ from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 
 # Files, and folders of them, that no value depends on.
-SHOWS_ONLY = ("__main__.py", "cli.py", "console.py", "ladder.py", "plots.py", "tables.py", "verbs/")
+SHOWS_ONLY = (
+    "__main__.py",
+    "cli.py",
+    "console.py",
+    "ladder.py",
+    "plots.py",
+    "precision_study.py",
+    "protocol_study.py",
+    "study_report.py",
+    "tables.py",
+    "verbs/",
+)
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "Pillow")
 
 

@@ -193,9 +193,11 @@ def _manifest(
     )
 
 
-def _require_enough(num_train: int) -> None:
+def _require_enough(name: str, num_train: int) -> None:
     if num_train <= NUM_NEIGHBOURS:
-        raise InputError(f"{num_train} train images; a reference needs at least 6")
+        raise InputError(
+            f"{name}: {num_train} train images; a reference needs at least {NUM_NEIGHBOURS + 1}"
+        )
 
 
 def build_references(
@@ -232,7 +234,7 @@ def build_references(
             else functools.partial(progress, f"features of {split}"),
         )
         if split == "train":
-            _require_enough(identities[split].num_images)
+            _require_enough(name, identities[split].num_images)
     paths = []
     for position, extractor in enumerate(extractors):
         arrays = bundle_arrays(
@@ -304,7 +306,7 @@ def reference_from(
         )
 
     identity = images.identity()
-    _require_enough(identity.num_images)
+    _require_enough(name, identity.num_images)
     samples = {
         position: sample
         for position, (extractor, _) in enumerate(extractors)
@@ -329,7 +331,7 @@ def reference_from(
             {"train": identity},
             num_subset=len(arrays["train_features"]),
             resize=images.resize,
-            command=f"latentbench score --reference {shlex.quote(str(images.source))}",
+            command=f"latentbench score --reference {shlex.quote(name)}",
             arrays=arrays_to_bytes(arrays),
         )
         references.append(reference_of(manifest, arrays))

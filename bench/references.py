@@ -139,6 +139,7 @@ class Wanted(NamedTuple):
     extractor: str | None = None
     layer: str | None = None
     protocol: str | None = None
+    precision: str | None = None  # decides between bundles that differ in nothing else
 
     def fits(self, manifest: Manifest) -> bool:
         """Whether a bundle is what was asked for."""
@@ -167,7 +168,10 @@ def find_manifest(name: str, wanted: Wanted | None = None) -> Traversable:
     if name.endswith(".json") or "/" in name:
         path = Path(name)
         if not path.is_file():
-            raise BundleError(f"{path}: no such reference manifest (a .json file is expected)")
+            raise BundleError(
+                f"{path}: no such reference manifest (a .json file is expected), and no folder or "
+                "file of real images"
+            )
         return path
     wanted = wanted or Wanted()
     known = [(file, manifest) for file, manifest, _ in list_references() if manifest is not None]
@@ -186,13 +190,28 @@ def find_manifest(name: str, wanted: Wanted | None = None) -> Traversable:
             f"reference {name!r} is not built for extractor {str(wanted)!r}, only for {built_for}. "
             f"Build it: latentbench reference build {name}{options}"
         )
+    if wanted.precision is not None:
+        same = [each for each in fitting if each[1].settings.get("precision") == wanted.precision]
+        fitting = same or fitting
     labels = {bundle_label(manifest) for _, manifest in fitting}
     if len(labels) > 1:
         raise UsageError(
             f"reference {name!r} is built for {', '.join(sorted(labels))}; say which: --extractor, "
-            "--protocol, --layer"
+            "--protocol, --layer, --precision"
         )
     return fitting[0][0]
+
+
+def find_manifests(name: str) -> list[Traversable]:
+    """The manifest files of every bundle of that name, or of a path to one. Raises as
+    `find_manifest` does.
+    """
+    named = [
+        file
+        for file, manifest, _ in list_references()
+        if manifest is not None and manifest.name == name
+    ]
+    return named or [find_manifest(name)]
 
 
 def bundle_label(manifest: Manifest) -> str:

@@ -76,6 +76,7 @@ class ScorerOptions(TypedDict, total=False):
     weights: str | Path | None
     unverified_weights: bool
     batch_size: int | None
+    compiled: bool
     metrics: str | Iterable[str] | None
     spec: str | Path | SubmissionSpec | None
     resize: str | Size | None
@@ -133,6 +134,7 @@ class Scorer:
         weights: str | Path | None = None,
         unverified_weights: bool = False,
         batch_size: int | None = None,
+        compiled: bool = False,
         metrics: str | Iterable[str] | None = None,
         spec: str | Path | SubmissionSpec | None = None,
         resize: str | Size | None = None,
@@ -164,6 +166,7 @@ class Scorer:
                 weights=None if weights is None else Path(weights),
                 unverified_weights=unverified_weights,
                 batch_size=batch_size,
+                compiled=compiled,
             ),
             resize=self.resize,
             subset=self.subset,
@@ -186,7 +189,9 @@ class Scorer:
         `InvalidSubmission` (with every finding), `NothingFoundError`, `UsageError`, `InputError`.
         """
         if len(self.arms) > 1:
-            raise UsageError("several protocols give several records; use score_all")
+            raise UsageError(
+                "several protocols give several records; use Scorer.score_all or score_many"
+            )
         return self.score_all(path, limit=limit, progress=progress)[0]
 
     def score_all(

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from rich.console import Console
 
 from bench.__main__ import run
+from bench.console import print_side_by_side
 from bench.errors import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
@@ -22,12 +25,15 @@ from bench.errors import (
     EXIT_OK,
     EXIT_USAGE,
 )
+from bench.extractors import EXTRACTORS
 from bench.metrics import METRICS
 from bench.record import read_records
 from bench.tables import table
 from tests.conftest import RealSample, write_pngs
+from tests.test_record import chosen, value
 
 FAST = "fid,precision_k3"
+PRECISIONS = ", ".join(sorted(EXTRACTORS["inception"].precisions))
 
 
 @pytest.fixture
@@ -346,3 +352,198 @@ def test_a_terminal_sees_a_progress_bar(digits_folder: Path, tmp_path: Path) -> 
     assert "read" in seen.decode()
     assert "300/300" in seen.decode()
     assert b"300/300" not in out
+
+
+def words_of(out: str) -> list[str]:
+    return out.replace(",", " ").replace(";", " ").split()
+
+
+def test_extractors_are_listed_with_their_choices(
+    wide: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["extractors"]) == EXIT_OK
+    out = capsys.readouterr().out
+    listed = set(words_of(out))
+    for row in EXTRACTORS.values():
+        choices = {row.name, *row.layers, *row.protocols, *row.precisions}
+        assert choices <= listed, row.name
+        assert row.weights.sha256[:12] in listed
+    assert "torchvision:NAME" in listed
+    assert "package.module:Class" in listed
+    assert max(len(line) for line in out.splitlines()) <= 140
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--batch-size", "0"], "greater than or equal to 1"),
+        (["--batch-size", "many"], "valid integer"),
+        (["--subset", "1"], "greater than or equal to 2"),
+        (["--device", "cuda"], "device 'cuda' cannot be used here (cpu, cuda)"),
+        (["--resize", "28px"], "expected WIDTHxHEIGHT"),
+        (["--resize", "4"], "each side must be 8 to 2048 px"),
+        (["--precision", "exact"], "extractor 'digits' has no choice of precision"),
+        (["--protocol", "clean-fid"], "extractor 'digits' has no choice of protocol"),
+        (["--weights", "x.pth"], "extractor 'digits' takes no weights file"),
+        (
+            ["--reference", ".", "--extractor", "inception", "--protocol", "clean"],
+            "Did you mean 'clean-fid'? Valid: clean-fid, pytorch-fid, torch-fidelity, torchmetrics",
+        ),
+        (["--reference", ".", "--layer", "1"], "Valid: 192, 2048, 64, 768, logits"),
+        (["--reference", ".", "--precision", "x"], f"Valid: {PRECISIONS}"),
+        (["--reference", ".", "--extractor", "incption"], "Did you mean 'inception'"),
+        (["--reference", ""], "an empty reference"),
+        (["--reference", "nowhere/real"], "no such reference manifest"),
+    ],
+)
+def test_choices_that_are_not_there(
+    digits_folder: Path,
+    wide: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("there is one")
+    monkeypatch.setenv("COLUMNS", "200")  # the option parser folds its messages
+    assert run(["score", str(digits_folder), *arguments]) == EXIT_USAGE
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    assert not list(wide.rglob("*.json*"))
+
+
+NETS = """
+import numpy as np
+
+
+class Net:
+    digest = "1"
+    calls = 0
+
+    def __call__(self, images):
+        Net.calls += 1
+        x = images.reshape(len(images), -1)[:, 300:308].astype(np.float32)
+        return self.changed(x)
+
+
+class Good(Net):
+    def changed(self, x):
+        return x
+
+
+class NotANumber(Net):
+    def changed(self, x):
+        x[-1, 0] = np.nan
+        return x
+
+
+class Double(Net):
+    def changed(self, x):
+        return x.astype(np.float64)
+
+
+class Flat(Net):
+    def changed(self, x):
+        return x.ravel()
+
+
+class Missing(Net):
+    def changed(self, x):
+        return x[1:]
+
+
+class Shrinking(Net):
+    def changed(self, x):
+        return x[:, : 8 - Net.calls]
+
+
+class Raising(Net):
+    def changed(self, x):
+        raise RuntimeError("out of luck")
+
+
+class Alas(Net):
+    def __init__(self):
+        raise OSError("no weights here")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("NotANumber", "features are NaN or infinite for 1 of 8 images: number 7"),
+        ("Double", "features are float64; return float32"),
+        ("Flat", "features have shape (64,), expected (8, D): a row per image"),
+        ("Missing", "features have shape (7, 8), expected (8, D): a row per image"),
+        ("Shrinking", "features have 6 dimensions, 7 were expected"),
+        ("Raising", "RuntimeError: out of luck"),
+        ("Alas", "its constructor fails: OSError: no weights here"),
+        ("Nobody", "has no 'Nobody'"),
+    ],
+)
+def test_bad_extractors_of_your_own_leave_no_record(
+    mnist: RealSample,
+    wide: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    words: str,
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    module = f"nets_{name.lower()}"
+    (wide / f"{module}.py").write_text(NETS)
+    write_pngs(mnist.images[:16], wide / "real")
+    write_pngs(mnist.images[20:30], wide / "fake")
+    command = ["score", "fake", "--reference", "real", "--metrics", "fid", "--batch-size", "8"]
+    assert run([*command, "--extractor", f"{module}:{name}"]) == EXIT_USAGE
+    err = capsys.readouterr().err
+    assert words in err
+    assert f"{module}:{name}" in err
+    assert "Traceback" not in err
+    assert not list(wide.rglob("*.json*"))
+    assert run([*command, "--extractor", f"{module}:Good"]) == EXIT_OK
+    del sys.modules[module]
+
+
+def test_what_was_done_to_the_images_is_said(
+    mnist: RealSample, wide: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pngs(np.pad(mnist.images[:30], ((0, 0), (2, 2), (2, 2), (0, 0))), wide / "large")
+    command = ["score", "large", "--metrics", "fid,precision_k3"]
+    assert run(command) == EXIT_INVALID
+    assert "--resize 28" in capsys.readouterr().err
+    assert run([*command, "--resize", "28", "--subset", "20"]) == EXIT_OK
+    captured = capsys.readouterr()
+    assert "images of other sizes were brought to 28x28 px" in captured.out
+    assert "metrics with 20 images take a fixed random choice of 30" in captured.out
+    assert "perfect: what 20 held-out real images or 30 held-out real images score" in captured.out
+    assert "|n=30|subset=20|resize=28x28|" in captured.out
+    assert "resized (30)" in captured.err
+    (record,) = read_records(wide / "latentbench-results" / "records.jsonl")
+    assert (record.subset, record.submission.resize) == (20, "28x28")
+    assert [entry.n_fake for entry in record.values] == [30, 20]
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_protocols_side_by_side_fit_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    """Names and numbers in full, lines no wider than the terminal."""
+    records = [
+        chosen(
+            extractor=chosen().extractor.model_copy(update={"settings": {"protocol": protocol}}),
+            values=(value("inception_score", 1.25 + n), value("kid_poly3", -0.1053e-5)),
+        )
+        for n, protocol in enumerate(EXTRACTORS["inception"].protocols)
+    ]
+    monkeypatch.setattr("bench.console._console", lambda **_: Console(width=width))
+    print_side_by_side(records)
+    lines = capsys.readouterr().out.splitlines()
+    text = "\n".join(lines)
+    for word in (*EXTRACTORS["inception"].protocols, "inception_score", "-1.053e-06", "3.400"):
+        assert word in text  # 4.25 / 1.25 = 3.4
+    assert max(len(line) for line in lines if not line.startswith("signature")) <= width

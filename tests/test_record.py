@@ -98,6 +98,75 @@ def test_signature_names_all_that_a_number_depends_on() -> None:
     assert unofficial.signature.endswith("|unofficial")
 
 
+def chosen(**changes: object) -> ScoreRecord:
+    """A record with everything that an extractor has a choice of."""
+    identity = ExtractorIdentity(
+        name="inception",
+        digest="e" * 64,
+        settings={"layer": "2048", "protocol": "clean-fid", "precision": "fp16"},
+        verified=False,
+    )
+    return record().model_copy(update={"extractor": identity, **changes})
+
+
+def test_signature_names_layer_protocol_precision_subset_and_resize() -> None:
+    submission = record().submission.model_copy(update={"resize": "64x48"})
+    full = chosen(subset=5, submission=submission)
+    assert full.signature == (
+        "reference=mnist:dddddddd|extractor=inception:eeeeeeee:2048:clean-fid:fp16|n=10|subset=5|"
+        "resize=64x48|seed=2020|latentbench=0.1.0:ffffffff|device=cpu|images=cccccccc"
+    )
+    assert chosen().extractor.label == "inception 2048 clean-fid fp16"
+    others = {
+        chosen(
+            extractor=ExtractorIdentity(name="inception", digest="e" * 64, settings=settings)
+        ).signature
+        for settings in (
+            {"layer": "768", "protocol": "clean-fid", "precision": "fp16"},
+            {"layer": "2048", "protocol": "pytorch-fid", "precision": "fp16"},
+            {"layer": "2048", "protocol": "clean-fid", "precision": "exact"},
+            {},
+        )
+    }
+    assert len(others | {chosen().signature}) == 5
+
+
+def test_settings_survive_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    submission = record().submission.model_copy(update={"resize": "64x48"})
+    append_record(chosen(subset=5, submission=submission), path)
+    (again,) = read_records(path)
+    assert again == chosen(subset=5, submission=submission)
+    assert again.extractor.verified is False
+
+
+OLD_LINE = (  # as written by the commit before settings, subset and resize were recorded
+    '{"schema_version":1,"created_at":"2026-01-01T00:00:00+00:00","submission":{"name":"samples",'
+    '"source":"/x/samples","kind":"folder","num_images":10,"height_px":28,"width_px":28,'
+    '"channels":1,"digest":"aa","pixel_digest":"bb","sequence_digest":"cccccccccc"},'
+    '"reference":{"name":"mnist","digest":"dddddddddd"},"extractor":{"name":"digits",'
+    '"digest":"eeeeeeeeee"},"code":{"name":"0.1.0","digest":"ffffffffff"},"seed":2020,'
+    '"official":true,"device":"cpu","libraries":{"torch":"2"},"timings_s":{"intake":0.1},'
+    '"from_cache":false,"findings":[],"values":[{"metric":"fid","value":1.5,"reason":null,'
+    '"spread":null,"expected":0.2,"expected_source":"closed form","direction":"lower","unit":"x",'
+    '"n_real":100,"n_fake":10,"constants":{},"details":{}}]}'
+)
+
+
+def test_records_of_before_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text(OLD_LINE + "\n")
+    append_record(chosen(), path)
+    old, new = read_records(path)
+    assert (old.extractor.settings, old.subset, old.submission.resize) == ({}, None, None)
+    assert old.extractor.verified
+    assert old.signature == (
+        "reference=mnist:dddddddd|extractor=digits:eeeeeeee|n=10|seed=2020|"
+        "latentbench=0.1.0:ffffffff|device=cpu|images=cccccccc"
+    )
+    assert new == chosen()
+
+
 def test_value_by_name() -> None:
     assert record().value("fid") == 1.5
     with pytest.raises(InputError, match="holds no 'kid'; it holds fid"):

@@ -15,6 +15,8 @@ from bench.cache import Cache
 from bench.errors import BundleError, InputError, UnknownNameError, UsageError
 from bench.expected import expected_values, held_out_values
 from bench.extractors import EXTRACTORS, extractor_row
+from bench.extractors.base import ExtractorChoice, ResolvedExtractor
+from bench.intake import Size
 from bench.metrics import METRICS
 from bench.neighbours import nearest_neighbours
 from bench.reference_build import RealImages, build_from, build_references
@@ -22,9 +24,11 @@ from bench.references import (
     Reference,
     Wanted,
     find_manifest,
+    find_manifests,
     list_references,
     load_reference,
     read_manifest,
+    require_same_extractor,
     verify,
 )
 from bench.scoring import Scorer
@@ -376,3 +380,113 @@ def test_more_images_than_are_held_out_have_no_expectation(small: Path) -> None:
     assert expected["fid"].value is None
     assert expected["fid"].source == "the reference has 200 held-out images only"
     assert expected["density_k5"].value == 1.0
+
+
+def make_bundles(small: Path, folder: Path, **settings: dict[str, str]) -> None:
+    """Copies of one bundle under one name, each with its settings and its own file name."""
+    folder.mkdir(parents=True)
+    content = json.loads(small.read_text())
+    for stem, chosen in settings.items():
+        data = content | {"name": "birds", "extractor": "inception", "settings": chosen}
+        (folder / f"{stem}.json").write_text(json.dumps(data))
+        (folder / f"{stem}.npz").write_bytes(small.with_suffix(".npz").read_bytes())
+
+
+def test_layer_protocol_and_precision_decide_between_bundles(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTBENCH_DATA", str(tmp_path))
+    make_bundles(
+        small,
+        tmp_path / "references",
+        a={"layer": "2048", "protocol": "clean-fid", "precision": "exact"},
+        b={"layer": "2048", "protocol": "clean-fid", "precision": "fp16"},
+        c={"layer": "2048", "protocol": "pytorch-fid", "precision": "exact"},
+        d={"layer": "64", "protocol": "pytorch-fid", "precision": "exact"},
+    )
+    for wanted, stem in (
+        (Wanted(layer="64"), "d"),
+        (Wanted("inception", "2048", "pytorch-fid"), "c"),
+        (Wanted("inception", "2048", "pytorch-fid", "tf32"), "c"),  # any precision, as told
+        (Wanted(protocol="clean-fid", precision="fp16"), "b"),
+        (Wanted(protocol="clean-fid", precision="exact"), "a"),
+    ):
+        assert find_manifest("birds", wanted).name == f"{stem}.json", wanted
+    for wanted in (
+        Wanted(),
+        Wanted(protocol="clean-fid"),
+        Wanted(protocol="clean-fid", precision="tf32"),
+        Wanted(protocol="pytorch-fid"),
+        Wanted(precision="exact"),
+    ):
+        with pytest.raises(UsageError, match="'birds' is built for inception .*; say which"):
+            find_manifest("birds", wanted)
+    with pytest.raises(BundleError, match="not built for extractor 'inception torchmetrics', only"):
+        find_manifest("birds", Wanted("inception", protocol="torchmetrics"))
+    assert [file.name[0] for file in find_manifests("birds")] == ["a", "b", "c", "d"]
+    assert [file.name for file in find_manifests("mnist")] == ["mnist-digits.json"]
+    path = str(tmp_path / "references" / "b.json")
+    assert [str(file) for file in find_manifests(path)] == [path]
+    with pytest.raises(UnknownNameError, match="Did you mean 'birds'"):
+        find_manifests("brids")
+
+
+def test_another_layer_or_protocol_is_refused_and_another_precision_is_not(small: Path) -> None:
+    row = EXTRACTORS["inception"]
+    settings = {"layer": "2048", "protocol": "clean-fid", "precision": "exact"}
+    manifest = read_manifest(small).model_copy(
+        update={"extractor": "inception", "extractor_digest": "a" * 64, "settings": settings}
+    )
+
+    def resolved(digest: str = "a" * 64, **changes: str) -> ResolvedExtractor:
+        return ResolvedExtractor(row=row, digest=digest, settings=settings | changes)
+
+    require_same_extractor(manifest, resolved())
+    require_same_extractor(manifest, resolved(precision="fp16"))
+    for kind, value in (("layer", "64"), ("protocol", "pytorch-fid")):
+        with pytest.raises(
+            BundleError,
+            match=f"built for {kind} '{settings[kind]}', not '{value}': .* Leave --{kind} out",
+        ):
+            require_same_extractor(manifest, resolved(**{kind: value}))
+    with pytest.raises(BundleError, match="SHA-256 a{12}, but .* has b{12}: .* Rebuild it: made"):
+        require_same_extractor(manifest, resolved("b" * 64))
+
+
+def test_manifests_of_before_are_read(small: Path, tmp_path: Path) -> None:
+    """Those without settings and resize."""
+    path = copy_bundle(small, tmp_path)
+    content = json.loads(path.read_text())
+    del content["settings"], content["resize"]
+    path.write_text(json.dumps(content))
+    manifest = load_reference(path).manifest
+    assert (manifest.settings, manifest.resize) == ({}, None)
+    assert Scorer(reference=path).arms[0].extractor.settings == {}
+
+
+def test_build_with_resizing_records_it(
+    mnist: RealSample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = write_pngs(mnist.images[:10], tmp_path / "train")
+    (path,) = build_from(
+        "sized", tmp_path, extractor="random-conv", train=train, resize=Size(height=20, width=24)
+    )
+    manifest = read_manifest(path)
+    assert (manifest.resize, manifest.width_px, manifest.height_px) == ("24x20", 24, 20)
+    assert "--resize 24x20 --out" in manifest.command
+    with pytest.raises(UsageError, match="--resize is for --train and --test"):
+        build_from("sized", tmp_path, extractor="random-conv", data="mnist", resize=Size(20, 24))
+
+
+def test_a_choice_that_an_extractor_does_not_have_builds_nothing(
+    mnist: RealSample, tmp_path: Path
+) -> None:
+    train = write_pngs(mnist.images[:10], tmp_path / "train")
+    for extractor, choice, message in (
+        ("digits", ExtractorChoice(protocol="all"), "'digits' has no choice of protocol"),
+        ("random-conv", ExtractorChoice(layer="64"), "'random-conv' has no choice of layer"),
+        ("inception", ExtractorChoice(precision="bf16"), "Valid: exact, fp16, "),
+    ):
+        with pytest.raises(UsageError, match=message):
+            build_from("x", tmp_path / "out", extractor=extractor, train=train, choice=choice)
+    assert not (tmp_path / "out").exists()

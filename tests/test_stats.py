@@ -16,10 +16,14 @@ from hypothesis import strategies as st
 from bench.errors import InputError
 from bench.stats import (
     BLOCK,
+    ClassStatistics,
     Features,
+    FeatureSample,
     Moments,
     arrays_from_bytes,
     arrays_to_bytes,
+    score_splits,
+    subset_rows,
     write_atomically,
 )
 
@@ -106,6 +110,83 @@ def test_probabilities_are_a_float64_softmax():
     assert p.dtype == np.float64
     np.testing.assert_allclose(p, scipy.special.softmax(logits.astype(float), axis=1), rtol=1e-12)
     assert Features(np.zeros((20, 1), np.float32)).probabilities is None
+
+
+# ---------------------------------------------------------------------- what stands for many images
+
+
+def test_class_statistics_by_hand():
+    # images 0 and 2 in the first split, 1 in the second; entropies 0, log 2 and log 2
+    p = np.array([[1.0, 0, 0], [0, 0.5, 0.5], [0.5, 0.5, 0]])
+    got = ClassStatistics.of(p, np.array([0, 1, 0]), 2)
+    assert got.split_counts.tolist() == [2, 1]
+    assert got.probability_sums.tolist() == [[1.5, 0.5, 0], [0, 0.5, 0.5]]
+    np.testing.assert_allclose(got.entropy_sums, [math.log(2), math.log(2)], rtol=1e-15)
+    assert got.predicted_counts.tolist() == [2, 1, 0]  # the first of ties
+    assert got.confidence == 2
+    assert (got.n, got.shares.tolist()) == (3, [2 / 3, 1 / 3, 0])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(2, 700), st.integers(1, 699), st.integers(1, 6), st.integers(1, 4))
+def test_class_statistics_of_parts_add_up(n, cut, k, splits):
+    rng = np.random.default_rng(n)
+    p = rng.dirichlet(np.full(k, 0.3), n)
+    split = rng.integers(0, splits, n)
+    cut = min(cut, n - 1)
+    whole = ClassStatistics.of(p, split, splits)
+    parts = ClassStatistics.of(p[:cut], split[:cut], splits).plus(
+        ClassStatistics.of(p[cut:], split[cut:], splits)
+    )
+    np.testing.assert_array_equal(parts.split_counts, whole.split_counts)
+    np.testing.assert_array_equal(parts.predicted_counts, whole.predicted_counts)
+    np.testing.assert_allclose(parts.probability_sums, whole.probability_sums, atol=1e-10)
+    np.testing.assert_allclose(parts.entropy_sums, whole.entropy_sums, atol=1e-10)
+    assert parts.confidence == pytest.approx(whole.confidence, rel=1e-12)
+    assert whole.split_counts.tolist() == [(split == i).sum() for i in range(splits)]
+    np.testing.assert_allclose(
+        whole.entropy_sums,
+        [scipy.special.entr(p[split == i]).sum() for i in range(splits)],
+        atol=1e-10,
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 500), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_images_are_dealt_to_splits_as_torch_fidelity_does(n, splits, seed):
+    dealt = score_splits(n, splits, seed)
+    order = np.random.RandomState(seed).permutation(n)
+    for i in range(splits):
+        part = order[i * n // splits : (i + 1) * n // splits]
+        np.testing.assert_array_equal(np.flatnonzero(dealt == i), np.sort(part))
+
+
+def test_the_fixed_choice_of_many():
+    assert subset_rows(5, 5).tolist() == subset_rows(5, 9).tolist() == [0, 1, 2, 3, 4]
+    chosen = subset_rows(1000, 10)
+    # pinned: NumPy promises that PCG64 gives the same permutation for good
+    assert chosen.tolist() == sorted(np.random.default_rng(2020).permutation(1000)[:10].tolist())
+    assert len(set(chosen.tolist())) == 10
+    assert subset_rows(1000, 10, seed=1).tolist() != chosen.tolist()
+    # a larger choice holds the smaller one, so that scores of two sizes are of one sample
+    assert set(chosen) < set(subset_rows(1000, 11))
+
+
+def test_every_image_is_as_likely_to_be_chosen():
+    # 400 draws of 30 of 100: each image 120 times, standard deviation sqrt(400 * .3 * .7) = 9.2
+    counts = np.bincount(
+        np.concatenate([subset_rows(100, 30, seed) for seed in range(400)]), minlength=100
+    )
+    assert abs(counts - 120).max() < 4.5 * 9.2
+
+
+def test_moments_of_a_sample_are_those_of_all_images():
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    kept = FeatureSample(Features(values), np.arange(3))
+    assert (kept.n, kept.moments.mean.tolist()) == (3, [2, 3])
+    streamed = Moments(7, np.array([9.0, 9.0]), np.eye(2))
+    reduced = FeatureSample(Features(values), np.arange(3), streamed=streamed)
+    assert (reduced.n, reduced.moments) == (7, streamed)
 
 
 # --------------------------------------------------------------------------------------- files

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from bench.errors import InputError, NothingFoundError
+from bench.record import ScoreRecord
 from bench.tables import COLUMNS, table
-from tests.test_record import record, value
+from tests.test_record import OLD_LINE, chosen, record, value
 
 
 def test_tidy_form() -> None:
@@ -53,3 +54,28 @@ def test_nothing_to_show() -> None:
         table(r for r in [])
     with pytest.raises(NothingFoundError, match="no records"):
         table([])
+
+
+def test_columns_for_layer_protocol_and_precision() -> None:
+    old = ScoreRecord.model_validate_json(OLD_LINE)
+    frame = table([old, record(), chosen()])
+    assert frame["layer"].tolist()[2:] == ["2048"]
+    assert frame["protocol"].tolist()[2:] == ["clean-fid"]
+    assert frame["precision"].tolist()[2:] == ["fp16"]
+    assert frame[["layer", "protocol", "precision"]].isna().sum(axis=1).tolist() == [3, 3, 0]
+
+
+def test_protocols_of_one_submission_are_rows_of_their_own() -> None:
+    protocols = ("clean-fid", "pytorch-fid")
+    records = [
+        chosen(
+            extractor=chosen().extractor.model_copy(
+                update={"settings": {"layer": "2048", "protocol": protocol}}
+            )
+        )
+        for protocol in protocols
+    ]
+    assert len(table(records, wide=True)) == 2
+    frame = table(records)
+    assert frame["protocol"].tolist() == list(protocols)
+    assert frame["precision"].isna().all()

@@ -64,7 +64,8 @@ class ExtractorChoice:
 
     `weights` is a file to load instead of the one that is looked up (or a folder that holds it);
     one whose digest is not the published one is refused unless `unverified_weights` is set.
-    `batch_size` is in images; results do not depend on it beyond rounding.
+    `batch_size` is in images; results do not depend on it beyond rounding. `compiled` has the
+    network compiled first, which takes long and pays for very many images on a GPU.
     """
 
     layer: str | None = None
@@ -73,6 +74,7 @@ class ExtractorChoice:
     weights: Path | None = None
     unverified_weights: bool = False
     batch_size: int | None = None
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ class ExtractorRow:
     is that of the default layer, None when it depends on the images. `side_px` is the one size
     that is taken, None for any. `channels` is what the network sees: colour is reduced to luma
     for 1, grey is replicated for 3. The first of `layers`, `protocols` and `precisions` is the
-    default; an empty tuple means that there is no such choice.
+    default; an empty tuple means that there is no such choice. `precision_shifts` says, for
+    precisions other than the first, how far they were measured to move the FID. `compiles` says
+    whether there is a compiled form.
     """
 
     name: str
@@ -133,6 +137,8 @@ class ExtractorRow:
     layers: tuple[str, ...] = ()
     protocols: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
+    precision_shifts: Mapping[str, str] = field(default_factory=dict)
+    compiles: bool = False
 
     def settings_of(self, choice: ExtractorChoice) -> dict[str, str]:
         """The settings that a choice amounts to, checked: layer, protocol, precision, where the
@@ -164,6 +170,8 @@ class ExtractorRow:
         settings = self.settings_of(choice)
         if choice.batch_size is not None and choice.batch_size < 1:
             raise UsageError(f"batch size {choice.batch_size}: expected at least 1")
+        if choice.compiled and not self.compiles:
+            raise UsageError(f"extractor {self.name!r} has no compiled form; leave --compile out")
         if isinstance(self.weights, HostedWeights):
             found = locate(
                 self.weights,
@@ -178,6 +186,7 @@ class ExtractorRow:
                 weights_path=found.path,
                 verified=found.verified,
                 batch_size=choice.batch_size,
+                compiled=choice.compiled,
             )
         if choice.weights is not None:
             raise UsageError(f"extractor {self.name!r} takes no weights file; leave --weights out")
@@ -204,6 +213,7 @@ class ResolvedExtractor:
     weights_path: Path | None = None
     verified: bool = True
     batch_size: int | None = None
+    compiled: bool = False
 
     @property
     def name(self) -> str:

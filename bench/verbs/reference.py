@@ -34,20 +34,24 @@ def verify(
     weights: Annotated[
         Path | None, typer.Option(help="Weights file of the extractor, or its folder.")
     ] = None,
+    unverified_weights: Annotated[
+        bool, typer.Option("--unverified-weights", help="Accept weights of another digest.")
+    ] = False,
 ) -> None:
     """Check digests, arrays and fitness for the extractors in use. Exit 4 when one is unfit."""
     from bench.errors import BundleError, UsageError
     from bench.extractors import extractor_row
     from bench.extractors.base import ExtractorChoice
     from bench.references import (
-        find_manifest,
+        find_manifests,
         list_references,
         load_reference,
         require_same_extractor,
     )
+    from bench.weights import HostedWeights
 
     files = (
-        [find_manifest(name) for name in names]
+        [file for name in names for file in find_manifests(name)]
         if names
         else [listed.file for listed in list_references()]
     )
@@ -57,18 +61,20 @@ def verify(
             reference = load_reference(file)
             manifest = reference.manifest
             settings = manifest.settings
+            row = extractor_row(manifest.extractor)
             choice = ExtractorChoice(
                 layer=settings.get("layer"),
                 protocol=settings.get("protocol"),
                 precision=settings.get("precision"),
-                weights=weights,
+                weights=weights if isinstance(row.weights, HostedWeights) else None,
+                unverified_weights=unverified_weights,
             )
-            extractor = extractor_row(manifest.extractor).resolve(choice)
+            extractor = row.resolve(choice)
             require_same_extractor(manifest, extractor)
             extractor.load()
         except UsageError as error:
             broken += 1
-            sys.stdout.write(f"FAILED {error}\n")
+            sys.stdout.write(f"FAILED {file}: {error}\n")
         else:
             sys.stdout.write(f"ok {file} sha256 {reference.digest}\n")
     if broken:

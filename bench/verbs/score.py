@@ -45,7 +45,7 @@ def score(
         typer.Option(help="Whose resizing: torch-fidelity, clean-fid, pytorch-fid, ...; or all."),
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="exact, or faster and less exact: tf32, fp16x2, fp16.")
+        str | None, typer.Option(help="exact, or faster and less exact: tf32x3, tf32, fp16.")
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weights file of the extractor, or its folder.")
@@ -56,6 +56,10 @@ def score(
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images at a time; default: by memory.")
     ] = None,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Compile the network first; pays on a GPU above 100,000."),
+    ] = False,
     resize: Annotated[
         str | None, typer.Option(help="WIDTHxHEIGHT to bring images of other sizes to.")
     ] = None,
@@ -104,6 +108,7 @@ def score(
             weights=weights,
             unverified_weights=unverified_weights,
             batch_size=batch_size,
+            compiled=compiled,
             metrics=_names(metrics),
             spec=spec,
             resize=resize,

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_fidelity.metric_isc import isc_features_to_metric
 
-from bench.metrics.base import UndefinedMetric
-from bench.metrics.inception_score import inception_score
-from bench.stats import Features
+from bench.metrics.base import MetricInputs, UndefinedMetric
+from bench.metrics.inception_score import INCEPTION_SCORE, inception_score, score_of
+from bench.stats import ClassStatistics, Features, Moments, score_splits
 
 
 def probabilities(logits):
@@ -74,3 +74,50 @@ def test_undefined():
         inception_score(np.full((9, 2), 0.5))
     with pytest.raises(UndefinedMetric, match="NaN"):
         inception_score(np.full((20, 2), np.nan))
+
+
+def test_statistics_in_parts_score_as_torch_fidelity_on_all_logits():
+    n, splits = 1234, 10
+    logits = (np.random.default_rng(3).standard_normal((n, 40)) * 3).astype(np.float32)
+    p, dealt = probabilities(logits), score_splits(n, splits, 2020)
+    parts = [
+        ClassStatistics.of(p[i : i + 100], dealt[i : i + 100], splits) for i in range(0, n, 100)
+    ]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total.plus(part)
+    expected = isc_features_to_metric(torch.from_numpy(logits))
+    assert score_of(total).mean == pytest.approx(expected["inception_score_mean"], rel=1e-12)
+    assert score_of(total).std == pytest.approx(expected["inception_score_std"], rel=1e-9)
+
+
+def test_statistics_of_all_images_come_before_the_probabilities_of_some():
+    """Of two classes, all images are evenly spread (IS 2); the ones that were kept are all alike
+    (IS 1).
+    """
+    p = np.eye(2)[np.arange(40) % 2]
+    everything = ClassStatistics.of(p, score_splits(40, 10, 2020), 10)
+    kept = np.zeros((20, 1), np.float32)
+    inputs = MetricInputs(
+        fake_features=kept,
+        fake_probabilities=np.eye(2)[np.zeros(20, int)],
+        real_features=kept,
+        real_moments=Moments.of(kept),
+        fake_statistics=everything,
+    )
+    expected = isc_features_to_metric(torch.from_numpy(np.log(np.maximum(p, 1e-30))))
+    found = INCEPTION_SCORE.compute(inputs)
+    assert found.value == pytest.approx(expected["inception_score_mean"], rel=1e-9)
+    assert found.value > 1.5
+
+
+def test_no_classifier_no_score():
+    kept = np.zeros((20, 1), np.float32)
+    inputs = MetricInputs(
+        fake_features=kept,
+        fake_probabilities=None,
+        real_features=kept,
+        real_moments=Moments.of(kept),
+    )
+    with pytest.raises(UndefinedMetric, match="the extractor is no classifier"):
+        INCEPTION_SCORE.compute(inputs)

@@ -2,10 +2,11 @@
 
     python -m tests.throughput.growth --out reports/growth
 
-Two series: the whole `score` of a folder of PNG digits, all metrics, and the neighbour pass alone
-of N against N rows of 2048 features. Peak memory is the largest resident set of the process during
-the measured call, less its resident set just before (Linux: read from /proc). `--render` rebuilds
-the report from its records.
+Three series: the whole `score` of a folder of PNG digits, all metrics; FID alone of such a folder
+with an extractor of 2048 features that costs nearly nothing, which shows what the stream holds;
+the neighbour pass alone of N against N rows of 2048 features. Peak memory is the largest resident
+set of the process during the measured call, less its resident set just before (Linux: read from
+/proc). `--render` rebuilds the report from its records.
 """
 
 from __future__ import annotations
@@ -19,14 +20,27 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.stats import write_atomically
 
-SIZES = (2_500, 5_000, 10_000, 20_000, 40_000)
+if TYPE_CHECKING:
+    from bench.scoring import Scorer
+
 NUM_FEATURES = 2_048
-SERIES = ("score", "neighbours-2048")
+SERIES = {  # numbers of images
+    "score": (2_500, 5_000, 10_000, 20_000, 40_000, 100_000),
+    "fid-2048": (10_000, 20_000, 40_000, 100_000),
+    "neighbours-2048": (2_500, 5_000, 10_000, 20_000, 40_000),
+}
+TITLES = {
+    "score": "`score` of N PNG digits, all metrics, 10,000 real images",
+    "fid-2048": "FID alone of N PNG digits, 2048 features",
+    "neighbours-2048": "neighbour pass, N real against N fake rows of 2048 features",
+}
 WRITE_SAMPLES = """
 import sys
 from pathlib import Path
@@ -50,18 +64,49 @@ def _measured(call: Callable[[], object]) -> dict[str, object]:
     return {"time_s": elapsed_s, "peak_mb": _status_mb("VmHWM") - before_mb}
 
 
-def measure_score(n: int) -> dict[str, object]:
-    from bench.scoring import Scorer
-
+def _score(n: int, make_scorer: Callable[[Path], Scorer]) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         samples = Path(folder) / "samples"
         # in another process, whose freed memory cannot be taken for room that was there before
         subprocess.run([sys.executable, "-c", WRITE_SAMPLES, str(n), samples], check=True)
-        scorer = Scorer(reference="mnist", use_cache=False)
+        scorer = make_scorer(Path(folder))
         scorer.score(samples, limit=500)
         records = []
         measured = _measured(lambda: records.append(scorer.score(samples)))
     return measured | {"stages_s": records[0].timings_s}
+
+
+def measure_score(n: int) -> dict[str, object]:
+    from bench.scoring import Scorer
+
+    return _score(n, lambda _: Scorer(reference="mnist", use_cache=False))
+
+
+class WideProjection:
+    """A random projection of 28x28 pixels to 2048 features: uint8 N,28,28,1 -> float32 N,2048."""
+
+    digest = "growth-1"
+    feature_dim = NUM_FEATURES
+    channels = 1
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self._matrix = rng.standard_normal((784, NUM_FEATURES), dtype=np.float32) / 784
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return images.reshape(len(images), -1).astype(np.float32) @ self._matrix
+
+
+def measure_fid(n: int) -> dict[str, object]:
+    from bench.scoring import Scorer
+
+    def make(folder: Path) -> Scorer:
+        real = folder / "real"
+        subprocess.run([sys.executable, "-c", WRITE_SAMPLES, "2500", real], check=True)
+        extractor = "tests.throughput.growth:WideProjection"
+        return Scorer(reference=real, extractor=extractor, metrics="fid", use_cache=False)
+
+    return _score(n, make)
 
 
 def measure_neighbours(n: int) -> dict[str, object]:
@@ -76,12 +121,19 @@ def measure_neighbours(n: int) -> dict[str, object]:
     return _measured(lambda: neighbour_pass(real, fake)) | {"stages_s": {}}
 
 
-def run_study(out: Path, sizes: tuple[int, ...], chosen: list[str]) -> None:
+MEASURES = {
+    "score": measure_score,
+    "fid-2048": measure_fid,
+    "neighbours-2048": measure_neighbours,
+}
+
+
+def run_study(out: Path, chosen: list[str]) -> None:
     records = out / "records.jsonl"
     before = records.read_text().splitlines() if records.is_file() else []
     lines = [line for line in before if json.loads(line)["series"] not in chosen]
     for series in chosen:
-        for n in sizes:
+        for n in SERIES[series]:
             command = [sys.executable, "-m", "tests.throughput.growth", "--one", series, str(n)]
             result = subprocess.run(command, capture_output=True, text=True, check=True)
             point = {"series": series, "n": n} | json.loads(result.stdout)
@@ -118,13 +170,9 @@ def render(out: Path) -> None:
                 color=OKABE_ITO[number],
                 label=series,
             )
-        title = {
-            "score": "`score` of N PNG digits, all metrics, 10,000 real images",
-            "neighbours-2048": "neighbour pass, N real against N fake rows of 2048 features",
-        }[series]
         lines += [
             "",
-            f"## {title}",
+            f"## {TITLES[series]}",
             "",
             "| N | time, s | us per image | peak memory, MB |",
             "|---:|---:|---:|---:|",
@@ -152,7 +200,7 @@ def render(out: Path) -> None:
             ]
     for ax, label in zip(axes, ("time, s", "peak memory, MB"), strict=True):
         ax.set_xscale("log")
-        ax.set_xticks(SIZES, [f"{n:,}" for n in SIZES])
+        ax.set_xticks(SERIES["score"], [f"{n:,}" for n in SERIES["score"]])
         ax.minorticks_off()
         ax.set_xlabel("N")
         ax.set_ylabel(label)
@@ -167,7 +215,6 @@ def render(out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("growth"))
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--series", nargs="+", choices=SERIES, default=list(SERIES))
     parser.add_argument("--render", action="store_true")
     parser.add_argument("--one", nargs=2, metavar=("SERIES", "N"))
@@ -176,14 +223,13 @@ def main() -> None:
         import torch
 
         series, n = options.one
-        measure = {"score": measure_score, "neighbours-2048": measure_neighbours}[series]
         machine = (
             f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
         )
-        print(json.dumps(measure(int(n)) | {"machine": machine}))
+        print(json.dumps(MEASURES[series](int(n)) | {"machine": machine}))
         return
     if not options.render:
-        run_study(options.out, tuple(options.sizes), options.series)
+        run_study(options.out, options.series)
     render(options.out)
 
 

@@ -32,7 +32,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 from baselines.demo_generator import generate_digits
 from baselines.sample import write_samples
 from bench.extractors import EXTRACTORS
-from bench.extractors.compact_cnn import CompactCNNExtractor
+from bench.extractors.base import ExtractorChoice
 from bench.references import find_manifest, load_reference
 from bench.scoring import Scorer
 
@@ -52,9 +52,8 @@ def peer(folder: Path) -> dict[str, float]:
     images = np.stack(
         [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.iterdir())]
     )
-    extractor = EXTRACTORS["digits"].resolve().load()
-    assert isinstance(extractor, CompactCNNExtractor)
-    features = extractor(images, batch_size=64)
+    extractor = EXTRACTORS["digits"].resolve(ExtractorChoice(batch_size=64)).load()
+    features = extractor(images)
     reference = load_reference(find_manifest("mnist"))
     real, fake = torch.from_numpy(reference.train), torch.from_numpy(features.values)
     statistics = [fid_features_to_statistics(f) for f in (fake, real)]

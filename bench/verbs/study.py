@@ -1,0 +1,54 @@
+"""`latentbench study`: the published measurements of `inception`, made again."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def study(
+    what: Annotated[Literal["protocols", "precisions"], typer.Argument(help="What is varied.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="Folder of the study.")] = None,
+    num_images: Annotated[int, typer.Option("--num-images", "-n", min=10)] = 100,
+    weights: Annotated[Path | None, typer.Option(help="Weights file, or its folder.")] = None,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="Untrained weights, where none can be had.")
+    ] = False,
+    data_root: Annotated[Path | None, typer.Option(help="Where MNIST lies.")] = None,
+    render: Annotated[
+        bool, typer.Option("--render", help="Rebuild the page from the records in --out.")
+    ] = False,
+) -> None:
+    """How far named protocols, or precisions, of `inception` are apart on real images.
+
+    \b
+    latentbench study protocols --data-root data/ --out protocols/
+    latentbench study precisions --data-root data/ --random-weights
+    """
+    from bench import study_report
+    from bench.console import progress_report
+    from bench.extractors.base import ExtractorChoice
+
+    folder = out or Path(f"study-{what}")
+    if not render:
+        sets = study_report.image_sets(
+            num_images, data_root, photo_sizes=4 if what == "protocols" else 2
+        )
+        run = study_report.run_protocols if what == "protocols" else study_report.run_precisions
+        with tempfile.TemporaryDirectory() as temporary, progress_report() as progress:
+            label = "as published"
+            if random_weights:
+                weights = study_report.random_weights_file(Path(temporary))
+                label = "random, untrained (seed 0): read ratios and orders of magnitude only"
+            choice = ExtractorChoice(weights=weights, unverified_weights=random_weights)
+            run(folder, sets, choice, weights=label, progress=progress)
+    elif what == "protocols":
+        study_report.render_protocols(folder)
+    else:
+        study_report.render_precisions(folder)
+    sys.stdout.write(f"report: {folder / 'README.md'}\n")
