@@ -52,6 +52,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "baselines.losses",
             "baselines.likelihoods",
             "baselines.priors",
+            "baselines.spectrum",
         }
     ),
     frozenset({"baselines.train_extractor", "baselines.train_demo_generator"}),
