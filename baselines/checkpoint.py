@@ -106,7 +106,7 @@ def lane_tensors(lanes: Lanes, run: int = 0) -> dict[str, Tensor]:
 
     def own(value: Tensor) -> Tensor:
         picked = value if lanes.num_runs is None or value.dim() == 0 else value[run]
-        return picked.detach().to("cpu", copy=True)
+        return picked.detach().to("cpu", copy=True).contiguous()
 
     return {name: own(value) for name, value in [*_named(lanes), *_optimiser_entries(lanes)]}
 
@@ -135,10 +135,15 @@ def load_lane(lanes: Lanes, each: Sequence[Mapping[str, Tensor]]) -> None:
         for name, parameter in lanes.parameters[network].items():
             prefix = f"optimisers/{network}/{name}/"
             keys = [key for key in each[0] if key.startswith(prefix)]
-            stepped_on_device = parameter.is_cuda
             optimiser.state[parameter] = {
-                key.removeprefix(prefix): joined(key).to(
-                    parameter.device if stepped_on_device else "cpu", copy=True
-                )
-                for key in keys
+                key.removeprefix(prefix): _placed(joined(key), parameter) for key in keys
             }
+
+
+def _placed(value: Tensor, parameter: Tensor) -> Tensor:
+    """A copy of an optimiser's tensor: in the parameter's memory layout, as a fused optimiser reads
+    it, or, for a count of steps, on the parameter's device.
+    """
+    if value.shape == parameter.shape:
+        return torch.empty_like(parameter, requires_grad=False).copy_(value)
+    return value.to(parameter.device, copy=True)

@@ -5,6 +5,10 @@ lives on the device too, so the whole step (gather, scaling, forward, backward, 
 is captured once and replayed. Losses go into a history on the device and are read once a block.
 Eager and captured steps run the same function on the same draws.
 
+Several runs are stacked on a GPU, where one small network cannot fill the device. On a CPU they
+take turns, step by step: a core is busy with one run already, and batched products are slower there
+than single ones (measured: 0.55 of the speed at 8 course GANs).
+
 Shape legend: S steps of a block, K runs, T terms.
 """
 
@@ -20,7 +24,7 @@ from baselines.build import Game, draws_of
 from baselines.checkpoint import lane_tensors, load_lane
 from baselines.data import TrainingSet
 from baselines.draws import BLOCK_STEPS, draw_block
-from baselines.stacked import single_lanes, stacked_lanes
+from baselines.stacked import require_stackable, single_lanes, stacked_lanes
 from baselines.train import adversarial_step, likelihood_step
 from bench.errors import UsageError
 
@@ -29,7 +33,7 @@ WARM_UP_STEPS = 3  # eager steps before a capture, so that libraries have alloca
 
 class BlockTerms(NamedTuple):
     """What was reported in the steps `start` .. `start + len(values) - 1`: float32 n,T, or n,K,T
-    for a stack.
+    for several runs.
     """
 
     start: int
@@ -38,9 +42,10 @@ class BlockTerms(NamedTuple):
 
 
 class Engine:
-    """Trains one game, or K games of one architecture as a stack, on a data set on the device.
+    """Trains one game, or K games of one architecture, on a data set on the device.
 
-    `graph` None captures CUDA graphs on a GPU; False never does.
+    `graph` None captures CUDA graphs on a GPU; False never does. `stack` None stacks several games
+    on a GPU and lets them take turns on a CPU.
     """
 
     def __init__(
@@ -50,26 +55,35 @@ class Engine:
         *,
         device: str = "cpu",
         graph: bool | None = None,
+        stack: bool | None = None,
     ) -> None:
-        single = isinstance(games, Game)
         self.games: list[Game] = [games] if isinstance(games, Game) else list(games)
         if not self.games:
             raise UsageError("no run to train")
         game = self.games[0]
         self.data, self.device, self.step = data, device, 0
-        self.lanes = single_lanes(game, device) if single else stacked_lanes(self.games, device)
+        cuda = device.startswith("cuda")
+        self._single = isinstance(games, Game)
+        stacking = not self._single and (cuda if stack is None else stack)
+        if not self._single:
+            require_stackable(self.games)
+        self.lanes = (
+            [stacked_lanes(self.games, device)]
+            if stacking
+            else [single_lanes(each, device) for each in self.games]
+        )
         self._draws = draws_of(game, len(data.images))
         self._advance = adversarial_step if game.model.kind == "adversarial" else likelihood_step
-        self._block: dict[str, Tensor] = {}
+        self._blocks: list[dict[str, Tensor]] = [{} for _ in self.lanes]
         self._block_number = -1
         self._slot = torch.zeros(1, dtype=torch.int64, device=device)
         self._progress = torch.zeros(BLOCK_STEPS, device=device)
         self._history: Tensor | None = None
         self._names: tuple[str, ...] = ()
-        self._use_graph = device.startswith("cuda") if graph is None else graph
+        self._use_graph = cuda if graph is None else graph
         self._graph: torch.cuda.CUDAGraph | None = None
         self._eager_steps = 0
-        if self._use_graph and not device.startswith("cuda"):
+        if self._use_graph and not cuda:
             raise UsageError(f"device {device!r} has no CUDA graphs")
 
     @property
@@ -99,13 +113,18 @@ class Engine:
 
     def tensors(self, run: int = 0) -> dict[str, Tensor]:
         """Everything that one run's training depends on, on the CPU, by name; see `checkpoint`."""
-        return lane_tensors(self.lanes, run)
+        stacked = self.lanes[0].num_runs is not None
+        return lane_tensors(self.lanes[0], run) if stacked else lane_tensors(self.lanes[run])
 
     def load(self, tensors: Sequence[dict[str, Tensor]], step: int) -> None:
         """Take up training behind `step` from each run's tensors. Raises `UsageError` when they do
         not fit.
         """
-        load_lane(self.lanes, tensors)
+        if self.lanes[0].num_runs is not None:
+            load_lane(self.lanes[0], tensors)
+        else:
+            for lanes, own in zip(self.lanes, tensors, strict=True):
+                load_lane(lanes, [own])
         self.step, self._block_number, self._graph, self._eager_steps = step, -1, None, 0
 
     def _fill(self, block: int) -> None:
@@ -113,15 +132,14 @@ class Engine:
         each = [
             draw_block(self._draws, game.config.seed, block, self.device) for game in self.games
         ]
-        for name in self._draws:
-            if self.lanes.num_runs is None:
-                fresh = each[0][name]
-            else:
-                fresh = torch.stack([draws[name] for draws in each], dim=1)
-            if name in self._block:
-                self._block[name].copy_(fresh)
-            else:
-                self._block[name] = fresh
+        if self.lanes[0].num_runs is not None:
+            each = [{n: torch.stack([draws[n] for draws in each], dim=1) for n in self._draws}]
+        for kept, fresh in zip(self._blocks, each, strict=True):
+            for name, value in fresh.items():
+                if name in kept:
+                    kept[name].copy_(value)
+                else:
+                    kept[name] = value
         first = block * BLOCK_STEPS
         steps = torch.arange(first, first + BLOCK_STEPS, device=self.device)
         self._progress.copy_(steps / self.num_steps)
@@ -142,8 +160,9 @@ class Engine:
             torch.cuda.current_stream(self.device).wait_stream(stream)
             self._eager_steps += 1
             return
-        for optimiser in self.lanes.optimisers.values():
-            optimiser.zero_grad(set_to_none=True)
+        for lanes in self.lanes:
+            for optimiser in lanes.optimisers.values():
+                optimiser.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):  # records, and runs nothing
             self._step_once()
@@ -151,12 +170,16 @@ class Engine:
         graph.replay()
 
     def _step_once(self) -> None:
-        draws = {name: v.index_select(0, self._slot)[0] for name, v in self._block.items()}
         progress = self._progress.index_select(0, self._slot)[0]
-        terms = self._advance(self.lanes, self.data, draws, progress)
-        values = torch.stack(list(terms.values()), dim=-1)
-        if self._history is None:
+        each = []
+        for lanes, block in zip(self.lanes, self._blocks, strict=True):
+            draws = {name: v.index_select(0, self._slot)[0] for name, v in block.items()}
+            terms = self._advance(lanes, self.data, draws, progress)
             self._names = tuple(terms)
+            each.append(torch.stack(list(terms.values()), dim=-1))
+        turns = not self._single and self.lanes[0].num_runs is None
+        values = torch.stack(each) if turns else each[0]
+        if self._history is None:
             self._history = torch.zeros(BLOCK_STEPS, *values.shape, device=self.device)
         self._history.index_copy_(0, self._slot, values[None])
         self._slot.add_(1)

@@ -106,12 +106,8 @@ def single_lanes(game: Game, device: str = "cpu") -> Lanes:
 
 
 def stacked_lanes(games: Sequence[Game], device: str = "cpu") -> Lanes:
-    """K runs as one program. Raises `UsageError` when they are not of one architecture, or use
-    something that cannot be stacked.
-    """
+    """K runs as one program; see `require_stackable` for what they must have in common."""
     first = games[0]
-    for game in games:
-        _require_stackable(first.config, game)
     modules = {name: _template(network) for name, network in first.networks.items()}
     parameters: dict[str, dict[str, Tensor]] = {}
     buffers: dict[str, dict[str, Tensor]] = {}
@@ -119,7 +115,9 @@ def stacked_lanes(games: Sequence[Game], device: str = "cpu") -> Lanes:
     for name in first.networks:
         each = [game.networks[name] for game in games]
         parameters[name] = {
-            key: _stack([dict(n.named_parameters())[key] for n in each], device).requires_grad_()
+            key: _laid_out(
+                _stack([dict(n.named_parameters())[key] for n in each], device)
+            ).requires_grad_()
             for key, _ in each[0].named_parameters()
         }
         buffers[name] = {
@@ -155,25 +153,36 @@ def _stack(tensors: Sequence[Tensor], device: str) -> Tensor:
     return torch.stack([t.detach() for t in tensors]).to(device)
 
 
+def _laid_out(weights: Tensor) -> Tensor:
+    """Matrices K,out,in laid out in memory as K,in,out: the layout in which a batched product gives
+    their gradients, which the optimiser then takes without a copy.
+    """
+    if weights.dim() != 3:
+        return weights
+    return weights.transpose(1, 2).contiguous().transpose(1, 2)
+
+
 def _template(network: nn.Module) -> nn.Module:
     """The network without weights: `functional_call` brings them."""
     return copy.deepcopy(network).to("meta")
 
 
-def _require_stackable(config: RunConfig, game: Game) -> None:
-    for trick, _ in game.active:
-        if trick.unstackable is not None:
-            raise UsageError(f"trick {trick.name!r} cannot be stacked: {trick.unstackable}")
-    if game.config.optimiser != "adam":
-        raise UsageError("only runs with Adam are stacked")
-    same = _comparable(config)
-    other = _comparable(game.config)
-    for key, value in same.items():
-        if other[key] != value:
-            raise UsageError(
-                f"stacked runs may differ in {', '.join(MAY_DIFFER)} and in the options of "
-                f"two-time-scales, not in {key}: {value!r} and {other[key]!r}"
-            )
+def require_stackable(games: Sequence[Game]) -> None:
+    """Raises `UsageError` when runs are not of one architecture, or use what cannot be stacked."""
+    same = _comparable(games[0].config)
+    for game in games:
+        for trick, _ in game.active:
+            if trick.unstackable is not None:
+                raise UsageError(f"trick {trick.name!r} cannot be stacked: {trick.unstackable}")
+        if game.config.optimiser != "adam":
+            raise UsageError("only runs with Adam are stacked")
+        other = _comparable(game.config)
+        for key, value in same.items():
+            if other[key] != value:
+                raise UsageError(
+                    f"stacked runs may differ in {', '.join(MAY_DIFFER)} and in the options of "
+                    f"two-time-scales, not in {key}: {value!r} and {other[key]!r}"
+                )
 
 
 def _comparable(config: RunConfig) -> dict[str, Any]:

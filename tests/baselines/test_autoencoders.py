@@ -102,7 +102,7 @@ def test_a_denoising_autoencoder_denoises(kind: str, digits: TrainingSet) -> Non
     errors = {}
     for name, run in (("denoising", engine), ("plain", plain)):
         train_through(run)
-        network = run.lanes.modules["autoencoder"]
+        network = run.lanes[0].modules["autoencoder"]
         with torch.no_grad():
             errors[name] = (network(noisy)[0] - x).square().mean().item()
     assert errors["denoising"] < (noisy - x).square().mean().item()

@@ -79,7 +79,7 @@ def test_a_stack_equals_its_single_runs(recipe: str, digits: TrainingSet) -> Non
     games = [
         small_game(recipe, digits, *STACKED[recipe], seed=seed, num_steps=20) for seed in range(3)
     ]
-    stack = Engine(games, digits)
+    stack = Engine(games, digits, stack=True)
     blocks: list[BlockTerms] = []
     train_through(stack, blocks.append)
     values = torch.cat([block.values for block in blocks])
@@ -104,7 +104,7 @@ def test_stacked_learning_rates(digits: TrainingSet) -> None:
         return (f"tricks.two-time-scales.discriminator={rate}", f"learning_rate={rate}")
 
     games = [small_game("course-gan", digits, *settings(r), num_steps=20) for r in rates]
-    stack = Engine(games, digits)
+    stack = Engine(games, digits, stack=True)
     train_through(stack)
     for run, rate in enumerate(rates):
         single = small_engine("course-gan", digits, *settings(rate), num_steps=20)
@@ -119,10 +119,10 @@ def test_stacked_learning_rates(digits: TrainingSet) -> None:
 
 
 def test_a_run_of_a_stack_goes_on_as_a_single_run(digits: TrainingSet) -> None:
-    games = [small_game("course-gan", digits, seed=seed) for seed in range(2)]
-    stack = Engine(games, digits)
+    games = [small_game("course-gan", digits, seed=seed, num_steps=20) for seed in range(2)]
+    stack = Engine(games, digits, stack=True)
     stack.run_block()
-    single = small_engine("course-gan", digits, seed=1)
+    single = small_engine("course-gan", digits, seed=1, num_steps=20)
     single.load([stack.tensors(1)], stack.step)
     train_through(single)
     train_through(stack)
@@ -180,3 +180,19 @@ def test_a_captured_step_equals_the_eager_one(recipe: str, digits: TrainingSet) 
     captured, eager = [engine.tensors() for engine in engines]
     for name, value in eager.items():
         torch.testing.assert_close(captured[name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_runs_that_take_turns_equal_single_runs_bit_by_bit(digits: TrainingSet) -> None:
+    games = [small_game("dcgan", digits, seed=seed, num_steps=20) for seed in range(2)]
+    turns = Engine(games, digits)
+    assert len(turns.lanes) == 2, "on a CPU"
+    blocks: list[BlockTerms] = []
+    train_through(turns, blocks.append)
+    for run in range(2):
+        single = small_engine("dcgan", digits, seed=run, num_steps=20)
+        alone: list[BlockTerms] = []
+        train_through(single, alone.append)
+        for block, own in zip(blocks, alone, strict=True):
+            assert torch.equal(block.values[:, run], own.values)
+        for name, value in single.tensors().items():
+            assert torch.equal(turns.tensors(run)[name], value), name

@@ -71,8 +71,8 @@ def test_ema_is_the_average_and_leaves_training_alone(digits: TrainingSet) -> No
     averaged = small_engine("dcgan", digits, "tricks.ema.decay=0.5", num_steps=16)
     name = "stem.weight"
     weights = [plain.tensors()[f"networks/generator/{name}"]]
-    plain.lanes.optimisers["generator"].register_step_post_hook(
-        lambda *_: weights.append(plain.lanes.parameters["generator"][name].detach().clone())
+    plain.lanes[0].optimisers["generator"].register_step_post_hook(
+        lambda *_: weights.append(plain.lanes[0].parameters["generator"][name].detach().clone())
     )
     plain.run_block()
     averaged.run_block()

@@ -59,9 +59,9 @@ def test_gradient_penalty_looks_between_real_and_fake() -> None:
 def test_clipped_parameters_stay_in_the_box(digits: TrainingSet) -> None:
     engine = small_engine("wgan", digits, num_steps=16)
     engine.run_block()
-    values = engine.lanes.parameters["discriminator"].values()
+    values = engine.lanes[0].parameters["discriminator"].values()
     assert max(value.abs().max().item() for value in values) == pytest.approx(0.01, rel=1e-6)
-    generator = engine.lanes.parameters["generator"].values()
+    generator = engine.lanes[0].parameters["generator"].values()
     assert max(value.abs().max().item() for value in generator) > 0.05, "the generator is free"
 
 
@@ -74,7 +74,7 @@ def test_spectral_norms_are_one_after_training(recipe: str, digits: TrainingSet)
     engine.run_block()
     norms = [
         torch.linalg.matrix_norm(module.weight.flatten(1), 2).item()
-        for module in engine.lanes.modules["discriminator"].modules()
+        for module in engine.lanes[0].modules["discriminator"].modules()
         if isinstance(module, torch.nn.Linear | torch.nn.Conv2d)
     ]
     assert len(norms) == 3
@@ -84,7 +84,7 @@ def test_spectral_norms_are_one_after_training(recipe: str, digits: TrainingSet)
 def test_without_it_spectral_norms_are_not_one(digits: TrainingSet) -> None:
     engine = small_engine("course-gan", digits, "learning_rate=1e-3", num_steps=16)
     engine.run_block()
-    weight = engine.lanes.parameters["discriminator"]["hidden.0.weight"]
+    weight = engine.lanes[0].parameters["discriminator"]["hidden.0.weight"]
     assert abs(torch.linalg.matrix_norm(weight.detach(), 2).item() - 1) > 0.1
 
 
@@ -94,15 +94,17 @@ def test_historical_average_is_the_mean_of_all_past_values(digits: TrainingSet) 
 
     name = "hidden.0.weight"
     engine._fill(0)
-    past = {p: [engine.lanes.parameters[p][name].detach().clone()] for p in engine.lanes.modules}
+    past = {
+        p: [engine.lanes[0].parameters[p][name].detach().clone()] for p in engine.lanes[0].modules
+    }
     for step in range(3):
-        draws = {key: value[step] for key, value in engine._block.items()}
-        adversarial_step(engine.lanes, digits, draws, torch.tensor(0.0))
+        draws = {key: value[step] for key, value in engine._blocks[0].items()}
+        adversarial_step(engine.lanes[0], digits, draws, torch.tensor(0.0))
         for player, values in past.items():
-            values.append(engine.lanes.parameters[player][name].detach().clone())
+            values.append(engine.lanes[0].parameters[player][name].detach().clone())
     for player, values in past.items():
         torch.testing.assert_close(
-            engine.lanes.state[f"historical-averaging/{player}.{name}"],
+            engine.lanes[0].state[f"historical-averaging/{player}.{name}"],
             torch.stack(values).mean(0),
         )
 
