@@ -181,7 +181,8 @@ def train_stack(
                     run.log("terms", step=engine.step, images_per_s=speed, **terms[number])
                 _show(report, board, engine, terms[0])
             if engine.step < total:
-                _keep(runs, engine, pace, interrupted=interrupted())
+                spent_s = time.perf_counter() - started
+                _keep(runs, engine, pace, spent_s if interrupted() else None)
     seconds = time.perf_counter() - started
     for number, run in enumerate(runs):
         _finish(run, engine, number, seconds, _images_per_s(engine, first_step, started))
@@ -197,12 +198,12 @@ def _show(
             board.add_scalar(name, value, engine.step)
 
 
-def _keep(runs: list[RunFolder], engine: Engine, pace: _Pace, *, interrupted: bool) -> None:
+def _keep(runs: list[RunFolder], engine: Engine, pace: _Pace, interrupted_s: float | None) -> None:
     """Checkpoints and grids when they are due; a checkpoint and the end after an interrupt."""
-    if interrupted:
+    if interrupted_s is not None:
         for number, run in enumerate(runs):
             run.save(engine, number)
-            run.log("interrupted", step=engine.step)
+            run.log("interrupted", step=engine.step, train_s=round(interrupted_s, 2))
         raise KeyboardInterrupt
     if pace.is_save_due(engine.step):
         for number, run in enumerate(runs):

@@ -53,6 +53,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "baselines.likelihoods",
             "baselines.priors",
             "baselines.spectrum",
+            "baselines.study_report",
         }
     ),
     frozenset({"baselines.train_extractor", "baselines.train_demo_generator"}),
@@ -69,6 +70,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"baselines.engine", "baselines.trained"}),
     frozenset({"baselines.sampling"}),
     frozenset({"baselines.runs"}),
+    frozenset({"baselines.study"}),
     frozenset({"baselines.cli"}),
     frozenset({"baselines"}),
     frozenset({"reference_stats"}),

@@ -196,3 +196,18 @@ def test_runs_that_take_turns_equal_single_runs_bit_by_bit(digits: TrainingSet) 
             assert torch.equal(block.values[:, run], own.values)
         for name, value in single.tensors().items():
             assert torch.equal(turns.tensors(run)[name], value), name
+
+
+def test_a_stack_is_taken_up_again_bit_by_bit(digits: TrainingSet) -> None:
+    def stack() -> Engine:
+        games = [small_game("course-gan", digits, seed=seed, num_steps=20) for seed in range(2)]
+        return Engine(games, digits, stack=True)
+
+    whole, first, again = stack(), stack(), stack()
+    train_through(whole)
+    first.run_block()
+    again.load([first.tensors(run) for run in range(2)], first.step)
+    train_through(again)
+    for run in range(2):
+        for name, value in whole.tensors(run).items():
+            assert torch.equal(again.tensors(run)[name], value), name
