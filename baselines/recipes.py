@@ -178,6 +178,22 @@ _ROWS = (
         {**DCGAN, "tricks": {"separate-batches": {}, "ema": {}}},
     ),
     Recipe(
+        "demo-gan",
+        "the generator of `latentbench demo`, trained by this engine",
+        "Radford et al. 2016; Mirza & Osindero 2014; Miyato et al. 2018",
+        {
+            **DCGAN,
+            "model": "conditional-dcgan",
+            "model_options": {"latent_dim": 54, "width": 32, "batch_norm_discriminator": False},
+            "beta2": 0.99,
+            "tricks": {
+                "ema": {},
+                "spectral-norm": {},
+                "two-time-scales": {"generator": 2e-4, "discriminator": 4e-4},
+            },
+        },
+    ),
+    Recipe(
         "conditional-dcgan",
         "DCGAN that is told the class",
         "Mirza & Osindero 2014",

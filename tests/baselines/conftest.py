@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,4 +60,5 @@ def _verbs(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [
         metadata.EntryPoint(name, value, "latentbench.verbs") for name, value in verbs.items()
     ]
-    monkeypatch.setattr("bench.cli.metadata.entry_points", lambda group: entries)
+    # bench.cli's own name for the module: other libraries ask importlib.metadata itself
+    monkeypatch.setattr("bench.cli.metadata", SimpleNamespace(entry_points=lambda group: entries))

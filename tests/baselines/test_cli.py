@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,25 @@ def test_names_of_runs() -> None:
     changed = {run_name("dcgan", "mnist", 0, [s]) for s in ("a=1", "a=2")}
     assert len(changed) == 2
     assert DATA.is_dir()
+
+
+def test_without_tensorboard_the_extra_is_named(
+    images: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert run(["train", "course-gan", "--data", images, "--tensorboard"]) == EXIT_USAGE
+    assert "pip install latentbench[track]" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_losses_beside_the_bar_on_a_terminal(
+    images: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = ["train", "course-gan", "--data", images, *TINY, "--set", "num_steps=32"]
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    assert run(train) == EXIT_OK
+    shown = capsys.readouterr().err
+    assert "d_loss" in shown
+    assert "32/32" in shown
