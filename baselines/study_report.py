@@ -29,8 +29,9 @@ Every recipe, trained, sampled and scored by one command, which resumes:
     python -m baselines.study --out reports/baselines
 
 Mean over seeds ± half of the 95 % interval (Student's t). `perfect` is what as many held-out real
-images score. Cost is seconds of training for each run, on the device named. Each number is in
-[records.jsonl](records.jsonl), with the signature of its score.
+images score. `checkers` is the power of the samples' spectrum at the highest frequency over that
+one step below: above 1 there is a checkerboard. Cost is seconds of training for each run, on the
+device named. Each number is in [records.jsonl](records.jsonl), with the signature of its score.
 """
 
 
@@ -80,12 +81,17 @@ def render(rows: list[dict[str, Any]], grids: Path) -> str:
 
 
 def _table(data: str, groups: dict[tuple[str, str], list[dict[str, Any]]]) -> list[str]:
-    columns = ["recipe", "sampling", "seeds", "steps", *METRICS, "accepted", "cost, s"]
-    lines = [f"## {data}", "", f"| {' | '.join(columns)} |", "|---|---|" + "---:|" * 11]
+    columns = ["recipe", "sampling", "seeds", "steps", *METRICS, "checkers", "accepted", "cost, s"]
+    lines = [
+        f"## {data}",
+        "",
+        f"| {' | '.join(columns)} |",
+        "|---|---|" + "---:|" * (len(METRICS) + 5),
+    ]
     scored = [row for rows in groups.values() for row in rows if "values" in row]
     if scored:
         perfect = [_cell([scored[0]["perfect"].get(metric)]) for metric in METRICS]
-        lines.append(f"| *perfect* | | | | {' | '.join(perfect)} | | |")
+        lines.append(f"| *perfect* | | | | {' | '.join(perfect)} | | | |")
     for (recipe, sampling), rows in groups.items():
         if sampling == "diverged":
             reasons = "; ".join(f"seed {row['seed']}: {row['reason']}" for row in rows)
@@ -94,10 +100,11 @@ def _table(data: str, groups: dict[tuple[str, str], list[dict[str, Any]]]) -> li
         cells = [_cell([row["values"].get(metric) for row in rows]) for metric in METRICS]
         rates = [row.get("acceptance_rate") for row in rows]
         accepted = "" if all(rate in (None, 1.0) for rate in rates) else _cell(rates)
+        checkers = _cell([row.get("checkerboard_ratio") for row in rows])
         seconds = _cell([row["train_s"] for row in rows])
         lines.append(
             f"| {recipe} | {sampling} | {len(rows)} | {_budget(rows)} | {' | '.join(cells)} "
-            f"| {accepted} | {seconds} |"
+            f"| {checkers} | {accepted} | {seconds} |"
         )
     devices = sorted({row["device"] for row in scored})
     images = sorted({row["num_images"] for row in scored})
