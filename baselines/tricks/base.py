@@ -84,6 +84,11 @@ class Net:
         tensors = {**self.parameters, **self.buffers}
         return functional_call(self.module, tensors, arguments)
 
+    def apart(self, *arguments: Tensor | None) -> Any:
+        """A call that leaves the buffers as they are (statistics, power iterations)."""
+        copies = {name: value.clone() for name, value in self.buffers.items()}
+        return functional_call(self.module, {**self.parameters, **copies}, arguments)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
@@ -167,13 +172,13 @@ def input_gradient(net: Net, x: Tensor, y: Tensor | None) -> Tensor:
     if net.stacked:
 
         def total(images: Tensor) -> Tensor:
-            logits: Tensor = net(images, y, None).logits
+            logits: Tensor = net.apart(images, y, None).logits
             return logits.sum()
 
         gradient: Tensor = torch.func.grad(total)(x)
         return gradient
     x = x.detach().requires_grad_()
-    logits = net(x, y, None).logits
+    logits = net.apart(x, y, None).logits
     (found,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
     return found
 

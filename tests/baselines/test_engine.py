@@ -63,7 +63,7 @@ STACKED = {
     "course-gan": ("tricks.ema=on", "tricks.label-noise=on", "tricks.dropout=on"),
     "dcgan": ("tricks.replay-buffer=on", "tricks.instance-noise=on"),
     "wgan": ("optimiser=adam",),
-    "wgan-gp": (),
+    "wgan-gp": ("tricks.spectral-norm=on",),
     "hinge-gan": ("tricks.historical-averaging=on",),
     "conditional-dcgan": (),
     "infogan": ("tricks.feature-matching=on",),
@@ -75,7 +75,9 @@ STACKED = {
 
 @pytest.mark.parametrize("recipe", STACKED)
 def test_a_stack_equals_its_single_runs(recipe: str, digits: TrainingSet) -> None:
-    """Three seeds: losses and parameters within 1e-4 of the single runs after 20 steps."""
+    """Three seeds: losses and all tensors within 1e-4 of the single runs after 20 steps, relative
+    to the largest value of a tensor where that exceeds 1.
+    """
     games = [
         small_game(recipe, digits, *STACKED[recipe], seed=seed, num_steps=20) for seed in range(3)
     ]
@@ -93,7 +95,8 @@ def test_a_stack_equals_its_single_runs(recipe: str, digits: TrainingSet) -> Non
         expected, found = single.tensors(), stack.tensors(run)
         assert set(expected) == set(found)
         for name, value in expected.items():
-            torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-4, msg=name)
+            size = max(1.0, value.abs().max().item())
+            torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-4 * size, msg=name)
 
 
 def test_stacked_learning_rates(digits: TrainingSet) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from baselines.data import TrainingSet
 from baselines.models.base import Verdict
-from tests.baselines.conftest import small_engine
+from tests.baselines.conftest import small_engine, small_game
 from tests.baselines.tricks.moments import Linear, active, judged, moment
 
 
@@ -116,3 +116,22 @@ def test_historical_penalty_by_hand(critic: Linear) -> None:
     x = judged(torch.randn(2, 1, 1, 2), critic)
     penalty = trick.d_penalty(x, x, moment(discriminator=critic, state=mean), options)
     assert penalty.item() == pytest.approx(0.5 * (2**2 + 3**2))
+
+
+@pytest.mark.parametrize("trick", ["r1", "gradient-penalty"])
+def test_a_penalty_leaves_power_iterations_alone(trick: str, digits: TrainingSet) -> None:
+    """The buffers of a spectral norm count uses on images, not those of a penalty."""
+    switches = ("tricks.spectral-norm=on", f"tricks.{trick}=on")
+    game = small_game("course-gan", digits, *switches)
+    network = game.networks["discriminator"]
+    before = [value.clone() for value in network.buffers()]
+    found = next(a for a in game.active if a.trick.name == trick)
+    x = digits.batch(torch.arange(4), "signed")
+    with torch.no_grad():
+        network.eval()
+        real = judged(x, network)
+        network.train()
+    at = moment(discriminator=network, draws={"gradient-penalty/mix": torch.rand(4, 1, 1, 1)})
+    assert found.trick.d_penalty is not None
+    assert found.trick.d_penalty(real, real, at, found.options).item() > 0
+    assert all(torch.equal(a, b) for a, b in zip(before, network.buffers(), strict=True))
