@@ -153,7 +153,7 @@ def sample(
     latentbench sample runs/course-gan-mnist-0 --rejection-gamma 80 --out rejected/
     """
     from baselines.priors import PRIORS
-    from baselines.runs import load_run
+    from baselines.run_folder import load_run
     from baselines.sample import manifest_path, write_manifest, write_samples
     from baselines.sampling import Sampler, SamplingOptions, manifest_of
     from bench.console import progress_report

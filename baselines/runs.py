@@ -1,9 +1,4 @@
-"""A run's folder: what `latentbench train` leaves and takes up again.
-
-    config.json              the complete configuration
-    log.jsonl                one event a line: start, terms, checkpoint, end, ...
-    checkpoint.safetensors   everything that training depends on, replaced whole
-    grids/00001234.png       samples (reconstructions, for an autoencoder) after so many steps
+"""Training into a folder, from start or checkpoint to end.
 
 Interrupts (SIGINT) end the block at hand, write a checkpoint and raise `KeyboardInterrupt`. A loss
 that is not finite ends the run with an event that names step and term, and leaves the last good
@@ -12,7 +7,6 @@ checkpoint; so does a full disk.
 
 from __future__ import annotations
 
-import datetime
 import json
 import math
 import signal
@@ -24,26 +18,28 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from baselines.build import build_for
-from baselines.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from baselines.checkpoint import Checkpoint, read_checkpoint
 from baselines.config import RunConfig
 from baselines.data import TrainingSet
 from baselines.draws import BLOCK_STEPS
 from baselines.engine import BlockTerms, Engine, first_non_finite
 from baselines.priors import MAX_CODES, fit_priors
-from baselines.sampling import preview
-from baselines.trained import Trained, reconstruct, trained_from
+from baselines.run_folder import (
+    CHECKPOINT,
+    CONFIG,
+    GRIDS,
+    RunFolder,
+    checkpoint_of,
+    data_images,
+    write_grid,
+)
+from baselines.trained import trained_from
 from bench.devices import device_description
 from bench.errors import EXIT_INVALID, LatentbenchError, UsageError
 from bench.provenance import library_versions, version
 from bench.stats import write_atomically
 
-CHECKPOINT, LOG, CONFIG, GRIDS = "checkpoint.safetensors", "log.jsonl", "config.json", "grids"
-GRID_SIDE = 8
 PARTS = 20  # checkpoints and grids over a training, log lines ten times as many
 
 Report = Callable[[int, int, dict[str, float]], None]  # step, steps in all, mean terms
@@ -59,54 +55,6 @@ class ScalarWriter(Protocol):
     """What is asked of TensorBoard's `SummaryWriter`."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
-
-
-class RunFolder:
-    """One run on disk."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def log(self, event: str, **fields: Any) -> None:
-        """Append one line of JSON."""
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with (self.path / LOG).open("a") as stream:
-            stream.write(json.dumps({"event": event, "at": now, **fields}) + "\n")
-
-    def events(self) -> list[dict[str, Any]]:
-        """All lines of the log; a last line cut short by a crash is left out."""
-        found = []
-        for line in (self.path / LOG).read_text().splitlines():
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                continue
-        return found
-
-    def save(self, engine: Engine, run: int = 0, **extra: Any) -> None:
-        """Write the checkpoint of one run."""
-        checkpoint = checkpoint_of(engine, run)
-        checkpoint.tensors.update(extra)
-        write_checkpoint(self.path / CHECKPOINT, checkpoint)
-        self.log("checkpoint", step=engine.step)
-
-
-def checkpoint_of(engine: Engine, run: int = 0) -> Checkpoint:
-    """One run of an engine as it is now."""
-    return Checkpoint(
-        config=engine.games[run].config,
-        step=engine.step,
-        tensors=engine.tensors(run),
-        data_digest=engine.data.digest,
-        image_shape=engine.data.image_shape,
-        num_classes=engine.data.num_classes,
-    )
-
-
-def load_run(folder: Path, device: str = "cpu") -> Trained:
-    """The trained networks of a run's folder (or of a checkpoint file)."""
-    path = folder / CHECKPOINT if folder.is_dir() else folder
-    return trained_from(read_checkpoint(path), device)
 
 
 def train_run(
@@ -208,7 +156,7 @@ def _keep(runs: list[RunFolder], engine: Engine, pace: _Pace, interrupted_s: flo
     if pace.is_save_due(engine.step):
         for number, run in enumerate(runs):
             run.save(engine, number)
-            _write_grid(run, engine, number)
+            write_grid(run, engine, number)
 
 
 def _finish(run: RunFolder, engine: Engine, number: int, seconds: float, speed: float) -> None:
@@ -216,11 +164,11 @@ def _finish(run: RunFolder, engine: Engine, number: int, seconds: float, speed: 
     game = engine.games[number]
     if game.model.kind == "likelihood" and game.latent is None:
         trained = trained_from(checkpoint_of(engine, number), engine.device)
-        codes = trained.encode(_data_images(engine.data, MAX_CODES))
+        codes = trained.encode(data_images(engine.data, MAX_CODES))
         fitted = fit_priors(codes, game.config.seed)
         extra = {f"prior/{name}": value for name, value in fitted.items()}
     run.save(engine, number, **extra)
-    _write_grid(run, engine, number)
+    write_grid(run, engine, number)
     run.log("end", step=engine.step, train_s=round(seconds, 2), images_per_s=speed)
 
 
@@ -335,29 +283,3 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
 def _images_per_s(engine: Engine, first_step: int, started: float) -> float:
     images = (engine.step - first_step) * engine.games[0].config.batch_size * engine.num_runs
     return round(images / (time.perf_counter() - started), 1)
-
-
-def _data_images(data: TrainingSet, num: int) -> NDArray[np.uint8]:
-    return np.asarray(data.images[:num].permute(0, 2, 3, 1).cpu().numpy())
-
-
-def _write_grid(run: RunFolder, engine: Engine, number: int) -> None:
-    trained = trained_from(checkpoint_of(engine, number), engine.device)
-    num = GRID_SIDE**2
-    if trained.game.latent is not None:
-        images = preview(trained, num)
-    else:
-        images = reconstruct(trained, _data_images(engine.data, num))
-    (run.path / GRIDS).mkdir(exist_ok=True)
-    grid_picture(images).save(run.path / GRIDS / f"{engine.step:08d}.png")
-
-
-def grid_picture(images: NDArray[np.uint8], columns: int = GRID_SIDE) -> Image.Image:
-    """uint8 N,H,W,C -> one picture, row by row, with gaps of 2 px; empty places are black."""
-    num, height, width, channels = images.shape
-    rows = -(-num // columns)
-    sheet = np.zeros((rows * (height + 2) - 2, columns * (width + 2) - 2, channels), np.uint8)
-    for place, image in enumerate(images):
-        top, left = place // columns * (height + 2), place % columns * (width + 2)
-        sheet[top : top + height, left : left + width] = image
-    return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)

@@ -29,14 +29,8 @@ from baselines.config import RunConfig
 from baselines.data import TrainingSet, load_training_set
 from baselines.priors import PRIORS
 from baselines.recipes import RECIPES, recipe_config
-from baselines.runs import (
-    CHECKPOINT,
-    RunFolder,
-    TrainingDiverged,
-    grid_picture,
-    load_run,
-    train_stack,
-)
+from baselines.run_folder import CHECKPOINT, RunFolder, grid_picture, load_run
+from baselines.runs import TrainingDiverged, train_stack
 from baselines.sample import write_manifest, write_samples
 from baselines.sampling import Sampler, SamplingOptions, manifest_of
 from baselines.spectrum import checkerboard_ratio

@@ -16,7 +16,7 @@ from baselines.models.autoencoders import Autoencoder
 from baselines.models.vae import VAE
 from baselines.priors import fit_priors, prior_codes
 from baselines.recipes import recipe_config
-from baselines.runs import checkpoint_of
+from baselines.run_folder import checkpoint_of
 from baselines.trained import reconstruct, trained_from
 from bench.extractors import EXTRACTORS
 from bench.metrics.frechet import frechet_distance

@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from baselines.checkpoint import read_checkpoint, write_checkpoint
 from baselines.data import TrainingSet
-from baselines.runs import checkpoint_of
+from baselines.run_folder import checkpoint_of
 from bench.errors import BundleError, UsageError
 from tests.baselines.conftest import small_engine
 

@@ -17,15 +17,8 @@ from baselines.checkpoint import read_checkpoint
 from baselines.config import RunConfig
 from baselines.data import TrainingSet, training_set
 from baselines.recipes import recipe_config
-from baselines.runs import (
-    CHECKPOINT,
-    RunFolder,
-    TrainingDiverged,
-    grid_picture,
-    load_run,
-    train_run,
-    train_stack,
-)
+from baselines.run_folder import CHECKPOINT, RunFolder, grid_picture, load_run
+from baselines.runs import TrainingDiverged, train_run, train_stack
 from baselines.sampling import Sampler, SamplingOptions
 from bench.errors import UsageError
 from tests.baselines.conftest import SMALL

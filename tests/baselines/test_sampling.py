@@ -15,16 +15,13 @@ from baselines.data import TrainingSet
 from baselines.demo_generator import DemoGenerator, load_generator
 from baselines.engine import train_through
 from baselines.models.base import Verdict
-from baselines.runs import checkpoint_of
+from baselines.rejection import budget_scale, drs_values, jacobian_norms, truncated
+from baselines.run_folder import checkpoint_of
 from baselines.sampling import (
     Sampler,
     Samples,
     SamplingOptions,
-    budget_scale,
-    drs_values,
-    jacobian_norms,
     preview,
-    truncated,
 )
 from baselines.trained import Trained, trained_from
 from bench.errors import UsageError

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from baselines.data import TrainingSet
+from baselines.objectives import judge_both
 from baselines.tricks.minibatch_discrimination import MinibatchDiscrimination
 from baselines.tricks.minibatch_standard_deviation import MinibatchStandardDeviation
 from tests.baselines.conftest import small_game
@@ -98,26 +99,22 @@ def test_feature_matching_by_hand() -> None:
 
 def test_separate_batches_keep_batch_norm_apart(digits: TrainingSet) -> None:
     """Together, an image's logit depends on the fakes beside it; apart, only on the reals."""
-    from baselines.train import _judged
-
     x = digits.batch(torch.arange(8), "signed")
     fakes = (torch.zeros_like(x), torch.randn(x.shape, generator=torch.Generator().manual_seed(0)))
     for separate in ("on", "off"):
         game = small_game("dcgan", digits, f"tricks.separate-batches={separate}")
         at = moment(discriminator=game.networks["discriminator"])
         with torch.no_grad():
-            first, second = (_judged(game, at, x, fake)[0].verdict.logits for fake in fakes)
+            first, second = (judge_both(game, at, x, fake)[0].verdict.logits for fake in fakes)
         assert torch.equal(first, second) == (separate == "on")
 
 
 def test_separate_batches_change_nothing_without_batch_norm(digits: TrainingSet) -> None:
-    from baselines.train import _judged
-
     x = digits.batch(torch.arange(8), "signed")
     found = []
     for switch in ("on", "off"):
         game = small_game("course-gan", digits, f"tricks.separate-batches={switch}")
         at = moment(discriminator=game.networks["discriminator"])
         with torch.no_grad():
-            found.append([part.verdict.logits for part in _judged(game, at, x, -x)])
+            found.append([part.verdict.logits for part in judge_both(game, at, x, -x)])
     torch.testing.assert_close(found[0], found[1])

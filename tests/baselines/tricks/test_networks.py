@@ -14,7 +14,7 @@ from baselines.draws import draw_block
 from baselines.engine import train_through
 from baselines.latents import shape_noise
 from baselines.models.conv import up_convolution
-from baselines.runs import checkpoint_of
+from baselines.run_folder import checkpoint_of
 from baselines.spectrum import checkerboard_ratio
 from baselines.trained import trained_from
 from tests.baselines.conftest import small_engine, small_game
