@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from baselines.runs import ScalarWriter
 
 MARKER = ".latentbench-demo"
 
@@ -60,3 +66,187 @@ def demo(
         "and in Python:\n"
         "  import bench; bench.table(bench.score('YOUR_FOLDER', reference='mnist'))\n"
     )
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe; `latentbench recipes` lists them.")],
+    *,
+    data: Annotated[
+        str, typer.Option(help="mnist, fashion-mnist, torchvision:CLASS, or a folder, zip, npz.")
+    ] = "mnist",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and draws.")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE; see --dry-run. Repeatable.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs"),
+    data_root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the full configuration and stop.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also log for TensorBoard.")
+    ] = False,
+) -> None:
+    """Train a reference model: a recipe, changed by --set, into a folder of its own.
+
+    \b
+    latentbench train dcgan --data mnist --seed 0
+    latentbench train course-gan --set tricks.ema=on --set learning_rate=1e-4
+    latentbench train vae --data my-images/ --set num_steps=5000 --dry-run
+    """
+    from baselines.recipes import recipe_config
+
+    config = recipe_config(recipe, data=data, seed=seed, settings=settings or ())
+    if dry_run:
+        sys.stdout.write(config.model_dump_json(indent=2) + "\n")
+        return
+    from baselines.data import load_training_set
+    from baselines.runs import train_run
+    from bench.devices import select_device
+
+    place = select_device(device)
+    images = load_training_set(data, data_root=data_root, device=place)
+    folder = out / run_name(recipe, data, seed, settings or [])
+    board = _summary_writer(out / "tensorboard" / folder.name) if tensorboard else None
+    with _training_report() as report:
+        train_run(config, images, folder, device=place, resume=resume, report=report, board=board)
+    sys.stdout.write(
+        f"{folder}\nnext: latentbench sample {folder} -n 10000 --out {folder / 'samples'}\n"
+    )
+
+
+def sample(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    *,
+    out: Annotated[Path, typer.Option(help="New folder for the PNG files.")],
+    num_images: Annotated[int, typer.Option("--num-images", "-n", min=1)] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents.")] = 0,
+    truncation: Annotated[
+        float | None, typer.Option(help="Cut the Gaussian latent off at +- this.")
+    ] = None,
+    rejection_gamma: Annotated[
+        float | None,
+        typer.Option(help="Discriminator rejection sampling; a percentile, 0 to 100."),
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Optimal budgeted rejection: candidates an image.")
+    ] = None,
+    latent_share: Annotated[
+        float | None, typer.Option(help="Latent rejection: keep this share, by Jacobian.")
+    ] = None,
+    prior: Annotated[
+        str, typer.Option(help="Codes of an autoencoder: gaussian or mixture.")
+    ] = "mixture",
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
+    ] = None,
+) -> None:
+    """Write samples of a trained run as PNG files, with a manifest beside the folder.
+
+    \b
+    latentbench sample runs/dcgan-mnist-0 -n 10000 --out samples/
+    latentbench sample runs/course-gan-mnist-0 --truncation 1.0 --out truncated/
+    latentbench sample runs/course-gan-mnist-0 --rejection-gamma 80 --out rejected/
+    """
+    from baselines.priors import PRIORS
+    from baselines.run_folder import load_run
+    from baselines.sample import manifest_path, write_manifest, write_samples
+    from baselines.sampling import Sampler, SamplingOptions, manifest_of
+    from bench.console import progress_report
+    from bench.devices import select_device
+    from bench.errors import UnknownNameError
+
+    prior_name = next((name for name in PRIORS if name == prior), None)
+    if prior_name is None:
+        raise UnknownNameError("prior", prior, PRIORS)
+    options = SamplingOptions(
+        truncation=truncation,
+        rejection_gamma=rejection_gamma,
+        budget=budget,
+        latent_share=latent_share,
+        prior=prior_name,
+    )
+    trained = load_run(run, select_device(device))
+    samples = Sampler(trained, options, seed).sample(num_images)
+    with progress_report() as progress:
+        write_samples(samples.images, out, progress=progress)
+    write_manifest(out, manifest_of(trained, options, seed, samples))
+    sys.stdout.write(
+        f"{len(samples.images):,} images in {out}, manifest {manifest_path(out)}"
+        f"{_acceptance(samples.acceptance_rate, samples.num_forced)}\n"
+    )
+
+
+def recipes() -> None:
+    """List the recipes, tricks and losses: what each is and where it comes from."""
+    from baselines.losses import LOSSES
+    from baselines.recipes import RECIPES
+    from baselines.tricks import TRICKS
+    from bench.console import print_rows
+
+    for kind, rows in (
+        ("recipe", RECIPES.values()),
+        ("trick (--set tricks.NAME=on)", TRICKS.values()),
+        ("loss (--set loss=NAME)", LOSSES.values()),
+    ):
+        print_rows(
+            [kind, "what it is", "source"], [[row.name, row.title, row.source] for row in rows]
+        )
+        sys.stdout.write("\n")
+
+
+def run_name(recipe: str, data: str, seed: int, settings: list[str]) -> str:
+    """`RECIPE-DATA-SEED`, and a digest of the settings where there are any."""
+    stem = Path(data).stem if "/" in data or Path(data).suffix else data.rpartition(":")[2]
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in stem)
+    name = f"{recipe}-{safe.lstrip('.') or 'data'}-{seed}"
+    if not settings:
+        return name
+    return f"{name}-{hashlib.sha256(chr(0).join(sorted(settings)).encode()).hexdigest()[:6]}"
+
+
+def _acceptance(rate: float, num_forced: int) -> str:
+    if rate == 1.0:
+        return ""
+    forced = f", {num_forced} not accepted in time" if num_forced else ""
+    return f"; acceptance rate {rate:.3f}{forced}"
+
+
+def _summary_writer(folder: Path) -> ScalarWriter:
+    from bench.errors import UsageError
+
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError("TensorBoard is not installed: pip install latentbench[track]") from error
+    writer: ScalarWriter = SummaryWriter(str(folder))
+    return writer
+
+
+@contextmanager
+def _training_report() -> Iterator[Callable[[int, int, dict[str, float]], None]]:
+    """Steps and losses: a bar on a terminal, a line now and then elsewhere."""
+    if not sys.stderr.isatty():
+        from bench.console import progress_report
+
+        with progress_report() as progress:
+            yield lambda step, total, terms: progress(f"step ({_terms_text(terms)})", step, total)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (BarColumn(), MofNCompleteColumn(), Remaining(), TextColumn("{task.fields[terms]}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("train", total=None, terms="")
+        yield lambda step, total, terms: bars.update(
+            task, completed=step, total=total, terms=_terms_text(terms)
+        )
+
+
+def _terms_text(terms: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in terms.items())

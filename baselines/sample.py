@@ -1,11 +1,15 @@
-"""Samples as a folder of PNG files: the one contract between generators and scores."""
+"""Samples as a folder of PNG files: the one contract between generators and scores.
+
+What made them stands in a manifest beside the folder, since a folder of samples holds images only.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.errors import UsageError
+from bench.stats import write_atomically
 
 SAMPLE_NAME = re.compile(r"\d{5,}\.png")
 
@@ -56,3 +61,13 @@ def write_samples(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def manifest_path(folder: Path) -> Path:
+    """`samples.manifest.json` for `samples/`."""
+    return folder.with_name(f"{folder.name}.manifest.json")
+
+
+def write_manifest(folder: Path, content: Mapping[str, object]) -> None:
+    """Write what made the samples of a folder, as JSON beside it."""
+    write_atomically(manifest_path(folder), (json.dumps(content, indent=2) + "\n").encode())

@@ -1,0 +1,175 @@
+"""DCGAN (Radford et al. 2016) for images of 16 to 64 px.
+
+The generator projects the latent to a small map (7x7 for 28 px, 4x4 for powers of two) and doubles
+it by transposed convolutions with batch norm and ReLU; the discriminator mirrors it with strided
+convolutions, leaky ReLU 0.2, and batch norm behind all but the first. Kernel 4 at stride 2: a
+kernel that the stride divides leaves no checkerboard (Odena et al. 2016).
+
+Shape legend: N images, C channels, H rows, W columns, Z latent, K classes, F features, U units.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.models.base import (
+    Activation,
+    ImageShape,
+    LatentSpec,
+    Layers,
+    Model,
+    Options,
+    Verdict,
+    activate,
+    conv_init,
+    keep_part,
+    num_halvings,
+    with_head,
+)
+
+KERNEL, STRIDE = 4, 2
+
+
+class ConvOptions(Options):
+    """`width` is the number of channels at the largest map; each halving doubles it."""
+
+    latent_dim: int = Field(100, ge=1)
+    width: int = Field(64, ge=1)
+    batch_norm_generator: bool = True
+    batch_norm_discriminator: bool = True
+
+
+def up_convolution(in_channels: int, out_channels: int, kernel: int, *, bias: bool) -> nn.Module:
+    """A transposed convolution that doubles the map exactly, whatever the kernel (2 or more)."""
+    padding = (kernel - 1) // 2
+    # out = (in - 1) * 2 - 2 * padding + kernel + output_padding
+    output_padding = 2 + 2 * padding - kernel
+    return nn.ConvTranspose2d(
+        in_channels,
+        out_channels,
+        kernel,
+        STRIDE,
+        padding,
+        output_padding=output_padding,
+        bias=bias,
+    )
+
+
+class ConvGenerator(nn.Module):
+    """`forward(z, y)`: float N,Z (and one-hot N,K) -> N,C,H,W in (-1, 1)."""
+
+    def __init__(
+        self, options: ConvOptions, image_shape: ImageShape, num_classes: int, layers: Layers
+    ) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        halvings = num_halvings(image_shape)
+        self.activation: Activation = layers.generator_activation or "relu"
+        widths = [options.width * 2**level for level in reversed(range(halvings))]
+        self.base = (widths[0], height >> halvings, width >> halvings)
+        normal = options.batch_norm_generator
+        kernel = layers.up_kernel or KERNEL
+        self.stem = nn.Linear(
+            options.latent_dim + num_classes, math.prod(self.base), bias=not normal
+        )
+        self.ups = nn.ModuleList(
+            up_convolution(a, b, kernel, bias=not normal) for a, b in itertools.pairwise(widths)
+        )
+        self.norms = nn.ModuleList(
+            nn.BatchNorm2d(width) if normal else nn.Identity() for width in widths
+        )
+        self.out = up_convolution(widths[-1], channels, kernel, bias=True)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        h = self.stem(z if y is None else torch.cat([z, y], dim=1)).view(-1, *self.base)
+        h = activate(self.norms[0](h), self.activation)
+        for up, norm in zip(self.ups, self.norms[1:], strict=True):
+            h = activate(norm(up(h)), self.activation)
+        return torch.tanh(self.out(h))
+
+
+class ConvDiscriminator(nn.Module):
+    """`forward(x, y, keep)`: N,C,H,W in [-1, 1] -> `Verdict`. Classes enter as constant planes."""
+
+    def __init__(
+        self, options: ConvOptions, image_shape: ImageShape, num_classes: int, layers: Layers
+    ) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        halvings = num_halvings(image_shape)
+        self.activation: Activation = layers.discriminator_activation or "leaky"
+        self.pool = layers.downsampling == "pool"
+        widths = [options.width * 2**level for level in range(halvings)]
+        self.num_units = sum(widths)
+        normal = options.batch_norm_discriminator
+
+        def down(in_channels: int, out_channels: int, *, bias: bool) -> nn.Module:
+            if self.pool:
+                return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
+            return nn.Conv2d(in_channels, out_channels, KERNEL, STRIDE, padding=1, bias=bias)
+
+        inputs = (channels + num_classes, *widths[:-1])
+        self.downs = nn.ModuleList(
+            down(a, b, bias=not (normal and number))
+            for number, (a, b) in enumerate(zip(inputs, widths, strict=True))
+        )
+        self.norms = nn.ModuleList(
+            nn.BatchNorm2d(width) if normal and number else nn.Identity()
+            for number, width in enumerate(widths)
+        )
+        num_features = widths[-1] * (height >> halvings) * (width >> halvings)
+        self.num_features = num_features
+        self.head, num_scored = with_head(num_features, layers)
+        self.out = nn.Linear(num_scored, 1)
+
+    def forward(self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> Verdict:
+        h = x
+        if y is not None:
+            planes = y[:, :, None, None].expand(-1, -1, *x.shape[2:])
+            h = torch.cat([x, planes], dim=1)
+        start = 0
+        for down, norm in zip(self.downs, self.norms, strict=True):
+            h = activate(norm(down(h)), self.activation)
+            h = keep_part(F.avg_pool2d(h, STRIDE) if self.pool else h, keep, start)
+            start += h.shape[1]
+        features = h.flatten(1)
+        scored = features if self.head is None else self.head(features)
+        return Verdict(self.out(scored)[:, 0], features)
+
+
+def build_conv(
+    options: ConvOptions, image_shape: ImageShape, num_classes: int, layers: Layers
+) -> dict[str, nn.Module]:
+    """Generator and discriminator; conditional ones when `num_classes` is not 0."""
+    networks: dict[str, nn.Module] = {
+        "generator": ConvGenerator(options, image_shape, num_classes, layers),
+        "discriminator": ConvDiscriminator(options, image_shape, num_classes, layers),
+    }
+    for network in networks.values():
+        conv_init(network)
+    return networks
+
+
+def _unconditional(
+    options: ConvOptions, image_shape: ImageShape, _num_classes: int, layers: Layers
+) -> dict[str, nn.Module]:
+    return build_conv(options, image_shape, 0, layers)
+
+
+DCGAN = Model(
+    name="dcgan",
+    title="convolutions instead of dense layers, batch norm in both networks",
+    source="Radford et al. 2016",
+    kind="adversarial",
+    options=ConvOptions,
+    build=_unconditional,
+    latent=lambda options: LatentSpec(options.latent_dim),
+    convolutional=True,
+    normalised=lambda options: options.batch_norm_discriminator,
+)

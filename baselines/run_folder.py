@@ -1,0 +1,106 @@
+"""What lies in a run's folder, and how it gets there.
+
+    config.json              the complete configuration
+    log.jsonl                one event a line: start, terms, checkpoint, end, ...
+    checkpoint.safetensors   everything that training depends on, replaced whole
+    grids/00001234.png       samples (reconstructions, for an autoencoder) after so many steps
+
+A run that was killed may have log lines behind its last checkpoint; those steps appear again after
+`resume`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from baselines.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from baselines.data import TrainingSet
+from baselines.engine import Engine
+from baselines.sampling import preview
+from baselines.trained import Trained, reconstruct, trained_from
+
+CHECKPOINT, LOG, CONFIG, GRIDS = "checkpoint.safetensors", "log.jsonl", "config.json", "grids"
+GRID_SIDE = 8
+
+
+class RunFolder:
+    """One run on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Append one line of JSON."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with (self.path / LOG).open("a") as stream:
+            stream.write(json.dumps({"event": event, "at": now, **fields}) + "\n")
+
+    def events(self) -> list[dict[str, Any]]:
+        """All lines of the log; a last line cut short by a crash is left out."""
+        found = []
+        for line in (self.path / LOG).read_text().splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
+
+    def save(self, engine: Engine, run: int = 0, **extra: Any) -> None:
+        """Write the checkpoint of one run."""
+        checkpoint = checkpoint_of(engine, run)
+        checkpoint.tensors.update(extra)
+        write_checkpoint(self.path / CHECKPOINT, checkpoint)
+        self.log("checkpoint", step=engine.step)
+
+
+def checkpoint_of(engine: Engine, run: int = 0) -> Checkpoint:
+    """One run of an engine as it is now."""
+    return Checkpoint(
+        config=engine.games[run].config,
+        step=engine.step,
+        tensors=engine.tensors(run),
+        data_digest=engine.data.digest,
+        image_shape=engine.data.image_shape,
+        num_classes=engine.data.num_classes,
+    )
+
+
+def load_run(folder: Path, device: str = "cpu") -> Trained:
+    """The trained networks of a run's folder (or of a checkpoint file)."""
+    path = folder / CHECKPOINT if folder.is_dir() else folder
+    return trained_from(read_checkpoint(path), device)
+
+
+def data_images(data: TrainingSet, num: int) -> NDArray[np.uint8]:
+    """The first images of a training set: uint8 N,H,W,C."""
+    return np.asarray(data.images[:num].permute(0, 2, 3, 1).cpu().numpy())
+
+
+def write_grid(run: RunFolder, engine: Engine, number: int) -> None:
+    """A sheet of 64 samples as training stands; always of the same latents."""
+    trained = trained_from(checkpoint_of(engine, number), engine.device)
+    num = GRID_SIDE**2
+    if trained.game.latent is not None:
+        images = preview(trained, num)
+    else:
+        images = reconstruct(trained, data_images(engine.data, num))
+    (run.path / GRIDS).mkdir(exist_ok=True)
+    grid_picture(images).save(run.path / GRIDS / f"{engine.step:08d}.png")
+
+
+def grid_picture(images: NDArray[np.uint8], columns: int = GRID_SIDE) -> Image.Image:
+    """uint8 N,H,W,C -> one picture, row by row, with gaps of 2 px; empty places are black."""
+    num, height, width, channels = images.shape
+    rows = -(-num // columns)
+    sheet = np.zeros((rows * (height + 2) - 2, columns * (width + 2) - 2, channels), np.uint8)
+    for place, image in enumerate(images):
+        top, left = place // columns * (height + 2), place % columns * (width + 2)
+        sheet[top : top + height, left : left + width] = image
+    return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)

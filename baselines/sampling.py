@@ -1,0 +1,272 @@
+"""Samples of a trained run: one latent seed for each image, and sampling tricks.
+
+Candidate j of image i has a seed of its own, so a folder depends neither on the batch size nor on
+the number of images. Rejection goes in rounds: every image that was not accepted gets its next
+candidate, up to `MAX_ROUNDS`, after which the last one stays and is counted. `baselines.rejection`
+has the tricks themselves.
+
+Shape legend: N images, B candidates, Z latent, K classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from baselines.data import to_uint8
+from baselines.draws import derive_seed
+from baselines.latents import latent_sampler
+from baselines.priors import Prior, prior_codes
+from baselines.rejection import (
+    budget_scale,
+    drs_values,
+    jacobian_norms,
+    truncated,
+    uniform_of,
+)
+from baselines.trained import CHUNK, Trained, full_chunk
+from bench.errors import UsageError
+from bench.provenance import library_versions, version
+
+MAX_ROUNDS = 200
+NUM_PILOT = 5_000  # images from which thresholds are measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """Tricks of sampling; None is off. `truncation` t > 0; `rejection_gamma` 0..100;
+    `budget` K >= 1, candidates for each accepted image; `latent_share` the share of latents kept,
+    0 < share <= 1; `prior` for autoencoders.
+    """
+
+    truncation: float | None = None
+    rejection_gamma: float | None = None
+    budget: float | None = None
+    latent_share: float | None = None
+    prior: Prior = "mixture"
+
+    def __post_init__(self) -> None:
+        bounds = (
+            ("truncation", self.truncation, 1e-3, math.inf),
+            ("rejection gamma (a percentile)", self.rejection_gamma, 0, 100),
+            ("budget", self.budget, 1, math.inf),
+            ("latent share", self.latent_share, 1e-3, 1),
+        )
+        for name, value, low, high in bounds:
+            if value is not None and not low <= value <= high:
+                raise UsageError(f"{name} {value}: expected {low:g} to {high:g}")
+        if self.rejection_gamma is not None and self.budget is not None:
+            raise UsageError("two rejection samplers at once: choose gamma or a budget")
+
+
+class Samples(NamedTuple):
+    """`images` uint8 N,H,W,C; `acceptance_rate` accepted by tried; `num_forced` images whose last
+    candidate stayed; `labels` int64 N of conditional models.
+    """
+
+    images: NDArray[np.uint8]
+    acceptance_rate: float
+    num_forced: int
+    labels: NDArray[np.int64] | None
+
+
+class _Source:
+    """Latents by seed: candidate `attempt` of image `number`."""
+
+    def __init__(self, trained: Trained, options: SamplingOptions, seed: int) -> None:
+        self.trained, self.options, self.seed = trained, options, seed
+        self.generator = torch.Generator()
+        game = trained.game
+        plan, spec = game.plan, game.latent
+        self.spec = spec
+        self.sampler = None if spec is None else latent_sampler(spec, plan.latent)
+        self.prior = {
+            name.removeprefix("prior/"): value
+            for name, value in trained.checkpoint.tensors.items()
+            if name.startswith("prior/")
+        }
+        if spec is None and not self.prior:
+            raise UsageError("the run has not ended: an autoencoder's codes are fitted at its end")
+        if options.truncation is not None and (spec is None or plan.latent != "gaussian"):
+            raise UsageError("truncation cuts off a Gaussian latent; this run has none")
+
+    def latents(self, numbers: list[int], attempt: int, purpose: str = "image") -> Tensor:
+        """Latents or codes, len(numbers),Z."""
+        rows = [self._one(number, attempt, purpose) for number in numbers]
+        if self.spec is not None:
+            return torch.stack(rows)
+        noise = torch.stack(rows)
+        return prior_codes(self.prior, self.options.prior, noise[:, 1:], uniform_of(noise[:, 0]))
+
+    def _one(self, number: int, attempt: int, purpose: str) -> Tensor:
+        self.generator.manual_seed(derive_seed(self.seed, purpose, number, attempt))
+        if self.sampler is None or self.spec is None:
+            code_dim = self.prior["gaussian/means"].shape[1]
+            return torch.randn(code_dim + 1, generator=self.generator)
+        z = self.sampler(self.generator, (self.spec.dim,))
+        if self.options.truncation is not None:
+            z[: self.spec.noise] = truncated(z[: self.spec.noise], self.options.truncation)
+        return z
+
+    def coins(self, numbers: list[int], attempt: int) -> Tensor:
+        """Uniforms for acceptance, one each."""
+        rows = []
+        for number in numbers:
+            self.generator.manual_seed(derive_seed(self.seed, "coin", number, attempt))
+            rows.append(torch.rand((), generator=self.generator))
+        return torch.stack(rows)
+
+
+class Sampler:
+    """Samples of one trained run under one choice of options; thresholds are measured once."""
+
+    def __init__(self, trained: Trained, options: SamplingOptions, seed: int = 0) -> None:
+        self.trained, self.options, self.seed = trained, options, seed
+        self.source = _Source(trained, options, seed)
+        self.log_max = self.shift = self.log_scale = 0.0
+        self.norm_limit = math.inf
+        self._loss_ratio: Callable[[Tensor], Tensor] | None = None
+        if options.rejection_gamma is not None or options.budget is not None:
+            self._require_ratio()
+        self._measure()
+
+    def sample(self, num: int, labels: NDArray[np.int64] | None = None) -> Samples:
+        """`num` images. A conditional model makes all classes in turn unless labels int64 N are
+        given.
+        """
+        if num < 1:
+            raise UsageError(f"{num} images: expected at least 1")
+        classes = self.trained.game.num_classes
+        y = None
+        if classes:
+            labels = np.arange(num) % classes if labels is None else labels
+            y = F.one_hot(torch.from_numpy(labels), classes).float()
+        elif labels is not None:
+            raise UsageError("labels are for conditional models only")
+        rejecting = self._loss_ratio is not None or self.options.latent_share is not None
+        if not rejecting:
+            z = self.source.latents(list(range(num)), 0)
+            return Samples(self.trained.images(z, y), 1.0, 0, labels)
+        return self._rejected(num, y, labels)
+
+    def _rejected(self, num: int, y: Tensor | None, labels: NDArray[np.int64] | None) -> Samples:
+        pending, tried = list(range(num)), 0
+        kept: dict[int, Tensor] = {}
+        for attempt in range(MAX_ROUNDS):
+            z = self.source.latents(pending, attempt)
+            accepted = self._accept(pending, attempt, z, None if y is None else y[pending])
+            tried += len(pending)
+            kept |= dict(zip(pending, z, strict=True))  # the last candidate stays if none is taken
+            pending = [n for n, yes in zip(pending, accepted.tolist(), strict=True) if not yes]
+            if not pending:
+                break
+        z = torch.stack([kept[number] for number in range(num)])
+        rate = (num - len(pending)) / tried
+        return Samples(self.trained.images(z, y), rate, len(pending), labels)
+
+    def _accept(self, numbers: list[int], attempt: int, z: Tensor, y: Tensor | None) -> Tensor:
+        accepted = torch.ones(len(z), dtype=torch.bool)
+        if self.options.latent_share is not None:
+            accepted &= jacobian_norms(self.trained, z, y, self.seed) <= self.norm_limit
+        if self._loss_ratio is not None:
+            log_ratio = self._log_ratios(z, y)
+            if self.options.rejection_gamma is not None:
+                log_max = torch.tensor(self.log_max)
+                chance = torch.sigmoid(drs_values(log_ratio, log_max) - self.shift)
+            else:
+                chance = (log_ratio + self.log_scale).clamp_max(0).exp()
+            accepted &= self.source.coins(numbers, attempt) < chance
+        return accepted
+
+    def _require_ratio(self) -> None:
+        if not self.trained.is_adversarial:
+            raise UsageError("rejection by the discriminator needs an adversarial model")
+        loss = self.trained.game.config.loss_row
+        if loss.log_ratio is None:
+            raise UsageError(
+                f"loss {loss.name!r}: its discriminator does not estimate a density ratio, which "
+                "rejection needs; train with a cross entropy, least squares or f-divergence"
+            )
+        self._loss_ratio = loss.log_ratio
+
+    def _measure(self) -> None:
+        """Thresholds from a pilot of images with seeds of their own."""
+        needs = self._loss_ratio is not None or self.options.latent_share is not None
+        if not needs:
+            return
+        z = self.source.latents(list(range(NUM_PILOT)), 0, "pilot")
+        classes = self.trained.game.num_classes
+        y = F.one_hot(torch.arange(NUM_PILOT) % classes, classes).float() if classes else None
+        if self.options.latent_share is not None:
+            norms = jacobian_norms(self.trained, z, y, self.seed)
+            self.norm_limit = float(torch.quantile(norms, self.options.latent_share))
+            keep = norms <= self.norm_limit
+            z, y = z[keep], None if y is None else y[keep]
+        if self._loss_ratio is None:
+            return
+        log_ratio = self._log_ratios(z, y)
+        self.log_max = float(log_ratio.max())
+        if self.options.rejection_gamma is not None:
+            values = drs_values(log_ratio, torch.tensor(self.log_max))
+            self.shift = float(torch.quantile(values, self.options.rejection_gamma / 100))
+        elif self.options.budget is not None:
+            self.log_scale = budget_scale(log_ratio, self.options.budget)
+
+    def _log_ratios(self, z: Tensor, y: Tensor | None) -> Tensor:
+        assert self._loss_ratio is not None  # noqa: S101  (callers have asked)
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(z), CHUNK):
+                chunk = full_chunk(z, start).to(self.trained.device)
+                classes = None if y is None else full_chunk(y, start).to(self.trained.device)
+                images = self.trained.decode(chunk, classes)
+                logits = self.trained.judge(images, classes).logits
+                parts.append(self._loss_ratio(logits.float())[: len(z) - start].cpu())
+        return torch.cat(parts)
+
+
+def manifest_of(
+    trained: Trained, options: SamplingOptions, seed: int, samples: Samples
+) -> dict[str, object]:
+    """What a manifest says: recipe, configuration and its digest, sampling, pixels' digest."""
+    config = trained.game.config
+    return {
+        "recipe": config.recipe,
+        "config": config.model_dump(mode="json"),
+        "config_digest": config.digest,
+        "data_digest": trained.checkpoint.data_digest,
+        "step": trained.checkpoint.step,
+        "num_images": len(samples.images),
+        "seed": seed,
+        "sampling": vars(options),
+        "acceptance_rate": samples.acceptance_rate,
+        "num_forced": samples.num_forced,
+        "labels": None if samples.labels is None else samples.labels.tolist(),
+        "pixels_sha256": hashlib.sha256(np.ascontiguousarray(samples.images).data).hexdigest(),
+        "latentbench": version(),
+        "libraries": library_versions(),
+    }
+
+
+def preview(trained: Trained, num: int) -> NDArray[np.uint8]:
+    """A few images for a grid while training goes on, before any prior is fitted."""
+    latent = trained.game.latent
+    if latent is None:
+        raise UsageError("an autoencoder's preview is its reconstructions")
+    generator = torch.Generator().manual_seed(derive_seed("preview"))
+    z = latent_sampler(latent, trained.game.plan.latent)(generator, (num, latent.dim))
+    classes = trained.game.num_classes
+    y = F.one_hot(torch.arange(num) % classes, classes).float() if classes else None
+    with torch.no_grad():
+        device = trained.device
+        x = trained.decode(z.to(device), None if y is None else y.to(device))
+    return to_uint8(x, trained.game.model.scale)

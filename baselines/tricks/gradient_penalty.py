@@ -1,0 +1,57 @@
+"""Gradient penalty: lambda E (|grad D(x')| - 1)^2 at random mixes."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from torch import Tensor
+
+from baselines.draws import Draw, uniform
+from baselines.models.base import Options
+from baselines.tricks.base import (
+    Judged,
+    Moment,
+    Player,
+    Sizes,
+    Trick,
+    input_gradient,
+    needs_no_batch_norm,
+)
+
+BATCH_LAYER = "a minibatch layer makes an image's output depend on the whole batch"
+EPSILON = 1e-12  # keeps the gradient of the norm finite at 0
+
+
+class GradientPenaltyOptions(Options):
+    """lambda of the paper."""
+
+    weight: float = Field(10.0, gt=0)
+
+
+def _draws(player: Player, sizes: Sizes, _options: GradientPenaltyOptions) -> dict[str, Draw]:
+    if player == "generator":
+        return {}
+    return {"mix": Draw((sizes.batch_size, 1, 1, 1), uniform)}
+
+
+def _penalty(real: Judged, fake: Judged, moment: Moment, options: GradientPenaltyOptions) -> Tensor:
+    share = moment.draws["gradient-penalty/mix"]
+    mixed = share * real.images + (1 - share) * fake.images
+    gradient = input_gradient(moment.discriminator, mixed, real.classes)
+    norm = (gradient.flatten(1).square().sum(1) + EPSILON).sqrt()
+    return options.weight * (norm - 1).square().mean()
+
+
+GRADIENT_PENALTY = Trick(
+    name="gradient-penalty",
+    title="slope 1 along lines between real and fake",
+    source="Gulrajani et al. 2017, equation 3",
+    options=GradientPenaltyOptions,
+    conflicts={
+        "weight-clipping": "the penalty takes the place of clipping; choose one",
+        "minibatch-discrimination": BATCH_LAYER,
+        "minibatch-standard-deviation": BATCH_LAYER,
+    },
+    refuse=needs_no_batch_norm,
+    draws=_draws,
+    d_penalty=_penalty,
+)

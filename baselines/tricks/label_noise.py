@@ -1,0 +1,42 @@
+"""Label noise: targets drawn for every image, real from U(0.7, 1.2), fake from U(0, 0.3)."""
+
+from __future__ import annotations
+
+from baselines.draws import Draw, uniform
+from baselines.losses import Targets
+from baselines.models.base import Options
+from baselines.tricks.base import Moment, Player, Sizes, Trick, needs_targets
+
+
+class LabelNoiseOptions(Options):
+    """Bounds of the uniform targets."""
+
+    real_low: float = 0.7
+    real_high: float = 1.2
+    fake_low: float = 0.0
+    fake_high: float = 0.3
+
+
+def _draws(player: Player, sizes: Sizes, _options: LabelNoiseOptions) -> dict[str, Draw]:
+    if player == "generator":
+        return {}
+    return {role: Draw((sizes.batch_size,), uniform) for role in ("real", "fake")}
+
+
+def _targets(_targets: Targets, moment: Moment, options: LabelNoiseOptions) -> Targets:
+    u, v = moment.draws["label-noise/real"], moment.draws["label-noise/fake"]
+    return Targets(
+        options.real_low + (options.real_high - options.real_low) * u,
+        options.fake_low + (options.fake_high - options.fake_low) * v,
+    )
+
+
+LABEL_NOISE = Trick(
+    name="label-noise",
+    title="noisy labels: real U(0.7, 1.2), fake U(0, 0.3)",
+    source="Chintala et al. 2016 (ganhacks), item 6",
+    options=LabelNoiseOptions,
+    refuse=needs_targets,
+    draws=_draws,
+    targets=_targets,
+)

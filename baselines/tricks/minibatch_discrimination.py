@@ -1,0 +1,66 @@
+"""Minibatch discrimination: how close is an image to the others of its batch?
+
+Learned kernels T of shape F,B,C map features to M = f T (B rows of C numbers per image); the
+statistic is o(x_i)_b = sum over j != i of exp(-|M_ib - M_jb|_1), B values beside the features.
+
+Shape legend: N images, F features, B kernels, C kernel dimensions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from baselines.models.base import Options
+from baselines.tricks.base import Plan, Trick
+
+
+class MinibatchDiscriminationOptions(Options):
+    """B and C of the paper."""
+
+    num_kernels: int = Field(100, ge=1)
+    kernel_dim: int = Field(5, ge=1)
+
+
+class MinibatchDiscrimination(nn.Module):
+    """`forward(f)`: N,F -> N,F+B, the features and the statistic."""
+
+    def __init__(self, num_features: int, num_kernels: int, kernel_dim: int) -> None:
+        super().__init__()
+        self.shape = (num_kernels, kernel_dim)
+        self.out_features = num_features + num_kernels
+        # |M_ib - M_jb| of order 1 at the start, whatever F: otherwise every exp(-|.|) is 0
+        scale = num_features**-0.5 / kernel_dim
+        self.kernels = nn.Parameter(torch.randn(num_features, num_kernels * kernel_dim) * scale)
+
+    def statistic(self, f: Tensor) -> Tensor:
+        """o(x): N,B, between 0 (all far away) and N - 1 (all equal)."""
+        m = (f @ self.kernels).view(-1, *self.shape)  # N,B,C
+        distance = (m[:, None] - m[None]).abs().sum(-1)  # N,N,B
+        return torch.exp(-distance).sum(1) - 1  # itself left out
+
+    def forward(self, f: Tensor) -> Tensor:
+        return torch.cat([f, self.statistic(f)], dim=1)
+
+
+def _plan(plan: Plan, options: MinibatchDiscriminationOptions) -> Plan:
+    def head(num_features: int) -> nn.Module:
+        return MinibatchDiscrimination(num_features, options.num_kernels, options.kernel_dim)
+
+    return dataclasses.replace(plan, layers=dataclasses.replace(plan.layers, head=head))
+
+
+MINIBATCH_DISCRIMINATION = Trick(
+    name="minibatch-discrimination",
+    title="closeness to the rest of the batch, by learned kernels",
+    source="Salimans et al. 2016, section 3.2",
+    options=MinibatchDiscriminationOptions,
+    requires=("separate-batches",),
+    conflicts={
+        "minibatch-standard-deviation": "both put a layer in front of the logit; choose one"
+    },
+    plan=_plan,
+)

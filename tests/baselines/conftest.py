@@ -1,0 +1,64 @@
+"""Small training sets and small networks for the baselines' tests."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from baselines.build import Game, build_for
+from baselines.data import TrainingSet, training_set
+from baselines.engine import Engine
+from baselines.recipes import recipe_config
+from tests.conftest import RealSample
+
+SMALL_DENSE = ("model.generator_widths=[32,48]", "model.discriminator_widths=[48,32]")
+SMALL = {
+    "dense-gan": (*SMALL_DENSE, "batch_size=16", "model.latent_dim=8"),
+    "conditional-dense-gan": (*SMALL_DENSE, "batch_size=16", "model.latent_dim=8"),
+    "dcgan": ("model.width=4", "batch_size=16", "model.latent_dim=8"),
+    "conditional-dcgan": ("model.width=4", "batch_size=16", "model.latent_dim=8"),
+    "infogan": ("model.width=4", "batch_size=16", "model.latent_dim=8"),
+    "autoencoder": ("model.widths=[32]", "batch_size=16", "model.code_dim=6"),
+    "conv-autoencoder": ("model.width=4", "batch_size=16", "model.code_dim=6"),
+    "vae": ("model.widths=[32]", "batch_size=16", "model.latent_dim=4"),
+    "conv-vae": ("model.width=4", "batch_size=16", "model.latent_dim=4"),
+}
+
+
+@pytest.fixture(scope="session")
+def digits(mnist: RealSample) -> TrainingSet:
+    """500 real digits with labels."""
+    return training_set(mnist.images[:500], mnist.labels[:500], name="digits")
+
+
+def small_game(
+    recipe: str, data: TrainingSet, *settings: str, seed: int = 0, num_steps: int = 40
+) -> Game:
+    """A recipe with small networks."""
+    model = recipe_config(recipe).model
+    config = recipe_config(
+        recipe, seed=seed, settings=(*SMALL[model], f"num_steps={num_steps}", *settings)
+    )
+    return build_for(config, data)
+
+
+def small_engine(
+    recipe: str, data: TrainingSet, *settings: str, seed: int = 0, num_steps: int = 40
+) -> Engine:
+    return Engine(small_game(recipe, data, *settings, seed=seed, num_steps=num_steps), data)
+
+
+@pytest.fixture
+def _verbs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verbs of this checkout's pyproject.toml, whatever is installed."""
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    verbs = tomllib.loads(text)["project"]["entry-points"]["latentbench.verbs"]
+    entries = [
+        metadata.EntryPoint(name, value, "latentbench.verbs") for name, value in verbs.items()
+    ]
+    # bench.cli's own name for the module: other libraries ask importlib.metadata itself
+    monkeypatch.setattr("bench.cli.metadata", SimpleNamespace(entry_points=lambda group: entries))

@@ -1,0 +1,98 @@
+"""Configurations: complete, strict, printable."""
+
+from __future__ import annotations
+
+import pytest
+
+from baselines.config import RunConfig, make_config
+from baselines.recipes import RECIPES, recipe_config
+from bench.errors import UnknownNameError, UsageError
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_complete_and_survives_json(name: str) -> None:
+    config = recipe_config(name, data="fashion-mnist", seed=3)
+    again = RunConfig.model_validate_json(config.model_dump_json())
+    assert again == config
+    assert again.digest == config.digest
+    assert (config.recipe, config.data, config.seed) == (name, "fashion-mnist", 3)
+    assert set(config.model_options) == set(config.model_row.options.model_fields)
+
+
+def test_the_course_networks_are_the_issue_s() -> None:
+    options = recipe_config("course-gan").parsed_model_options
+    assert (options.latent_dim, *options.generator_widths) == (100, 256, 512, 1024)
+    assert options.discriminator_widths == (1024, 512, 256)
+
+
+def test_settings_change_what_they_name() -> None:
+    config = recipe_config(
+        "course-gan",
+        settings=[
+            "loss=least-squares",
+            "learning_rate=1e-3",
+            "model.latent_dim=7",
+            "tricks.ema=on",
+            "tricks.label-smoothing.real_target=0.8",
+        ],
+    )
+    assert (config.loss, config.learning_rate) == ("least-squares", 1e-3)
+    assert config.parsed_model_options.latent_dim == 7
+    assert config.tricks == {"label-smoothing": {"real_target": 0.8}, "ema": {"decay": 0.999}}
+    assert config.digest != recipe_config("course-gan").digest
+
+
+def test_a_loss_brings_its_tricks_and_options_override_them() -> None:
+    config = recipe_config("wgan-gp")
+    assert config.tricks == {
+        "discriminator-steps": {"num_steps": 5},
+        "gradient-penalty": {"weight": 10.0},
+    }
+    fewer = recipe_config("wgan-gp", settings=["tricks.discriminator-steps.num_steps=2"])
+    assert fewer.tricks["discriminator-steps"] == {"num_steps": 2}
+    assert recipe_config("wgan-gp", settings=["loss=hinge"]).tricks == {}
+
+
+def test_a_trick_brings_what_it_requires() -> None:
+    config = recipe_config("course-gan", settings=["tricks.minibatch-discrimination=on"])
+    assert list(config.tricks) == ["minibatch-discrimination", "separate-batches"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("lerning_rate=1", r"unknown setting 'lerning_rate'.*'learning_rate'.*tricks\.ema"),
+        ("model.depth=1", r"option of model 'dense-gan' 'depth'.*latent_dim"),
+        ("loss=hing", r"unknown loss 'hing'.*'hinge'"),
+        ("model=vea", r"unknown model 'vea'"),
+    ],
+)
+def test_unknown_keys_list_the_valid_ones(setting: str, message: str) -> None:
+    with pytest.raises(UnknownNameError, match=message):
+        recipe_config("course-gan", settings=[setting])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("batch_size", "expected key=value"),
+        ("batch_size=1", "batch_size: .*greater than or equal to 2"),
+        ("learning_rate=fast", "learning_rate: .*number"),
+        ("tricks.ema=maybe", "a trick is on or off"),
+        ("tricks.ema.decay=2", "trick 'ema': decay: .*less than 1"),
+        ("model.latent_dim=0", "model 'dense-gan': latent_dim"),
+        ("precision=float16", "precision: .*'float32' or 'bfloat16'"),
+    ],
+)
+def test_bad_values_name_the_key(setting: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        recipe_config("course-gan", settings=[setting])
+
+
+def test_likelihood_models_have_no_loss_and_unknown_recipes_are_named() -> None:
+    with pytest.raises(UsageError, match="has an objective of its own"):
+        recipe_config("vae", settings=["loss=hinge"])
+    with pytest.raises(UnknownNameError, match="unknown recipe 'dcgann'.*Did you mean 'dcgan'"):
+        recipe_config("dcgann")
+    with pytest.raises(UnknownNameError, match="unknown setting 'speed'"):
+        make_config({"recipe": "x", "model": "dcgan", "speed": 3})

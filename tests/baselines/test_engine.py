@@ -1,0 +1,216 @@
+"""Blocks, resuming, stacking: the same run however it is executed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from baselines.data import TrainingSet
+from baselines.engine import BlockTerms, Engine, first_non_finite, train_through
+from bench.errors import UsageError
+from tests.baselines.conftest import small_engine, small_game
+
+EVERYTHING = (
+    "tricks.ema=on",
+    "tricks.replay-buffer=on",
+    "tricks.instance-noise=on",
+    "tricks.label-flips=on",
+    "tricks.historical-averaging=on",
+    "tricks.dropout=on",
+    "tricks.spectral-norm=on",
+    "tricks.r1=on",
+    "tricks.feature-matching=on",
+)
+RESUMED = {
+    "course-gan": EVERYTHING,
+    "dcgan": ("tricks.ema=on", "tricks.minibatch-discrimination=on"),
+    "wgan": (),
+    "infogan": (),
+    "vae-conditional": (),
+    "ae-denoising-masking": (),
+}
+
+
+@pytest.mark.parametrize("recipe", RESUMED)
+def test_resuming_is_bit_equal(recipe: str, digits: TrainingSet) -> None:
+    whole = small_engine(recipe, digits, *RESUMED[recipe])
+    train_through(whole)
+    first = small_engine(recipe, digits, *RESUMED[recipe])
+    first.run_block()
+    again = small_engine(recipe, digits, *RESUMED[recipe])
+    again.load([first.tensors()], first.step)
+    train_through(again)
+    expected, found = whole.tensors(), again.tensors()
+    assert set(expected) == set(found)
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+
+
+def test_same_seed_same_bits_other_seed_other_bits(digits: TrainingSet) -> None:
+    runs = [small_engine("course-gan", digits, seed=seed, num_steps=16) for seed in (1, 1, 2)]
+    first, same, other = [run.run_block().values for run in runs]
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_training_leaves_the_global_random_state_alone(digits: TrainingSet) -> None:
+    before = torch.random.get_rng_state()
+    small_engine("course-gan", digits, *EVERYTHING, num_steps=16).run_block()
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+STACKED = {
+    "course-gan": ("tricks.ema=on", "tricks.label-noise=on", "tricks.dropout=on"),
+    "dcgan": ("tricks.replay-buffer=on", "tricks.instance-noise=on"),
+    "wgan": ("optimiser=adam",),
+    "wgan-gp": ("tricks.spectral-norm=on",),
+    "hinge-gan": ("tricks.historical-averaging=on",),
+    "conditional-dcgan": (),
+    "infogan": ("tricks.feature-matching=on",),
+    "vae": (),
+    "ae-sparse-kl": (),
+    "ae-conv": (),
+}
+
+
+@pytest.mark.parametrize("recipe", STACKED)
+def test_a_stack_equals_its_single_runs(recipe: str, digits: TrainingSet) -> None:
+    """Three seeds: losses and all tensors within 1e-4 of the single runs after 20 steps, relative
+    to the largest value of a tensor where that exceeds 1.
+    """
+    games = [
+        small_game(recipe, digits, *STACKED[recipe], seed=seed, num_steps=20) for seed in range(3)
+    ]
+    stack = Engine(games, digits, stack=True)
+    blocks: list[BlockTerms] = []
+    train_through(stack, blocks.append)
+    values = torch.cat([block.values for block in blocks])
+    for run in range(3):
+        single = small_engine(recipe, digits, *STACKED[recipe], seed=run, num_steps=20)
+        alone: list[BlockTerms] = []
+        train_through(single, alone.append)
+        torch.testing.assert_close(
+            values[:, run], torch.cat([block.values for block in alone]), rtol=1e-4, atol=1e-4
+        )
+        expected, found = single.tensors(), stack.tensors(run)
+        assert set(expected) == set(found)
+        for name, value in expected.items():
+            size = max(1.0, value.abs().max().item())
+            torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-4 * size, msg=name)
+
+
+def test_stacked_learning_rates(digits: TrainingSet) -> None:
+    """K settings: runs of one seed that differ in their learning rates."""
+    rates = [1e-4, 4e-4]
+
+    def settings(rate: float) -> tuple[str, ...]:
+        return (f"tricks.two-time-scales.discriminator={rate}", f"learning_rate={rate}")
+
+    games = [small_game("course-gan", digits, *settings(r), num_steps=20) for r in rates]
+    stack = Engine(games, digits, stack=True)
+    train_through(stack)
+    for run, rate in enumerate(rates):
+        single = small_engine("course-gan", digits, *settings(rate), num_steps=20)
+        train_through(single)
+        expected, found = single.tensors(), stack.tensors(run)
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-4, msg=name)
+    assert not torch.allclose(
+        stack.tensors(0)["networks/discriminator/out.weight"],
+        stack.tensors(1)["networks/discriminator/out.weight"],
+    )
+
+
+def test_a_run_of_a_stack_goes_on_as_a_single_run(digits: TrainingSet) -> None:
+    games = [small_game("course-gan", digits, seed=seed, num_steps=20) for seed in range(2)]
+    stack = Engine(games, digits, stack=True)
+    stack.run_block()
+    single = small_engine("course-gan", digits, seed=1, num_steps=20)
+    single.load([stack.tensors(1)], stack.step)
+    train_through(single)
+    train_through(stack)
+    for name, value in single.tensors().items():
+        torch.testing.assert_close(stack.tensors(1)[name], value, rtol=1e-4, atol=1e-4, msg=name)
+
+
+def test_runs_of_different_architectures_are_not_stacked(digits: TrainingSet) -> None:
+    games = [
+        small_game("course-gan", digits),
+        small_game("course-gan", digits, "model.latent_dim=9"),
+    ]
+    with pytest.raises(UsageError, match="may differ in seed, learning_rate"):
+        Engine(games, digits)
+    with pytest.raises(UsageError, match="only runs with Adam"):
+        Engine([small_game("wgan", digits)] * 2, digits)
+
+
+def test_the_first_bad_step_is_found() -> None:
+    values = torch.zeros(4, 3)
+    values[2, 1] = torch.inf
+    values[3, 0] = torch.nan
+    assert first_non_finite(BlockTerms(32, ("a", "b", "c"), values)) == (34, "b")
+    assert first_non_finite(BlockTerms(32, ("a", "b", "c"), values[:2])) is None
+    stacked = torch.stack([torch.zeros(4, 3), values], dim=1)
+    assert first_non_finite(BlockTerms(0, ("a", "b", "c"), stacked), run=1) == (2, "b")
+    assert first_non_finite(BlockTerms(0, ("a", "b", "c"), stacked), run=0) is None
+
+
+def test_bfloat16_is_near_float32(digits: TrainingSet) -> None:
+    exact = small_engine("course-gan", digits, num_steps=16).run_block()
+    rough = small_engine("course-gan", digits, "precision=bfloat16", num_steps=16).run_block()
+    assert not torch.equal(exact.values, rough.values)
+    torch.testing.assert_close(exact.values, rough.values, rtol=0.05, atol=0.05)
+
+
+def test_graphs_are_refused_without_a_gpu(digits: TrainingSet) -> None:
+    with pytest.raises(UsageError, match="no CUDA graphs"):
+        Engine(small_game("course-gan", digits), digits, graph=True)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("recipe", ["course-gan", "dcgan", "wgan-gp", "vae"])
+def test_a_captured_step_equals_the_eager_one(recipe: str, digits: TrainingSet) -> None:
+    from dataclasses import replace
+
+    assert digits.labels is not None
+    on_gpu = replace(digits, images=digits.images.cuda(), labels=digits.labels.cuda())
+    engines = [
+        Engine(small_game(recipe, digits), on_gpu, device="cuda", graph=graph)
+        for graph in (True, False)
+    ]
+    for engine in engines:
+        train_through(engine)
+    captured, eager = [engine.tensors() for engine in engines]
+    for name, value in eager.items():
+        torch.testing.assert_close(captured[name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_runs_that_take_turns_equal_single_runs_bit_by_bit(digits: TrainingSet) -> None:
+    games = [small_game("dcgan", digits, seed=seed, num_steps=20) for seed in range(2)]
+    turns = Engine(games, digits)
+    assert len(turns.lanes) == 2, "on a CPU"
+    blocks: list[BlockTerms] = []
+    train_through(turns, blocks.append)
+    for run in range(2):
+        single = small_engine("dcgan", digits, seed=run, num_steps=20)
+        alone: list[BlockTerms] = []
+        train_through(single, alone.append)
+        for block, own in zip(blocks, alone, strict=True):
+            assert torch.equal(block.values[:, run], own.values)
+        for name, value in single.tensors().items():
+            assert torch.equal(turns.tensors(run)[name], value), name
+
+
+def test_a_stack_is_taken_up_again_bit_by_bit(digits: TrainingSet) -> None:
+    def stack() -> Engine:
+        games = [small_game("course-gan", digits, seed=seed, num_steps=20) for seed in range(2)]
+        return Engine(games, digits, stack=True)
+
+    whole, first, again = stack(), stack(), stack()
+    train_through(whole)
+    first.run_block()
+    again.load([first.tensors(run) for run in range(2)], first.step)
+    train_through(again)
+    for run in range(2):
+        for name, value in whole.tensors(run).items():
+            assert torch.equal(again.tensors(run)[name], value), name

@@ -1,0 +1,58 @@
+"""Moments for hooks, made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from baselines.config import Active, make_config
+from baselines.models.base import Verdict
+from baselines.tricks import TRICKS
+from baselines.tricks.base import Judged, Moment, Net, Player
+
+
+class Linear(nn.Module):
+    """A discriminator whose logit is w . x, so that its gradient at every image is w."""
+
+    def __init__(self, w: Tensor) -> None:
+        super().__init__()
+        self.w = nn.Parameter(w)
+
+    def forward(self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> Verdict:
+        return Verdict(x.flatten(1) @ self.w, x.flatten(1))
+
+
+def net(module: nn.Module) -> Net:
+    return Net(module, dict(module.named_parameters()), dict(module.named_buffers()))
+
+
+def moment(
+    player: Player = "discriminator",
+    *,
+    draws: Mapping[str, Tensor] | None = None,
+    state: Mapping[str, Tensor] | None = None,
+    progress: float = 0.0,
+    discriminator: nn.Module | None = None,
+    generator: nn.Module | None = None,
+) -> Moment:
+    return Moment(
+        player=player,
+        draws=draws or {},
+        state=state or {},
+        progress=torch.tensor(progress),
+        generator=net(generator or nn.Identity()),
+        discriminator=net(discriminator or nn.Identity()),
+    )
+
+
+def judged(images: Tensor, discriminator: nn.Module) -> Judged:
+    return Judged(images, None, discriminator(images))
+
+
+def active(name: str, **options: Any) -> Active:
+    """A trick's row and its options, through the same door as a recipe's."""
+    config = make_config({"recipe": "test", "model": "dense-gan", "tricks": {name: options}})
+    return next(found for found in config.active if found.trick is TRICKS[name])
