@@ -17,7 +17,7 @@ from bench.errors import BundleError, UsageError
 from bench.extractors import extractor_row
 from bench.extractors.base import Extractor, ExtractorChoice, ResolvedExtractor
 from bench.intake import Size
-from bench.record import FindingEntry
+from bench.record import FindingEntry, Submission
 from bench.reference_build import (
     ALL_PROTOCOLS,
     RealImages,
@@ -51,8 +51,17 @@ class Arm:
     def network(self) -> Extractor:
         return self.extractor.load(self._device)
 
-    def warnings(self) -> Iterator[FindingEntry]:
+    def warnings(self, submission: Submission) -> Iterator[FindingEntry]:
         """What a reader of the record must know about extractor and reference."""
+        manifest = self.reference.manifest
+        if (manifest.height_px, manifest.width_px) != (submission.height_px, submission.width_px):
+            yield warning(
+                "size-differs",
+                f"images of {submission.width_px}x{submission.height_px} px against a reference of "
+                f"{manifest.width_px}x{manifest.height_px} px; the extractor brings both to one "
+                "size, and part of the distance is that of the sizes",
+                f"generate that size, or --resize {manifest.width_px}x{manifest.height_px}",
+            )
         if not self.extractor.verified:
             yield warning(
                 "unverified-weights",

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.errors import UsageError
 from bench.stats import write_atomically
 
 DIGEST_BYTES = 32
@@ -34,7 +35,19 @@ def default_root() -> Path:
     """`LATENTBENCH_CACHE`, or `latentbench` below the XDG cache directory."""
     if configured := os.environ.get("LATENTBENCH_CACHE"):
         return Path(configured)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "latentbench"
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "latentbench"
+    return home_folder("LATENTBENCH_CACHE") / ".cache" / "latentbench"
+
+
+def home_folder(variable: str) -> Path:
+    """The user's home; for an account without one, an error that names the variable to set."""
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise UsageError(
+            f"this account has no home folder; say with {variable} where files may be kept"
+        ) from error
 
 
 def cache_key(parts: Mapping[str, object]) -> str:

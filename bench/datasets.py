@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.cache import home_folder
 from bench.errors import InputError, UnknownNameError, UsageError
 from bench.intake.idx import read_idx
 
@@ -51,8 +52,9 @@ def user_data_dir() -> Path:
     """Where downloads go: `LATENTBENCH_DATA`, or `latentbench` below the XDG data directory."""
     if configured := os.environ.get("LATENTBENCH_DATA"):
         return Path(configured)
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "latentbench"
+    if base := os.environ.get("XDG_DATA_HOME"):
+        return Path(base) / "latentbench"
+    return home_folder("LATENTBENCH_DATA") / ".local" / "share" / "latentbench"
 
 
 def _folders(source: _Source, data_root: Path | None) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from bench.errors import UnknownNameError, UsageError
@@ -35,11 +36,16 @@ def evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreV
         found, reason = metric.compute(inputs), None
     except UndefinedMetric as error:
         found, reason = None, str(error)
+    if found is not None and not math.isfinite(found.value):
+        found, reason = None, "the features are too large: the value overflows"
+    spread = None if found is None else found.spread
+    if spread is not None and not math.isfinite(spread):
+        spread = None
     return ScoreValue(
         metric=metric.name,
         value=None if found is None else found.value,
         reason=reason,
-        spread=None if found is None else found.spread,
+        spread=spread,
         expected=expected.value,
         expected_source=expected.source,
         direction=metric.direction,

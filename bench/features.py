@@ -329,6 +329,7 @@ def sample_key(
             "extractor": extractor.digest,
             "name": extractor.name,
             "settings": dict(extractor.settings),
+            "compiled": extractor.compiled,
             "code": source_digest(),
             "libraries": library_versions(),
             "device": device.split(":", maxsplit=1)[0],

@@ -136,6 +136,7 @@ class KeptResults:
                 "reference": arm.reference.manifest.model_dump(mode="json"),
                 "extractor": arm.extractor.digest,
                 "settings": dict(arm.extractor.settings),
+                "compiled": arm.extractor.compiled,
                 "metrics": self._metrics,
                 "seed": self._seed,
                 "subset": self._subset,

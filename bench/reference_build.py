@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bench import provenance
 from bench.cache import Cache
 from bench.datasets import load_dataset, user_data_dir
-from bench.errors import InputError, UsageError
+from bench.errors import InputError, InvalidSubmission, UsageError
 from bench.expected import held_out_values
 from bench.extractors import EXTRACTORS, extractor_row
 from bench.extractors.base import Extractor, ExtractorChoice, ResolvedExtractor
@@ -88,7 +88,10 @@ class RealImages:
         if isinstance(self.source, np.ndarray):
             return image_set_of(self.source).identity
         report = audit(self.source, resize=self.resize, keep_pixels=False)
-        report.raise_if_invalid()
+        try:
+            report.raise_if_invalid()
+        except InvalidSubmission as error:
+            raise InvalidSubmission(f"the reference: {error}", error.findings) from error
         assert report.identity is not None  # noqa: S101  (a valid report has one)
         return report.identity
 

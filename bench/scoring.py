@@ -325,7 +325,7 @@ class Scorer:
         official: bool,
         progress: Progress | None,
     ) -> ScoreRecord:
-        findings += tuple(arm.warnings())
+        findings += tuple(arm.warnings(submission))
         if submission.channels > arm.extractor.row.channels:
             findings += (_colour_to_grey(submission.num_images, arm.extractor.name),)
         if isinstance(found, FeatureSample):

@@ -125,12 +125,7 @@ def test_inception_is_the_default_and_says_what_it_needs(photos: Path, offline: 
     "extractor",
     [
         "random-conv",
-        pytest.param(
-            "pixels",
-            marks=pytest.mark.xfail(
-                raises=AttributeError, strict=True, reason="RawPixels has no batch_size"
-            ),
-        ),
+        "pixels",
         "torchvision:resnet18",
     ],
 )

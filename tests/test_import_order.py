@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[1]
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"bench.errors"}),
     frozenset({"bench.intake.*", "bench.stats"}),
+    frozenset({"bench.cache"}),
     frozenset(
         {
-            "bench.cache",
             "bench.datasets",
             "bench.record",
             "bench.perturbations",

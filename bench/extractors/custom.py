@@ -168,7 +168,7 @@ def load(resolved: ResolvedExtractor, device: str) -> CustomExtractor:
     cls = import_class(name)
     try:
         instance = cls(device=device) if _takes_device(cls) else cls()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"extractor {name}: its constructor fails: {_said(error)}") from error
     digest = getattr(instance, "digest", None)
     if isinstance(digest, str) and _hex(digest) != resolved.digest:
@@ -241,7 +241,7 @@ class CustomExtractor:
             return self.instance(batch)
         except LatentbenchError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(
                 f"extractor {self.name} fails on images {batch.dtype} {batch.shape}: {_said(error)}"
             ) from error

@@ -34,6 +34,7 @@ class RawPixels:
     name: str
     digest: str
     device: str = "cpu"
+    batch_size: int = BLOCK
 
     def __call__(self, images: NDArray[np.uint8], *, progress: Progress | None = None) -> Features:
         require_images(images, self.name)

@@ -59,7 +59,7 @@ def _anomaly_auc(inputs: MetricInputs) -> MetricValue:
         raise UndefinedMetric(f"anomaly_auc needs {K_NEAREST} or more real images, got {num_real}")
     if nearest is None:
         if held_out is None or not len(held_out):
-            raise UndefinedMetric("anomaly_auc: the reference has no held-out images")
+            raise UndefinedMetric("the reference has no held-out images")
         nearest = nearest_neighbours(
             held_out, inputs.real_features, K_NEAREST, device=inputs.device
         )
