@@ -23,6 +23,7 @@ Examples:
   latentbench demo                              see it work, nothing to prepare
   latentbench score samples/ --reference mnist  a table, and a record on disk
   latentbench audit samples/ --spec mnist-10k   every problem in one pass, with the fix
+  latentbench score samples/ --reference real/  the literature's FID, against a folder
   latentbench score a.zip b/ c.npz --json       several at once, a JSON line each
   latentbench reference list                    what can be scored against
 

@@ -96,7 +96,8 @@ class _Side:
     """
 
     def __init__(self, f_ND: NDArray[np.floating], factor: float, size: int, device: str) -> None:
-        self.f_ND = (torch.from_numpy(f_ND).to(device) * factor).float()
+        scaled = np.multiply(f_ND, factor, dtype=f_ND.dtype, order="C")  # a copy of our own
+        self.f_ND = torch.from_numpy(scaled.astype(np.float32, copy=False)).to(device)
         self.norm_N = (self.f_ND * self.f_ND).sum(dim=1, dtype=torch.float64)
         self.rows_MD = torch.empty(size, f_ND.shape[1], device=device)
         self.total_D: Tensor

@@ -193,7 +193,7 @@ def test_the_order_of_reconstruction_mixture_and_gaussian(mnist: RealSample) -> 
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(2000, 16, generator=generator)
     uniform = torch.rand(2000, generator=generator)
-    extractor = EXTRACTORS["digits"].load()
+    extractor = EXTRACTORS["digits"].resolve().load()
     real = Moments.of(extractor(mnist.images).values)
 
     def fid(images: np.ndarray) -> float:

@@ -144,7 +144,7 @@ def test_truncation_raises_precision_and_lowers_recall(
 
     base = trained_run("conditional-dcgan", digits, "model.latent_dim=54")
     trained = Trained(base.checkpoint, base.game, {"generator": Demo(load_generator())}, "cpu")
-    extractor = EXTRACTORS["digits"].load()
+    extractor = EXTRACTORS["digits"].resolve().load()
     real = extractor(mnist.images).values
     found = []
     for threshold in (None, 1.5, 1.0):
