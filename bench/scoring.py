@@ -153,6 +153,7 @@ class Scorer:
             raise UsageError(f"subset {subset}: expected at least 2 images")
         self.cache = Cache(default_root() if use_cache else None)
         self.device = select_device(None if device is None else str(device))
+        self._has_run = False
         self.kept = KeptResults(
             self.cache, self.metrics, subset=self.subset, seed=self.seed, device=self.device
         )
@@ -292,6 +293,10 @@ class Scorer:
             if extraction.abandoned:
                 return stream, known
             samples = extraction.samples()
+        if not self._has_run:  # what loading, tuning and compiling cost, once
+            first_s = sum(getattr(arm.network, "first_batch_s", None) or 0.0 for arm in self.arms)
+            watch.times_s["of these, the first batch"] = round(first_s, 4)
+            self._has_run = True
         for arm, sample in zip(self.arms, samples, strict=True):
             self.kept.put_sample(arm, identity, sample)
         return stream, samples

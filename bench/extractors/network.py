@@ -10,6 +10,7 @@ Shape legend: N images, C channels, H W pixels, D features, K classes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ class NetworkExtractor:
     `forward` takes uint8 N,C,H,W on the device, C = `channels`, and returns float32 features N,D
     and, of a classifier, logits N,K, both on the device. `precision` is the context it runs in.
     `batch_size` in images shrinks for good when memory runs out. Raises `UsageError` when it runs
-    out for a single image.
+    out for a single image. `first_batch_s` is how long the first batch took: what loading,
+    tuning and compiling cost.
     """
 
     name: str
@@ -47,6 +49,7 @@ class NetworkExtractor:
     channels: Literal[1, 3] = 3
     side_px: int | None = None
     precision: Callable[[], AbstractContextManager[None]] = strict_float32
+    first_batch_s: float | None = None
 
     def __call__(self, images: NDArray[np.uint8], *, progress: Progress | None = None) -> Features:
         require_images(images, self.name, self.side_px)
@@ -69,7 +72,7 @@ class NetworkExtractor:
         while start < len(images):
             batch = images[start : start + self.batch_size]
             try:
-                started = _Pending(self.forward(self._to_device(batch)))
+                started = self._begin(batch)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -81,6 +84,14 @@ class NetworkExtractor:
             pending = started
         if pending is not None:
             yield pending.result()
+
+    def _begin(self, batch: NDArray[np.uint8]) -> _Pending:
+        begun_s = time.perf_counter()
+        started = _Pending(self.forward(self._to_device(batch)))
+        if self.first_batch_s is None:
+            started.result()
+            self.first_batch_s = time.perf_counter() - begun_s
+        return started
 
     def _shrink(self, tried: int, error: BaseException) -> None:
         if tried <= 1:

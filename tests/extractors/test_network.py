@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -63,6 +65,21 @@ def test_a_batch_too_large_is_halved_and_nothing_changes(error: Exception, limit
 def test_not_enough_memory_for_one_image(error: Exception) -> None:
     with pytest.raises(UsageError, match="'means' on cpu: not enough memory for one image"):
         extractor(Scarce(0, error))(IMAGES)
+
+
+def test_the_first_batch_is_timed_once() -> None:
+    def slow(x: Tensor) -> tuple[Tensor, Tensor | None]:
+        time.sleep(0.02)
+        return means(x)
+
+    network = extractor(slow)
+    assert network.first_batch_s is None
+    network(IMAGES)
+    first_s = network.first_batch_s
+    assert first_s is not None
+    assert 0.02 <= first_s < 10
+    network(IMAGES)
+    assert network.first_batch_s == first_s
 
 
 def test_other_errors_are_not_mistaken_for_memory() -> None:
