@@ -69,7 +69,13 @@ def random_weights_file(folder: Path) -> Path:
 
 
 def run_protocols(
-    out: Path, sets: Sets, choice: ExtractorChoice, *, weights: str, progress: Progress | None
+    out: Path,
+    sets: Sets,
+    choice: ExtractorChoice,
+    *,
+    weights: str,
+    command: str,
+    progress: Progress | None,
 ) -> None:
     """Measure and write the study of protocols into `out`."""
     row = extractor_row("inception")
@@ -78,12 +84,18 @@ def run_protocols(
         for protocol in row.protocols
     }
     rows = [r._asdict() for r in protocol_study.measure(extractors, sets, progress)]
-    _keep(out, rows, weights)
+    _keep(out, rows, weights, command)
     render_protocols(out)
 
 
 def run_precisions(
-    out: Path, sets: Sets, choice: ExtractorChoice, *, weights: str, progress: Progress | None
+    out: Path,
+    sets: Sets,
+    choice: ExtractorChoice,
+    *,
+    weights: str,
+    command: str,
+    progress: Progress | None,
 ) -> None:
     """Measure and write the study of precisions into `out`; fakes are the second set's images."""
     resolved = extractor_row("inception").resolve(choice)
@@ -94,13 +106,14 @@ def run_precisions(
         r._asdict() | {"shift_against_exact": r.shift_against_exact, "shift_both": r.shift_both}
         for r in precision_study.measure(network, sets, progress)
     ]
-    _keep(out, rows, weights)
+    _keep(out, rows, weights, command)
     render_precisions(out)
 
 
-def _keep(out: Path, rows: list[dict[str, Any]], weights: str) -> None:
+def _keep(out: Path, rows: list[dict[str, Any]], weights: str, command: str) -> None:
     about = {
         "weights": weights,
+        "command": command,
         "torch": torch.__version__,
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
@@ -116,12 +129,13 @@ def _rows(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def _about(rows: list[dict[str, Any]], command: str) -> list[str]:
+def _about(rows: list[dict[str, Any]]) -> list[str]:
     first = rows[0]
+    threads = "1 thread" if first["threads"] == 1 else f"{first['threads']} threads"
     return [
-        f"Made by `{command}`, {first['num_images']} images a set, on {first['machine']} with "
-        f"{first['threads']} threads, torch {first['torch']}; weights: **{first['weights']}**. "
-        "One run; the images are the same for every row.",
+        f"Made by `{first['command']}`, {first['num_images']} images a set, on "
+        f"{first['machine']} with {threads}, torch {first['torch']}; weights: "
+        f"**{first['weights']}**. One run; the images are the same for every row.",
         "",
     ]
 
@@ -131,7 +145,7 @@ def render_protocols(out: Path) -> None:
     rows = _rows(out)
     kinds = list(dict.fromkeys(row["images"] for row in rows))
     lines = ["# How far the FID protocols are apart", ""]
-    lines += _about(rows, "latentbench study protocols")
+    lines += _about(rows)
     lines += [
         "The same images, the same network and weights, the same Fréchet distance: only the "
         "resizing to 299x299 px and the pixel scale differ, as each library has them. In brackets: "
@@ -161,7 +175,7 @@ def render_precisions(out: Path) -> None:
     """The page of the study of precisions, from its records."""
     rows = _rows(out)
     lines = ["# How far each precision moves the FID", ""]
-    lines += _about(rows, "latentbench study precisions")
+    lines += _about(rows)
     lines += [
         "Roundings are computed in float32 (no GPU took part): the values that tensor cores "
         "would multiply, added up in float32. *Against exact*: fakes in this precision, reference "

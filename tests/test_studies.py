@@ -55,7 +55,9 @@ def test_variants_round_what_they_say(weights: Path) -> None:
 
 def test_precision_study(weights: Path, sets: study_report.Sets, tmp_path: Path) -> None:
     choice = ExtractorChoice(weights=weights, unverified_weights=True)
-    study_report.run_precisions(tmp_path, sets, choice, weights="made by a test", progress=None)
+    study_report.run_precisions(
+        tmp_path, sets, choice, weights="untrained", command="made by a test", progress=None
+    )
     rows = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
     by_name = {row["variant"]: row for row in rows}
     assert list(by_name) == [variant.name for variant in VARIANTS]
@@ -70,7 +72,9 @@ def test_precision_study(weights: Path, sets: study_report.Sets, tmp_path: Path)
 
 def test_protocol_study(weights: Path, sets: study_report.Sets, tmp_path: Path) -> None:
     choice = ExtractorChoice(weights=weights, unverified_weights=True)
-    study_report.run_protocols(tmp_path, sets, choice, weights="made by a test", progress=None)
+    study_report.run_protocols(
+        tmp_path, sets, choice, weights="untrained", command="made by a test", progress=None
+    )
     rows = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
     assert [row["protocol"] for row in rows] == [
         "torch-fidelity",

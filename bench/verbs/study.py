@@ -46,7 +46,9 @@ def study(
                 weights = study_report.random_weights_file(Path(temporary))
                 label = "random, untrained (seed 0): read ratios and orders of magnitude only"
             choice = ExtractorChoice(weights=weights, unverified_weights=random_weights)
-            run(folder, sets, choice, weights=label, progress=progress)
+            command = f"latentbench study {what} -n {num_images}"
+            command += " --random-weights" if random_weights else ""
+            run(folder, sets, choice, weights=label, command=command, progress=progress)
     elif what == "protocols":
         study_report.render_protocols(folder)
     else:
