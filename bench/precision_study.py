@@ -20,15 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.devices import strict_float32
-from bench.extractors.inception import (
-    CPU_BATCH,
-    SIDE_PX,
-    Conv,
-    Inception,
-    round_to_half,
-    round_to_tf32,
-    two_tf32,
-)
+from bench.extractors.convolution import Conv, round_to_half, round_to_tf32, two_tf32
+from bench.extractors.inception import CPU_BATCH, SIDE_PX, Inception
 from bench.extractors.resampling import network_input
 from bench.metrics.frechet import frechet_distance_to_features
 from bench.stats import Moments

@@ -31,12 +31,14 @@ Sets = dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 PHOTO_SIZES = ((32, 32), (64, 48), (299, 299), (384, 512))  # height, width in px
 
 
-def photo_crops(num: int, height_px: int, width_px: int, seed: int) -> NDArray[np.uint8]:
-    """Random crops of two photographs in turn: uint8 N,H,W,3."""
+def photo_crops(num: int, height_px: int, width_px: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Random crops of two photographs in turn, turned for a portrait: uint8 N,H,W,3."""
     # slow to import
     from sklearn.datasets import load_sample_images  # type: ignore[import-untyped]  # noqa: PLC0415
 
     photos = load_sample_images().images
+    if height_px > photos[0].shape[0]:
+        photos = [photo.transpose(1, 0, 2) for photo in photos]
     rng = np.random.default_rng(seed)
     crops = []
     for number in range(num):

@@ -30,8 +30,9 @@ from bench.intake import ImageStream, audit
 from bench.record import ScoreRecord, read_records
 from bench.references import find_manifests, read_manifest
 from bench.scoring import Failure, Scorer, score, score_many
+from bench.study_report import photo_crops
 from tests.conftest import RealSample, write_pngs
-from tests.inception_weights import photo_crops, save_random_weights
+from tests.inception_weights import save_random_weights
 
 PROTOCOLS = ("torch-fidelity", "clean-fid", "pytorch-fid", "torchmetrics")
 FAST = ["fid", "precision_k3", "mean_confidence"]

@@ -40,6 +40,7 @@ LEVELS: tuple[frozenset[str], ...] = (
         {
             "bench.extractors.network",
             "bench.extractors.resampling",
+            "bench.extractors.convolution",
             "bench.extractors.dinov2",
             "bench.extractors.fidelity_rows",
         }

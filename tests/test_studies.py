@@ -13,7 +13,8 @@ from bench import precision_study, protocol_study, study_report
 from bench.__main__ import run
 from bench.errors import EXIT_NOTHING_FOUND, EXIT_OK
 from bench.extractors.base import ExtractorChoice
-from bench.extractors.inception import Conv, read_network
+from bench.extractors.convolution import Conv
+from bench.extractors.inception import read_network
 from bench.precision_study import STEM_CONVOLUTIONS, VARIANTS, rounded, two_halves
 from tests.conftest import RealSample
 from tests.inception_weights import save_random_weights

@@ -58,7 +58,7 @@ def score(
     ] = None,
     compiled: Annotated[
         bool,
-        typer.Option("--compile", help="Compile the network first; pays on a GPU above 100,000."),
+        typer.Option("--compile", help="Compile the network first: GPU, very many images."),
     ] = False,
     resize: Annotated[
         str | None, typer.Option(help="WIDTHxHEIGHT to bring images of other sizes to.")

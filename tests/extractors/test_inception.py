@@ -21,17 +21,13 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from bench.errors import BundleError, UnknownNameError, UsageError
 from bench.extractors import extractor_row
 from bench.extractors.base import Extractor, ExtractorChoice
-from bench.extractors.inception import (
-    _compiled,
-    random_state,
-    round_to_half,
-    round_to_tf32,
-    two_tf32,
-)
+from bench.extractors.convolution import round_to_half, round_to_tf32, two_tf32
+from bench.extractors.inception import _compiled, random_state
 from bench.scoring import Scorer
 from bench.stats import Features
+from bench.study_report import photo_crops
 from tests.conftest import RealSample, write_pngs
-from tests.inception_weights import photo_crops, save_random_weights
+from tests.inception_weights import save_random_weights
 
 LAYERS = ("64", "192", "768", "2048", "logits")
 

@@ -1,0 +1,124 @@
+"""A convolution with its batch norm folded in, in each of the precisions that features come in.
+
+`exact` is float32; `tf32`, `tf32x3` and `fp16` are what `bench.extractors.inception` says of them.
+On a GPU its own units round; on a CPU the same roundings are computed in float32, and the exact
+form takes oneDNN's convolution with the rectifier as a post-operation.
+
+Shape legend: N images, C channels, H W pixels.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+TF32_DROPPED_BITS = 13
+
+
+def round_to_tf32(x: Tensor) -> Tensor:
+    """float32 rounded to the 10 bits of mantissa of TF32, to nearest, ties to even."""
+    bits = x.view(torch.int32)
+    odd = (bits >> TF32_DROPPED_BITS) & 1
+    rounded = (bits + ((1 << (TF32_DROPPED_BITS - 1)) - 1) + odd) & -(1 << TF32_DROPPED_BITS)
+    return rounded.view(torch.float32)
+
+
+def two_tf32(x: Tensor) -> Tensor:
+    """The sum of the nearest TF32 number and the one nearest to the rest, in float32."""
+    high = round_to_tf32(x)
+    return high + round_to_tf32(x - high)
+
+
+def round_to_half(x: Tensor) -> Tensor:
+    """float32 rounded to float16, kept in float32."""
+    return x.half().float()
+
+
+class Conv(nn.Module):
+    """A convolution with its batch norm folded in; with `relu`, the rectifier as well.
+
+    `forward(x)` takes and returns N,C,H,W in the precision's own dtype.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        *,
+        stride: int = 1,
+        padding: tuple[int, int] = (0, 0),
+        relu: bool = True,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = nn.Parameter(bias, requires_grad=False)
+        self.stride, self.padding, self.relu = stride, padding, relu
+        self.round_input: Callable[[Tensor], Tensor] | None = None  # emulation on a CPU
+        self.has_three_terms = False
+        self._packed: Tensor | None = None
+
+    def set_precision(self, precision: str, device: str) -> None:
+        """Round or split the weights once; what is left is done for each batch."""
+        emulated = not device.startswith("cuda")
+        weight = self.weight.data
+        if precision == "tf32" and emulated:
+            weight, self.round_input = round_to_tf32(weight), round_to_tf32
+        elif precision == "fp16":
+            weight = round_to_half(weight) if emulated else weight.half()
+            if emulated:
+                self.round_input = round_to_half
+            else:
+                self.bias.data = self.bias.data.half()
+        elif precision == "tf32x3" and emulated:
+            weight, self.round_input = two_tf32(weight), two_tf32
+        elif precision == "tf32x3":
+            high = round_to_tf32(weight)
+            weight = torch.cat([high, round_to_tf32(weight - high), high], dim=1)
+            self.has_three_terms = True
+        self.weight.data = weight.to(device).contiguous(memory_format=torch.channels_last)
+        self.bias.data = self.bias.data.to(device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.round_input is not None:
+            x = self.round_input(x)
+        if self.has_three_terms:
+            high = round_to_tf32(x)
+            x = torch.cat([high, high, round_to_tf32(x - high)], dim=1)
+        if x.device.type == "cpu" and _has_fused_convolution():
+            return self._fused(x)
+        out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        return out.relu_() if self.relu else out
+
+    def _fused(self, x: Tensor) -> Tensor:
+        """oneDNN's convolution with the rectifier as a post-operation, on packed weights."""
+        stride, padding = [self.stride, self.stride], list(self.padding)
+        if self._packed is None:
+            self._packed = torch.ops.mkldnn._reorder_convolution_weight(
+                self.weight.data, padding, stride, [1, 1], 1, list(x.shape)
+            )
+        out: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x.contiguous(memory_format=torch.channels_last),
+            self._packed,
+            self.bias.data,
+            padding,
+            stride,
+            [1, 1],
+            1,
+            "relu" if self.relu else "none",
+            [],
+            "",
+        )
+        return out
+
+
+@functools.cache
+def _has_fused_convolution() -> bool:
+    """Whether this build of torch has the fused convolution its own compiler uses on CPUs."""
+    return bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
+        hasattr(torch.ops.mkldnn, name)
+        for name in ("_convolution_pointwise", "_reorder_convolution_weight")
+    )
