@@ -27,7 +27,7 @@ STEM_WIDTH = 32
 TRUNK_WIDTH = 48
 FEATURE_DIM = STEM_WIDTH + 2 * TRUNK_WIDTH
 NUM_CLASSES = 10
-BATCH_SIZE = 250  # activations of one batch stay near the CPU's cache
+BATCH_SIZE = 250  # measured on two cores: 64 to 250 alike, 500 takes 1.7 times as long
 
 
 class CompactCNN(nn.Module):
