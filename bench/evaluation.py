@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from bench.errors import UnknownNameError, UsageError
 from bench.expected import Expected
 from bench.metrics import METRICS
-from bench.metrics.base import Metric, MetricInputs, UndefinedMetric
-from bench.record import ScoreValue
+from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
+from bench.record import IntervalEntry, ScoreValue
+from bench.uncertainty import LEVEL
 
 
 def select_metrics(names: str | Iterable[str] | None) -> list[Metric]:
@@ -45,6 +46,7 @@ def evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreV
         metric=metric.name,
         value=None if found is None else found.value,
         reason=reason,
+        interval=None if found is None else _interval(metric, inputs, found),
         spread=spread,
         expected=expected.value,
         expected_source=expected.source,
@@ -55,3 +57,16 @@ def evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreV
         constants=dict(metric.constants),
         details={} if found is None else dict(found.details),
     )
+
+
+def _interval(metric: Metric, inputs: MetricInputs, found: MetricValue) -> IntervalEntry | None:
+    """The interval of a value; None when the metric has none on these inputs."""
+    if metric.uncertainty is None:
+        return None
+    try:
+        interval = metric.uncertainty(inputs, found)
+    except UndefinedMetric:
+        return None
+    if not all(math.isfinite(number) for number in interval[:4]):
+        return None
+    return IntervalEntry(**interval._asdict(), level=LEVEL)

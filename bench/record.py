@@ -30,7 +30,10 @@ class _Model(BaseModel):
 
 
 class FindingEntry(_Model):
-    """One finding of the audit; see `bench.intake.Finding`."""
+    """One finding, of the audit (see `bench.intake.Finding`) or about the content of the images.
+
+    `figures` are the numbers that the message is made of, by name.
+    """
 
     code: str
     severity: Literal["error", "warning", "info"]
@@ -38,6 +41,22 @@ class FindingEntry(_Model):
     examples: tuple[str, ...]
     message: str
     fix: str
+    figures: dict[str, FiniteFloat] = {}
+
+
+class IntervalEntry(_Model):
+    """A confidence interval; see `bench.uncertainty.Uncertainty`.
+
+    It is about the draw of the submission's images; the reference is held fixed. It lies around
+    `estimate`, which is the value less its bias where the metric has one.
+    """
+
+    estimate: FiniteFloat
+    standard_error: Annotated[FiniteFloat, Field(ge=0)]
+    low: FiniteFloat
+    high: FiniteFloat
+    level: FiniteFloat
+    method: str
 
 
 class ScoreValue(_Model):
@@ -51,6 +70,7 @@ class ScoreValue(_Model):
     metric: str
     value: FiniteFloat | None
     reason: str | None = None
+    interval: IntervalEntry | None = None
     spread: FiniteFloat | None = None
     expected: FiniteFloat | None = None
     expected_source: str | None = None

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # unless a longer or an exact entry names it.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"bench.errors"}),
-    frozenset({"bench.intake.*", "bench.stats"}),
+    frozenset({"bench.intake.*", "bench.stats", "bench.uncertainty"}),
     frozenset({"bench.cache"}),
     frozenset(
         {
@@ -27,6 +27,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "bench.provenance",
             "bench.devices",
             "bench.plots",
+            "bench.exhibits",
             "bench.download",
             "bench.torchscript",
         }

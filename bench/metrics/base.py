@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from bench.metrics.prd import PRDCurve, prd_from_features
 from bench.neighbours import NearestNeighbours, NeighbourPass, neighbour_pass
 from bench.stats import ClassStatistics, Moments, score_splits
+from bench.uncertainty import Uncertainty
 
 Part = Literal["moments", "class_shares", "features", "held_out"]
 Direction = Literal["lower", "higher", "target"]
@@ -120,8 +121,9 @@ class Metric:
     compares with (moments and class shares are those of the whole train split). `sees` says
     whether it takes in all images of a large folder or the fixed subset of them. `expected` gives
     the closed-form expectation of the metric for two samples of one distribution, where there is
-    one; without it a report shows what held-out real images score. `constants` are the protocol's
-    numbers, for the record.
+    one; without it a report shows what held-out real images score. `uncertainty` gives the
+    interval of a value that `compute` gave for the same inputs, and raises `UndefinedMetric` where
+    there is none. `constants` are the protocol's numbers, for the record.
     """
 
     name: str
@@ -133,4 +135,5 @@ class Metric:
     citation: str
     sees: Literal["all", "subset"] = "subset"
     expected: Callable[[Sizes], float] | None = None
+    uncertainty: Callable[[MetricInputs, MetricValue], Uncertainty] | None = None
     constants: Mapping[str, Any] = field(default_factory=dict)
