@@ -1,11 +1,13 @@
 """The published study: every recipe on every data set with several seeds, trained, sampled, scored.
 
     python -m baselines.study --out reports/baselines --work runs/study
+    python -m baselines.study --cpu-sized
     python -m baselines.study --recipes dcgan course-gan --data mnist --share 0.05
 
 One command that resumes: what is trained is not trained again (`train --resume` for the rest), what
-is scored is not scored again. `--share` shortens every training to a share of its recipe's steps,
-and the report says so. A run that diverges is a row of the report, not an end of it.
+is scored is not scored again, also where the runs themselves are gone. `--share` shortens every
+training to a share of its recipe's steps, `--cpu-sized` to the share of `CPU_SHARES`, and the
+report says so. A run that diverges is a row of the report, not an end of it.
 
 records.jsonl holds one line for each (data, recipe, seed, sampling); README.md and the grids are
 rendered from it, and `--render` does only that.
@@ -34,8 +36,8 @@ from baselines.runs import TrainingDiverged, train_stack
 from baselines.sample import write_manifest, write_samples
 from baselines.sampling import Sampler, SamplingOptions, manifest_of
 from baselines.spectrum import checkerboard_ratio
-from baselines.study_report import render
-from baselines.trained import Trained, reconstruct
+from baselines.study_report import METRICS, render
+from baselines.trained import reconstruct
 from bench.datasets import load_dataset
 from bench.devices import device_description, select_device
 from bench.errors import LatentbenchError
@@ -56,7 +58,15 @@ SAMPLING = {
     "latent-rejection-0.8": SamplingOptions(latent_share=0.8),
 }
 SAMPLED_RECIPES = ("course-gan", "dcgan")
-PLAIN, RECONSTRUCTION = "plain", "reconstruction"
+# Shares of each recipe's steps that a core or two can train: the first prefix that fits counts.
+CPU_SHARES = {
+    "ae-": 0.1,
+    "vae": 0.05,
+    "course-gan": 0.1,
+    "dcgan": 0.06,
+    "": 0.02,
+}
+PLAIN, RECONSTRUCTION, DIVERGED = "plain", "reconstruction", "diverged"
 
 Key = tuple[str, str, int, str]  # data, recipe, seed, sampling
 
@@ -77,9 +87,14 @@ def shortened(recipe: str, data: str, seed: int, share: float) -> RunConfig:
     return recipe_config(recipe, data=data, seed=seed, settings=[f"num_steps={steps}"])
 
 
-def samplings(recipe: str, trained: Trained) -> dict[str, SamplingOptions | None]:
+def cpu_share(recipe: str) -> float:
+    """The share of a recipe's steps in the CPU-sized study."""
+    return next(share for prefix, share in CPU_SHARES.items() if recipe.startswith(prefix))
+
+
+def samplings(recipe: str) -> dict[str, SamplingOptions | None]:
     """The ways in which a run is sampled; None stands for reconstructions of test images."""
-    if trained.game.latent is None:
+    if recipe_config(recipe).model_row.latent is None:
         ways: dict[str, SamplingOptions | None] = {
             f"prior-{prior}": SamplingOptions(prior=prior) for prior in PRIORS
         }
@@ -99,6 +114,30 @@ def read_rows(path: Path) -> dict[Key, dict[str, Any]]:
 def append_row(path: Path, row: dict[str, Any]) -> None:
     with path.open("a") as stream:
         stream.write(json.dumps(row) + "\n")
+
+
+def is_done(done: dict[Key, dict[str, Any]], cell: Cell, config: RunConfig, sampling: str) -> bool:
+    """Whether a row of this very configuration is there."""
+    kept = done.get((cell.data, cell.recipe, config.seed, sampling))
+    return kept is not None and kept["config_digest"] == config.digest
+
+
+def missing(cell: Cell, done: dict[Key, dict[str, Any]]) -> Cell | None:
+    """The seeds of a cell that lack a row; None when there are none. A run that diverged has one
+    row and no other.
+    """
+    open_places = [
+        place
+        for place, config in enumerate(cell.configs)
+        if not is_done(done, cell, config, DIVERGED)
+        and not all(is_done(done, cell, config, name) for name in samplings(cell.recipe))
+    ]
+    if not open_places:
+        return None
+    return cell._replace(
+        configs=[cell.configs[place] for place in open_places],
+        folders=[cell.folders[place] for place in open_places],
+    )
 
 
 def train_cell(cell: Cell, data: TrainingSet, device: str) -> dict[int, str]:
@@ -151,9 +190,8 @@ def score_run(
     """Sample and score one run in every way that has no row yet."""
     config, folder = cell.configs[place], cell.folders[place]
     trained = load_run(folder, options.device)
-    for name, way in samplings(cell.recipe, trained).items():
-        kept = done.get((cell.data, cell.recipe, config.seed, name))
-        if kept is not None and kept["config_digest"] == config.digest:
+    for name, way in samplings(cell.recipe).items():
+        if is_done(done, cell, config, name):
             continue
         num = options.num_images
         extra: dict[str, Any] = {}
@@ -167,7 +205,7 @@ def score_run(
         target = folder / f"samples-{name}"
         write_samples(images, target, replace=True)
         record = scorer.score(target)
-        if place == 0:
+        if config.seed == 0:
             sheet = options.out / "grids" / f"{cell.data}-{cell.recipe}-{name}.png"
             sheet.parent.mkdir(parents=True, exist_ok=True)
             grid_picture(images[:64]).save(sheet)
@@ -205,17 +243,19 @@ def run_study(options: argparse.Namespace) -> None:
     for name in options.data:
         data = load_training_set(name, data_root=options.data_root, device=options.device)
         test = load_dataset(name, "test", data_root=options.data_root).images
-        scorer = Scorer(reference=name, device=options.device)
+        scorer = Scorer(reference=name, device=options.device, metrics=METRICS)
         for recipe in options.recipes:
-            configs = [shortened(recipe, name, s, options.share) for s in range(options.seeds)]
+            share = cpu_share(recipe) if options.cpu_sized else options.share
+            configs = [shortened(recipe, name, s, share) for s in range(options.seeds)]
             folders = [options.work / f"{recipe}-{name}-{c.seed}-{c.digest[:8]}" for c in configs]
-            cell = Cell(name, recipe, configs, folders)
+            cell = missing(Cell(name, recipe, configs, folders), read_rows(records))
+            if cell is None:
+                continue
             reasons = train_cell(cell, data, options.device)
-            for place, config in enumerate(configs):
+            for place, config in enumerate(cell.configs):
                 done = read_rows(records)
                 if config.seed in reasons:
-                    if (name, recipe, config.seed, "diverged") not in done:
-                        append_row(records, diverged_row(cell, config, reasons[config.seed]))
+                    append_row(records, diverged_row(cell, config, reasons[config.seed]))
                     continue
                 score_run(cell, place, scorer, test=test, options=options, done=done)
             _render(options.out)
@@ -229,7 +269,7 @@ def diverged_row(cell: Cell, config: RunConfig, reason: str) -> dict[str, Any]:
         "data": cell.data,
         "recipe": cell.recipe,
         "seed": config.seed,
-        "sampling": "diverged",
+        "sampling": DIVERGED,
         "num_steps": config.num_steps,
         "share": config.num_steps / full,
         "config_digest": config.digest,
@@ -251,6 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--seeds", type=int, default=NUM_SEEDS)
     parser.add_argument("--share", type=float, default=1.0, help="of each recipe's steps")
+    parser.add_argument("--cpu-sized", action="store_true", help="shares that a CPU can train")
     parser.add_argument("--num-images", type=int, default=NUM_IMAGES)
     parser.add_argument("--device")
     parser.add_argument("--keep-samples", action="store_true")

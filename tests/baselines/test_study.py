@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from baselines import study
 from baselines.data import TrainingSet
 from baselines.recipes import RECIPES, recipe_config
 from baselines.runs import TrainingDiverged
-from baselines.study import main, read_rows, shortened
+from baselines.study import cpu_share, main, read_rows, shortened
 from baselines.study_report import interval, render
 from bench.datasets import Dataset
 from tests.conftest import RealSample
@@ -71,6 +72,9 @@ def test_rows_report_and_resuming(
     monkeypatch.setattr(study, "Sampler", never)
     main(wanted)
     assert records.read_bytes() == before
+    shutil.rmtree(tmp_path / "runs")  # rows are enough: another machine can go on
+    main(wanted)
+    assert records.read_bytes() == before
     (tmp_path / "report" / "README.md").unlink()
     main([*wanted, "--render"])
     assert (tmp_path / "report" / "README.md").read_text() == report
@@ -103,6 +107,14 @@ def test_budgets() -> None:
     for name in RECIPES:
         assert shortened(name, "mnist", 0, 1.0) == recipe_config(name)
         assert shortened(name, "mnist", 0, 1e-9).num_steps == 16
+
+
+def test_the_cpu_sized_study_shortens_every_recipe() -> None:
+    for name in RECIPES:
+        steps = shortened(name, "mnist", 0, cpu_share(name)).num_steps
+        assert 400 < steps < 5000
+    assert cpu_share("vae-conv") == cpu_share("vae")
+    assert cpu_share("dcgan") > cpu_share("infogan")
 
 
 def test_a_full_length_report_says_nothing_of_short_budgets(tmp_path: Path) -> None:
