@@ -84,6 +84,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise BundleError(f"{path}: not a readable checkpoint: {error}") from error
 
 
+def non_finite_tensor(checkpoint: Checkpoint) -> str | None:
+    """The first weight or statistic of a network that is not finite; None when all are."""
+    for name, value in checkpoint.tensors.items():
+        if name.startswith("networks/") and not torch.isfinite(value).all():
+            return name
+    return None
+
+
 def _named(lanes: Lanes) -> Iterator[tuple[str, Tensor]]:
     """Every tensor of the lanes, optimiser states aside, with its name."""
     for network in lanes.modules:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bench.verbs.options import Quiet
 
 if TYPE_CHECKING:
     from baselines.runs import ScalarWriter
@@ -27,6 +29,7 @@ def demo(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Neither read nor write the cache.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Generate digits, write them as PNG, audit and score them: the main job, nothing to prepare.
 
@@ -34,18 +37,19 @@ def demo(
     latentbench demo
     latentbench demo -n 2000 --out /tmp/demo
     """
-    from baselines.demo_generator import generate_digits
+    from baselines.demo import generate_digits
     from baselines.sample import write_samples
-    from bench.console import print_findings, progress_report
+    from bench.console import print_findings
     from bench.intake import audit, load_spec
+    from bench.progress import progress_report
     from bench.scoring import Scorer
-    from bench.verbs.score import deliver
+    from bench.verbs.score import deliver, keep_exhibits
 
     samples, marker = out / "samples", out / MARKER
     replace = marker.is_file()  # an earlier demo's folder, and no hand-in of the same shape
     say = sys.stdout.write
     say(f"1. generating {num_images:,} digits with the bundled generator (seed {seed})\n")
-    with progress_report() as progress:
+    with progress_report(quiet=quiet) as progress:
         images = generate_digits(num_images, seed)
         write_samples(images, samples, replace=replace, progress=progress)
     marker.write_text("samples/ was written by latentbench demo, which may replace it\n")
@@ -56,10 +60,12 @@ def demo(
     say(f"   {'valid' if report.valid else 'invalid'}: {report.num_files:,} files\n")
     say("3. scoring against the embedded MNIST reference\n\n")
     scorer = Scorer(reference="mnist", spec=spec, use_cache=not no_cache)
-    with progress_report() as progress:
+    with progress_report(quiet=quiet) as progress:
         records = scorer.score_all(samples, progress=progress)
     deliver(records, out, json_lines=False)
+    keep_exhibits(scorer, records, out)
     say(
+        f"\nA page of it, with pictures and in words:\n  latentbench report {out}\n"
         "\nNext, with a folder, zip or npz of your own:\n"
         "  latentbench audit YOUR_FOLDER --spec mnist-10k\n"
         "  latentbench score YOUR_FOLDER --reference mnist\n"
@@ -75,6 +81,9 @@ def train(
         str, typer.Option(help="mnist, fashion-mnist, torchvision:CLASS, or a folder, zip, npz.")
     ] = "mnist",
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights and draws.")] = 0,
+    num_seeds: Annotated[
+        int, typer.Option(min=1, help="Train so many seeds, from --seed on, as one program.")
+    ] = 1,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE; see --dry-run. Repeatable.")
     ] = None,
@@ -90,33 +99,40 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also log for TensorBoard.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a reference model: a recipe, changed by --set, into a folder of its own.
 
+    Several seeds are stacked on a GPU and take turns on a CPU; each has its folder.
+
     \b
     latentbench train dcgan --data mnist --seed 0
+    latentbench train course-gan --num-seeds 5
     latentbench train course-gan --set tricks.ema=on --set learning_rate=1e-4
     latentbench train vae --data my-images/ --set num_steps=5000 --dry-run
     """
     from baselines.recipes import recipe_config
 
-    config = recipe_config(recipe, data=data, seed=seed, settings=settings or ())
+    seeds = range(seed, seed + num_seeds)
+    configs = [recipe_config(recipe, data=data, seed=n, settings=settings or ()) for n in seeds]
     if dry_run:
-        sys.stdout.write(config.model_dump_json(indent=2) + "\n")
+        sys.stdout.writelines(f"{config.model_dump_json(indent=2)}\n" for config in configs)
         return
     from baselines.data import load_training_set
-    from baselines.runs import train_run
+    from baselines.runs import train_stack
     from bench.devices import select_device
 
     place = select_device(device)
     images = load_training_set(data, data_root=data_root, device=place)
-    folder = out / run_name(recipe, data, seed, settings or [])
-    board = _summary_writer(out / "tensorboard" / folder.name) if tensorboard else None
-    with _training_report() as report:
-        train_run(config, images, folder, device=place, resume=resume, report=report, board=board)
-    sys.stdout.write(
-        f"{folder}\nnext: latentbench sample {folder} -n 10000 --out {folder / 'samples'}\n"
-    )
+    folders = [out / run_name(recipe, data, n, settings or []) for n in seeds]
+    first = folders[0]
+    board = _summary_writer(out / "tensorboard" / first.name) if tensorboard else None
+    with closing(board) if board else nullcontext(), _training_report(quiet=quiet) as report:
+        train_stack(
+            configs, images, folders, device=place, resume=resume, report=report, board=board
+        )
+    sys.stdout.writelines(f"{folder}\n" for folder in folders)
+    sys.stdout.write(f"next: latentbench sample {first} -n 10000 --out {first / 'samples'}\n")
 
 
 def sample(
@@ -144,6 +160,7 @@ def sample(
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Write samples of a trained run as PNG files, with a manifest beside the folder.
 
@@ -154,11 +171,11 @@ def sample(
     """
     from baselines.priors import PRIORS
     from baselines.run_folder import load_run
-    from baselines.sample import manifest_path, write_manifest, write_samples
+    from baselines.sample import manifest_path, require_free, write_manifest, write_samples
     from baselines.sampling import Sampler, SamplingOptions, manifest_of
-    from bench.console import progress_report
     from bench.devices import select_device
     from bench.errors import UnknownNameError
+    from bench.progress import progress_report
 
     prior_name = next((name for name in PRIORS if name == prior), None)
     if prior_name is None:
@@ -170,9 +187,10 @@ def sample(
         latent_share=latent_share,
         prior=prior_name,
     )
+    require_free(out)
     trained = load_run(run, select_device(device))
     samples = Sampler(trained, options, seed).sample(num_images)
-    with progress_report() as progress:
+    with progress_report(quiet=quiet) as progress:
         write_samples(samples.images, out, progress=progress)
     write_manifest(out, manifest_of(trained, options, seed, samples))
     sys.stdout.write(
@@ -228,24 +246,12 @@ def _summary_writer(folder: Path) -> ScalarWriter:
 
 
 @contextmanager
-def _training_report() -> Iterator[Callable[[int, int, dict[str, float]], None]]:
-    """Steps and losses: a bar on a terminal, a line now and then elsewhere."""
-    if not sys.stderr.isatty():
-        from bench.console import progress_report
+def _training_report(*, quiet: bool) -> Iterator[Callable[[int, int, dict[str, float]], None]]:
+    """Steps and losses."""
+    from bench.progress import progress_report
 
-        with progress_report() as progress:
-            yield lambda step, total, terms: progress(f"step ({_terms_text(terms)})", step, total)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    columns = (BarColumn(), MofNCompleteColumn(), Remaining(), TextColumn("{task.fields[terms]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("train", total=None, terms="")
-        yield lambda step, total, terms: bars.update(
-            task, completed=step, total=total, terms=_terms_text(terms)
-        )
+    with progress_report(quiet=quiet) as progress:
+        yield lambda step, total, terms: progress("train", step, total, _terms_text(terms))
 
 
 def _terms_text(terms: dict[str, float]) -> str:

@@ -6,7 +6,7 @@ switched on. What is printed, digested and saved is the complete one.
 
     key=value                       a field: loss, batch_size, num_steps, learning_rate, ...
     model.KEY=value                 an option of the model
-    tricks.NAME=on|off              a trick, with its defaults
+    tricks.NAME=on|off              a trick, with its defaults; what a loss brings cannot be off
     tricks.NAME.KEY=value           a trick's option (and the trick)
 """
 
@@ -42,7 +42,7 @@ class RunConfig(BaseModel):
     objective is among the model's options.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     recipe: str
     data: str = "mnist"
@@ -142,14 +142,22 @@ def checked_options(kind: type[Options], given: Mapping[str, Any], owner: str) -
 
 
 def _completed_tricks(given: Mapping[str, Any], loss: str | None) -> dict[str, dict[str, Any]]:
-    """Options of every trick that is on, those that the loss or another trick brings included."""
+    """Options of every trick that is on, those that the loss or another trick brings included.
+
+    False for options is a trick that was switched off: an error where another brings it.
+    """
     wanted: dict[str, Mapping[str, Any]] = {}
+    off = {name for name, options in given.items() if options is False}
     brought = LOSSES[loss].implies if loss in LOSSES else {}
-    pending = {**brought, **given}
+    reasons = dict.fromkeys(brought, f"loss {loss!r}")
+    pending = {**brought, **{name: options for name, options in given.items() if name not in off}}
     while pending:
         name, options = pending.popitem()
         trick = trick_row(name)
+        if name in off:
+            raise UsageError(f"trick {name!r} cannot be off: {reasons[name]} needs it")
         wanted[name] = {**brought.get(name, {}), **options}
+        reasons |= dict.fromkeys(trick.requires, f"trick {name!r}")
         pending |= {other: {} for other in trick.requires if other not in wanted}
     return {
         name: checked_options(TRICKS[name].options, wanted[name], f"trick {name!r}").model_dump(
@@ -191,8 +199,8 @@ def with_settings(raw: Mapping[str, Any], settings: Iterable[str]) -> dict[str, 
 
 
 def valid_keys(model: str | None = None) -> list[str]:
-    """Every key that `--set` takes."""
-    fields = set(RunConfig.model_fields) - {"recipe", "model_options", "tricks"}
+    """Every key that `--set` takes; recipe, data and seed are said elsewhere."""
+    fields = set(RunConfig.model_fields) - {"recipe", "data", "seed", "model_options", "tricks"}
     options = MODELS[model].options.model_fields if model in MODELS else ()
     return [*sorted(fields), *(f"model.{key}" for key in options), *(f"tricks.{n}" for n in TRICKS)]
 
@@ -207,11 +215,11 @@ def _put(found: dict[str, Any], key: str, value: Any) -> None:
                 raise UnknownNameError(
                     f"option of trick {name!r}", option, trick.options.model_fields
                 )
-            found["tricks"].setdefault(name, {})[option] = value
+            found["tricks"][name] = {**(found["tricks"].get(name) or {}), option: value}
         elif value in OFF:
-            found["tricks"].pop(name, None)
+            found["tricks"][name] = False
         elif value in ON:
-            found["tricks"].setdefault(name, {})
+            found["tricks"][name] = found["tricks"].get(name) or {}
         else:
             raise UsageError(f"--set {key}={value}: a trick is on or off; options have keys")
     elif head == "model" and rest:

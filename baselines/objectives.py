@@ -64,10 +64,10 @@ def generator_objective(game: Game, moment: Moment) -> tuple[Tensor, Terms]:
     judged = _judge(game, moment, _seen(game, fake, moment, "fake"), draws.get("class"), "fake")
     loss = game.config.loss_row.g_loss(judged.verdict.logits.float())
     for hook in game.hooks("g_objective"):
-        with torch.no_grad():
+        with torch.no_grad():  # under the noise and dropout of the fakes
             seen = _seen(game, draws["real"], moment, "real")
-            verdict = moment.discriminator(seen, draws.get("real_class"), None)
-        loss = hook(Judged(seen, draws.get("real_class"), verdict), judged, moment)
+            real = _judge(game, moment, seen, draws.get("real_class"), "fake")
+        loss = hook(real, judged, moment)
     terms = {"g_loss": loss}
     loss = _with_information(game, loss, judged.verdict, draws["z"], terms)
     for hook in game.hooks("g_penalty"):

@@ -30,7 +30,9 @@ def fit_priors(codes: Tensor, seed: int) -> dict[str, Tensor]:
     """Both distributions for codes float N,Z: `gaussian/...` and `mixture/...` with weights M,
     means M,Z and factors M,Z,Z (lower triangular L, covariance L L^T) or M,Z (deviations).
     """
-    values = codes[:MAX_CODES].double().numpy()
+    values = codes.double().numpy()
+    if len(values) == 1:  # a mixture is fitted to two codes or more
+        values = np.repeat(values, 2, axis=0)
     full = values.shape[1] <= MAX_FULL_DIM
     found: dict[str, Tensor] = {}
     for prior, num in (("gaussian", 1), ("mixture", min(NUM_COMPONENTS, len(values)))):

@@ -17,14 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from baselines.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from baselines.config import RunConfig
 from baselines.data import TrainingSet
 from baselines.engine import Engine
 from baselines.sampling import preview
 from baselines.trained import Trained, reconstruct, trained_from
+from bench.errors import UsageError
+from bench.stats import write_atomically
 
 CHECKPOINT, LOG, CONFIG, GRIDS = "checkpoint.safetensors", "log.jsonl", "config.json", "grids"
 GRID_SIDE = 8
@@ -52,12 +56,45 @@ class RunFolder:
                 continue
         return found
 
-    def save(self, engine: Engine, run: int = 0, **extra: Any) -> None:
-        """Write the checkpoint of one run."""
-        checkpoint = checkpoint_of(engine, run)
-        checkpoint.tensors.update(extra)
+    def checkpoint_for(
+        self, config: RunConfig, data: TrainingSet, *, resume: bool
+    ) -> Checkpoint | None:
+        """The checkpoint to go on from; None where there is none. Raises `UsageError` for a folder
+        that is taken, or a checkpoint of another run.
+        """
+        file = self.path / CHECKPOINT
+        if not resume:
+            if self.path.exists() and any(self.path.iterdir()):
+                raise UsageError(
+                    f"{self.path} is taken; go on with --resume, or give another place with --out"
+                    if file.is_file()
+                    else f"{self.path} is not empty; give another place with --out"
+                )
+            return None
+        if not file.is_file():
+            return None
+        checkpoint = read_checkpoint(file)
+        before, now = checkpoint.config.model_dump(mode="json"), config.model_dump(mode="json")
+        for key, value in now.items():
+            if before[key] != value:
+                raise UsageError(
+                    f"{self.path} was trained with {key}={before[key]!r}, not {value!r}; "
+                    "resume with the same settings, or start another run"
+                )
+        if checkpoint.data_digest != data.digest:
+            raise UsageError(f"{self.path} was trained on other images than {data.name} holds now")
+        return checkpoint
+
+    def make(self, config: RunConfig) -> None:
+        """The folder of a run that starts: its configuration, and a place for grids."""
+        (self.path / GRIDS).mkdir(parents=True, exist_ok=True)
+        text = json.dumps(config.model_dump(mode="json") | {"digest": config.digest}, indent=2)
+        write_atomically(self.path / CONFIG, f"{text}\n".encode())
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint, and a line about it."""
         write_checkpoint(self.path / CHECKPOINT, checkpoint)
-        self.log("checkpoint", step=engine.step)
+        self.log("checkpoint", step=checkpoint.step)
 
 
 def checkpoint_of(engine: Engine, run: int = 0) -> Checkpoint:
@@ -79,8 +116,13 @@ def load_run(folder: Path, device: str = "cpu") -> Trained:
 
 
 def data_images(data: TrainingSet, num: int) -> NDArray[np.uint8]:
-    """The first images of a training set: uint8 N,H,W,C."""
-    return np.asarray(data.images[:num].permute(0, 2, 3, 1).cpu().numpy())
+    """Images spread evenly over a training set, which may be sorted: uint8 N,H,W,C; all of them
+    where there are no more than `num`.
+    """
+    last, count = len(data.images) - 1, min(num, len(data.images))
+    places = torch.arange(count) * last // max(count - 1, 1)
+    picked = data.images.index_select(0, places.to(data.images.device))
+    return np.asarray(picked.permute(0, 2, 3, 1).cpu().numpy())
 
 
 def write_grid(run: RunFolder, engine: Engine, number: int) -> None:

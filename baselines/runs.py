@@ -1,52 +1,36 @@
-"""Training into a folder, from start or checkpoint to end.
+"""Training into folders, from start or checkpoint to end.
 
 Interrupts (SIGINT) end the block at hand, write a checkpoint and raise `KeyboardInterrupt`. A loss
-that is not finite ends the run with an event that names step and term, and leaves the last good
-checkpoint; so does a full disk.
+or weight that is not finite ends its run, not the others of its stack, with an event that names
+step and term, and leaves the last good checkpoint; so does a full disk.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from baselines.build import build_for
-from baselines.checkpoint import Checkpoint, read_checkpoint
+from baselines.checkpoint import Checkpoint, non_finite_tensor
 from baselines.config import RunConfig
 from baselines.data import TrainingSet
-from baselines.draws import BLOCK_STEPS
 from baselines.engine import BlockTerms, Engine, first_non_finite
+from baselines.interrupts import interrupts
+from baselines.pace import Pace
 from baselines.priors import MAX_CODES, fit_priors
-from baselines.run_folder import (
-    CHECKPOINT,
-    CONFIG,
-    GRIDS,
-    RunFolder,
-    checkpoint_of,
-    data_images,
-    write_grid,
-)
+from baselines.run_folder import RunFolder, checkpoint_of, data_images, write_grid
+from baselines.stacked import require_stackable
 from baselines.trained import trained_from
 from bench.devices import device_description
-from bench.errors import EXIT_INVALID, LatentbenchError, UsageError
+from bench.errors import EXIT_INVALID, LatentbenchError
 from bench.provenance import library_versions, version
-from bench.stats import write_atomically
-
-PARTS = 20  # checkpoints and grids over a training, log lines ten times as many
 
 Report = Callable[[int, int, dict[str, float]], None]  # step, steps in all, mean terms
 
 
 class TrainingDiverged(LatentbenchError):
-    """A loss that is not finite; the message says where."""
+    """A loss or weight that is not finite; the message says where."""
 
     exit_code = EXIT_INVALID
 
@@ -55,6 +39,8 @@ class ScalarWriter(Protocol):
     """What is asked of TensorBoard's `SummaryWriter`."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
+
+    def close(self) -> None: ...
 
 
 def train_run(
@@ -83,9 +69,9 @@ def train_run(
 
 
 def train_stack(
-    configs: list[RunConfig],
+    configs: Sequence[RunConfig],
     data: TrainingSet,
-    folders: list[Path],
+    folders: Sequence[Path],
     *,
     device: str = "cpu",
     resume: bool = False,
@@ -96,190 +82,145 @@ def train_stack(
     """Train runs, as one program when they are several, each into a folder of its own.
 
     With `resume`, training goes on behind the checkpoints, which must be of the same configurations
-    and data; a finished run is left as it is. Raises `UsageError` (folder taken, checkpoint of
-    another run), `TrainingDiverged`, and `KeyboardInterrupt` after an interrupt.
+    and data: runs that stand at one step together, a finished run not at all. `report` shows the
+    first run; `board` gets every run. Raises `UsageError` (folder taken, checkpoint of another
+    run), `TrainingDiverged` when the others have ended, `KeyboardInterrupt` after an interrupt.
     """
-    runs = [RunFolder(path) for path in folders]
     games = [build_for(config, data) for config in configs]
-    engine = Engine(games if len(games) > 1 else games[0], data, device=device, graph=graph)
-    _prepare(runs, configs, engine, resume=resume)
-    total, started = engine.num_steps, time.perf_counter()
-    if engine.step >= total:
-        return
-    for run in runs:
-        run.log(
-            "resume" if engine.step else "start",
-            step=engine.step,
-            device=device_description(device),
-            version=version(),
-            libraries=library_versions(),
-            stacked=len(runs),
+    if len(games) > 1:
+        require_stackable(games)
+    runs = [RunFolder(path) for path in folders]
+    checkpoints = [
+        run.checkpoint_for(config, data, resume=resume)
+        for run, config in zip(runs, configs, strict=True)
+    ]
+    steps = [0 if checkpoint is None else checkpoint.step for checkpoint in checkpoints]
+    diverged: list[str] = []
+    for step in sorted(set(steps)):
+        if step >= configs[0].num_steps:
+            continue
+        places = [place for place, reached in enumerate(steps) if reached == step]
+        own = [games[place] for place in places]
+        engine = Engine(own if len(own) > 1 else own[0], data, device=device, graph=graph)
+        training = _Training([runs[place] for place in places], engine, report, board)
+        diverged += training.run([checkpoints[place] for place in places])
+    if diverged:
+        raise TrainingDiverged("\n".join(diverged))
+
+
+class _Training:
+    """Runs that stand at one step, from there to the end."""
+
+    def __init__(
+        self,
+        runs: list[RunFolder],
+        engine: Engine,
+        report: Report | None,
+        board: ScalarWriter | None,
+    ) -> None:
+        self.engine, self.report, self.board = engine, report, board
+        self.alive = dict(enumerate(runs))  # by number in the engine, less those that diverged
+        self.diverged: list[str] = []
+
+    def run(self, checkpoints: Sequence[Checkpoint | None]) -> list[str]:
+        """Train to the end; gives what diverged, and where."""
+        engine = self.engine
+        self._start(checkpoints)
+        images = engine.games[0].config.batch_size * engine.num_runs
+        pace = Pace(engine.num_steps, engine.step, images)
+        with interrupts() as interrupted:
+            while engine.step < engine.num_steps and self.alive:
+                block = engine.run_block()
+                self._drop_diverged(block)
+                pace.add(block)
+                if pace.is_log_due(engine.step):
+                    self._tell(pace.means(block.names), pace.images_per_s(engine.step))
+                if engine.step < engine.num_steps:
+                    self._keep(pace, interrupted=interrupted())
+        for number in list(self.alive):
+            self._finish(number, pace)
+        return self.diverged
+
+    def _start(self, checkpoints: Sequence[Checkpoint | None]) -> None:
+        """Take up the checkpoints, or make the folders."""
+        engine = self.engine
+        found = [checkpoint for checkpoint in checkpoints if checkpoint is not None]
+        if len(found) == len(checkpoints):
+            engine.load([checkpoint.tensors for checkpoint in found], found[0].step)
+        for number, run in self.alive.items():
+            if not found:
+                run.make(engine.games[number].config)
+            run.log(
+                "resume" if found else "start",
+                step=engine.step,
+                device=device_description(engine.device),
+                version=version(),
+                libraries=library_versions(),
+                stacked=engine.num_runs,
+            )
+
+    def _drop_diverged(self, block: BlockTerms) -> None:
+        for number in list(self.alive):
+            where = first_non_finite(block, number if block.values.dim() == 3 else None)
+            if where is not None:
+                self._drop(number, *where)
+
+    def _drop(self, number: int, step: int, term: str) -> None:
+        run = self.alive.pop(number)
+        run.log("diverged", step=step, term=term)
+        self.diverged.append(
+            f"{run.path}: {term} is not finite at step {step}; the last checkpoint is kept. "
+            "Lower learning_rate, or choose another loss or trick."
         )
-    pace = _Pace(total, engine.step)
-    first_step = engine.step
-    with _interrupts() as interrupted:
-        while engine.step < total:
-            block = engine.run_block()
-            _require_finite(runs, block)
-            pace.add(block)
-            if pace.is_log_due(engine.step):
-                terms = pace.means(block.names)
-                speed = _images_per_s(engine, first_step, started)
-                for number, run in enumerate(runs):
-                    run.log("terms", step=engine.step, images_per_s=speed, **terms[number])
-                _show(report, board, engine, terms[0])
-            if engine.step < total:
-                spent_s = time.perf_counter() - started
-                _keep(runs, engine, pace, spent_s if interrupted() else None)
-    seconds = time.perf_counter() - started
-    for number, run in enumerate(runs):
-        _finish(run, engine, number, seconds, _images_per_s(engine, first_step, started))
 
+    def _tell(self, terms: list[dict[str, float]], images_per_s: float) -> None:
+        engine = self.engine
+        for place, (number, run) in enumerate(self.alive.items()):
+            run.log("terms", step=engine.step, images_per_s=images_per_s, **terms[number])
+            if self.report is not None and place == 0:
+                self.report(engine.step, engine.num_steps, terms[number])
+            if self.board is not None:
+                prefix = f"{run.path.name}/" if engine.num_runs > 1 else ""
+                for name, value in terms[number].items():
+                    self.board.add_scalar(f"{prefix}{name}", value, engine.step)
 
-def _show(
-    report: Report | None, board: ScalarWriter | None, engine: Engine, terms: dict[str, float]
-) -> None:
-    if report is not None:
-        report(engine.step, engine.num_steps, terms)
-    if board is not None:
-        for name, value in terms.items():
-            board.add_scalar(name, value, engine.step)
-
-
-def _keep(runs: list[RunFolder], engine: Engine, pace: _Pace, interrupted_s: float | None) -> None:
-    """Checkpoints and grids when they are due; a checkpoint and the end after an interrupt."""
-    if interrupted_s is not None:
-        for number, run in enumerate(runs):
-            run.save(engine, number)
-            run.log("interrupted", step=engine.step, train_s=round(interrupted_s, 2))
-        raise KeyboardInterrupt
-    if pace.is_save_due(engine.step):
-        for number, run in enumerate(runs):
-            run.save(engine, number)
-            write_grid(run, engine, number)
-
-
-def _finish(run: RunFolder, engine: Engine, number: int, seconds: float, speed: float) -> None:
-    extra = {}
-    game = engine.games[number]
-    if game.model.kind == "likelihood" and game.latent is None:
-        trained = trained_from(checkpoint_of(engine, number), engine.device)
-        codes = trained.encode(data_images(engine.data, MAX_CODES))
-        fitted = fit_priors(codes, game.config.seed)
-        extra = {f"prior/{name}": value for name, value in fitted.items()}
-    run.save(engine, number, **extra)
-    write_grid(run, engine, number)
-    run.log("end", step=engine.step, train_s=round(seconds, 2), images_per_s=speed)
-
-
-def _prepare(
-    runs: list[RunFolder], configs: list[RunConfig], engine: Engine, *, resume: bool
-) -> None:
-    """Make the folders, or read the checkpoints in them."""
-    found = [(run.path / CHECKPOINT).is_file() for run in runs]
-    for run, present in zip(runs, found, strict=True):
-        if not resume and run.path.exists() and any(run.path.iterdir()):
-            raise UsageError(
-                f"{run.path} is taken; go on with --resume, or give another place with --out"
-                if present
-                else f"{run.path} is not empty; give another place with --out"
-            )
-    if resume and all(found):
-        checkpoints = [read_checkpoint(run.path / CHECKPOINT) for run in runs]
-        for run, config, checkpoint in zip(runs, configs, checkpoints, strict=True):
-            _require_same(run, config, engine.data, checkpoint)
-        steps = {checkpoint.step for checkpoint in checkpoints}
-        if len(steps) > 1:
-            raise UsageError(f"the stacked runs stopped at different steps: {sorted(steps)}")
-        engine.load([checkpoint.tensors for checkpoint in checkpoints], steps.pop())
-        return
-    for run, config in zip(runs, configs, strict=True):
-        (run.path / GRIDS).mkdir(parents=True, exist_ok=True)
-        text = json.dumps(config.model_dump(mode="json") | {"digest": config.digest}, indent=2)
-        write_atomically(run.path / CONFIG, f"{text}\n".encode())
-
-
-def _require_same(
-    run: RunFolder, config: RunConfig, data: TrainingSet, checkpoint: Checkpoint
-) -> None:
-    before, now = checkpoint.config.model_dump(mode="json"), config.model_dump(mode="json")
-    for key, value in now.items():
-        if before[key] != value:
-            raise UsageError(
-                f"{run.path} was trained with {key}={before[key]!r}, not {value!r}; "
-                "resume with the same settings, or start another run"
-            )
-    if checkpoint.data_digest != data.digest:
-        raise UsageError(f"{run.path} was trained on other images than {data.name} holds now")
-
-
-def _require_finite(runs: list[RunFolder], block: BlockTerms) -> None:
-    for number, run in enumerate(runs):
-        where = first_non_finite(block, number if block.values.dim() == 3 else None)
-        if where is not None:
-            step, term = where
-            run.log("diverged", step=step, term=term)
-            raise TrainingDiverged(
-                f"{run.path}: {term} is not finite at step {step}; the last checkpoint is kept. "
-                "Lower learning_rate, or choose another loss or trick."
-            )
-
-
-class _Pace:
-    """When to log and save; mean terms since the last log."""
-
-    def __init__(self, total: int, step: int) -> None:
-        self.save_every = max(1, math.ceil(total / PARTS / BLOCK_STEPS)) * BLOCK_STEPS
-        self.log_every = max(1, math.ceil(total / PARTS / 10 / BLOCK_STEPS)) * BLOCK_STEPS
-        self.last_log = self.last_save = step
-        self.total = total
-        self.sums: Any = 0.0
-        self.count = 0
-
-    def add(self, block: BlockTerms) -> None:
-        self.sums = self.sums + block.values.sum(0).double()
-        self.count += len(block.values)
-
-    def means(self, names: tuple[str, ...]) -> list[dict[str, float]]:
-        """Mean terms of each run since the last call."""
-        rows = (self.sums / self.count).reshape(-1, len(names)).tolist()
-        self.sums, self.count = 0.0, 0
-        return [dict(zip(names, row, strict=True)) for row in rows]
-
-    def is_log_due(self, step: int) -> bool:
-        due = step - self.last_log >= self.log_every or step >= self.total
-        if due:
-            self.last_log = step
-        return due
-
-    def is_save_due(self, step: int) -> bool:
-        due = step - self.last_save >= self.save_every
-        if due:
-            self.last_save = step
-        return due
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """While inside, the first SIGINT is remembered; a second one raises at once."""
-    seen = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield seen.is_set
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def remember(_number: int, _frame: FrameType | None) -> None:
-        if seen.is_set():
+    def _keep(self, pace: Pace, *, interrupted: bool) -> None:
+        """Checkpoints and grids when they are due; a checkpoint and the end after an interrupt."""
+        if not (pace.is_save_due(self.engine.step) or interrupted):
+            return
+        for number, run in list(self.alive.items()):
+            if not self._save(number):
+                continue
+            if interrupted:
+                run.log("interrupted", step=self.engine.step, train_s=round(pace.spent_s(), 2))
+            else:
+                write_grid(run, self.engine, number)
+        if interrupted:
             raise KeyboardInterrupt
-        seen.set()
 
-    signal.signal(signal.SIGINT, remember)
-    try:
-        yield seen.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def _save(self, number: int, **extra: Any) -> bool:
+        """Write a run's checkpoint; a run with a weight that is not finite ends instead."""
+        checkpoint = checkpoint_of(self.engine, number)
+        bad = non_finite_tensor(checkpoint)
+        if bad is not None:
+            self._drop(number, self.engine.step, bad)
+            return False
+        checkpoint.tensors.update(extra)
+        self.alive[number].save(checkpoint)
+        return True
 
-
-def _images_per_s(engine: Engine, first_step: int, started: float) -> float:
-    images = (engine.step - first_step) * engine.games[0].config.batch_size * engine.num_runs
-    return round(images / (time.perf_counter() - started), 1)
+    def _finish(self, number: int, pace: Pace) -> None:
+        engine, run = self.engine, self.alive[number]
+        game = engine.games[number]
+        extra = {}
+        checkpoint = checkpoint_of(engine, number)
+        is_autoencoder = game.model.kind == "likelihood" and game.latent is None
+        if is_autoencoder and non_finite_tensor(checkpoint) is None:
+            trained = trained_from(checkpoint, engine.device)
+            codes = trained.encode(data_images(engine.data, MAX_CODES))
+            fitted = fit_priors(codes, game.config.seed)
+            extra = {f"prior/{name}": value for name, value in fitted.items()}
+        spent_s, images_per_s = round(pace.spent_s(), 2), pace.images_per_s(engine.step)
+        if self._save(number, **extra):
+            write_grid(run, engine, number)
+            run.log("end", step=engine.step, train_s=spent_s, images_per_s=images_per_s)

@@ -24,16 +24,9 @@ SAMPLE_NAME = re.compile(r"\d{5,}\.png")
 Progress = Callable[[str, int, int], None]
 
 
-def write_samples(
-    images: NDArray[np.uint8],
-    folder: Path,
-    *,
-    replace: bool = False,
-    progress: Progress | None = None,
-) -> None:
-    """Write uint8 N,H,W,C (C 1 or 3) as `00000.png` and so on, the whole folder or nothing.
-
-    A folder that holds something is an error, unless `replace` is set and it holds samples only.
+def require_free(folder: Path, *, replace: bool = False) -> None:
+    """Raises `UsageError` for a folder that holds something, unless `replace` is set and it holds
+    samples only, and for a place that is no folder.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UsageError(f"{folder} is not a folder; give a new one")
@@ -45,6 +38,20 @@ def write_samples(
                 f"{folder} holds files already ({foreign[0]!r} and {len(foreign) - 1} more); "
                 "give a new folder"
             )
+
+
+def write_samples(
+    images: NDArray[np.uint8],
+    folder: Path,
+    *,
+    replace: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Write uint8 N,H,W,C (C 1 or 3) as `00000.png` and so on, the whole folder or nothing.
+
+    Raises `UsageError` as `require_free` does.
+    """
+    require_free(folder, replace=replace)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:

@@ -3,7 +3,8 @@
 Candidate j of image i has a seed of its own, so a folder depends neither on the batch size nor on
 the number of images. Rejection goes in rounds: every image that was not accepted gets its next
 candidate, up to `MAX_ROUNDS`, after which the last one stays and is counted. `baselines.rejection`
-has the tricks themselves.
+has the tricks themselves. Density ratios are those of a discriminator at its optimum for plain
+targets: smoothed or noisy labels shift them.
 
 Shape legend: N images, B candidates, Z latent, K classes.
 """
@@ -22,17 +23,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from baselines.candidates import Candidates
 from baselines.data import to_uint8
 from baselines.draws import derive_seed
 from baselines.latents import latent_sampler
-from baselines.priors import Prior, prior_codes
-from baselines.rejection import (
-    budget_scale,
-    drs_values,
-    jacobian_norms,
-    truncated,
-    uniform_of,
-)
+from baselines.priors import Prior
+from baselines.rejection import budget_scale, drs_values, jacobian_norms
 from baselines.trained import CHUNK, Trained, full_chunk
 from bench.errors import UsageError
 from bench.provenance import library_versions, version
@@ -56,9 +52,9 @@ class SamplingOptions:
 
     def __post_init__(self) -> None:
         bounds = (
-            ("truncation", self.truncation, 1e-3, math.inf),
+            ("truncation", self.truncation, 1e-3, 100),
             ("rejection gamma (a percentile)", self.rejection_gamma, 0, 100),
-            ("budget", self.budget, 1, math.inf),
+            ("budget", self.budget, 1, MAX_ROUNDS / 2),
             ("latent share", self.latent_share, 1e-3, 1),
         )
         for name, value, low, high in bounds:
@@ -79,59 +75,14 @@ class Samples(NamedTuple):
     labels: NDArray[np.int64] | None
 
 
-class _Source:
-    """Latents by seed: candidate `attempt` of image `number`."""
-
-    def __init__(self, trained: Trained, options: SamplingOptions, seed: int) -> None:
-        self.trained, self.options, self.seed = trained, options, seed
-        self.generator = torch.Generator()
-        game = trained.game
-        plan, spec = game.plan, game.latent
-        self.spec = spec
-        self.sampler = None if spec is None else latent_sampler(spec, plan.latent)
-        self.prior = {
-            name.removeprefix("prior/"): value
-            for name, value in trained.checkpoint.tensors.items()
-            if name.startswith("prior/")
-        }
-        if spec is None and not self.prior:
-            raise UsageError("the run has not ended: an autoencoder's codes are fitted at its end")
-        if options.truncation is not None and (spec is None or plan.latent != "gaussian"):
-            raise UsageError("truncation cuts off a Gaussian latent; this run has none")
-
-    def latents(self, numbers: list[int], attempt: int, purpose: str = "image") -> Tensor:
-        """Latents or codes, len(numbers),Z."""
-        rows = [self._one(number, attempt, purpose) for number in numbers]
-        if self.spec is not None:
-            return torch.stack(rows)
-        noise = torch.stack(rows)
-        return prior_codes(self.prior, self.options.prior, noise[:, 1:], uniform_of(noise[:, 0]))
-
-    def _one(self, number: int, attempt: int, purpose: str) -> Tensor:
-        self.generator.manual_seed(derive_seed(self.seed, purpose, number, attempt))
-        if self.sampler is None or self.spec is None:
-            code_dim = self.prior["gaussian/means"].shape[1]
-            return torch.randn(code_dim + 1, generator=self.generator)
-        z = self.sampler(self.generator, (self.spec.dim,))
-        if self.options.truncation is not None:
-            z[: self.spec.noise] = truncated(z[: self.spec.noise], self.options.truncation)
-        return z
-
-    def coins(self, numbers: list[int], attempt: int) -> Tensor:
-        """Uniforms for acceptance, one each."""
-        rows = []
-        for number in numbers:
-            self.generator.manual_seed(derive_seed(self.seed, "coin", number, attempt))
-            rows.append(torch.rand((), generator=self.generator))
-        return torch.stack(rows)
-
-
 class Sampler:
     """Samples of one trained run under one choice of options; thresholds are measured once."""
 
     def __init__(self, trained: Trained, options: SamplingOptions, seed: int = 0) -> None:
         self.trained, self.options, self.seed = trained, options, seed
-        self.source = _Source(trained, options, seed)
+        self.candidates = Candidates(
+            trained, seed, truncation=options.truncation, prior=options.prior
+        )
         self.log_max = self.shift = self.log_scale = 0.0
         self.norm_limit = math.inf
         self._loss_ratio: Callable[[Tensor], Tensor] | None = None
@@ -154,7 +105,7 @@ class Sampler:
             raise UsageError("labels are for conditional models only")
         rejecting = self._loss_ratio is not None or self.options.latent_share is not None
         if not rejecting:
-            z = self.source.latents(list(range(num)), 0)
+            z = self.candidates.latents(list(range(num)), 0)
             return Samples(self.trained.images(z, y), 1.0, 0, labels)
         return self._rejected(num, y, labels)
 
@@ -162,7 +113,7 @@ class Sampler:
         pending, tried = list(range(num)), 0
         kept: dict[int, Tensor] = {}
         for attempt in range(MAX_ROUNDS):
-            z = self.source.latents(pending, attempt)
+            z = self.candidates.latents(pending, attempt)
             accepted = self._accept(pending, attempt, z, None if y is None else y[pending])
             tried += len(pending)
             kept |= dict(zip(pending, z, strict=True))  # the last candidate stays if none is taken
@@ -184,7 +135,7 @@ class Sampler:
                 chance = torch.sigmoid(drs_values(log_ratio, log_max) - self.shift)
             else:
                 chance = (log_ratio + self.log_scale).clamp_max(0).exp()
-            accepted &= self.source.coins(numbers, attempt) < chance
+            accepted &= self.candidates.coins(numbers, attempt) < chance
         return accepted
 
     def _require_ratio(self) -> None:
@@ -196,6 +147,11 @@ class Sampler:
                 f"loss {loss.name!r}: its discriminator does not estimate a density ratio, which "
                 "rejection needs; train with a cross entropy, least squares or f-divergence"
             )
+        if self.trained.game.plan.layers.head is not None:
+            raise UsageError(
+                "rejection judges images one by one, and this run's discriminator has a minibatch "
+                "layer: what it says of an image depends on the others beside it"
+            )
         self._loss_ratio = loss.log_ratio
 
     def _measure(self) -> None:
@@ -203,7 +159,7 @@ class Sampler:
         needs = self._loss_ratio is not None or self.options.latent_share is not None
         if not needs:
             return
-        z = self.source.latents(list(range(NUM_PILOT)), 0, "pilot")
+        z = self.candidates.latents(list(range(NUM_PILOT)), 0, "pilot")
         classes = self.trained.game.num_classes
         y = F.one_hot(torch.arange(NUM_PILOT) % classes, classes).float() if classes else None
         if self.options.latent_share is not None:

@@ -16,6 +16,7 @@ rendered from it, and `--render` does only that.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import shutil
@@ -31,7 +32,7 @@ from baselines.config import RunConfig
 from baselines.data import TrainingSet, load_training_set
 from baselines.priors import PRIORS
 from baselines.recipes import RECIPES, recipe_config
-from baselines.run_folder import CHECKPOINT, RunFolder, grid_picture, load_run
+from baselines.run_folder import LOG, RunFolder, grid_picture, load_run
 from baselines.runs import TrainingDiverged, train_stack
 from baselines.sample import write_manifest, write_samples
 from baselines.sampling import Sampler, SamplingOptions, manifest_of
@@ -141,28 +142,28 @@ def missing(cell: Cell, done: dict[Key, dict[str, Any]]) -> Cell | None:
 
 
 def train_cell(cell: Cell, data: TrainingSet, device: str) -> dict[int, str]:
-    """Train what is missing; gives the seeds that diverged, with the reason."""
-    reasons: dict[int, str] = {}
-    together = cell.configs[0].optimiser == "adam" and device.startswith("cuda")
-    fresh = not any((folder / CHECKPOINT).is_file() for folder in cell.folders)
-    if together and fresh:
-        try:
-            train_stack(cell.configs, data, cell.folders, device=device, resume=True)
-        except TrainingDiverged:  # one by one: the others of the stack may be well
-            for folder in cell.folders:
-                shutil.rmtree(folder)
-        else:
-            return reasons
-    for config, folder in zip(cell.configs, cell.folders, strict=True):
-        last = RunFolder(folder).events()[-1] if (folder / "log.jsonl").is_file() else {}
-        if last.get("event") == "diverged":
-            reasons[config.seed] = f"{last['term']} not finite at step {last['step']}"
-            continue
-        try:
-            train_stack([config], data, [folder], device=device, resume=True)
-        except TrainingDiverged as error:
-            reasons[config.seed] = str(error).split(": ", 1)[-1].split(";")[0]
-    return reasons
+    """Train what is missing, as one program on a GPU; gives the seeds that diverged, with the
+    reason. A run that diverged is not tried again.
+    """
+    places = [place for place in range(len(cell.configs)) if _divergence(cell, place) is None]
+    groups = [places] if device.startswith("cuda") else [[place] for place in places]
+    for group in filter(None, groups):
+        configs = [cell.configs[place] for place in group]
+        with contextlib.suppress(TrainingDiverged):  # its log has the reason
+            train_stack(
+                configs, data, [cell.folders[place] for place in group], device=device, resume=True
+            )
+    reasons = {config.seed: _divergence(cell, n) for n, config in enumerate(cell.configs)}
+    return {seed: reason for seed, reason in reasons.items() if reason is not None}
+
+
+def _divergence(cell: Cell, place: int) -> str | None:
+    """Why a run ended before its time, from its log."""
+    folder = RunFolder(cell.folders[place])
+    last = (folder.events() or [{}])[-1] if (folder.path / LOG).is_file() else {}
+    if last.get("event") != "diverged":
+        return None
+    return f"{last['term']} is not finite at step {last['step']}"
 
 
 def cost(folder: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from baselines.models.vae import VAE
 from bench.errors import UsageError
 
 CHUNK = 250
+AVERAGED_GENERATOR = "tricks/ema/generator."  # of a checkpoint's tensors
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,9 @@ def trained_from(checkpoint: Checkpoint, device: str = "cpu") -> Trained:
     game = build(checkpoint.config, checkpoint.image_shape, checkpoint.num_classes)
     for name, network in game.networks.items():
         prefix = f"networks/{name}/"
-        average = "tricks/ema/generator."
-        if name == "generator" and any(key.startswith(average) for key in checkpoint.tensors):
-            prefix = average
+        averaged = any(key.startswith(AVERAGED_GENERATOR) for key in checkpoint.tensors)
+        if name == "generator" and averaged:
+            prefix = AVERAGED_GENERATOR
         weights = {
             key.removeprefix(prefix): value
             for key, value in checkpoint.tensors.items()

@@ -14,11 +14,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bench.comparison import Comparison as Comparison
+    from bench.comparison import compare as compare
     from bench.intake import audit as audit
     from bench.intake import load_spec as load_spec
     from bench.record import ScoreRecord as ScoreRecord
     from bench.record import append_record as append_record
     from bench.record import read_records as read_records
+    from bench.reporting import report as report
     from bench.scoring import Failure as Failure
     from bench.scoring import Scorer as Scorer
     from bench.scoring import score as score
@@ -26,11 +29,14 @@ if TYPE_CHECKING:
     from bench.tables import table as table
 
 _HOMES = {
+    "Comparison": "bench.comparison",
+    "compare": "bench.comparison",
     "audit": "bench.intake",
     "load_spec": "bench.intake",
     "ScoreRecord": "bench.record",
     "append_record": "bench.record",
     "read_records": "bench.record",
+    "report": "bench.reporting",
     "Failure": "bench.scoring",
     "Scorer": "bench.scoring",
     "score": "bench.scoring",

@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.cache import Cache
+from bench.content import TrainingPixels, source_of, training_pixels
 from bench.errors import BundleError, UsageError
 from bench.extractors import extractor_row
 from bench.extractors.base import Extractor, ExtractorChoice, ResolvedExtractor
-from bench.intake import Size
+from bench.intake import Size, parse_size
 from bench.record import FindingEntry, Submission
 from bench.reference_build import (
     ALL_PROTOCOLS,
@@ -46,6 +47,7 @@ class Arm:
         self.extractor = extractor
         self._device = device
         self.reference: Reference  # set by `open_arms`
+        self.training_pixels: TrainingPixels | None = None
 
     @functools.cached_property
     def network(self) -> Extractor:
@@ -123,6 +125,8 @@ def open_arms(
     )
     for arm, made in zip(arms, references, strict=True):
         arm.reference = made
+        if made.content is not None:
+            arm.training_pixels = training_pixels(path, made.content.hashes, resize=resize)
     return arms
 
 
@@ -168,8 +172,19 @@ def _against_bundles(
         require_same_extractor(manifest, resolved)
         arm = Arm(resolved, device)
         arm.reference = reference
+        arm.training_pixels = training_pixels_of(reference)
         arms.append(arm)
     return arms
+
+
+def training_pixels_of(reference: Reference) -> TrainingPixels | None:
+    """The train images of a bundle, where they lie on this machine still."""
+    manifest = reference.manifest
+    source = source_of(manifest.command)
+    if reference.content is None or source is None:
+        return None
+    resize = None if manifest.resize is None else parse_size(manifest.resize)
+    return training_pixels(source, reference.content.hashes, resize=resize)
 
 
 def _require_offered(name: str, extractor: str | None, choice: ExtractorChoice) -> None:

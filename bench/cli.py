@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bench.verbs import audit, ladder, lists, reference, score, study
+from bench.verbs import audit, compare, ladder, lists, reference, report, score, study
 
 VERBS_GROUP = "latentbench.verbs"
 _from_entry_points: dict[str, str] = {}  # name -> what it stands for
@@ -25,6 +25,8 @@ Examples:
   latentbench audit samples/ --spec mnist-10k   every problem in one pass, with the fix
   latentbench score samples/ --reference real/  the literature's FID, against a folder
   latentbench score a.zip b/ c.npz --json       several at once, a JSON line each
+  latentbench report latentbench-results/       one page: words, table, plots, findings
+  latentbench compare old.json new.json         did it get worse? for CI
   latentbench reference list                    what can be scored against
 
 \b
@@ -69,6 +71,8 @@ def _root(
 _VERBS: dict[str, Callable[..., None]] = {
     "score": score.score,
     "audit": audit.audit,
+    "compare": compare.compare,
+    "report": report.report,
     "ladder": ladder.ladder,
     "study": study.study,
     "metrics": lists.metrics,

@@ -1,57 +1,114 @@
-"""What the terminal shows: score tables, findings, progress. Text from outside is never markup."""
+"""What the terminal shows: score tables and findings. Text from outside is never markup."""
 
 from __future__ import annotations
 
+import math
 import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rich import box
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
+from bench.numerals import decimals, number
+from bench.terminal import console as _console
+
 if TYPE_CHECKING:
-    from bench.record import FindingEntry, ScoreRecord, ScoreValue
-    from bench.scoring import Progress as Report
+    from rich.console import Console
+
+    from bench.record import FindingEntry, IntervalEntry, ScoreRecord, ScoreValue
 
 ARROWS = {"lower": "lower", "higher": "higher", "target": "near"}
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-PLAIN_INTERVAL_S = 5.0
 WIDE_COLUMNS = 100
 NARROW_COLUMNS = 84  # below, the score table goes without its gaps
-
-
-def _console(*, stderr: bool = False) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    # A pipe or a log has no width of its own: give the table the room that it needs.
-    width = None if stream.isatty() else 140
-    return Console(stderr=stderr, width=width, markup=False, highlight=False, soft_wrap=False)
-
-
-def format_number(value: float | None) -> str:
-    """Four significant digits; counts and zeros as they are; "-" for no value."""
-    if value is None:
-        return "-"
-    if abs(value) < 1e7 and (value == int(value) or abs(value) >= 1e4):
-        return f"{value:.0f}"
-    return f"{value:.4g}"
 
 
 def _value_text(entry: ScoreValue) -> Text:
     if entry.value is None:
         return Text("none", style="yellow")
-    return Text(format_number(entry.value), style="bold")
+    return Text(number(entry.value), style="bold")
+
+
+class _Column(NamedTuple):
+    """A column of the score table; one that is not needed goes where there is no room."""
+
+    name: str
+    cells: list[Text]
+    justify: Literal["left", "right"] = "right"
+
+
+DROPPED = ("± sd", "extractor", "better", "real", "yours")  # in this order
+
+
+def _columns(record: ScoreRecord) -> list[_Column]:
+    values = record.values
+    columns = {
+        "value": [_value_text(entry) for entry in values],
+        "95 % interval": [Text(_interval_text(entry.interval)) for entry in values],
+        "± sd": [Text("" if entry.spread is None else f"{entry.spread:.2g}") for entry in values],
+        "perfect": [Text(number(entry.expected)) for entry in values],
+        "better": [Text(ARROWS[entry.direction]) for entry in values],
+        "extractor": [Text(record.extractor.name)] * len(values),
+        "real": [Text("-" if e.n_real is None else f"{e.n_real:,}") for e in values],
+        "yours": [Text(f"{entry.n_fake:,}") for entry in values],
+    }
+    return [
+        _Column("metric", [Text(entry.metric) for entry in values], "left"),
+        *(
+            _Column(name, cells, "left" if name in ("better", "extractor") else "right")
+            for name, cells in columns.items()
+            if name != "95 % interval" or any(cell.plain for cell in cells)
+        ),
+    ]
+
+
+def _fitting(columns: list[_Column], width: int) -> list[_Column]:
+    """The columns that fit beside each other."""
+    gap = 2 if width > NARROW_COLUMNS else 1
+    for dropped in ("", *DROPPED):
+        columns = [column for column in columns if column.name != dropped]
+        needed = sum(max(len(column.name), *map(len, column.cells)) + gap for column in columns)
+        if needed <= width:
+            break
+    return columns
+
+
+def _interval_text(interval: IntervalEntry | None) -> str:
+    if interval is None:
+        return ""
+    if interval.low == interval.high:
+        return number(interval.low)
+    places = decimals(interval)
+    return f"{interval.low:.{places}f} to {interval.high:.{places}f}"
+
+
+def _table(title: str, console: Console) -> Table:
+    return Table(
+        box=box.SIMPLE_HEAD if console.width > NARROW_COLUMNS else None,
+        title=Text(title),
+        title_justify="left",
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _print_bias(console: Console, record: ScoreRecord) -> None:
+    """What the intervals are about, and which lie around another number than the value."""
+    if not any(entry.interval for entry in record.values):
+        return
+    shifted = [
+        f"{entry.metric} {number(entry.interval.estimate)}"
+        for entry in record.values
+        if entry.interval is not None
+        and entry.value is not None
+        and not math.isclose(entry.interval.estimate, entry.value, rel_tol=1e-6, abs_tol=1e-12)
+    ]
+    about = "95 % interval: for another draw of as many images"
+    if shifted:
+        about += f"; around the value less its bias: {', '.join(shifted)}"
+    console.print(Text(about, "dim"))
 
 
 def print_record(record: ScoreRecord) -> None:
@@ -64,44 +121,31 @@ def print_record(record: ScoreRecord) -> None:
         f"{submission.name}: {submission.num_images:,} images, {size} px {mode}, "
         f"against {record.reference.name}"
     )
-    table = Table(
-        box=box.SIMPLE_HEAD if console.width > NARROW_COLUMNS else None,
-        title=Text(title),
-        title_justify="left",
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column("metric", no_wrap=True)
-    table.add_column("value", justify="right")
-    table.add_column("± sd", justify="right")
-    table.add_column("perfect", justify="right")
-    table.add_column("better")
-    table.add_column("extractor")
-    table.add_column("real", justify="right")
-    table.add_column("yours", justify="right")
-    for entry in record.values:
-        table.add_row(
-            entry.metric,
-            _value_text(entry),
-            "" if entry.spread is None else f"{entry.spread:.2g}",
-            format_number(entry.expected),
-            ARROWS[entry.direction],
-            record.extractor.name,
-            "-" if entry.n_real is None else f"{entry.n_real:,}",
-            f"{entry.n_fake:,}",
-        )
+    columns = _fitting(_columns(record), console.width)
+    table = _table(title, console)
+    for column in columns:
+        table.add_column(column.name, justify=column.justify, no_wrap=True)
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*row)
     console.print(table)
+    shown = [column.name for column in columns]
+    if "extractor" not in shown:
+        console.print(Text(f"extractor: {record.extractor.name}", "dim"))
+    _print_bias(console, record)
     sources = {entry.expected_source for entry in record.values if entry.expected is not None}
     held_out = sorted(source for source in sources if source and source != "closed form")
     if held_out:
         console.print(
             Text(
                 f"perfect: what {' or '.join(held_out)} score, or the closed form where there is "
-                "one\n"
-                "real, yours: numbers of images; ± sd: over splits or subsets",
+                "one",
                 "dim",
             )
         )
+    legend = {"real": "real, yours: numbers of images", "± sd": "± sd: over splits or subsets"}
+    told = [text for name, text in legend.items() if name in shown]
+    if told:
+        console.print(Text("; ".join(told), "dim"))
     for entry in record.values:
         if entry.reason is not None:
             console.print(Text(f"{entry.metric}: no value, {entry.reason}", style="yellow"))
@@ -144,13 +188,7 @@ def print_side_by_side(records: Sequence[ScoreRecord]) -> None:
         f"{submission.height_px} px, against {first.reference.name}, extractor "
         f"{first.extractor.name}"
     )
-    table = Table(
-        box=box.SIMPLE_HEAD if console.width > NARROW_COLUMNS else None,
-        title=Text(title),
-        title_justify="left",
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    table = _table(title, console)
     table.add_column("metric", no_wrap=True)
     for record in records:
         protocol = record.extractor.settings.get("protocol", "-")
@@ -202,35 +240,3 @@ def print_rows(columns: list[str], rows: Iterable[list[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     _console().print(table)
-
-
-@contextmanager
-def progress_report() -> Iterator[Report]:
-    """A callback `(stage, done, total)`: bars on a terminal, a line now and then elsewhere."""
-    if not sys.stderr.isatty():
-        last_s = time.monotonic()
-
-        def plain(stage: str, done: int, total: int) -> None:
-            nonlocal last_s
-            now_s = time.monotonic()
-            if now_s - last_s >= PLAIN_INTERVAL_S:
-                last_s = now_s
-                sys.stderr.write(f"{stage}: {done:,} of {total:,}\n")
-
-        yield plain
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=_console(stderr=True), transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield report

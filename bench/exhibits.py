@@ -5,7 +5,7 @@ aside what a page needs, as plain arrays in one npz file without pickle beside t
 array is optional: a page leaves out what is not there. Images are uint8 n,H,W,C, shrunk to at most
 64 px a side.
 
-Shape legend: n images shown, H rows, W columns, C channels, P points.
+Shape legend: n images shown, H rows, W columns, C channels (or components), P points.
 """
 
 from __future__ import annotations
@@ -40,10 +40,8 @@ EXHIBITS: dict[str, str] = {
     "reference_grey_histogram": "float64 256, the same of the reference's train split",
     "class_shares": "float64 K, share of images by predicted class",
     "reference_class_shares": "float64 K, the same of the reference's train split",
-    "pca_fake": "float32 P,2, images of the folder in the first two principal components of real",
-    "pca_real": "float32 P,2, real images, likewise",
-    "tsne_fake": "float32 P,2, images of the folder in a common t-SNE embedding",
-    "tsne_real": "float32 P,2, real images, likewise",
+    "pca_fake": "float32 P,C, images of the folder in the leading principal components of real",
+    "pca_real": "float32 P,C, real images, likewise; a page makes its t-SNE of both",
     "roc_false_positives": "float64 P, share of held-out real images above a threshold",
     "roc_true_positives": "float64 P, share of the folder's images above it",
     "prd_precision": "float64 P, precision of the PRD curve by angle",

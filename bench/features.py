@@ -228,12 +228,13 @@ class Extraction:
         progress: Progress | None = None,
         *,
         is_known: Callable[[SetIdentity], bool] = lambda _: False,
+        observe: Callable[[NDArray[np.uint8]], None] | None = None,
     ) -> SetIdentity:
         """Take a whole stream, which is audited to its end whatever the extractors do.
 
         `is_known` is asked once, when all images have been read: if it says so, the rest is not
-        extracted, and `abandoned` is set. Raises `InvalidSubmission` with every finding before
-        anything that an extractor raised.
+        extracted, and `abandoned` is set. `observe` is given every block, also then. Raises
+        `InvalidSubmission` with every finding before anything that an extractor raised.
         """
         failure: LatentbenchError | None = None
         identity = stream.identity_if_read(READ_AHEAD_S)  # a small set is read in less
@@ -242,10 +243,13 @@ class Extraction:
             if identity is None:
                 identity = stream.identity_if_read()
                 self.abandoned = identity is not None and is_known(identity)
-            if failure is not None or self.abandoned:
+            if failure is not None:
                 continue
             try:
-                self.add(block, progress)
+                if observe is not None:
+                    observe(block)
+                if not self.abandoned:
+                    self.add(block, progress)
             except LatentbenchError as error:
                 failure = error
         stream.report.raise_if_invalid()

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from bench import provenance
 from bench.arms import Arm
 from bench.cache import Cache, cache_key
+from bench.content import ContentFacts, ContentObserver
+from bench.errors import InputError
 from bench.features import cached_sample, keep_sample, sample_key
 from bench.intake import ImageStream, SetIdentity, Size, SubmissionSpec
 from bench.metrics.base import Metric
 from bench.record import ScoreRecord
-from bench.stats import FeatureSample
+from bench.stats import FeatureSample, arrays_from_bytes, arrays_to_bytes
 
 
 class Reading(NamedTuple):
@@ -38,6 +42,15 @@ class Reading(NamedTuple):
         return ImageStream(
             self.path, spec=self.spec, limit=self.limit, resize=self.resize, progress=progress
         )
+
+    def facts(self) -> ContentFacts:
+        """What is in the pixels, from reading them. Raises as the stream does."""
+        with self.stream() as stream:
+            observer = ContentObserver(max(1, stream.num_images))
+            for block in stream:
+                observer.add(block)
+        stream.report.raise_if_invalid()
+        return observer.facts()
 
     def key(self) -> str | None:
         """Digest of the names, sizes and times of the files, None when they cannot be listed."""
@@ -100,7 +113,25 @@ class KeptResults:
         record = self.record(arm, sequence_digest)
         if record is not None:
             return record
+        return self.sample(arm, sequence_digest, num_images)
+
+    def sample(self, arm: Arm, sequence_digest: str, num_images: int) -> FeatureSample | None:
+        """The features of these pixels."""
         return cached_sample(self._cache, self._sample_key(arm, sequence_digest, num_images))
+
+    def exhibits(self, arm: Arm, sequence_digest: str) -> dict[str, NDArray[np.generic]] | None:
+        """What a page shows of these pixels."""
+        data = self._cache.get("exhibits", self._score_key(arm, sequence_digest))
+        try:
+            return None if data is None else arrays_from_bytes(data, "exhibits")
+        except InputError:  # of another version
+            return None
+
+    def put_exhibits(
+        self, arm: Arm, sequence_digest: str, exhibits: Mapping[str, NDArray[np.generic]]
+    ) -> None:
+        key = self._score_key(arm, sequence_digest)
+        self._cache.put("exhibits", key, arrays_to_bytes(exhibits))
 
     def put_sample(self, arm: Arm, identity: SetIdentity, sample: FeatureSample) -> None:
         key = self._sample_key(arm, identity.sequence_digest, identity.num_images)

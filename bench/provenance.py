@@ -12,13 +12,20 @@ from importlib.resources.abc import Traversable
 SHOWS_ONLY = (
     "__main__.py",
     "cli.py",
+    "comparability.py",
+    "comparison.py",
+    "comparison_views.py",
     "console.py",
+    "judgement.py",
     "ladder.py",
     "plots.py",
     "precision_study.py",
+    "progress.py",
     "protocol_study.py",
     "study_report.py",
     "tables.py",
+    "terminal.py",
+    "tolerance.py",
     "verbs/",
 )
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "Pillow")

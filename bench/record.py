@@ -7,6 +7,7 @@ a metric without a value carries the reason instead.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -238,3 +239,20 @@ def read_records(path: str | Path) -> list[ScoreRecord]:
     if not records:
         raise NothingFoundError(f"{path}: holds no records")
     return records
+
+
+def record_file_name(record: ScoreRecord) -> str:
+    """`NAME-IMAGES-PROTOCOL.json`: another submission, other images, another reference, seed or
+    choice of metrics is another file.
+    """
+    protocol = [record.submission.source, record.signature]
+    protocol += [entry.metric for entry in record.values]
+    digest = hashlib.sha256("\0".join(protocol).encode()).hexdigest()
+    name = safe_file_name(record.submission.name)
+    return f"{name}-{record.submission.pixel_digest[:8]}-{digest[:8]}.json"
+
+
+def safe_file_name(name: str) -> str:
+    """Letters, digits, dot, minus and underscore of a name, at most 60, never empty or hidden."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)
+    return kept.lstrip(".")[:60] or "submission"

@@ -13,12 +13,22 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import provenance
-from bench.cache import Cache
+from bench.cache import Cache, cache_key
+from bench.content import (
+    ContentFacts,
+    ContentObserver,
+    ReferenceContent,
+    TrainingPixels,
+    content_facts,
+    reference_content_of,
+    training_pixels,
+)
 from bench.datasets import load_dataset, user_data_dir
 from bench.errors import InputError, InvalidSubmission, UsageError
 from bench.expected import held_out_values
@@ -41,6 +51,7 @@ from bench.stats import (
     SUBSET_SEED,
     SUBSET_SIZE,
     FeatureSample,
+    arrays_from_bytes,
     arrays_to_bytes,
     write_atomically,
 )
@@ -52,6 +63,14 @@ ARRAY_BLOCK = 512  # images of an array that are handed on together
 ALL_PROTOCOLS = "all"
 
 Progress = Callable[[str, int, int], None]
+
+
+class Seen(NamedTuple):
+    """What is kept of real images: features for each extractor, identity, what is in the pixels."""
+
+    samples: list[FeatureSample]
+    identity: SetIdentity
+    facts: ContentFacts
 
 
 @dataclass(frozen=True)
@@ -67,7 +86,7 @@ class RealImages:
         *,
         subset: int = SUBSET_SIZE,
         progress: Callable[[int, int], None] | None = None,
-    ) -> tuple[list[FeatureSample], SetIdentity]:
+    ) -> Seen:
         """What each extractor makes of the images, and what the images are, from one decoding.
 
         Raises `InvalidSubmission` with every finding, `UsageError`, `NothingFoundError`.
@@ -77,11 +96,31 @@ class RealImages:
             extraction = Extraction(load, len(images), subset=subset, seed=SUBSET_SEED)
             for start in range(0, len(images), ARRAY_BLOCK):
                 extraction.add(images[start : start + ARRAY_BLOCK], progress)
-            return extraction.samples(), image_set_of(images).identity
+            identity = image_set_of(images).identity
+            return Seen(extraction.samples(), identity, content_facts(images))
         with ImageStream(self.source, resize=self.resize) as stream:
+            observer = ContentObserver(stream.num_images)
             extraction = Extraction(load, stream.num_images, subset=subset, seed=SUBSET_SEED)
-            identity = extraction.consume(stream, progress)
-        return extraction.samples(), identity
+            identity = extraction.consume(stream, progress, observe=observer.add)
+        return Seen(extraction.samples(), identity, observer.facts())
+
+    def facts(self) -> ContentFacts:
+        """What is in the pixels, without extracting anything. Raises as `samples` does."""
+        if isinstance(self.source, np.ndarray):
+            return content_facts(self.source)
+        with ImageStream(self.source, resize=self.resize) as stream:
+            observer = ContentObserver(stream.num_images)
+            for block in stream:
+                observer.add(block)
+        stream.report.raise_if_invalid()
+        return observer.facts()
+
+    def pixels(self, facts: ContentFacts) -> TrainingPixels:
+        """The images again, by row."""
+        images = self.source
+        if isinstance(images, np.ndarray):
+            return lambda rows: images[rows]
+        return training_pixels(images, facts.hashes, resize=self.resize)
 
     def identity(self) -> SetIdentity:
         """What the images are, without extracting anything."""
@@ -227,25 +266,32 @@ def build_references(
         return [extractor.load(device) for extractor in extractors]
 
     splits = {"train": train} | ({} if test is None else {"test": test})
-    samples: dict[str, list[FeatureSample]] = {}
-    identities: dict[str, SetIdentity] = {}
+    seen: dict[str, Seen] = {}
     for split, images in splits.items():
-        samples[split], identities[split] = images.samples(
+        seen[split] = images.samples(
             networks,
             progress=None
             if progress is None
             else functools.partial(progress, f"features of {split}"),
         )
         if split == "train":
-            _require_enough(name, identities[split].num_images)
+            _require_enough(name, seen[split].identity.num_images)
+    identities = {split: one.identity for split, one in seen.items()}
+    facts = seen["train"].facts
+    content = reference_content_of(
+        facts,
+        seen["test"].facts if "test" in seen else None,
+        training_pixels=train.pixels(facts),
+    )
     paths = []
     for position, extractor in enumerate(extractors):
         arrays = bundle_arrays(
-            samples["train"][position],
-            samples["test"][position] if test is not None else None,
+            seen["train"].samples[position],
+            seen["test"].samples[position] if test is not None else None,
             labels=labels,
             device=device,
         )
+        arrays |= content.arrays()
         data = arrays_to_bytes(arrays, compress=True)
         manifest = _manifest(
             name,
@@ -316,8 +362,9 @@ def reference_from(
         if (sample := cached_sample(cache, key(extractor, identity))) is not None
     }
     missing = [position for position in range(len(extractors)) if position not in samples]
+    facts: ContentFacts | None = None
     if missing:
-        found, identity = images.samples(
+        found, identity, facts = images.samples(
             lambda: [extractors[position][1]() for position in missing],
             subset=subset,
             progress=None if progress is None else functools.partial(progress, "features of real"),
@@ -325,9 +372,11 @@ def reference_from(
         for position, sample in zip(missing, found, strict=True):
             samples[position] = sample
             keep_sample(cache, key(extractors[position][0], identity), sample)
+    content = _content(images, identity, facts, cache)
     references = []
     for position, (extractor, _) in enumerate(extractors):
         arrays = bundle_arrays(samples[position], None, device=device, half=False)
+        arrays |= content.arrays()
         manifest = _manifest(
             name,
             extractor,
@@ -339,6 +388,20 @@ def reference_from(
         )
         references.append(reference_of(manifest, arrays))
     return references
+
+
+def _content(
+    images: RealImages, identity: SetIdentity, facts: ContentFacts | None, cache: Cache
+) -> ReferenceContent:
+    """The content of real images: from the cache, from their facts, or read once more."""
+    parts = {"real": identity.sequence_digest, "code": provenance.source_digest()}
+    key = cache_key(parts)
+    kept = cache.get("content", key)
+    if kept is not None:
+        return ReferenceContent.of(arrays_from_bytes(kept, f"cache entry {key}"))
+    content = reference_content_of(images.facts() if facts is None else facts)
+    cache.put("content", key, arrays_to_bytes(content.arrays()))
+    return content
 
 
 def resolve_extractors(

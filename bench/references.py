@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
+from bench.content import ReferenceContent
 from bench.datasets import user_data_dir
 from bench.errors import BundleError, InputError, UnknownNameError, UsageError
 from bench.extractors.base import ResolvedExtractor
@@ -68,7 +69,8 @@ class Reference:
     """A loaded bundle. `digest` is the SHA-256 of its manifest, which holds that of the arrays.
 
     `train` and `test` are features of the fixed train subset and of the test split (float32 N,D);
-    `test` is None for a reference without held-out images.
+    `test` is None for a reference without held-out images, and `test_moments` in an older bundle
+    without them. `content` is what the pixels of real images are like, None in an older bundle.
     """
 
     manifest: Manifest
@@ -78,6 +80,8 @@ class Reference:
     train_class_counts: NDArray[np.int64] | None
     test: Features | None
     test_nearest: NearestNeighbours | None
+    test_moments: Moments | None = None
+    content: ReferenceContent | None = None
 
     @property
     def name(self) -> str:
@@ -260,17 +264,16 @@ def load_reference(file: Traversable) -> Reference:
 def reference_of(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]) -> Reference:
     """A reference from a manifest and the arrays of its bundle. Raises `InputError`, `KeyError`."""
     train = _finite(arrays, "train_features", manifest.num_subset)
-    mean = np.asarray(arrays["train_mean"], np.float64)
-    moments = Moments(manifest.num_train, mean, np.asarray(arrays["train_m2"], np.float64))
-    if train.shape[1:] != mean.shape or moments.m2.shape != (*mean.shape, *mean.shape):
-        raise InputError(
-            f"features {train.shape}, mean {mean.shape} and M2 {moments.m2.shape} do not fit"
-        )
-    test = test_nearest = None
+    moments = _moments(arrays, "train", manifest.num_train)
+    _require_fit(train, moments)
+    test = test_nearest = test_moments = None
     if manifest.num_test:
         logits = _finite(arrays, "test_logits", None) if "test_logits" in arrays else None
         test = Features(_finite(arrays, "test_features", None), logits)
         test_nearest = _nearest(arrays, "test")
+        if "test_m2" in arrays:
+            test_moments = _moments(arrays, "test", manifest.num_test)
+            _require_fit(test.values, test_moments)
     counts = arrays.get("train_class_counts")
     return Reference(
         manifest=manifest,
@@ -280,6 +283,8 @@ def reference_of(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]) -> 
         train_class_counts=None if counts is None else np.asarray(counts, np.int64),
         test=test,
         test_nearest=test_nearest,
+        test_moments=test_moments,
+        content=ReferenceContent.of(arrays) if "content_shape" in arrays else None,
     )
 
 
@@ -292,6 +297,19 @@ def _finite(
     if not np.isfinite(values).all():
         raise InputError(f"{key} holds NaN or infinite values")
     return values
+
+
+def _moments(arrays: dict[str, NDArray[np.generic]], split: str, n: int) -> Moments:
+    mean, m2 = (np.asarray(arrays[f"{split}_{part}"], np.float64) for part in ("mean", "m2"))
+    return Moments(n, mean, m2)
+
+
+def _require_fit(features: NDArray[np.float32], moments: Moments) -> None:
+    mean, m2 = moments.mean, moments.m2
+    if features.shape[1:] != mean.shape or m2.shape != (*mean.shape, *mean.shape):
+        raise InputError(
+            f"features {features.shape}, mean {mean.shape} and M2 {m2.shape} do not fit"
+        )
 
 
 def _nearest(arrays: dict[str, NDArray[np.generic]], split: str) -> NearestNeighbours:

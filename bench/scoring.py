@@ -23,9 +23,12 @@ from numpy.typing import NDArray
 from bench import provenance
 from bench.arms import Arm, open_arms, submission_name, warning
 from bench.cache import Cache, default_root
+from bench.content import ContentFacts, ContentObserver, content_facts, with_names
+from bench.contents import Contents, content_findings_of
 from bench.devices import device_description, select_device
 from bench.errors import InputError, LatentbenchError, UsageError
 from bench.evaluation import evaluate, select_metrics
+from bench.exhibiting import feature_exhibits, training_thumbnails
 from bench.expected import Expected, expected_values, metric_inputs
 from bench.extractors.base import ExtractorChoice
 from bench.features import Extraction
@@ -41,6 +44,7 @@ from bench.intake import (
     sanitise,
 )
 from bench.kept import KeptResults, Reading
+from bench.metrics.base import MetricInputs
 from bench.record import (
     ExtractorIdentity,
     FindingEntry,
@@ -63,6 +67,13 @@ class Failure(NamedTuple):
 
     source: str
     error: LatentbenchError
+
+
+class MadeOf(NamedTuple):
+    """What a record was computed from."""
+
+    inputs: MetricInputs
+    sample: FeatureSample
 
 
 class ScorerOptions(TypedDict, total=False):
@@ -154,6 +165,8 @@ class Scorer:
         self.cache = Cache(default_root() if use_cache else None)
         self.device = select_device(None if device is None else str(device))
         self._has_run = False
+        self._last: dict[str, MadeOf] = {}  # by signature, of the submission scored last
+        self.contents = Contents(self.cache)
         self.kept = KeptResults(
             self.cache, self.metrics, subset=self.subset, seed=self.seed, device=self.device
         )
@@ -217,6 +230,7 @@ class Scorer:
             stream, found = self._read_and_extract(reading, watch, progress)
         identity, report = _identity(stream), stream.report
         self.kept.put_hint(reading, identity)
+        self._last.clear()
         submission = _submission(
             identity, sanitise(submission_name(path)), report.source, report.kind, self.resize
         )
@@ -229,6 +243,8 @@ class Scorer:
                 findings,
                 watch,
                 found=one,
+                names=identity.names,
+                read_again=reading.facts,
                 official=official,
                 progress=progress,
             )
@@ -246,13 +262,61 @@ class Scorer:
             array = np.asarray(images)
             image_set = image_set_of(array[..., None] if array.ndim == 3 else array)
         submission = _submission(image_set.identity, sanitise(str(name)), "memory", "array", None)
+        self._last.clear()
         arm = self.arms[0]
         found = self.kept.find(arm, submission.sequence_digest, submission.num_images)
         if found is None:
             found = self._sample_in_memory(arm, image_set, watch, progress)
         return self._score(
-            arm, submission, (), watch, found=found, official=True, progress=progress
+            arm,
+            submission,
+            (),
+            watch,
+            found=found,
+            names=image_set.names,
+            read_again=lambda: content_facts(image_set.images),
+            official=True,
+            progress=progress,
         )
+
+    def content_of(self, sequence_digest: str) -> ContentFacts | None:
+        """What the pixels of a submission are like: of the one that came last, or from the cache;
+        None when neither holds them.
+        """
+        return self.contents.facts(sequence_digest)
+
+    def exhibits(self, record: ScoreRecord) -> dict[str, NDArray[np.generic]]:
+        """What a page shows of a submission beside its record; see `bench.exhibits`.
+
+        Of the submission that was scored last, or from the cache; empty when neither holds it.
+        """
+        arm = next((arm for arm in self.arms if _scored(arm, record)), None)
+        if arm is None:
+            return {}
+        identity = record.submission
+        kept = self.kept.exhibits(arm, identity.sequence_digest)
+        if kept is not None:
+            return kept
+        made_of = self._last.get(record.signature)
+        if made_of is None:
+            sample = self.kept.sample(arm, identity.sequence_digest, identity.num_images)
+            if sample is None:
+                return {}
+            inputs = metric_inputs(arm.reference, sample, seed=self.seed, device=self.device)
+            made_of = MadeOf(inputs, sample)
+        names = [entry.metric for entry in record.values if entry.value is not None]
+        exhibits = feature_exhibits(
+            made_of.inputs,
+            made_of.sample,
+            names,
+            facts=self.contents.facts(identity.sequence_digest),
+            training_images=training_thumbnails(arm.reference, arm.training_pixels),
+        )
+        exhibits |= self.contents.exhibits(
+            arm, identity.sequence_digest, made_of.inputs.fake_classes
+        )
+        self.kept.put_exhibits(arm, identity.sequence_digest, exhibits)
+        return exhibits
 
     def attempt(
         self, path: str | Path, *, limit: int | None = None, progress: Progress | None = None
@@ -289,7 +353,12 @@ class Scorer:
                 subset=self.subset,
                 seed=self.seed,
             )
-            identity = extraction.consume(stream, _stage(progress, "features"), is_known=is_known)
+            observer = ContentObserver(max(1, stream.num_images))
+            identity = extraction.consume(
+                stream, _stage(progress, "features"), is_known=is_known, observe=observer.add
+            )
+            if not extraction.abandoned or self.contents.facts(identity.sequence_digest) is None:
+                self.contents.put(identity.sequence_digest, observer.facts())
             if extraction.abandoned:
                 return stream, known
             samples = extraction.samples()
@@ -327,6 +396,8 @@ class Scorer:
         watch: _Stopwatch,
         *,
         found: ScoreRecord | FeatureSample,
+        names: Sequence[str],
+        read_again: Callable[[], ContentFacts],
         official: bool,
         progress: Progress | None,
     ) -> ScoreRecord:
@@ -341,7 +412,7 @@ class Scorer:
             return record.model_copy(
                 update={
                     "submission": submission,
-                    "findings": findings,
+                    "findings": findings + with_names(content_findings_of(record), names),
                     "official": official,
                     "from_cache": True,
                     "created_at": _now(),
@@ -361,6 +432,13 @@ class Scorer:
                 values.append(evaluate(metric, inputs, expected[metric.name]))
         if progress is not None:
             progress("metrics", len(self.metrics), len(self.metrics))
+        with watch.stage("content"):
+            if self.contents.facts(submission.sequence_digest) is None:
+                self.contents.put(submission.sequence_digest, read_again())
+            judgement = self.contents.judgement(
+                arm, submission.sequence_digest, inputs.fake_classes
+            )
+            content = () if judgement is None else judgement.findings
         extractor = arm.extractor
         record = ScoreRecord(
             created_at=_now(),
@@ -379,11 +457,12 @@ class Scorer:
             device=device_description(self.device),
             libraries=provenance.library_versions(),
             timings_s=watch.times_s,
-            findings=findings,
+            findings=findings + content,  # whose examples are positions, so for any names
             values=tuple(values),
         )
         self.kept.put_record(arm, record)
-        return record
+        self._last[record.signature] = MadeOf(inputs, sample)
+        return record.model_copy(update={"findings": findings + with_names(content, names)})
 
     def _expected(self, arm: Arm, sample: FeatureSample, watch: _Stopwatch) -> dict[str, Expected]:
         with watch.stage("expected values"):
@@ -396,6 +475,16 @@ class Scorer:
                 device=self.device,
                 cache=self.cache,
             )
+
+
+def _scored(arm: Arm, record: ScoreRecord) -> bool:
+    """Whether a record is of this reference and extractor."""
+    made = record.extractor
+    return (
+        record.reference.digest == arm.reference.digest
+        and made.digest == arm.extractor.digest
+        and made.settings == dict(arm.extractor.settings)
+    )
 
 
 def _identity(stream: ImageStream) -> SetIdentity:

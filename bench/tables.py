@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from bench.best import comparable, significantly_best
 from bench.errors import InputError, NothingFoundError
 from bench.record import ScoreRecord
 
@@ -15,10 +16,17 @@ COLUMNS: dict[str, str] = {
     "source": "string",
     "metric": "string",
     "value": "Float64",
+    "interval_estimate": "Float64",
+    "interval_low": "Float64",
+    "interval_high": "Float64",
+    "interval_level": "Float64",
+    "standard_error": "Float64",
+    "interval_method": "string",
     "spread": "Float64",
     "expected": "Float64",
     "expected_source": "string",
     "direction": "string",
+    "significantly_best": "boolean",
     "unit": "string",
     "extractor": "string",
     "extractor_digest": "string",
@@ -36,17 +44,37 @@ COLUMNS: dict[str, str] = {
 }
 
 
-def _rows(record: ScoreRecord) -> Iterable[dict[str, object]]:
+def best_marks(records: Iterable[ScoreRecord]) -> set[tuple[int, str]]:
+    """`(id(record), metric)` of every value that is significantly the best of its protocol."""
+    marks = set()
+    for group in comparable(records):
+        by_metric = [{entry.metric: entry for entry in record.values} for record in group]
+        for metric in dict.fromkeys(name for entries in by_metric for name in entries):
+            best = significantly_best([entries.get(metric) for entries in by_metric])
+            if best is not None:
+                marks.add((id(group[best]), metric))
+    return marks
+
+
+def _rows(record: ScoreRecord, marks: set[tuple[int, str]]) -> Iterable[dict[str, object]]:
     for entry in record.values:
+        interval = entry.interval
         yield {
             "submission": record.submission.name,
             "source": record.submission.source,
             "metric": entry.metric,
             "value": entry.value,
+            "interval_estimate": None if interval is None else interval.estimate,
+            "interval_low": None if interval is None else interval.low,
+            "interval_high": None if interval is None else interval.high,
+            "interval_level": None if interval is None else interval.level,
+            "standard_error": None if interval is None else interval.standard_error,
+            "interval_method": None if interval is None else interval.method,
             "spread": entry.spread,
             "expected": entry.expected,
             "expected_source": entry.expected_source,
             "direction": entry.direction,
+            "significantly_best": (id(record), entry.metric) in marks,
             "unit": entry.unit,
             "extractor": record.extractor.name,
             "extractor_digest": record.extractor.digest,
@@ -67,7 +95,9 @@ def table(records: ScoreRecord | Iterable[ScoreRecord], *, wide: bool = False) -
 
     Raises `NothingFoundError` for no records. Submissions of one name stay apart in the wide form
     by their source and signature, which are part of its index; one that was scored twice under
-    the same signature is one row. Raises `InputError` for what is no record (a `Failure`).
+    the same signature is one row. `significantly_best` says that a value is better than every
+    other of its protocol by more than the draw explains (see `bench.best`). Raises `InputError`
+    for what is no record (a `Failure`).
     """
     records = [records] if isinstance(records, ScoreRecord) else list(records)
     for record in records:
@@ -75,7 +105,8 @@ def table(records: ScoreRecord | Iterable[ScoreRecord], *, wide: bool = False) -
             raise InputError(f"not a score record: {record}")
     if not records:
         raise NothingFoundError("no records to make a table of")
-    rows = [row for record in records for row in _rows(record)]
+    marks = best_marks(records)
+    rows = [row for record in records for row in _rows(record, marks)]
     tidy = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     if not wide:
         return tidy

@@ -17,8 +17,10 @@ ROOT = Path(__file__).parents[1]
 # unless a longer or an exact entry names it.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"bench.errors"}),
-    frozenset({"bench.intake.*", "bench.stats", "bench.uncertainty"}),
-    frozenset({"bench.cache"}),
+    frozenset(
+        {"bench.intake.*", "bench.stats", "bench.terminal", "bench.tolerance", "bench.uncertainty"}
+    ),
+    frozenset({"bench.cache", "bench.progress"}),
     frozenset(
         {
             "bench.datasets",
@@ -26,19 +28,35 @@ LEVELS: tuple[frozenset[str], ...] = (
             "bench.perturbations",
             "bench.provenance",
             "bench.devices",
-            "bench.plots",
             "bench.exhibits",
             "bench.download",
             "bench.torchscript",
         }
     ),
-    frozenset({"bench.weights_reading"}),
-    frozenset({"bench.weights"}),
-    frozenset({"bench.neighbours.*"}),
-    frozenset({"bench.metrics.prd", "bench.tables"}),
-    frozenset({"bench.metrics.base", "bench.extractors.base"}),
     frozenset(
         {
+            "bench.weights_reading",
+            "bench.best",
+            "bench.comparability",
+            "bench.numerals",
+            "bench.plots.*",
+        }
+    ),
+    frozenset({"bench.weights", "bench.judgement"}),
+    frozenset({"bench.neighbours.*", "bench.comparison", "bench.content.*"}),
+    frozenset(
+        {
+            "bench.metrics.prd",
+            "bench.metrics.frechet_expansion",
+            "bench.metrics.kid_uncertainty",
+            "bench.tables",
+        }
+    ),
+    frozenset({"bench.metrics.base", "bench.extractors.base", "bench.table_formats"}),
+    frozenset({"bench.metrics.frechet_uncertainty"}),
+    frozenset(
+        {
+            "bench.metrics.frechet",
             "bench.extractors.network",
             "bench.extractors.resampling",
             "bench.extractors.convolution",
@@ -48,22 +66,21 @@ LEVELS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"bench.metrics.*", "bench.extractors.*", "bench.references", "bench.features"}),
     frozenset({"bench.metrics", "bench.extractors"}),
-    frozenset({"bench.expected"}),
+    frozenset({"bench.expected", "bench.exhibiting"}),
     frozenset({"bench.evaluation", "bench.reference_build"}),
     frozenset({"bench.arms"}),
-    frozenset({"bench.kept"}),
+    frozenset({"bench.kept", "bench.contents", "bench.content_audit"}),
     frozenset({"bench.scoring"}),
-    frozenset({"bench.ladder", "bench.precision_study"}),
-    frozenset({"bench.protocol_study"}),
-    frozenset({"bench.study_report"}),
-    frozenset({"bench.console"}),
+    frozenset({"bench.ladder", "bench.precision_study", "bench.uncertainty_populations"}),
+    frozenset({"bench.protocol_study", "bench.uncertainty_study", "bench.uncertainty_report"}),
+    frozenset({"bench.study_report", "bench.comparison_views", "bench.verbs.options"}),
+    frozenset({"bench.console", "bench.reporting.*"}),
     frozenset({"bench.verbs.*"}),
     frozenset({"bench.cli"}),
     frozenset({"bench.__main__"}),
     frozenset({"bench"}),
     frozenset(
         {
-            "baselines.demo_generator",
             "baselines.sample",
             "baselines.data",
             "baselines.draws",
@@ -74,7 +91,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "baselines.study_report",
         }
     ),
-    frozenset({"baselines.train_extractor", "baselines.train_demo_generator"}),
+    frozenset({"baselines.train_extractor"}),
     frozenset({"baselines.models.base"}),
     frozenset({"baselines.models.dense", "baselines.models.conv", "baselines.models.autoencoders"}),
     frozenset({"baselines.models.*", "baselines.latents"}),
@@ -88,9 +105,10 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"baselines.stacked", "baselines.checkpoint"}),
     frozenset({"baselines.engine", "baselines.trained"}),
     frozenset({"baselines.rejection"}),
+    frozenset({"baselines.candidates"}),
     frozenset({"baselines.sampling"}),
-    frozenset({"baselines.run_folder"}),
-    frozenset({"baselines.runs"}),
+    frozenset({"baselines.run_folder", "baselines.pace", "baselines.interrupts"}),
+    frozenset({"baselines.runs", "baselines.demo"}),
     frozenset({"baselines.study"}),
     frozenset({"baselines.cli"}),
     frozenset({"baselines"}),
@@ -99,7 +117,9 @@ LEVELS: tuple[frozenset[str], ...] = (
 
 # Packages whose files may import each other: each has an order of its own, kept free of cycles by
 # the test below.
-OWN_ORDER = frozenset({"bench.intake", "bench.neighbours"})
+OWN_ORDER = frozenset(
+    {"bench.content", "bench.intake", "bench.neighbours", "bench.plots", "bench.reporting"}
+)
 
 
 def module_name(path: Path) -> str:

@@ -43,7 +43,11 @@ def test_every_metric_is_there_with_what_a_reader_needs(record: ScoreRecord) -> 
     for entry in record.values:
         assert entry.value is not None, entry
         assert entry.expected is not None, entry
-        assert entry.expected_source in ("closed form", "300 held-out real images")
+        assert entry.expected_source in (
+            "closed form",
+            "300 held-out real images",
+            "two parts of the held-out images",
+        )
         assert entry.n_fake == 300
     sizes = {entry.metric: entry.n_real for entry in record.values}
     assert (sizes["fid"], sizes["precision_k3"], sizes["inception_score"]) == (60_000, 10_000, None)
@@ -397,7 +401,8 @@ def reduced(digits_folder: Path) -> ScoreRecord:
 def test_of_many_images_all_count_where_they_can(record: ScoreRecord, reduced: ScoreRecord) -> None:
     assert (record.subset, reduced.subset) == (None, 100)
     assert "|n=300|subset=100|" in reduced.signature
-    everything = {"fid", "inception_score", "modes_covered", "class_kl", "mean_confidence"}
+    classes = {"inception_score", "modes_covered", "class_kl", "mean_confidence"}
+    everything = {"fid", "fid_test", *classes}
     assert {metric.name for metric in METRICS.values() if metric.sees == "all"} == everything
     whole = {entry.metric: entry for entry in record.values}
     for entry in reduced.values:
@@ -426,7 +431,7 @@ def test_the_others_see_the_fixed_choice_as_if_it_were_the_submission(
         assert entry.expected == entries[entry.metric].expected, entry.metric
         assert entry.expected_source == entries[entry.metric].expected_source
         compared += 1
-    assert compared == 9
+    assert compared == 11
 
 
 def test_a_subset_of_all_images_changes_nothing(digits_folder: Path, record: ScoreRecord) -> None:

@@ -14,7 +14,7 @@ import math
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -41,7 +41,7 @@ class AutoencoderOptions(Options):
 class DenseAutoencoderOptions(AutoencoderOptions):
     """Widths of the encoder from the input on; the decoder mirrors them."""
 
-    widths: tuple[int, ...] = (256,)
+    widths: tuple[PositiveInt, ...] = (256,)
 
 
 class ConvAutoencoderOptions(AutoencoderOptions):

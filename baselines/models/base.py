@@ -32,7 +32,7 @@ CONV_INIT_STD = 0.02  # Radford et al. 2016, section 4
 class Options(BaseModel):
     """Settings of a model or a trick: frozen, unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Verdict(NamedTuple):

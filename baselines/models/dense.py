@@ -13,7 +13,7 @@ import itertools
 import math
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from baselines.models.base import (
@@ -34,8 +34,8 @@ class DenseOptions(Options):
     """Widths from the input on."""
 
     latent_dim: int = Field(100, ge=1)
-    generator_widths: tuple[int, ...] = (256, 512, 1024)
-    discriminator_widths: tuple[int, ...] = (1024, 512, 256)
+    generator_widths: tuple[PositiveInt, ...] = (256, 512, 1024)
+    discriminator_widths: tuple[PositiveInt, ...] = (1024, 512, 256)
     batch_norm: bool = False  # in the generator, behind every hidden layer but the first
 
 

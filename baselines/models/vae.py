@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from baselines.likelihoods import Likelihood
@@ -33,7 +33,7 @@ class VAEOptions(Options):
 class DenseVAEOptions(VAEOptions):
     """Widths of the encoder from the input on; the decoder mirrors them."""
 
-    widths: tuple[int, ...] = (512, 256)
+    widths: tuple[PositiveInt, ...] = (512, 256)
 
 
 class ConvVAEOptions(VAEOptions):

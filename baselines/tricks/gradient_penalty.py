@@ -1,4 +1,8 @@
-"""Gradient penalty: lambda E (|grad D(x')| - 1)^2 at random mixes."""
+"""Gradient penalty: lambda E (|grad D(x')| - 1)^2 at random mixes of a real and a fake image.
+
+For a conditional model the one-hot classes of the two are mixed alike: a point on the line between
+two pairs of image and class.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,10 @@ def _draws(player: Player, sizes: Sizes, _options: GradientPenaltyOptions) -> di
 def _penalty(real: Judged, fake: Judged, moment: Moment, options: GradientPenaltyOptions) -> Tensor:
     share = moment.draws["gradient-penalty/mix"]
     mixed = share * real.images + (1 - share) * fake.images
-    gradient = input_gradient(moment.discriminator, mixed, real.classes)
+    classes = real.classes
+    if classes is not None and fake.classes is not None:
+        classes = share[:, :, 0, 0] * classes + (1 - share[:, :, 0, 0]) * fake.classes
+    gradient = input_gradient(moment.discriminator, mixed, classes)
     norm = (gradient.flatten(1).square().sum(1) + EPSILON).sqrt()
     return options.weight * (norm - 1).square().mean()
 

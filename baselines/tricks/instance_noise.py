@@ -25,10 +25,10 @@ def _draws(player: Player, sizes: Sizes, _options: InstanceNoiseOptions) -> dict
 
 
 def _images(x: Tensor, role: Role, moment: Moment, options: InstanceNoiseOptions) -> Tensor:
-    if moment.player == "generator" and role == "real":
-        return x  # read by feature matching alone
+    # In the generator's step real images are read by feature matching alone: the fakes' noise.
+    drawn = "fake" if moment.player == "generator" else role
     sigma = options.sigma * (1 - moment.progress / options.until).clamp_min(0)
-    return x + sigma * moment.draws[f"instance-noise/{role}"]
+    return x + sigma * moment.draws[f"instance-noise/{drawn}"]
 
 
 INSTANCE_NOISE = Trick(

@@ -22,13 +22,17 @@ from scipy.stats import rankdata
 
 from bench.metrics.base import Detail, Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.neighbours import K_NEAREST, NearestNeighbours, nearest_neighbours
+from bench.uncertainty import Uncertainty, share_interval
 
 
 class Auc(NamedTuple):
-    """Area under the ROC curve in [0, 1] and its standard error, NaN with one score on a side."""
+    """Area under the ROC curve in [0, 1], its standard error, and the part of that which the
+    draw of the anomalous side makes; both NaN with one score on a side.
+    """
 
     value: float
     standard_error: float
+    of_anomalous: float
 
 
 def auc(anomalous: NDArray[np.floating], normal: NDArray[np.floating]) -> Auc:
@@ -43,9 +47,9 @@ def auc(anomalous: NDArray[np.floating], normal: NDArray[np.floating]) -> Auc:
     below_m = (ranks[:m] - rankdata(anomalous)) / n
     above_n = 1 - (ranks[m:] - rankdata(normal)) / m
     if min(m, n) < 2:
-        return Auc(float(below_m.mean()), math.nan)
-    variance = below_m.var(ddof=1) / m + above_n.var(ddof=1) / n
-    return Auc(float(below_m.mean()), math.sqrt(variance))
+        return Auc(float(below_m.mean()), math.nan, math.nan)
+    of_m, of_n = below_m.var(ddof=1) / m, above_n.var(ddof=1) / n
+    return Auc(float(below_m.mean()), math.sqrt(of_m + of_n), math.sqrt(of_m))
 
 
 def _scores(nearest: NearestNeighbours) -> NDArray[np.float32]:
@@ -67,7 +71,15 @@ def _anomaly_auc(inputs: MetricInputs) -> MetricValue:
     details: dict[str, Detail] = {"n_held_out": len(nearest.distances)}
     if math.isfinite(result.standard_error):
         details["standard_error"] = result.standard_error
+        details["standard_error_of_folder"] = result.of_anomalous
     return MetricValue(result.value, details=details)
+
+
+def _uncertainty(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
+    error = found.details.get("standard_error_of_folder")
+    if not isinstance(error, float):
+        raise UndefinedMetric("one image does not tell how images vary")
+    return share_interval(found.value, error, len(inputs.fake_features), "DeLong, held-out fixed")
 
 
 def _expected(_: object) -> float:
@@ -84,5 +96,6 @@ ANOMALY_AUC = Metric(
     citation="detector: distance to the 5th neighbour (Ramaswamy et al. 2000); interval: DeLong "
     "et al. 1988, Sun and Xu 2014",
     expected=_expected,
+    uncertainty=_uncertainty,
     constants={"k": K_NEAREST, "detector": "distance to the k-th nearest train feature"},
 )

@@ -18,7 +18,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.prd import PRDCurve, prd_from_features
+from bench.metrics.frechet_expansion import FrechetExpansion, expand
+from bench.metrics.prd import PRDClusters, PRDCurve, prd_clusters
 from bench.neighbours import NearestNeighbours, NeighbourPass, neighbour_pass
 from bench.stats import ClassStatistics, Moments, score_splits
 from bench.uncertainty import Uncertainty
@@ -61,7 +62,8 @@ class MetricInputs:
     of them. `real_features` is the reference's fixed subset of the train split, `real_moments` the
     moments of the whole train split, `held_out_features` the test split; `real_nearest` and
     `held_out_nearest` are the nearest neighbours of the former and of the latter in the former,
-    when the reference has them stored. `device` is where the neighbour pass runs.
+    when the reference has them stored. `held_out_moments_of_all` are the moments of the whole test
+    split, when not only of its features. `device` is where the neighbour pass runs.
     """
 
     fake_features: NDArray[np.float32]
@@ -72,6 +74,7 @@ class MetricInputs:
     held_out_features: NDArray[np.float32] | None = None
     real_nearest: NearestNeighbours | None = None
     held_out_nearest: NearestNeighbours | None = None
+    held_out_moments_of_all: Moments | None = None
     seed: int = 2020
     device: str = "cpu"
     fake_moments_of_all: Moments | None = None
@@ -80,6 +83,14 @@ class MetricInputs:
     @cached_property
     def fake_moments(self) -> Moments:
         return self.fake_moments_of_all or Moments.of(self.fake_features)
+
+    @cached_property
+    def held_out_moments(self) -> Moments | None:
+        """Moments of the test split, None without one."""
+        held_out = self.held_out_features
+        if self.held_out_moments_of_all is None and held_out is not None and len(held_out):
+            return Moments.of(held_out)
+        return self.held_out_moments_of_all
 
     @cached_property
     def fake_classes(self) -> ClassStatistics | None:
@@ -107,9 +118,19 @@ class MetricInputs:
         )
 
     @cached_property
+    def frechet_expansion(self) -> FrechetExpansion:
+        """How FID depends on the draw of the fakes, shared by its intervals."""
+        return expand(self.real_moments, self.fake_features, self.seed)
+
+    @cached_property
+    def prd_clusters(self) -> PRDClusters:
+        """The clusterings that the precision-recall curve and its intervals are made of."""
+        return prd_clusters(self.real_features, self.fake_features, self.seed)
+
+    @cached_property
     def prd(self) -> PRDCurve:
         """The precision-recall curve that both PRD scores are read from."""
-        return prd_from_features(self.real_features, self.fake_features, self.seed)
+        return self.prd_clusters.curve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +142,9 @@ class Metric:
     compares with (moments and class shares are those of the whole train split). `sees` says
     whether it takes in all images of a large folder or the fixed subset of them. `expected` gives
     the closed-form expectation of the metric for two samples of one distribution, where there is
-    one; without it a report shows what held-out real images score. `uncertainty` gives the
+    one; without it a report shows what held-out real images score. `perfect` takes the place of
+    that score where a metric would compare held-out images with themselves: what inputs of this
+    size would score if they were perfect, estimated from the reference. `uncertainty` gives the
     interval of a value that `compute` gave for the same inputs, and raises `UndefinedMetric` where
     there is none. `constants` are the protocol's numbers, for the record.
     """
@@ -135,5 +158,6 @@ class Metric:
     citation: str
     sees: Literal["all", "subset"] = "subset"
     expected: Callable[[Sizes], float] | None = None
+    perfect: Callable[[MetricInputs], float] | None = None
     uncertainty: Callable[[MetricInputs, MetricValue], Uncertainty] | None = None
     constants: Mapping[str, Any] = field(default_factory=dict)

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
+from bench.metrics.frechet_uncertainty import fid_infinity_interval, fid_interval
 from bench.stats import Moments
 
 EPS = float(np.finfo(np.float64).eps)
@@ -318,6 +319,7 @@ FID = Metric(
     direction="lower",
     unit="squared feature units",
     citation="Heusel et al. 2017, arXiv:1706.08500",
+    uncertainty=fid_interval,
     constants={"covariance_divisor": "n - 1"},
 )
 FID_INFINITY = Metric(
@@ -328,5 +330,6 @@ FID_INFINITY = Metric(
     direction="lower",
     unit="squared feature units",
     citation="Chong and Forsyth 2020, arXiv:1911.07023",
+    uncertainty=fid_infinity_interval,
     constants={"sizes": INFINITY_SIZES, "min_images": INFINITY_MIN_IMAGES},
 )

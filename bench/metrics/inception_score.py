@@ -11,11 +11,17 @@ Agrees with torch-fidelity 0.4 (`isc_features_to_metric`, same shuffle and split
 relative on float64 softmax. The mean KL is the entropy of the mean less the mean of the entropies,
 so that each probability is read once and 0 log 0 is exactly 0.
 
+The interval is for the expectation at this number of images (a split of s images scores less by
+about (K - 1) / (2 s) of the score: part of the definition), by the infinitesimal jackknife: image
+x moves log IS of its split by KL(p(y|x) || p(y)) - log IS over s, and pairs of images add
+-1/2 sum_k (p_k(x) - p_k)(p_k(x') - p_k) / p_k, p being the mean over all splits.
+
 Shape legend: N images, K classes, S splits.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +29,7 @@ from numpy.typing import NDArray
 
 from bench.metrics.base import SPLITS, Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.stats import ClassStatistics, score_splits
+from bench.uncertainty import Expansion, Uncertainty, normal_interval
 
 
 class InceptionScore(NamedTuple):
@@ -61,6 +68,33 @@ def score_of(classes: ClassStatistics) -> InceptionScore:
     return InceptionScore(float(scores.mean()), float(scores.std()))
 
 
+def log_score_expansion(p_NK: NDArray[np.float64]) -> Expansion:
+    """How the log of the score of one split depends on its images, from all images `p_NK`."""
+    tiny = np.finfo(np.float64).tiny
+    mean_K = p_NK.mean(axis=0)
+    log_ratio_NK = np.log(np.maximum(p_NK, tiny)) - np.log(np.maximum(mean_K, tiny))
+    divergence_N = np.einsum("nk,nk->n", p_NK, log_ratio_NK)
+    scaled_NK = (p_NK - mean_K) / np.sqrt(np.maximum(mean_K, tiny))
+    product_KK = scaled_NK.T @ scaled_NK / len(p_NK)
+    pair_square = 0.25 * float((product_KK**2).sum())
+    return Expansion(float(divergence_N.var(ddof=1)), pair_square, 0.0, len(p_NK))
+
+
+def _interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
+    p_NK, classes = inputs.fake_probabilities, inputs.fake_classes
+    if p_NK is None or classes is None or len(p_NK) < 2:
+        raise UndefinedMetric("class probabilities of two or more images are needed")
+    expansion = log_score_expansion(p_NK)
+    splits = len(classes.split_counts)
+    variance = sum(expansion.variance(int(n)) for n in classes.split_counts) / splits**2
+    error = found.value * math.sqrt(variance)
+    interval = normal_interval(found.value, error, "infinitesimal jackknife over splits")
+    most = max(found.value, p_NK.shape[1])
+    return interval._replace(
+        low=min(max(interval.low, 1.0), found.value), high=min(interval.high, most)
+    )
+
+
 def _compute(inputs: MetricInputs) -> MetricValue:
     if inputs.fake_classes is None:
         raise UndefinedMetric("the extractor is no classifier: it gives no class probabilities")
@@ -77,5 +111,6 @@ INCEPTION_SCORE = Metric(
     direction="higher",
     unit="effective classes",
     citation="Salimans et al. 2016, arXiv:1606.03498",
+    uncertainty=_interval,
     constants={"splits": SPLITS},
 )

@@ -6,7 +6,7 @@
 Binkowski et al. 2018 (arXiv:1801.01401), section 4, with the unbiased estimator of Gretton et al.
 2012, eq. 3: mean and standard deviation (divisor: subsets) over 100 subsets of 1,000 images of
 each side. An unbiased estimate of a small distance is often negative and is not clamped. The
-subsets overlap, so the spread is not a standard error.
+subsets overlap, so the spread is not a standard error: `bench.metrics.kid_uncertainty` gives one.
 
 Subsets are those of torch-fidelity 0.4 (`kid_features_to_metric`), and so is the value, to 1e-6
 relative when torch-fidelity is given float64 features (measured over D = 64 to 2048 and distances
@@ -33,6 +33,8 @@ from torch import Tensor
 from bench.devices import strict_float32
 from bench.errors import InputError
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
+from bench.metrics.kid_uncertainty import expand_kernel, subset_factors
+from bench.uncertainty import Uncertainty, score_interval
 
 SUBSETS = 100
 SUBSET_SIZE = 1000
@@ -158,6 +160,18 @@ def _compute(inputs: MetricInputs) -> MetricValue:
     )
 
 
+def _interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
+    fake, real = inputs.fake_features, inputs.real_features
+    size = found.details["subset_size"]
+    assert isinstance(size, int)  # noqa: S101  (as `_compute` gives it)
+    expansion = expand_kernel(fake, real, seed=inputs.seed, device=inputs.device)
+    if not all(math.isfinite(number) for number in expansion):
+        raise UndefinedMetric("the features are too large: the interval overflows")
+    linear, pairs = subset_factors(len(fake), len(real), size, SUBSETS)
+    variance = expansion.variance(len(fake), linear=linear, pairs=pairs)
+    return score_interval(found.value, variance, expansion, len(fake), "U-statistic of the subsets")
+
+
 KID_POLY3 = Metric(
     name="kid_poly3",
     title="Kernel distance",
@@ -167,5 +181,6 @@ KID_POLY3 = Metric(
     unit="squared MMD",
     citation="Binkowski et al. 2018, arXiv:1801.01401",
     expected=lambda _sizes: 0.0,
+    uncertainty=_interval,
     constants={"subsets": SUBSETS, "subset_size": SUBSET_SIZE, "degree": 3, "coefficient": 1.0},
 )

@@ -69,10 +69,34 @@ def max_f_beta(curve: PRDCurve, beta: float) -> float:
     return float(np.max(product / np.where(weighted > 0, weighted, 1.0)))
 
 
-def prd_from_features(
+class PRDClusters(NamedTuple):
+    """The cell of each row of either side in each run, int64 R,n."""
+
+    real: NDArray[np.int64]
+    fake: NDArray[np.int64]
+
+    def shares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Shares R,K of the real and of the generated rows."""
+        real_RK, fake_RK = (
+            np.stack([np.bincount(labels, minlength=CLUSTERS) for labels in side]) / side.shape[1]
+            for side in self
+        )
+        return real_RK, fake_RK
+
+    @property
+    def curve(self) -> PRDCurve:
+        """Mean curve of the runs."""
+        curves = [prd_curve(p_K, q_K) for p_K, q_K in zip(*self.shares(), strict=True)]
+        return PRDCurve(
+            np.mean([curve.precision for curve in curves], axis=0),
+            np.mean([curve.recall for curve in curves], axis=0),
+        )
+
+
+def prd_clusters(
     real_ND: NDArray[np.floating], fake_ND: NDArray[np.floating], seed: int
-) -> PRDCurve:
-    """Mean curve of 10 clusterings of `real_ND` and `fake_ND` (float N1,D and N2,D).
+) -> PRDClusters:
+    """10 clusterings of `real_ND` and `fake_ND` (float N1,D and N2,D).
 
     Both sides get the same number of rows: the larger one is thinned at random. Raises
     `InputError` when the dimensions differ or a value is not finite.
@@ -88,17 +112,7 @@ def prd_from_features(
         for side in (real_ND, fake_ND)
     ]
     labels_RN = _cluster(_normalised(np.concatenate(sides)), rng)
-    curves = [
-        prd_curve(
-            np.bincount(labels[:n], minlength=CLUSTERS) / n,
-            np.bincount(labels[n:], minlength=CLUSTERS) / n,
-        )
-        for labels in labels_RN
-    ]
-    return PRDCurve(
-        np.mean([curve.precision for curve in curves], axis=0),
-        np.mean([curve.recall for curve in curves], axis=0),
-    )
+    return PRDClusters(labels_RN[:, :n], labels_RN[:, n:])
 
 
 def _normalised(f_ND: NDArray[np.floating]) -> torch.Tensor:

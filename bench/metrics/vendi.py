@@ -10,6 +10,9 @@ are those of the D,D Gram matrix of the normalised rows: O(N D^2) instead of O(N
 A row of zeros has no direction. All of them count as one and the same image, unlike any other:
 the kernel then keeps its unit diagonal, as the definition asks.
 
+The interval is for the expectation at this number of images. With G the mean of f f^T over the
+normalised rows, an image moves the entropy by -f^T log(G) f - entropy over N.
+
 Shape legend: N images, D features.
 """
 
@@ -20,6 +23,10 @@ import torch
 from numpy.typing import NDArray
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
+from bench.uncertainty import Uncertainty, normal_interval, standard_error
+
+LEAST_IMAGES = 10  # for an interval; two images have the same influence whatever they are
+EPS = float(np.finfo(np.float64).eps)
 
 
 def vendi_score(f_ND: NDArray[np.floating]) -> float:
@@ -27,6 +34,15 @@ def vendi_score(f_ND: NDArray[np.floating]) -> float:
 
     Raises `UndefinedMetric` when a value is not finite.
     """
+    x_ND, _ = _directions(f_ND)
+    n, dim = f_ND.shape
+    gram = x_ND.T @ x_ND if dim < len(x_ND) else x_ND @ x_ND.T
+    shares = torch.linalg.eigvalsh(gram / n).numpy()
+    return _exp_entropy(np.append(shares, (n - len(x_ND)) / n))
+
+
+def _directions(f_ND: NDArray[np.floating]) -> tuple[torch.Tensor, NDArray[np.bool_]]:
+    """The rows that are not zero, of length 1 in float64, and which these are (bool N)."""
     x_ND = torch.from_numpy(f_ND.astype(np.float64))
     largest = x_ND.abs().amax(dim=1, keepdim=True)
     if not bool(torch.isfinite(largest).all()):
@@ -34,10 +50,26 @@ def vendi_score(f_ND: NDArray[np.floating]) -> float:
     filled = (largest > 0).squeeze(1)
     x_ND = x_ND[filled] / largest[filled]  # so that no square overflows or vanishes
     x_ND /= torch.linalg.vector_norm(x_ND, dim=1, keepdim=True)
+    return x_ND, np.asarray(filled.numpy())
+
+
+def entropy_influence(f_ND: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Influence N of each row of `f_ND` on the entropy whose exponential is the score; its mean
+    is 0 up to rounding.
+    """
+    x_ND, filled = _directions(f_ND)
     n, dim = f_ND.shape
-    gram = x_ND.T @ x_ND if dim < len(x_ND) else x_ND @ x_ND.T
-    shares = torch.linalg.eigvalsh(gram / n).numpy()
-    return _exp_entropy(np.append(shares, (n - len(x_ND)) / n))
+    if dim < len(x_ND):
+        w, V = torch.linalg.eigh(x_ND.T @ x_ND / n)
+        squares = (x_ND @ V).square()
+    else:
+        w, U = torch.linalg.eigh(x_ND @ x_ND.T / n)
+        squares = n * w.clamp(min=0) * U.square()
+    kept = w > w.max() * dim * EPS if len(w) else w > 0
+    zeros = (n - len(x_ND)) / n
+    surprise = np.full(n, -np.log(zeros) if zeros else 0.0)
+    surprise[filled] = -(squares[:, kept] @ w[kept].log()).numpy()
+    return np.asarray(surprise - surprise.mean())
 
 
 def vendi_from_kernel(k_NN: NDArray[np.float64]) -> float:
@@ -55,6 +87,15 @@ def _compute(inputs: MetricInputs) -> MetricValue:
     return MetricValue(vendi_score(inputs.fake_features))
 
 
+def _interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
+    num = len(inputs.fake_features)
+    if num < LEAST_IMAGES:
+        raise UndefinedMetric(f"an interval of Vendi needs {LEAST_IMAGES} images, got {num}")
+    error = found.value * standard_error(entropy_influence(inputs.fake_features))
+    interval = normal_interval(found.value, error, "infinitesimal jackknife")
+    return interval._replace(low=min(max(interval.low, 1.0), found.value))
+
+
 VENDI_SCORE = Metric(
     name="vendi_score",
     title="Vendi score",
@@ -63,5 +104,6 @@ VENDI_SCORE = Metric(
     direction="target",
     unit="effective images",
     citation="Friedman and Dieng 2023, arXiv:2210.02410",
+    uncertainty=_interval,
     constants={"kernel": "cosine"},
 )

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.errors import EXIT_INVALID
+from bench.errors import EXIT_INVALID, UsageError
+from bench.verbs.options import Quiet
 
 if TYPE_CHECKING:
     from bench.intake import AuditReport
+    from bench.record import FindingEntry
 
 
 def audit(
@@ -24,44 +26,63 @@ def audit(
     repair: Annotated[
         Path | None, typer.Option(help="Write a corrected copy of all that can be corrected.")
     ] = None,
+    content: Annotated[
+        bool, typer.Option("--content", help="Look at the images too: range, blur, repeats, ...")
+    ] = False,
+    reference: Annotated[
+        str | None, typer.Option(help="With --content: compare with this reference's images.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find every problem of a submission in one pass, with the fix. Exit 1 when it is invalid.
 
     \b
     latentbench audit samples/ --spec mnist-10k
     latentbench audit samples/ --repair samples-fixed/
+    latentbench audit samples/ --content --reference mnist
     """
-    from bench.console import print_findings, progress_report
+    from bench.console import print_findings
     from bench.intake import audit as run_audit
     from bench.intake import load_spec
     from bench.intake import repair as run_repair
+    from bench.progress import progress_report
 
+    if reference is not None and not content:
+        raise UsageError("--reference is for --content: what the images are compared with")
     wanted = None if spec is None else load_spec(spec)
-    with progress_report() as progress:
-        report = run_audit(
-            submission,
-            spec=wanted,
-            keep_pixels=False,
-            progress=lambda done, total: progress("read", done, total),
-        )
+    about_content: tuple[FindingEntry, ...] = ()
+    with progress_report(quiet=quiet) as progress:
+
+        def reading(done: int, total: int) -> None:
+            progress("read", done, total)
+
+        if content:
+            from bench.content_audit import audit_content
+
+            report, about_content = audit_content(
+                submission, reference, spec=wanted, progress=reading
+            )
+        else:
+            report = run_audit(submission, spec=wanted, keep_pixels=False, progress=reading)
+    everything: list[object] = [*report.findings, *about_content]
     if as_json:
         summary = {
             "source": report.source,
             "kind": report.kind,
             "valid": report.valid,
             "num_files": report.num_files,
-            "findings": [vars(finding) for finding in report.findings],
+            "findings": [vars(finding) for finding in everything],
         }
         sys.stdout.write(json.dumps(summary) + "\n")
     else:
-        print_findings(report.findings)
+        print_findings(everything)
         verdict = "valid" if report.valid else "invalid"
         sys.stdout.write(
             f"{report.source}: {verdict}, {report.num_files:,} files{_shape(report)}\n"
         )
     if repair is not None:
-        with progress_report() as progress:
+        with progress_report(quiet=quiet) as progress:
             repaired = run_repair(
                 submission,
                 repair,

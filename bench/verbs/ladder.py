@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.errors import EXIT_INVALID
+from bench.verbs.options import Quiet
 
 
 def ladder(
@@ -23,6 +24,7 @@ def ladder(
     render: Annotated[
         bool, typer.Option("--render", help="Rebuild the report from the records in --out.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Damage real images at rising levels and see which metric notices. Exit 1 when FID does not.
 
@@ -30,11 +32,11 @@ def ladder(
     latentbench ladder --data mnist --other fashion-mnist --out ladder-mnist
     latentbench ladder --out ladder-mnist --render
     """
-    from bench.console import progress_report
     from bench.ladder import run_study, write_report
+    from bench.progress import progress_report
 
     if not render:
-        with progress_report() as progress:
+        with progress_report(quiet=quiet) as progress:
             run_study(
                 out,
                 data=data,

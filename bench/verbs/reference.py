@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bench.verbs.options import Quiet
+
 
 def list_all() -> None:
     """List the references that can be scored against."""
@@ -117,6 +119,7 @@ def build(
         Path | None, typer.Option(help="Folder for the bundle; default: where names are found.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Build a reference from a data set or from folders of real images.
 
@@ -124,13 +127,13 @@ def build(
     latentbench reference build mnist --data-root data/
     latentbench reference build birds --train birds/train --test birds/test --extractor inception
     """
-    from bench.console import progress_report
     from bench.devices import select_device
     from bench.extractors.base import ExtractorChoice
     from bench.intake import parse_size
+    from bench.progress import progress_report
     from bench.reference_build import build_from
 
-    with progress_report() as progress:
+    with progress_report(quiet=quiet) as progress:
         paths = build_from(
             name,
             out,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.errors import EXIT_INVALID, InvalidSubmission, UsageError
+from bench.verbs.options import Quiet
 
 if TYPE_CHECKING:
     from bench.record import ScoreRecord
-    from bench.scoring import Failure
+    from bench.scoring import Failure, Scorer
 
 RESULTS_DIR = Path("latentbench-results")
 
@@ -83,9 +83,13 @@ def score(
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
     ] = None,
+    no_exhibits: Annotated[
+        bool, typer.Option("--no-exhibits", help="Keep no pictures for a report page.")
+    ] = False,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Neither read nor write the cache.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Score submissions against a reference: a table on screen, a record on disk.
 
@@ -94,11 +98,11 @@ def score(
     latentbench score team-*.zip --spec mnist-10k --out results/
     latentbench score samples/ --reference real/ --extractor inception --protocol all
     """
-    from bench.console import progress_report
+    from bench.progress import progress_report
     from bench.scoring import Failure, Scorer
 
     require_writable(out)
-    with progress_report() as progress:
+    with progress_report(quiet=quiet) as progress:
         scorer = Scorer(
             reference=reference,
             extractor=extractor,
@@ -120,7 +124,7 @@ def score(
         )
     failures: list[Failure] = []
     for path in submissions:
-        with progress_report() as progress:
+        with progress_report(quiet=quiet) as progress:
             result = scorer.attempt(path, limit=limit, progress=progress)
         if isinstance(result, Failure):
             failures.append(result)
@@ -128,6 +132,8 @@ def score(
             continue
         try:
             deliver(result, out, json_lines=json_lines)
+            if not no_exhibits:
+                keep_exhibits(scorer, result, out, quiet=json_lines)
         except UsageError as error:
             failures.append(Failure(path, error))
             sys.stderr.write(f"latentbench: {error}\n")
@@ -154,7 +160,7 @@ def deliver(records: Sequence[ScoreRecord], out: Path, *, json_lines: bool) -> N
     line in the folder's records.jsonl.
     """
     from bench.console import print_record, print_side_by_side
-    from bench.record import append_record, write_record
+    from bench.record import append_record, record_file_name, write_record
 
     paths = [out / record_file_name(record) for record in records]
     try:
@@ -178,21 +184,31 @@ def deliver(records: Sequence[ScoreRecord], out: Path, *, json_lines: bool) -> N
         raise UsageError(f"{out}: the record could not be written: {error}") from error
 
 
-def record_file_name(record: ScoreRecord) -> str:
-    """`NAME-IMAGES-PROTOCOL.json`: another submission, other images, another reference, seed or
-    choice of metrics is another file.
-    """
-    protocol = [record.submission.source, record.signature]
-    protocol += [entry.metric for entry in record.values]
-    digest = hashlib.sha256("\0".join(protocol).encode()).hexdigest()
-    name = safe_file_name(record.submission.name)
-    return f"{name}-{record.submission.pixel_digest[:8]}-{digest[:8]}.json"
+def keep_exhibits(
+    scorer: Scorer, records: Sequence[ScoreRecord], out: Path, *, quiet: bool = False
+) -> None:
+    """Write what a report page shows of each record beside its file, under the same stem."""
+    from bench.exhibits import write_exhibits
+    from bench.record import record_file_name
+
+    for record in records:
+        path = (out / record_file_name(record)).with_suffix(".npz")
+        exhibits = scorer.exhibits(record)
+        try:
+            write_exhibits(exhibits, path)
+        except OSError as error:
+            raise UsageError(f"{path}: the exhibits could not be written: {error}") from error
+        if not quiet:
+            _say(f"for latentbench report: {path}\n")
 
 
-def safe_file_name(name: str) -> str:
-    """Letters, digits, dot, minus and underscore of a name, at most 60, never empty or hidden."""
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)
-    return kept.lstrip(".")[:60] or "submission"
+def _say(text: str) -> None:
+    """Write a line, unless nobody reads any more."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  (open to the end)
 
 
 def _print_failure(failure: Failure, *, json_lines: bool) -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from baselines.checkpoint import read_checkpoint
 from baselines.cli import run_name
 from baselines.losses import LOSSES
 from baselines.recipes import RECIPES
+from baselines.run_folder import CHECKPOINT
 from baselines.tricks import TRICKS
 from bench.__main__ import run
 from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, EXIT_USAGE
@@ -52,6 +55,38 @@ def test_from_a_recipe_to_a_score(images: str, capsys: pytest.CaptureFixture[str
     assert run([*train, "--out", "r"]) == EXIT_USAGE
     assert "go on with --resume" in capsys.readouterr().err
     assert run([*train, "--out", "r", "--resume"]) == EXIT_OK
+
+
+def test_several_seeds_are_runs_of_their_own(
+    images: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.baselines.test_runs import interrupt_after
+
+    train = ["train", "wgan", "--data", images, *TINY, "--set", "num_steps=48", "--device", "cpu"]
+    several = [*train, "--seed", "3", "--num-seeds", "2"]
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 2)
+        assert run(several) == EXIT_INTERRUPTED
+    assert run(several) == EXIT_USAGE, "taken"
+    assert run([*several, "--resume"]) == EXIT_OK
+    folders = sorted(Path("runs").iterdir())
+    assert [folder.name.split("-")[2] for folder in folders] == ["3", "4"]
+    told = capsys.readouterr().out
+    assert all(f"{folder}\n" in told for folder in folders)
+    assert f"latentbench sample {folders[0]}" in told
+    assert run([*train, "--seed", "4", "--out", "alone"]) == EXIT_OK
+    (alone,) = Path("alone").iterdir()
+    assert alone.name == folders[1].name
+    stacked, single = (read_checkpoint(f / CHECKPOINT).tensors for f in (folders[1], alone))
+    assert all(torch.equal(stacked[name], value) for name, value in single.items())
+
+
+def test_a_folder_in_use_is_refused_before_anything_is_sampled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.txt").write_text("x")
+    assert run(["sample", "no-such-run", "--out", str(tmp_path)]) == EXIT_USAGE
+    assert "holds files already" in capsys.readouterr().err
 
 
 def test_dry_run_prints_the_whole_configuration(capsys: pytest.CaptureFixture[str]) -> None:

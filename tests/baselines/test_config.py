@@ -80,12 +80,46 @@ def test_unknown_keys_list_the_valid_ones(setting: str, message: str) -> None:
         ("learning_rate=fast", "learning_rate: .*number"),
         ("tricks.ema=maybe", "a trick is on or off"),
         ("tricks.ema.decay=2", "trick 'ema': decay: .*less than 1"),
+        ("model.generator_widths=[64,0]", r"generator_widths\.1: .*greater than 0"),
         ("model.latent_dim=0", "model 'dense-gan': latent_dim"),
+        ("learning_rate=Infinity", "learning_rate: .*finite number"),
+        ("tricks.r1.gamma=Infinity", "trick 'r1': gamma: .*finite number"),
         ("precision=float16", "precision: .*'float32' or 'bfloat16'"),
     ],
 )
 def test_bad_values_name_the_key(setting: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
+        recipe_config("course-gan", settings=[setting])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "message"),
+    [
+        ("wgan-gp", ["gradient-penalty=off"], "'gradient-penalty' cannot be off: loss 'wgan-gp'"),
+        ("wgan", ["weight-clipping=off"], "'weight-clipping' cannot be off: loss 'wasserstein'"),
+        (
+            "course-gan",
+            ["minibatch-discrimination=on", "separate-batches=off"],
+            "'separate-batches' cannot be off: trick 'minibatch-discrimination' needs it",
+        ),
+    ],
+)
+def test_what_is_brought_along_cannot_be_off(
+    recipe: str, settings: list[str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        recipe_config(recipe, settings=[f"tricks.{setting}" for setting in settings])
+
+
+def test_off_and_on_again() -> None:
+    settings = ["tricks.ema.decay=0.5", "tricks.ema=off", "tricks.ema=on", "tricks.r1=off"]
+    assert recipe_config("course-gan", settings=settings).tricks == {"ema": {"decay": 0.999}}
+    assert recipe_config("wgan", settings=["loss=hinge", "tricks.weight-clipping=off"]).tricks == {}
+
+
+@pytest.mark.parametrize("setting", ["data=fashion-mnist", "seed=3", "recipe=dcgan"])
+def test_what_the_command_line_says_elsewhere_is_no_setting(setting: str) -> None:
+    with pytest.raises(UnknownNameError, match="unknown setting"):
         recipe_config("course-gan", settings=[setting])
 
 

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from baselines import demo_generator
-from baselines.demo_generator import NUM_CLASSES, generate_digits, latent, load_generator, to_uint8
+from baselines import demo
+from baselines.data import TrainingSet
+from baselines.demo import generate_digits, load_demo, main
+from baselines.recipes import recipe_config
+from baselines.run_folder import CHECKPOINT, load_run
+from baselines.runs import train_run
 from baselines.sample import write_samples
+from baselines.sampling import Sampler, SamplingOptions
 from bench.__main__ import run
 from bench.errors import EXIT_OK, EXIT_USAGE, BundleError, UsageError
 from bench.extractors import EXTRACTORS
@@ -46,7 +50,7 @@ def test_generated_digits_are_the_classes_asked_for() -> None:
     assert (images.shape, images.dtype) == ((500, 28, 28, 1), np.uint8)
     features = EXTRACTORS["digits"].resolve().load()(images)
     assert features.logits is not None
-    agreement = (features.logits.argmax(1) == np.arange(500) % NUM_CLASSES).mean()
+    agreement = (features.logits.argmax(1) == np.arange(500) % 10).mean()
     assert agreement > 0.9
 
 
@@ -55,23 +59,32 @@ def test_same_seed_same_images() -> None:
     assert (generate_digits(30, seed=1) != generate_digits(30, seed=2)).any()
 
 
-def test_latent_holds_noise_and_class() -> None:
-    z = latent(torch.tensor([3, 0]), torch.Generator().manual_seed(0))
-    assert z.shape == (2, 64)
-    assert z[:, 54:].argmax(1).tolist() == [3, 0]
-    assert z[:, 54:].sum() == 2
-
-
-def test_pixels_are_rounded_to_nearest() -> None:
-    x = torch.tensor([-1.0, 0.0, 1.0, 2.0]).view(1, 1, 2, 2)
-    # (0 + 1) * 127.5 = 127.5, which rounds half to even: 128
-    assert to_uint8(x)[0, :, :, 0].tolist() == [[0, 128], [255, 255]]
-
-
 def test_damaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_generator, "WEIGHTS_SHA256", "0" * 64)
-    with pytest.raises(BundleError, match="demo-generator.safetensors are damaged"):
-        load_generator()
+    monkeypatch.setattr(demo, "WEIGHTS_SHA256", "0" * 64)
+    with pytest.raises(BundleError, match="demo-gan.safetensors are damaged"):
+        load_demo()
+
+
+def test_the_bundled_run_is_of_its_recipe() -> None:
+    trained = load_demo()
+    config = trained.checkpoint.config
+    settings = [f"num_steps={config.num_steps}"]
+    assert config == recipe_config("demo-gan", data="mnist", seed=0, settings=settings)
+    assert trained.checkpoint.step == config.num_steps
+
+
+def test_a_run_without_what_training_needs_makes_the_same_samples(
+    tmp_path: Path, digits: TrainingSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = recipe_config("demo-gan", settings=["num_steps=16", "model.width=4"])
+    run = train_run(config, digits, tmp_path / "run")
+    main([str(run), "--out", str(tmp_path / "small.safetensors")])
+    assert "SHA-256" in capsys.readouterr().out
+    small, whole = tmp_path / "small.safetensors", run / CHECKPOINT
+    assert small.stat().st_size < whole.stat().st_size / 2
+    options = SamplingOptions(rejection_gamma=50)  # reads generator and discriminator
+    images = [Sampler(load_run(path), options).sample(12).images for path in (small, whole)]
+    np.testing.assert_array_equal(*images)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -10,7 +10,6 @@ import torch
 
 from baselines.build import build
 from baselines.data import TrainingSet, training_set
-from baselines.demo_generator import DemoGenerator
 from baselines.engine import Engine, train_through
 from baselines.models import MODELS, model_row
 from baselines.models.base import LatentSpec
@@ -19,7 +18,6 @@ from baselines.recipes import recipe_config
 from bench.errors import UnknownNameError, UsageError
 from tests.baselines.conftest import SMALL, small_engine, small_game
 
-LAYERS = (torch.nn.Linear, torch.nn.ConvTranspose2d)
 RECIPE_OF = {
     "dense-gan": "course-gan",
     "dcgan": "dcgan",
@@ -122,12 +120,3 @@ def test_infogan_learns_its_codes(digits: TrainingSet) -> None:
 def test_unknown_model() -> None:
     with pytest.raises(UnknownNameError, match="unknown model 'gan'"):
         model_row("gan")
-
-
-def test_the_demo_generator_is_a_baseline() -> None:
-    """The same layers: folding the batch norms away leaves the bundled network's shapes."""
-    game = build(recipe_config("demo-gan"), (1, 28, 28), 10)
-    generator = game.networks["generator"]
-    ours = [tuple(m.weight.shape) for m in generator.modules() if isinstance(m, LAYERS)]
-    demo = [tuple(m.weight.shape) for m in DemoGenerator().modules() if isinstance(m, LAYERS)]
-    assert ours == demo

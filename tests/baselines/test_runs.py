@@ -17,11 +17,12 @@ from baselines.checkpoint import read_checkpoint
 from baselines.config import RunConfig
 from baselines.data import TrainingSet, training_set
 from baselines.recipes import recipe_config
-from baselines.run_folder import CHECKPOINT, RunFolder, grid_picture, load_run
+from baselines.run_folder import CHECKPOINT, RunFolder, data_images, grid_picture, load_run
 from baselines.runs import TrainingDiverged, train_run, train_stack
 from baselines.sampling import Sampler, SamplingOptions
 from bench.errors import UsageError
 from tests.baselines.conftest import SMALL
+from tests.conftest import RealSample
 
 
 def small_config(recipe: str, *settings: str, seed: int = 0, num_steps: int = 64) -> RunConfig:
@@ -36,6 +37,9 @@ class Board:
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
         self.seen.append((tag, scalar_value, global_step))
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def test_what_a_run_leaves(digits: TrainingSet, tmp_path: Path) -> None:
@@ -146,6 +150,84 @@ def test_divergence_is_recorded_where_it_happened(digits: TrainingSet, tmp_path:
     assert TrainingDiverged.exit_code == 1
 
 
+def poison_after(
+    monkeypatch: pytest.MonkeyPatch, block: int, run: int = 0, value: float = torch.nan
+) -> None:
+    """An update at the end of a block leaves one run a weight that is not finite; the losses of
+    the block were.
+    """
+    from baselines.engine import Engine
+
+    run_block, count = Engine.run_block, [0]
+
+    def poisoned(engine: Engine) -> Any:
+        terms = run_block(engine)
+        count[0] += 1
+        if count[0] == block:
+            turns = len(engine.lanes) > 1
+            weight = engine.lanes[run if turns else 0].parameters["generator"]["out.weight"]
+            with torch.no_grad():
+                weight[0, 0] = value
+        return terms
+
+    monkeypatch.setattr(Engine, "run_block", poisoned)
+
+
+@pytest.mark.parametrize("block", [2, 4])
+def test_a_checkpoint_never_holds_weights_that_are_not_finite(
+    block: int, digits: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison_after(monkeypatch, block)
+    message = rf"networks/generator/out.weight is not finite at step {16 * block}"
+    with pytest.raises(TrainingDiverged, match=message):
+        train_run(small_config("course-gan"), digits, tmp_path / "run")
+    checkpoint = read_checkpoint(tmp_path / "run" / CHECKPOINT)
+    assert checkpoint.step == 16 * (block - 1)
+    assert torch.isfinite(checkpoint.tensors["networks/generator/out.weight"]).all()
+    assert RunFolder(tmp_path / "run").events()[-1]["event"] == "diverged"
+
+
+def test_a_run_that_diverges_leaves_the_others_of_its_stack_alone(
+    digits: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = [small_config("course-gan", seed=seed) for seed in range(3)]
+    alone = train_run(configs[2], digits, tmp_path / "alone")
+    folders = [tmp_path / f"run-{seed}" for seed in range(3)]
+    with monkeypatch.context() as patch:
+        poison_after(patch, 2, run=1)
+        with pytest.raises(TrainingDiverged, match=r"run-1: networks/generator/out.weight"):
+            train_stack(configs, digits, folders)
+    ends = [RunFolder(folder).events()[-1]["event"] for folder in folders]
+    assert ends == ["end", "diverged", "end"]
+    assert read_checkpoint(folders[1] / CHECKPOINT).step == 16
+    expected, found = (read_checkpoint(f / CHECKPOINT).tensors for f in (alone, folders[2]))
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    train_stack(configs, digits, folders, resume=True)
+    assert RunFolder(folders[1]).events()[-1]["event"] == "end"
+
+
+def test_runs_at_different_steps_are_resumed_each_from_its_own(
+    digits: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One finished, one cut off, one not begun: the first is left as it is."""
+    configs = [small_config("course-gan", seed=seed) for seed in range(3)]
+    folders = [tmp_path / f"run-{seed}" for seed in range(3)]
+    whole = [tmp_path / f"whole-{seed}" for seed in range(3)]
+    train_stack(configs, digits, whole)
+    train_run(configs[0], digits, folders[0])
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            train_run(configs[1], digits, folders[1])
+    before = {p: p.read_bytes() for p in folders[0].rglob("*") if p.is_file()}
+    train_stack(configs, digits, folders, resume=True)
+    assert {p: p.read_bytes() for p in folders[0].rglob("*") if p.is_file()} == before
+    assert [e["event"] for e in RunFolder(folders[1]).events()].count("resume") == 1
+    for a, b in zip(folders, whole, strict=True):
+        found, expected = (read_checkpoint(f / CHECKPOINT).tensors for f in (a, b))
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
 def test_a_full_disk_ends_the_run_and_keeps_the_checkpoint(
     digits: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,7 +250,9 @@ def test_a_full_disk_ends_the_run_and_keeps_the_checkpoint(
 def test_stacked_runs_are_folders_of_their_own(digits: TrainingSet, tmp_path: Path) -> None:
     configs = [small_config("course-gan", seed=seed, num_steps=32) for seed in range(2)]
     folders = [tmp_path / f"run-{seed}" for seed in range(2)]
-    train_stack(configs, digits, folders)
+    board = Board()
+    train_stack(configs, digits, folders, board=board)
+    assert {tag for tag, _, _ in board.seen} >= {"run-0/g_loss", "run-1/g_loss"}
     single = train_run(configs[1], digits, tmp_path / "single")
     tensors = [read_checkpoint(f / CHECKPOINT).tensors for f in (folders[1], single)]
     for name, value in tensors[1].items():
@@ -202,6 +286,21 @@ def test_autoencoders_end_with_fitted_codes(digits: TrainingSet, tmp_path: Path)
     for prior in ("gaussian", "mixture"):
         samples = Sampler(trained, SamplingOptions(prior=prior)).sample(20)  # type: ignore[arg-type]
         assert samples.images.shape == (20, 28, 28, 1)
+
+
+def test_one_image_is_a_training_set(mnist: RealSample, tmp_path: Path) -> None:
+    one = training_set(mnist.images[:1], None, name="one")
+    folder = train_run(small_config("ae-dense", num_steps=16), one, tmp_path / "run")
+    assert Sampler(load_run(folder), SamplingOptions()).sample(3).images.shape == (3, 28, 28, 1)
+
+
+def test_images_of_a_sorted_set_are_picked_all_over_it() -> None:
+    images = np.arange(250, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
+    data = training_set(images, None, name="sorted")
+    assert data_images(data, 6)[:, 0, 0, 0].tolist() == [0, 49, 99, 149, 199, 249]
+    assert data_images(data, 1)[:, 0, 0, 0].tolist() == [0]
+    for num in (250, 999):
+        np.testing.assert_array_equal(data_images(data, num), images)
 
 
 def test_grid_picture() -> None:

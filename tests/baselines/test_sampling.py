@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from baselines.data import TrainingSet
-from baselines.demo_generator import DemoGenerator, load_generator
+from baselines.demo import load_demo
 from baselines.engine import train_through
 from baselines.models.base import Verdict
 from baselines.rejection import budget_scale, drs_values, jacobian_norms, truncated
@@ -123,27 +123,9 @@ def test_truncated_latents_have_the_truncated_distribution() -> None:
     torch.testing.assert_close(truncated(z, 8.0), z, rtol=1e-3, atol=1e-3)
 
 
-def test_truncation_raises_precision_and_lowers_recall(
-    digits: TrainingSet, mnist: RealSample
-) -> None:
-    """On the bundled generator, a conditional DCGAN that was trained at full length.
-
-    Down to 1.0. At 0.5 precision falls again (.76 after .85): the class means that are left lie
-    between the real images.
-    """
-
-    class Demo(nn.Module):
-        def __init__(self, inner: DemoGenerator) -> None:
-            super().__init__()
-            self.inner = inner
-
-        def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-            assert y is not None
-            images: Tensor = self.inner(torch.cat([z, y], dim=1))
-            return images
-
-    base = trained_run("conditional-dcgan", digits, "model.latent_dim=54")
-    trained = Trained(base.checkpoint, base.game, {"generator": Demo(load_generator())}, "cpu")
+def test_truncation_raises_precision_and_lowers_recall(mnist: RealSample) -> None:
+    """On the bundled run."""
+    trained = load_demo()
     extractor = EXTRACTORS["digits"].resolve().load()
     real = extractor(mnist.images).values
     found = []
@@ -234,13 +216,24 @@ def test_what_cannot_be_sampled(digits: TrainingSet) -> None:
     for loss in ("hinge", "wasserstein"):
         with pytest.raises(UsageError, match="does not estimate a density ratio"):
             sampled(trained_run("course-gan", digits, f"loss={loss}"), 3, budget=2)
+    for trick in ("minibatch-discrimination", "minibatch-standard-deviation"):
+        with pytest.raises(UsageError, match="depends on the others beside it"):
+            sampled(trained_run("course-gan", digits, f"tricks.{trick}=on"), 3, budget=2)
     with pytest.raises(UsageError, match="needs an adversarial model"):
         sampled(trained_run("vae", digits), 3, budget=2)
     with pytest.raises(UsageError, match="codes are fitted at its end"):
         sampled(trained_run("ae-dense", digits), 3)
     with pytest.raises(UsageError, match="expected at least 1"):
         sampled(gan, 0)
-    for bad in ({"rejection_gamma": 101}, {"truncation": 0}, {"budget": 0.5}, {"latent_share": 2}):
+    bad_options: tuple[dict[str, float], ...] = (
+        {"rejection_gamma": 101},
+        {"truncation": 0},
+        {"truncation": math.inf},
+        {"budget": 0.5},
+        {"budget": math.inf},
+        {"latent_share": 2},
+    )
+    for bad in bad_options:
         with pytest.raises(UsageError, match="expected"):
             SamplingOptions(**bad)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="two rejection samplers"):

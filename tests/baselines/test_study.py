@@ -11,6 +11,7 @@ import pytest
 from baselines import study
 from baselines.data import TrainingSet
 from baselines.recipes import RECIPES, recipe_config
+from baselines.run_folder import RunFolder
 from baselines.runs import TrainingDiverged
 from baselines.study import cpu_share, main, read_rows, shortened
 from baselines.study_report import interval, render
@@ -86,7 +87,9 @@ def test_a_diverged_run_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     def diverging(configs: list, data: TrainingSet, folders: list, **options: object) -> None:
         if configs[0].seed == 1:
-            raise TrainingDiverged("runs/x: loss is not finite at step 3; kept")
+            folders[0].mkdir(parents=True)
+            RunFolder(folders[0]).log("diverged", step=3, term="loss")
+            raise TrainingDiverged("loss is not finite")
         train(configs, data, folders, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(study, "train_stack", diverging)

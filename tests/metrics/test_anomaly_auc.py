@@ -55,8 +55,8 @@ def test_equals_scikit_learn_and_the_direct_error(anomalous, normal):
 def test_by_hand():
     # pairs: 3>1, 3>2, 3>=3 half, 1=1 half, 1<2, 1<3: (2.5 + 0.5) / 6
     assert auc(np.array([3, 1]), np.array([1, 2, 3])).value == 0.5
-    assert auc(np.array([2.0, 3]), np.array([0.0, 1])) == (1.0, 0.0)
-    assert auc(np.array([0.0, 0]), np.array([0.0, 0])) == (0.5, 0.0)
+    assert auc(np.array([2.0, 3]), np.array([0.0, 1])) == (1.0, 0.0, 0.0)
+    assert auc(np.array([0.0, 0]), np.array([0.0, 0])) == (0.5, 0.0, 0.0)
 
 
 def test_error_equals_a_bootstrap():
@@ -114,3 +114,13 @@ def test_undefined():
 def test_a_single_image_has_a_value_and_no_error():
     found = ANOMALY_AUC.compute(inputs(normal(1, 2, 1), normal(9, 2, 2), normal(9, 2, 3)))
     assert found.details == {"n_held_out": 9}
+
+
+@settings(deadline=None)
+@given(anomalous=scores, held_out=scores)
+def test_the_folders_part_of_the_error(anomalous, held_out):
+    """The mean over held-out images of the kernel, as a mean over the folder's images."""
+    a, b = anomalous[:, None], held_out[None]
+    of_image = ((a > b) + 0.5 * (a == b)).mean(axis=1)
+    expected = math.sqrt(of_image.var(ddof=1) / len(of_image))
+    assert auc(anomalous, held_out).of_anomalous == pytest.approx(expected, abs=1e-12)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import InputError
-from bench.metrics.prd import PRDCurve, max_f_beta, prd_curve, prd_from_features
+from bench.metrics.prd import PRDCurve, max_f_beta, prd_clusters, prd_curve
 
 
 def reference_curve(eval_dist, ref_dist, num_angles=1001, epsilon=1e-10):
@@ -88,7 +88,7 @@ def test_clusterings_agree_with_the_reference_program():
         shares = [np.bincount(part, minlength=20) / n for part in (labels[:n], labels[n:])]
         curves.append(reference_curve(*shares))
     precision, recall = np.mean(curves, axis=0)
-    ours = [prd_from_features(real, fake, seed) for seed in range(3)]
+    ours = [prd_clusters(real, fake, seed).curve for seed in range(3)]
     for beta in (8, 1 / 8):
         expected = reference_f_beta(precision, recall, beta)
         got = [max_f_beta(curve, beta) for curve in ours]
@@ -98,7 +98,7 @@ def test_clusterings_agree_with_the_reference_program():
 def test_sides_are_balanced_and_seeded():
     rng = np.random.default_rng(2)
     real, fake = mixture(rng, 900, np.full(4, 0.25)), mixture(rng, 200, np.full(4, 0.25))
-    first, again, other = (prd_from_features(real, fake, seed) for seed in (1, 1, 2))
+    first, again, other = (prd_clusters(real, fake, seed).curve for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.precision, again.precision)
     assert not np.array_equal(first.precision, other.precision)
     assert max_f_beta(first, 8) > 0.9
@@ -106,14 +106,14 @@ def test_sides_are_balanced_and_seeded():
 
 def test_equal_sets_score_one():
     f = mixture(np.random.default_rng(0), 60, np.full(3, 1 / 3))
-    curve = prd_from_features(f, f, 0)
+    curve = prd_clusters(f, f, 0).curve
     assert max_f_beta(curve, 8) == pytest.approx(1, abs=1e-9)
 
 
 def test_all_rows_equal():
-    curve = prd_from_features(np.ones((30, 4)), np.ones((30, 4)), 0)
+    curve = prd_clusters(np.ones((30, 4)), np.ones((30, 4)), 0).curve
     assert max_f_beta(curve, 1 / 8) == pytest.approx(1, abs=1e-9)
-    apart = prd_from_features(np.ones((30, 4)), np.zeros((30, 4)), 0)
+    apart = prd_clusters(np.ones((30, 4)), np.zeros((30, 4)), 0).curve
     assert max_f_beta(apart, 8) == 0
 
 
@@ -127,6 +127,6 @@ def test_refused():
     with pytest.raises(InputError, match="2 and over 3 cells"):
         prd_curve(np.ones(2) / 2, np.ones(3) / 3)
     with pytest.raises(InputError, match="4 and 3 dimensions"):
-        prd_from_features(np.ones((30, 4)), np.ones((30, 3)), 0)
+        prd_clusters(np.ones((30, 4)), np.ones((30, 3)), 0)
     with pytest.raises(InputError, match="NaN"):
-        prd_from_features(np.full((30, 4), np.nan), np.ones((30, 4)), 0)
+        prd_clusters(np.full((30, 4), np.nan), np.ones((30, 4)), 0)

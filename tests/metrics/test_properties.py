@@ -74,6 +74,9 @@ TABLE = {
     "mean_confidence": Properties(identity=(1 / K, 1), shift="unread", scale="unread"),
     "vendi_score": Properties(identity=(1, D), shift="changes"),
     "anomaly_auc": Properties(identity=(0, 0.55)),  # each image is its own nearest neighbour
+    "authenticity": Properties(identity=(0, 0), order="exact"),  # copies, every one
+    "ct_score": Properties(identity=(-40, -3), min_images=29),  # 20 of them in one cell
+    "fid_test": Properties(identity=(0, 5), scale="squared", min_images=2),
 }
 
 every_metric = pytest.mark.parametrize("name", sorted(TABLE))
@@ -334,7 +337,7 @@ def test_no_classifier_and_no_held_out_images_are_reasons():
     )
     classifier = {"inception_score", "modes_covered", "class_kl", "mean_confidence"}
     for name, metric in METRICS.items():
-        if name in classifier | {"anomaly_auc"}:
+        if name in classifier | {"anomaly_auc", "ct_score", "fid_test"}:
             with pytest.raises(UndefinedMetric, match=r"classifier|held.out"):
                 metric.compute(bare)
         else:

@@ -44,7 +44,7 @@ TITLES = {
 WRITE_SAMPLES = """
 import sys
 from pathlib import Path
-from baselines.demo_generator import generate_digits
+from baselines.demo import generate_digits
 from baselines.sample import write_samples
 write_samples(generate_digits(int(sys.argv[1]), seed=0), Path(sys.argv[2]))
 """

@@ -26,7 +26,7 @@ import torch_fidelity
 from numpy.typing import NDArray
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from baselines.demo_generator import generate_digits
+from baselines.demo import generate_digits
 from baselines.sample import write_samples
 from bench.devices import strict_float32
 from bench.extractors import extractor_row

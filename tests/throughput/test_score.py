@@ -29,7 +29,7 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from baselines.demo_generator import generate_digits
+from baselines.demo import generate_digits
 from baselines.sample import write_samples
 from bench.extractors import EXTRACTORS
 from bench.extractors.base import ExtractorChoice

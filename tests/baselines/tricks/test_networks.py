@@ -14,6 +14,7 @@ from baselines.draws import draw_block
 from baselines.engine import train_through
 from baselines.latents import shape_noise
 from baselines.models.conv import up_convolution
+from baselines.objectives import generator_objective
 from baselines.run_folder import checkpoint_of
 from baselines.spectrum import checkerboard_ratio
 from baselines.trained import trained_from
@@ -42,6 +43,24 @@ def test_both_players_see_noise_of_their_own(digits: TrainingSet) -> None:
         "discriminator/instance-noise/fake",
         "generator/instance-noise/fake",
     }
+
+
+def test_feature_matching_sees_both_kinds_under_one_noise_and_one_dropout(
+    digits: TrainingSet,
+) -> None:
+    """Real images that equal the fakes cost nothing, whatever noise and dropout do to them."""
+    switches = ("tricks.feature-matching=on", "tricks.instance-noise=on", "tricks.dropout=on")
+    game = small_game("course-gan", digits, *switches)
+    generator, discriminator = game.networks["generator"], game.networks["discriminator"]
+    draws = {
+        name.removeprefix("generator/"): value[0]
+        for name, value in draw_block(draws_of(game, 500), 0, 0).items()
+        if name.startswith("generator/")
+    }
+    draws["real"] = generator(draws["z"]).detach()
+    at = moment("generator", draws=draws, generator=generator, discriminator=discriminator)
+    _, terms = generator_objective(game, at)
+    assert terms["g_loss"].item() == 0
 
 
 def test_the_discriminator_makes_k_steps(digits: TrainingSet) -> None:
@@ -84,8 +103,11 @@ def test_ema_is_the_average_and_leaves_training_alone(digits: TrainingSet) -> No
     torch.testing.assert_close(found[f"tricks/ema/generator.{name}"], expected)
     for key, value in plain.tensors().items():
         assert torch.equal(found[key], value), key
-    sampled = trained_from(checkpoint_of(averaged)).networks["generator"].state_dict()[name]
-    torch.testing.assert_close(sampled, expected)
+    sampled = trained_from(checkpoint_of(averaged)).networks["generator"].state_dict()
+    torch.testing.assert_close(sampled[name], expected)
+    statistic = "norms.0.running_mean"
+    torch.testing.assert_close(sampled[statistic], found[f"tricks/ema/generator.{statistic}"])
+    assert (sampled[statistic] != found[f"networks/generator/{statistic}"]).any()
 
 
 def test_latents_have_the_distribution_asked_for(digits: TrainingSet) -> None:

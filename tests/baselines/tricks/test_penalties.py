@@ -7,6 +7,7 @@ import torch
 
 from baselines.data import TrainingSet
 from baselines.models.base import Verdict
+from baselines.tricks.base import Judged
 from tests.baselines.conftest import small_engine, small_game
 from tests.baselines.tricks.moments import Linear, active, judged, moment
 
@@ -54,6 +55,23 @@ def test_gradient_penalty_looks_between_real_and_fake() -> None:
     at = moment(discriminator=critic, draws={"gradient-penalty/mix": share})
     trick.d_penalty(real, fake, at, options)
     assert critic.x[:, 0, 0, 0].tolist() == [-1, -0.5, 1]
+
+
+def test_gradient_penalty_mixes_the_classes_of_the_two_images() -> None:
+    class Seen(torch.nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor, keep: object = None) -> Verdict:
+            self.y = y.detach()
+            return Verdict(x.flatten(1).sum(1), x.flatten(1))
+
+    trick, options = active("gradient-penalty")
+    assert trick.d_penalty is not None
+    critic = Seen()
+    x, classes = torch.ones(2, 1, 1, 2), torch.eye(3)
+    real, fake = (Judged(x, y, critic(x, y)) for y in (classes[[0, 1]], classes[[2, 1]]))
+    share = torch.tensor([0.25, 0.25]).view(2, 1, 1, 1)
+    at = moment(discriminator=critic, draws={"gradient-penalty/mix": share})
+    trick.d_penalty(real, fake, at, options)
+    assert critic.y.tolist() == [[0.25, 0, 0.75], [0, 1, 0]]
 
 
 def test_clipped_parameters_stay_in_the_box(digits: TrainingSet) -> None:
@@ -107,6 +125,16 @@ def test_historical_average_is_the_mean_of_all_past_values(digits: TrainingSet) 
             engine.lanes[0].state[f"historical-averaging/{player}.{name}"],
             torch.stack(values).mean(0),
         )
+
+
+def test_the_historical_average_is_that_of_clipped_parameters(digits: TrainingSet) -> None:
+    engine = small_engine("wgan", digits, "tricks.historical-averaging=on", num_steps=1)
+    state = engine.lanes[0].state
+    key = "historical-averaging/discriminator.hidden.0.weight"
+    first = state[key].clone()
+    engine.run_block()
+    # the start and five clipped values of it: the sum of the five is 6 mean - start
+    assert (6 * state[key] - first).abs().max() <= 5 * 0.01 + 1e-6
 
 
 def test_historical_penalty_by_hand(critic: Linear) -> None:

@@ -1,29 +1,13 @@
-"""Plots: every function takes `ax`, draws on it and returns it. Colours tell apart with any eye
-(Okabe & Ito 2008), and an SVG of the same data is the same file.
-"""
+"""A metric over rising levels of damage."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-OKABE_ITO = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#000000",
-    "#8A8A00",
-    "#7F7F7F",
-)
-MARKERS = "osD^vP*X<"
+from bench.plots.palette import MARKERS, OKABE_ITO
 
 SYMLOG_LINEAR = 0.01
 
@@ -67,10 +51,3 @@ def plot_ladder(
     ax.set_xlabel("level of damage")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure; the same figure gives the same bytes."""
-    metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-    with mpl.rc_context({"svg.hashsalt": "latentbench"}):
-        figure.savefig(path, metadata=metadata, dpi=110, bbox_inches="tight")

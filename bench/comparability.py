@@ -1,0 +1,184 @@
+"""Whether the values of two records mean the same thing, and which records belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from bench.errors import NothingFoundError, UnknownNameError, UsageError
+from bench.intake import sanitise
+from bench.record import SHORT_DIGEST, Identity, ScoreRecord, ScoreValue
+
+# Unbiased, or so nearly that 1,000 and 10,000 images of one generator score the same.
+SIZE_FREE = frozenset({"kid_poly3", "density_k5", "mean_confidence", "anomaly_auc", "authenticity"})
+
+
+class Pair(NamedTuple):
+    """Two records of one submission, and how it is called."""
+
+    label: str
+    base: ScoreRecord
+    new: ScoreRecord
+
+
+class Pairs(NamedTuple):
+    """Records that belong together, and submissions that only one side holds."""
+
+    pairs: list[Pair]
+    missing: list[str]  # from NEW
+    added: list[str]  # to BASE
+
+
+def pair_up(
+    base: Iterable[ScoreRecord], new: Iterable[ScoreRecord], submission: str | None = None
+) -> Pairs:
+    """The last record of each submission, by name; where a name was scored by several extractors
+    or protocols, by those as well. One submission a side belong together whatever their names.
+
+    `submission` takes that one alone. Raises `UnknownNameError`, `NothingFoundError`, and
+    `UsageError` when the two sides share no name.
+    """
+    sides = [_last_of_each(records, submission) for records in (base, new)]
+    before, after = sides
+    if len(before) == len(after) == 1:
+        (old,), (other,) = before.values(), after.values()
+        names = dict.fromkeys(sanitise(each.submission.name) for each in (old, other))
+        return Pairs([Pair(" -> ".join(names), old, other)], [], [])
+    crowded = {name for side in sides for name, n in _extractors(side).items() if n > 1}
+    keyed = [
+        {
+            sanitise(f"{name} ({extractor})" if name in crowded else name): record
+            for (name, extractor), record in side.items()
+        }
+        for side in sides
+    ]
+    shared = [key for key in keyed[0] if key in keyed[1]]
+    if not shared:
+        raise UsageError(
+            f"no submission is in both: BASE holds {', '.join(keyed[0])}; NEW holds "
+            f"{', '.join(keyed[1])}"
+        )
+    return Pairs(
+        [Pair(key, keyed[0][key], keyed[1][key]) for key in shared],
+        [key for key in keyed[0] if key not in keyed[1]],
+        [key for key in keyed[1] if key not in keyed[0]],
+    )
+
+
+def _last_of_each(
+    records: Iterable[ScoreRecord], submission: str | None
+) -> dict[tuple[str, str], ScoreRecord]:
+    records = list(records)
+    if not records:
+        raise NothingFoundError("no records to compare")
+    names = {record.submission.name for record in records}
+    if submission is not None and submission not in names:
+        raise UnknownNameError("submission", submission, map(sanitise, names))
+    return {
+        (record.submission.name, record.extractor.label): record
+        for record in records
+        if submission in (None, record.submission.name)
+    }
+
+
+def _extractors(side: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """How many extractors scored each name."""
+    counts: dict[str, int] = {}
+    for name, _ in side:
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def require_comparable(pair: Pair, metrics: Sequence[str], *, other_size: bool = False) -> None:
+    """Raises `UsageError` naming every field of the protocol in which the two differ, and the
+    metrics among `metrics` whose constants differ or, unless `other_size`, which depend on a
+    number of images that does.
+    """
+    base, new = pair.base, pair.new
+    kinds = sorted(base.extractor.settings.keys() | new.extractor.settings.keys())
+    fields: list[tuple[str, object, object]] = [
+        ("reference", _short(base.reference), _short(new.reference)),
+        ("extractor", _short(base.extractor), _short(new.extractor)),
+        *(
+            (kind, base.extractor.settings.get(kind), new.extractor.settings.get(kind))
+            for kind in kinds
+        ),
+        ("seed", base.seed, new.seed),
+        ("resize", base.submission.resize, new.submission.resize),
+        ("official", base.official, new.official),
+    ]
+    if not other_size:
+        fields.append(("subset", base.subset, new.subset))
+    differing = [
+        f"{name} ({old} in BASE, {other} in NEW)" for name, old, other in fields if old != other
+    ]
+    for old, other in entries_of_both(pair, metrics):
+        if old.constants != other.constants:
+            differing.append(f"the definition of {old.metric} ({old.constants}, {other.constants})")
+    if differing:
+        raise UsageError(
+            f"{pair.label}: the two records cannot be compared, they differ in "
+            f"{'; '.join(differing)}. Score both in the same way."
+        )
+    sized = _size_dependent(pair, metrics)
+    if sized and not other_size:
+        raise UsageError(
+            f"{pair.label}: {base.submission.num_images:,} images in BASE and "
+            f"{new.submission.num_images:,} in NEW, and {', '.join(sized)} depend on their number. "
+            f"Score as many images, choose among {', '.join(sorted(SIZE_FREE))} with --metric, or "
+            "give --allow-other-size"
+        )
+
+
+def warnings_of(pair: Pair, metrics: Sequence[str]) -> list[str]:
+    """What a reader should know of two records that may be compared."""
+    base, new = pair.base, pair.new
+    warnings = []
+    if base.code.digest != new.code.digest:
+        warnings.append(f"different code: {_short(base.code)} and {_short(new.code)}")
+    libraries = sorted(base.libraries.keys() | new.libraries.keys())
+    changed = [
+        f"{name} {base.libraries.get(name, '-')} and {new.libraries.get(name, '-')}"
+        for name in libraries
+        if base.libraries.get(name) != new.libraries.get(name)
+    ]
+    if changed:
+        warnings.append(f"different libraries: {', '.join(changed)}")
+    if base.device != new.device:
+        warnings.append(f"different devices: {base.device} and {new.device}")
+    sized = _size_dependent(pair, metrics)
+    if sized:
+        warnings.append(
+            f"{base.submission.num_images:,} and {new.submission.num_images:,} images: "
+            f"{', '.join(sized)} depend on their number"
+        )
+    only = [
+        sorted({entry.metric for entry in side.values} - {entry.metric for entry in other.values})
+        for side, other in ((base, new), (new, base))
+    ]
+    for names, side in zip(only, ("BASE", "NEW"), strict=True):
+        if names:
+            warnings.append(f"in {side} only, not compared: {', '.join(names)}")
+    return [sanitise(warning, 500) for warning in warnings]
+
+
+def entries_of_both(pair: Pair, metrics: Sequence[str]) -> list[tuple[ScoreValue, ScoreValue]]:
+    """The values of the metrics that both records hold, in the order of the new one."""
+    before = {entry.metric: entry for entry in pair.base.values}
+    return [
+        (before[entry.metric], entry)
+        for entry in pair.new.values
+        if entry.metric in before and entry.metric in metrics
+    ]
+
+
+def _size_dependent(pair: Pair, metrics: Sequence[str]) -> list[str]:
+    return [
+        old.metric
+        for old, other in entries_of_both(pair, metrics)
+        if old.n_fake != other.n_fake and old.metric not in SIZE_FREE
+    ]
+
+
+def _short(identity: Identity) -> str:
+    return sanitise(f"{identity.name}:{identity.digest[:SHORT_DIGEST]}")

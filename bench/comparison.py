@@ -1,0 +1,123 @@
+"""Did a model get worse? Two records of it, metric by metric, with the luck of the draw told apart.
+
+The images of BASE and of NEW are independent draws against one fixed reference, so the difference
+of two values has the variance of the one plus that of the other; for intervals that are not
+symmetric (Wilson's) it is Newcombe's hybrid (Newcombe, Statistics in Medicine 1998, method 10; Zou
+and Donner 2008 for intervals in general), which is the same thing for symmetric ones. The p-value
+is two-sided, of a normal with the width that the interval has towards zero. P-values are
+corrected by Holm over all metrics and submissions compared.
+
+A regression is worse in the metric's direction (farther from the expected value where the metric
+has a target), significant at 0.05 after the correction, and by more than is tolerated. Where
+either value has no interval, the tolerance alone decides, if there is one. Where both records are
+of the same images there is no draw, and every change beyond rounding is significant.
+
+Two models that draw from the same latents are positively correlated: then the test is careful,
+not wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.comparability import Pair, entries_of_both, pair_up, require_comparable, warnings_of
+from bench.errors import UnknownNameError, UsageError
+from bench.judgement import ALPHA, Change, Judgement
+from bench.record import ScoreRecord
+from bench.tolerance import Given, Tolerance
+from bench.uncertainty import holm
+
+
+class Comparison(BaseModel):
+    """Every metric compared, what a reader should know, and submissions of one side only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    changes: tuple[Change, ...]
+    warnings: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # in BASE and not in NEW: counts as a regression
+    added: tuple[str, ...] = ()
+    signatures: tuple[tuple[str, str], ...] = ()  # of base and new, by submission
+    alpha: float = ALPHA
+
+    @property
+    def regressions(self) -> list[Change]:
+        """The changes that are regressions."""
+        return [change for change in self.changes if change.verdict == "regression"]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is worse and nothing is missing."""
+        return not self.regressions and not self.missing
+
+
+def compare(
+    base: ScoreRecord | Iterable[ScoreRecord],
+    new: ScoreRecord | Iterable[ScoreRecord],
+    metrics: str | Iterable[str] | None = None,
+    *,
+    tolerance: Given = None,
+    submission: str | None = None,
+    allow_other_size: bool = False,
+) -> Comparison:
+    """Compare the last record of each submission of `base` with that of `new`.
+
+    `metrics`: names; default: all that both hold. `tolerance`: how much worse is still fine, as
+    `bench.tolerance.Tolerance.of` takes it. `submission`: that one only. Raises `UsageError` when
+    the records' protocols differ, or their numbers of images without `allow_other_size`.
+    """
+    pairs, missing, added = pair_up(_listed(base), _listed(new), submission)
+    names = _chosen(pairs, metrics)
+    allowed = Tolerance.of(tolerance)
+    allowed.check(names)
+    for pair in pairs:
+        require_comparable(pair, names, other_size=allow_other_size)
+    judgements = [
+        Judgement(pair, old, other, allowed)
+        for pair in pairs
+        for old, other in entries_of_both(pair, names)
+    ]
+    tested = [each for each in judgements if each.p_value is not None]
+    for each, p_value in zip(tested, holm([each.p_value or 0.0 for each in tested]), strict=True):
+        each.p_value = p_value
+    warnings = [
+        warning if len(pairs) == 1 else f"{pair.label}: {warning}"
+        for pair in pairs
+        for warning in warnings_of(pair, names)
+    ]
+    return Comparison(
+        changes=tuple(each.change() for each in judgements),
+        warnings=tuple(warnings),
+        missing=tuple(missing),
+        added=tuple(added),
+        signatures=tuple((pair.base.signature, pair.new.signature) for pair in pairs),
+    )
+
+
+def _listed(records: ScoreRecord | Iterable[ScoreRecord]) -> list[ScoreRecord]:
+    return [records] if isinstance(records, ScoreRecord) else list(records)
+
+
+def _chosen(pairs: list[Pair], metrics: str | Iterable[str] | None) -> list[str]:
+    """Names of the metrics to compare. Raises `UsageError` for one that a record lacks."""
+    held = [
+        {entry.metric for entry in record.values}
+        for _, base, new in pairs
+        for record in (base, new)
+    ]
+    if metrics is None:
+        pairwise = [before & after for before, after in zip(held[::2], held[1::2], strict=True)]
+        names = sorted(set().union(*pairwise))
+        if not names:
+            raise UsageError("BASE and NEW have no metric in common")
+        return names
+    names = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
+    if not names:
+        raise UsageError("no metric is named")
+    for name in names:
+        for side in held:
+            if name not in side:
+                raise UnknownNameError("metric of these records", name, side)
+    return names

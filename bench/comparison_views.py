@@ -1,0 +1,172 @@
+"""A comparison for people: a table on a terminal, and Markdown for a pull request.
+
+Names of submissions come from outside. On the terminal they are plain text; in Markdown every
+character of them that could mean something there becomes a character reference.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.comparison import Comparison
+from bench.judgement import Change
+from bench.numerals import number
+
+STYLES = {
+    "regression": "bold red",
+    "improvement": "green",
+    "no change": "dim",
+    "not judged": "yellow",
+}
+BETTER = {"lower": "lower", "higher": "higher", "target": "near"}
+NARROW_COLUMNS = 100  # below, the table goes without its less important columns
+RIGHT = {"base", "new", "change", "95 % interval", "p (Holm)", "allowed"}
+SMALLEST_P = 0.0001
+# All but letters, digits, a few harmless signs, an underscore or a point within a word or number,
+# and a colon before a space.
+MARKUP = re.compile(r"[^\w ,()=.:-]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<!\d)\.|\.(?!\d)|:(?! )")
+
+
+def headline(comparison: Comparison) -> str:
+    """The outcome in one line."""
+    regressions, missing = comparison.regressions, comparison.missing
+    found = []
+    if regressions:
+        metrics = ", ".join(dict.fromkeys(change.metric for change in regressions))
+        plural = "s" if len(regressions) > 1 else ""
+        found.append(f"{len(regressions)} regression{plural} ({metrics})")
+    if missing:
+        found.append(f"{len(missing)} missing in NEW")
+    judged = sum(change.verdict != "not judged" for change in comparison.changes)
+    outcome = " and ".join(found) or "no regression"
+    return f"{outcome}, {judged} value{'' if judged == 1 else 's'} judged"
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """A table for each submission, the notes, the outcome."""
+    for submission in dict.fromkeys(change.submission for change in comparison.changes):
+        console.print(_table(comparison, submission, wide=console.width >= NARROW_COLUMNS))
+    for note in notes(comparison):
+        console.print(Text(note, "dim"))
+    for warning in comparison.warnings:
+        console.print(Text(f"warning: {warning}", "yellow"))
+    for name in comparison.missing:
+        console.print(Text(f"missing in NEW: {name} (--submission NAME compares one)", "bold red"))
+    for name in comparison.added:
+        console.print(Text(f"in NEW only: {name}", "dim"))
+    console.print(Text(headline(comparison), "bold green" if comparison.ok else "bold red"))
+
+
+def _table(comparison: Comparison, submission: str, *, wide: bool) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=Text(submission),
+        title_justify="left",
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    tolerant = _is_tolerant(comparison)
+    table.add_column("metric", no_wrap=True)
+    for name in ("base", "new", "change"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column("p (Holm)", justify="right", no_wrap=True)
+    if wide and tolerant:
+        table.add_column("allowed", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("better")
+    table.add_column("verdict", no_wrap=True)
+    for change in comparison.changes:
+        if change.submission != submission:
+            continue
+        cells = [change.metric, number(change.base), number(change.new), _signed(change.change)]
+        cells += [_interval(change)] if wide else []
+        cells += [_p_value(change)]
+        cells += [number(change.allowed)] if wide and tolerant else []
+        cells += [BETTER[change.direction]] if wide else []
+        table.add_row(*cells, Text(change.verdict, STYLES[change.verdict]))
+    return table
+
+
+def _is_tolerant(comparison: Comparison) -> bool:
+    return any(change.allowed for change in comparison.changes)
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What verdicts rest on, each with the metrics that it is about."""
+    about: dict[str, list[str]] = {}
+    for change in comparison.changes:
+        if change.note:
+            about.setdefault(change.note, []).append(change.metric)
+    every = len(comparison.changes)
+    return [
+        f"{'all' if len(metrics) == every else ', '.join(dict.fromkeys(metrics))}: {note}"
+        for note, metrics in about.items()
+    ]
+
+
+def as_json(comparison: Comparison) -> str:
+    """All of it, the outcome first."""
+    outcome = {"ok": comparison.ok, "headline": headline(comparison)}
+    return json.dumps(outcome | comparison.model_dump(mode="json"), indent=1) + "\n"
+
+
+def markdown(comparison: Comparison) -> str:
+    """For a comment on a pull request."""
+    several = len({change.submission for change in comparison.changes}) > 1
+    tolerant = _is_tolerant(comparison)
+    head = ["submission"] if several else []
+    head += ["metric", "base", "new", "change", "95 % interval", "p (Holm)"]
+    head += ["allowed", "verdict"] if tolerant else ["verdict"]
+    align = ["---:" if name in RIGHT else "---" for name in head]
+    lines = [f"### Latentbench: {headline(comparison)}", "", _row(head), _row(align)]
+    for change in comparison.changes:
+        verdict = f"**{change.verdict}**" if change.verdict == "regression" else change.verdict
+        cells = [escaped(change.submission)] if several else []
+        cells += [escaped(change.metric), number(change.base), number(change.new)]
+        cells += [_signed(change.change), _interval(change), _p_value(change)]
+        cells += [number(change.allowed), verdict] if tolerant else [verdict]
+        lines.append(_row(cells))
+    told = [*notes(comparison), *(f"warning: {warning}" for warning in comparison.warnings)]
+    told += [f"missing in NEW: {name}" for name in comparison.missing]
+    told += [f"in NEW only: {name}" for name in comparison.added]
+    lines += ["", *(f"- {escaped(line)}" for line in told)] if told else []
+    lines += ["", "<details><summary>signatures</summary>", ""]
+    for base, new in comparison.signatures:
+        lines += [f"- BASE {escaped(base)}", f"- NEW {escaped(new)}"]
+    return "\n".join([*lines, "", "</details>", ""])
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown, HTML and GitHub's mentions and links leave alone, on one line."""
+    line = " ".join(text.split())
+    return MARKUP.sub(lambda found: f"&#{ord(found[0])};", line)
+
+
+def _signed(value: float | None) -> str:
+    return number(value) if value is None or value <= 0 else f"+{number(value)}"
+
+
+def _interval(change: Change) -> str:
+    if change.low is None or change.high is None:
+        return ""
+    return f"{number(change.low)} to {number(change.high)}"
+
+
+def _p_value(change: Change) -> str:
+    if change.p_value is None:
+        return ""
+    if change.p_value < SMALLEST_P:
+        return f"< {SMALLEST_P}"
+    return f"{change.p_value:.4f}" if change.p_value < 0.001 else f"{change.p_value:.3f}"

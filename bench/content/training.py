@@ -1,0 +1,86 @@
+"""Training images of a reference by row, where they lie on this machine; nothing is fetched.
+
+Shape legend: n images, H W pixels, C channels.
+"""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.content.copies import TrainingPixels
+from bench.content.observer import image_hashes
+from bench.content.thumbnails import thumbnails
+from bench.datasets import load_dataset
+from bench.errors import LatentbenchError
+from bench.intake import ImageStream, Size
+
+U8 = NDArray[np.uint8]
+
+
+def training_pixels(
+    source: str | Path, hashes: NDArray[np.uint64], *, resize: Size | None = None
+) -> TrainingPixels:
+    """Train images, or their thumbnails, by row: of a data set (a name) or of a path.
+
+    They are taken only when they have the hashes that the reference holds; otherwise, and when
+    nothing is found, there is None.
+    """
+    if isinstance(source, Path):
+        return functools.partial(_of_path, source, hashes, resize)
+    images = functools.cache(functools.partial(_dataset, source))
+    return lambda rows: _checked(images(), rows, hashes)
+
+
+def source_of(command: str) -> str | Path | None:
+    """Where the train images of a reference came from, by the command that it was built with."""
+    words = shlex.split(command)
+    for option, kind in (("--train", Path), ("--data", str)):
+        if option in words[:-1]:
+            return kind(words[words.index(option) + 1])
+    return None
+
+
+def _dataset(name: str) -> U8 | None:
+    try:
+        return load_dataset(name, "train").images
+    except (LatentbenchError, ImportError):
+        return None
+
+
+def _checked(images: U8 | None, rows: NDArray[np.int64], hashes: NDArray[np.uint64]) -> U8 | None:
+    if images is None or len(images) != len(hashes):
+        return None
+    found = images[rows]
+    same = not len(rows) or np.array_equal(image_hashes(found), hashes[rows])
+    return found if same else None
+
+
+def _of_path(
+    path: Path, hashes: NDArray[np.uint64], resize: Size | None, rows: NDArray[np.int64]
+) -> U8 | None:
+    """Thumbnails of the images at `rows` (sorted) of a folder or file, read once more."""
+    if not path.exists():
+        return None
+    parts: list[U8] = []
+    done = 0
+    try:
+        with ImageStream(path, resize=resize) as stream:
+            for block in stream:
+                first, last = np.searchsorted(rows, (done, done + len(block)))
+                images = block[rows[first:last] - done]
+                if len(images):
+                    if not np.array_equal(image_hashes(images), hashes[rows[first:last]]):
+                        return None
+                    parts.append(thumbnails(images))
+                done += len(block)
+    except (LatentbenchError, OSError):
+        return None
+    if done != len(hashes) or not parts:
+        return None
+    channels = max(part.shape[3] for part in parts)
+    return np.concatenate([np.broadcast_to(p, (*p.shape[:3], channels)) for p in parts])

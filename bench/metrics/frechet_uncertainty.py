@@ -1,0 +1,52 @@
+"""Intervals of the Fréchet distance and of its extrapolation, for infinitely many images.
+
+`fid`: the estimate is the value less its bias, by the second-order expansion and, since that
+leaves an error of order 1/n^2, by the same at half the size. `fid_infinity`: the intercept itself.
+Both have the variance of the influence values plus that of the pairs of images, which is all there
+is near zero, where influence vanishes. So no bootstrap is needed there; the tests compare with one.
+
+An estimate near zero may be negative, as an unbiased estimate of a small number must be.
+"""
+
+from __future__ import annotations
+
+from bench.metrics.base import MetricInputs, MetricValue, UndefinedMetric
+from bench.metrics.frechet_expansion import FrechetExpansion, is_finite, line_factors
+from bench.uncertainty import Uncertainty, score_interval
+
+LEAST_IMAGES = 30
+MAX_FEATURE = 1e60  # products of four of them are finite
+# The halves hold pairs of images of the same half alone: 4/3 of the pairs across, 2/3 within.
+PAIR_FACTOR = ((4 / 3) ** 2 + (2 / 3) ** 2) / 2
+
+
+def fid_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
+    """Interval of FID for infinitely many images around the bias-corrected value."""
+    n = inputs.num_fake
+    expansion = _expansion(inputs)
+    estimate = found.value - expansion.bias / n - expansion.curvature / n**2
+    parts = expansion.expansion
+    variance = parts.variance(n, pairs=PAIR_FACTOR)
+    return score_interval(estimate, variance, parts, n, "bias-corrected, second-order delta")
+
+
+def fid_infinity_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
+    """Interval of FID for infinitely many images around the intercept."""
+    sizes = found.details["sizes"]
+    assert isinstance(sizes, list)  # noqa: S101  (as the metric gives it)
+    linear, pairs = line_factors([int(size) for size in sizes])
+    parts, n = _expansion(inputs).expansion, max(int(size) for size in sizes)
+    variance = parts.variance(n, linear=linear, pairs=pairs)
+    return score_interval(found.value, variance, parts, n, "intercept, second-order delta")
+
+
+def _expansion(inputs: MetricInputs) -> FrechetExpansion:
+    num = len(inputs.fake_features)
+    if num < LEAST_IMAGES:
+        raise UndefinedMetric(f"an interval of FID needs {LEAST_IMAGES} images, got {num}")
+    if not float(abs(inputs.fake_features).max()) < MAX_FEATURE or inputs.real_moments.n < 2:
+        raise UndefinedMetric("the features are too large for an interval of FID")
+    expansion = inputs.frechet_expansion
+    if not is_finite(expansion):
+        raise UndefinedMetric("the interval of FID overflows")
+    return expansion

@@ -1,0 +1,44 @@
+"""Plots: every function takes `ax`, draws on it and returns it. Colours tell apart with any eye
+(Okabe & Ito 2008), and an SVG of the same data is the same file.
+"""
+
+from __future__ import annotations
+
+from bench.plots.comparison import plot_metric_bars
+from bench.plots.curves import PlanePoint, plot_fid_line, plot_precision_recall, plot_roc
+from bench.plots.distributions import plot_class_histogram, plot_embedding, plot_grey_histogram
+from bench.plots.images import (
+    contact_sheet,
+    pair_sheet,
+    plot_duplicates,
+    plot_images,
+    plot_pairs,
+)
+from bench.plots.ladder import Scale, plot_ladder
+from bench.plots.palette import MARKERS, OKABE_ITO, THEME
+from bench.plots.saving import figure_png, figure_svg, new_figure, save_figure
+
+__all__ = [
+    "MARKERS",
+    "OKABE_ITO",
+    "THEME",
+    "PlanePoint",
+    "Scale",
+    "contact_sheet",
+    "figure_png",
+    "figure_svg",
+    "new_figure",
+    "pair_sheet",
+    "plot_class_histogram",
+    "plot_duplicates",
+    "plot_embedding",
+    "plot_fid_line",
+    "plot_grey_histogram",
+    "plot_images",
+    "plot_ladder",
+    "plot_metric_bars",
+    "plot_pairs",
+    "plot_precision_recall",
+    "plot_roc",
+    "save_figure",
+]

@@ -1,0 +1,48 @@
+"""How often intervals hold the truth, metric by metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+
+from bench.plots.palette import GRID, MARKERS, MUTED, OKABE_ITO, dress, legend
+
+ACCEPTED = (0.92, 0.98)
+STEP = 0.17  # between the series of a metric, of 1 between metrics
+
+
+def plot_coverage(
+    metrics: Sequence[str],
+    series: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    *,
+    ax: Axes,
+    level: float,
+) -> Axes:
+    """Metrics from top to bottom, for each a point and a whisker a series: rate, low, high. The
+    band is what is accepted, the dashed line the nominal level. Rates from 0.85 up.
+    """
+    ax.axvspan(*ACCEPTED, color=GRID, alpha=0.6, linewidth=0)
+    ax.axvline(level, color=MUTED, linewidth=0.9, linestyle="--")
+    for number, (name, rates) in enumerate(series.items()):
+        offset = (number - (len(series) - 1) / 2) * STEP
+        colour = OKABE_ITO[number % len(OKABE_ITO)]
+        for place, metric in enumerate(metrics):
+            if metric in rates:
+                _, low, high = rates[metric]
+                ax.plot([low, high], [place + offset] * 2, color=colour, linewidth=1.1)
+        ax.plot(
+            [rates[metric][0] for metric in metrics if metric in rates],
+            [place + offset for place, metric in enumerate(metrics) if metric in rates],
+            color=colour,
+            marker=MARKERS[number % len(MARKERS)],
+            markersize=4,
+            linestyle="",
+            label=name,
+        )
+    ax.set_yticks(range(len(metrics)), metrics)
+    ax.set_ylim(len(metrics) - 0.4, -0.6)
+    ax.set_xlim(0.85, 1.004)
+    dress(ax, x="share of draws whose interval holds the true value", grid="x")
+    legend(ax, loc="lower left")
+    return ax

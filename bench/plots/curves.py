@@ -1,0 +1,140 @@
+"""Curves that stand behind a metric: precision against recall, FID against 1/N, the detector's ROC.
+
+Shape legend: P points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Ellipse
+from numpy.typing import NDArray
+
+from bench.plots.palette import INK, MUTED, REAL, YOURS, dress, legend
+
+ELLIPSE_RADII = 2.4477  # standard errors: the 95 % region of two independent normal variables
+
+
+class PlanePoint(NamedTuple):
+    """Recall and precision, with their standard errors where they are known."""
+
+    recall: float
+    precision: float
+    recall_error: float | None = None
+    precision_error: float | None = None
+
+
+def plot_precision_recall(
+    point: PlanePoint | None,
+    *,
+    ax: Axes,
+    perfect: PlanePoint | None = None,
+    prd: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
+    title: str = "Precision and recall",
+) -> Axes:
+    """The plane of recall (x) and precision (y): the folder with its 95 % ellipse, what real
+    images reach, and the PRD curve as `(precision, recall)`, which is another definition.
+    """
+    if prd is not None:
+        precision, recall = prd
+        ax.plot(recall, precision, color=MUTED, linewidth=1.3, label="PRD curve")
+    if perfect is not None:
+        ax.plot(
+            perfect.recall,
+            perfect.precision,
+            linestyle="none",
+            marker="^",
+            markersize=8,
+            color=REAL,
+            label="real images",
+        )
+    if point is not None:
+        if point.recall_error is not None and point.precision_error is not None:
+            ellipse = Ellipse(
+                (point.recall, point.precision),
+                2 * ELLIPSE_RADII * point.recall_error,
+                2 * ELLIPSE_RADII * point.precision_error,
+                facecolor=YOURS,
+                alpha=0.25,
+                edgecolor="none",
+            )
+            ax.add_patch(ellipse)
+        ax.plot(
+            point.recall,
+            point.precision,
+            linestyle="none",
+            marker="o",
+            markersize=6,
+            color=YOURS,
+            label="this folder",
+        )
+    ax.set_xlim(0, 1.02)
+    ax.set_ylim(0, 1.02)
+    ax.set_aspect("equal", adjustable="box")
+    legend(ax, loc="lower left")
+    return dress(ax, title=title, x="recall", y="precision", grid="both")
+
+
+def plot_fid_line(
+    sizes: Sequence[int],
+    values: Sequence[float],
+    intercept: float,
+    slope: float,
+    *,
+    ax: Axes,
+    title: str = "FID against 1 / N",
+) -> Axes:
+    """FID of random subsets over 1/N and the line that carries it to infinitely many images."""
+    x = 1 / np.asarray(sizes, dtype=np.float64)
+    ends = np.array([0.0, x.max()])
+    ax.plot(ends, intercept + slope * ends, color=MUTED, linewidth=1.2, linestyle="--")
+    ax.plot(x, values, linestyle="none", marker="o", markersize=4.5, color=YOURS, label="subsets")
+    ax.plot(
+        0,
+        intercept,
+        linestyle="none",
+        marker="D",
+        markersize=7,
+        color=REAL,
+        label=f"infinitely many: {intercept:.4g}",
+        clip_on=False,
+    )
+    ax.set_xlim(left=0)
+    kept = [min(sizes)]
+    for n in (max(sizes) // 4, max(sizes) // 2, max(sizes)):  # as far as their names have room
+        if n and 1 / kept[-1] - 1 / n > 0.14 * x.max() and 1 / n > 0.1 * x.max():
+            kept.append(n)
+    ax.set_xticks([0, *(1 / n for n in kept)], ["∞", *(f"{n:,}" for n in kept)])
+    legend(ax, loc="lower right")
+    return dress(ax, title=title, x="images (axis in 1 / N)", y="FID", grid="both")
+
+
+def plot_roc(
+    false_positives: NDArray[np.floating],
+    true_positives: NDArray[np.floating],
+    *,
+    ax: Axes,
+    auc: float | None = None,
+    title: str = "Detector of anomalies",
+) -> Axes:
+    """ROC curve of the detector that tells the folder from held-out real images. The diagonal is
+    perfect: it cannot tell.
+    """
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--", label="cannot tell (0.5)")
+    label = "this folder" if auc is None else f"this folder ({auc:.3f})"
+    ax.plot(false_positives, true_positives, color=YOURS, linewidth=1.8, label=label)
+    ax.set_xlim(0, 1.0)
+    ax.set_ylim(0, 1.02)
+    ax.set_aspect("equal", adjustable="box")
+    legend(ax, loc="lower right")
+    ax.title.set_color(INK)
+    return dress(
+        ax,
+        title=title,
+        x="share of real images above",
+        y="share of this folder above",
+        grid="both",
+    )

@@ -1,0 +1,7 @@
+"""Reports: records and the pictures beside them as a page, a summary, a card or a table."""
+
+from __future__ import annotations
+
+from bench.reporting.writing import FORMATS, report
+
+__all__ = ["FORMATS", "report"]

@@ -1,0 +1,76 @@
+"""Several submissions on one page: their table, and each metric as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.numerals import bounds, value_alone
+from bench.record import ScoreValue
+from bench.reporting.figures import comparison_pictures
+from bench.reporting.theme import Picture
+from bench.table_formats import ARROWS, Presentation
+
+WORDS = {
+    "lower": "lower is better",
+    "higher": "higher is better",
+    "target": "nearer to perfect is better",
+}
+
+
+def overview(shown: Presentation, anchors: dict[int, str]) -> dict[str, Any]:
+    """One protocol's table, submissions as rows."""
+    first: dict[str, ScoreValue] = {}
+    for record in shown.records:
+        for entry in record.values:
+            first.setdefault(entry.metric, entry)
+    columns = [
+        {
+            "name": name,
+            "arrow": ARROWS[first[name].direction],
+            "words": WORDS[first[name].direction],
+            "first": "descending" if first[name].direction == "higher" else "ascending",
+        }
+        for name in shown.metrics
+    ]
+    rows = []
+    for position, record in enumerate(shown.records):
+        entries = {entry.metric: entry for entry in record.values}
+        cells = [
+            _cell(entries.get(name), bool(shown.best.iat[position, place]))
+            for place, name in enumerate(shown.metrics)
+        ]
+        name = shown.cells.index[position]
+        rows.append({"name": name, "anchor": anchors.get(id(record)), "cells": cells})
+    perfect = [
+        {"name": name, "cells": list(cells)}
+        for name, cells in shown.cells.iloc[len(rows) :].iterrows()
+    ]
+    return {"title": shown.title, "columns": columns, "rows": rows, "perfect": perfect}
+
+
+def _cell(entry: ScoreValue | None, best: bool) -> dict[str, Any]:
+    if entry is None:
+        return {"value": "-", "bounds": "", "best": False, "sort": "", "reason": None}
+    return {
+        "value": value_alone(entry),
+        "bounds": "" if entry.interval is None else bounds(entry.interval),
+        "best": best,
+        "sort": "" if entry.value is None else repr(entry.value),
+        "reason": entry.reason,
+    }
+
+
+def comparisons_of(presentations: Sequence[Presentation]) -> list[tuple[str, list[Picture]]]:
+    """Title and pictures of each protocol that several submissions share."""
+    found = []
+    for shown in presentations:
+        if len(shown.records) > 1:
+            best = {
+                metric: next((i for i, mark in enumerate(shown.best.iloc[:, place]) if mark), None)
+                for place, metric in enumerate(shown.metrics)
+            }
+            marked = {metric: place for metric, place in best.items() if place is not None}
+            names = [str(name) for name in shown.cells.index[: len(shown.records)]]
+            found.append((shown.title, comparison_pictures(names, shown.records, marked)))
+    return found

@@ -1,0 +1,250 @@
+"""The page: one HTML file that carries everything in itself and fetches nothing.
+
+Text from outside (names, messages, reasons) goes through Jinja's escaping. A content security
+policy allows this page's own style and script by their digests, pictures from data URIs, and no
+request of any kind.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from bench.best import comparable, shortfall
+from bench.cache import Cache
+from bench.metrics import METRICS
+from bench.numerals import bounds, number, value_alone
+from bench.provenance import version
+from bench.record import FindingEntry, ScoreRecord, ScoreValue
+from bench.reporting.figures import image_pictures, plot_pictures
+from bench.reporting.overview import comparisons_of, overview
+from bench.reporting.reproduce import commands, protocol_rows
+from bench.reporting.sources import Scored
+from bench.reporting.theme import Picture
+from bench.reporting.words import MEANINGS, Sentence, headline, sentences, tone
+from bench.table_formats import NOTE, Presentation, labels, present, protocol_title
+
+Progress = Callable[[str, int, int], None]  # stage, done, total
+
+BETTER = {"lower": "↓ lower", "higher": "↑ higher", "target": "≈ near perfect"}
+INTERVAL_NOTE = (
+    "Intervals are for the draw of the images, the reference held fixed, around the value less its "
+    "bias. Perfect is what as many held-out real images score, or the closed form."
+)
+AT_LENGTH = 4  # submissions of which a page shows every image that was kept
+SEVERITIES = ("error", "warning", "info")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one submission, as text."""
+
+    name: str
+    meaning: str
+    value: str
+    bounds: str
+    reason: str | None
+    perfect: str
+    better: str
+    tone: str
+    n_fake: str
+    n_real: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the page says of one submission."""
+
+    anchor: str
+    name: str
+    headline: str
+    facts: list[str]
+    sentences: list[Sentence]
+    findings: list[FindingEntry]
+    rows: list[Row]
+    sample: Picture | None = None
+    sheets: list[Picture] = field(default_factory=list)
+    plots: list[Picture] = field(default_factory=list)
+
+
+def page(scored: Sequence[Scored], cache: Cache, progress: Progress | None = None) -> str:
+    """The HTML of a report on one or several records."""
+    records = [one.record for one in scored]
+    names = labels(records)
+    parts = []
+    for number_, (one, name) in enumerate(zip(scored, names, strict=True)):
+        if progress is not None:
+            progress("pictures", number_, len(scored))
+        anchor = f"submission-{number_ + 1}"
+        parts.append(_part(one, name, anchor, cache, briefly=len(scored) > AT_LENGTH))
+    if progress is not None:
+        progress("pictures", len(scored), len(scored))
+    single = parts[0] if len(parts) == 1 else None
+    presentations = present(records)
+    anchors = {id(record): part.anchor for record, part in zip(records, parts, strict=True)}
+    css, js = (_asset(name) for name in ("page.css", "page.js"))
+    comparisons = [] if single else comparisons_of(presentations)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            policy=_policy(css, js),
+            css=Markup(css),  # noqa: S704  (our own file)
+            js=Markup(js),  # noqa: S704  (our own file)
+            version=version(),
+            title=parts[0].name if single else f"{len(parts)} submissions",
+            facts=single.facts if single else _shared_facts(records),
+            sections=_sections(single, bool(comparisons)),
+            single=single,
+            summary=[] if single else _summary(presentations, parts),
+            groups=[overview(shown, anchors) for shown in presentations],
+            comparisons=comparisons,
+            submissions=parts,
+            protocols=[protocol_rows(shown.records) for shown in presentations],
+            signatures=[
+                (name, record.signature) for name, record in zip(names, records, strict=True)
+            ],
+            commands=commands(records),
+            note=NOTE,
+            interval_note=INTERVAL_NOTE,
+            num_records=len(records),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("bench.reporting"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may be broken after its underscores."""
+    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
+
+
+def _asset(name: str) -> str:
+    return (
+        resources.files("bench.reporting").joinpath("templates", name).read_text(encoding="utf-8")
+    )
+
+
+def _policy(css: str, js: str) -> str:
+    style, script = (
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js)
+    )
+    return (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _sections(single: Part | None, compared: bool) -> list[tuple[str, str]]:
+    found = [("summary", "In words"), ("scores", "Scores")]
+    if single is None:
+        found += [("comparison", "Side by side")] if compared else []
+        found.append(("folders", "Each submission"))
+    else:
+        found.append(("findings", "Findings"))
+        found += [("pictures", "Pictures")] if single.sheets or single.plots else []
+    return [*found, ("protocol", "Protocol"), ("reproduce", "Reproduce")]
+
+
+def _part(one: Scored, name: str, anchor: str, cache: Cache, *, briefly: bool) -> Part:
+    record = one.record
+    sheets = image_pictures(one.exhibits, briefly=briefly)
+    has_sample = bool(sheets) and "sample_images" in one.exhibits
+    return Part(
+        anchor=anchor,
+        name=name,
+        headline=headline(record),
+        facts=_facts(record),
+        sentences=sentences(one),
+        findings=sorted(record.findings, key=lambda found: SEVERITIES.index(found.severity)),
+        rows=[_row(entry) for entry in record.values],
+        sample=sheets[0] if has_sample else None,
+        sheets=sheets[1:] if has_sample else sheets,
+        plots=plot_pictures(one, cache),
+    )
+
+
+def _facts(record: ScoreRecord) -> list[str]:
+    submission = record.submission
+    mode = "grey" if submission.channels == 1 else "RGB"
+    facts = [
+        f"{submission.num_images:,} images",
+        f"{submission.width_px} × {submission.height_px} px {mode}",
+        protocol_title(record),
+        f"scored {record.created_at[:10]}",
+    ]
+    if submission.resize is not None:
+        facts.append(f"other sizes brought to {submission.resize} px")
+    if not record.official:
+        facts.append("unofficial: only some images were read")
+    if not record.extractor.verified:
+        facts.append("weights that are not the published ones")
+    return facts
+
+
+def _shared_facts(records: Sequence[ScoreRecord]) -> list[str]:
+    groups = comparable(records)
+    days = sorted({record.created_at[:10] for record in records})
+    facts = [protocol_title(group[0]) for group in groups[:3]]
+    facts += [f"and {len(groups) - 3} more protocols"] if len(groups) > 3 else []
+    return [*facts, f"scored {' to '.join(dict.fromkeys((days[0], days[-1])))}"]
+
+
+def _row(entry: ScoreValue) -> Row:
+    known = METRICS.get(entry.metric)
+    meaning = MEANINGS.get(entry.metric, "" if known is None else known.title)
+    return Row(
+        name=entry.metric,
+        meaning=meaning,
+        value=value_alone(entry),
+        bounds="" if entry.interval is None else bounds(entry.interval),
+        reason=entry.reason,
+        perfect=number(entry.expected),
+        better=BETTER[entry.direction],
+        tone=tone(entry),
+        n_fake=f"{entry.n_fake:,}",
+        n_real="–" if entry.n_real is None else f"{entry.n_real:,}",
+    )
+
+
+def _summary(presentations: Sequence[Presentation], parts: Sequence[Part]) -> list[Sentence]:
+    """What stands out among several: who is best in the first metric, who has findings."""
+    said = []
+    for shown in presentations:
+        if len(shown.records) < 2:
+            continue
+        metric = shown.metrics[0]
+        where = "" if len(presentations) == 1 else f" ({shown.title})"
+        marks = list(shown.best.iloc[:, 0])
+        if any(shortfall(entry) is None for r in shown.records for entry in r.values[:1]):
+            continue  # cannot be told
+        if any(marks):
+            name = shown.cells.index[marks.index(True)]
+            said.append(Sentence("good", f"{name} is best in {metric}, by more than luck{where}."))
+        else:
+            said.append(
+                Sentence("note", f"No submission is best in {metric} by more than luck{where}.")
+            )
+    for part in parts:
+        worst = [one for one in part.sentences if one.tone == "bad"]
+        gap = next((one for one in part.sentences if one.tone == "gap"), None)
+        if worst:
+            more = f" And {len(worst) - 1} more." if len(worst) > 1 else ""
+            said.append(Sentence("bad", f"{part.name}: {worst[0].text}{more}"))
+        elif gap is not None:
+            said.append(Sentence("gap", f"{part.name}: {gap.text}"))
+        else:
+            said.append(Sentence("good", f"{part.name}: nothing stands out."))
+    return said

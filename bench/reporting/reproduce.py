@@ -1,0 +1,79 @@
+"""The protocol of records in words, and the commands that make them again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from bench.metrics import METRICS
+from bench.record import ScoreRecord
+
+OPTIONS = ("layer", "protocol", "precision")
+DEFAULT_SEED = 2020
+
+
+def protocol_rows(records: Sequence[ScoreRecord]) -> list[tuple[str, str]]:
+    """Terms and texts of what records of one protocol share."""
+    record = records[0]
+    extractor = record.extractor
+    verified = "" if extractor.verified else " (not the published weights)"
+    rows = [
+        ("reference", f"{record.reference.name}, {record.reference.digest[:16]}"),
+        ("extractor", f"{extractor.label}, weights {extractor.digest[:16]}{verified}"),
+        ("latentbench", f"{record.code.name}, source {record.code.digest[:16]}"),
+        ("seed", str(record.seed)),
+        ("device", ", ".join(dict.fromkeys(one.device for one in records))),
+        ("libraries", ", ".join(f"{name} {v}" for name, v in record.libraries.items())),
+    ]
+    if record.subset is not None:
+        rows.append(("subset", f"{record.subset:,} images for neighbour metrics"))
+    if record.submission.resize is not None:
+        rows.append(("resize", record.submission.resize))
+    expected = dict.fromkeys(
+        entry.expected_source for entry in record.values if entry.expected is not None
+    )
+    sources = [source for source in expected if source]
+    if sources:
+        rows.append(("perfect", "; ".join(sources)))
+    methods = dict.fromkeys(
+        entry.interval.method for entry in record.values if entry.interval is not None
+    )
+    if methods:
+        rows.append(("intervals", "; ".join(methods)))
+    if len(records) == 1:
+        timings = ", ".join(f"{stage} {s:.2f} s" for stage, s in record.timings_s.items() if s > 0)
+        rows += [("source", record.submission.source), ("time", timings or "from the cache")]
+        rows.append(("images", f"SHA-256 {record.submission.digest}"))
+    return rows
+
+
+def commands(records: Sequence[ScoreRecord]) -> list[str]:
+    """A `latentbench score` for each set of options, its submissions together."""
+    by_options: dict[tuple[str, ...], list[str]] = {}
+    for record in records:
+        sources = by_options.setdefault(tuple(_options(record)), [])
+        if record.submission.source not in sources:
+            sources.append(record.submission.source)
+    return [
+        " ".join(["latentbench score", *map(shlex.quote, sources), *map(shlex.quote, options)])
+        for options, sources in by_options.items()
+    ]
+
+
+def _options(record: ScoreRecord) -> list[str]:
+    options = ["--reference", record.reference.name, "--extractor", record.extractor.name]
+    for kind in OPTIONS:
+        if kind in record.extractor.settings:
+            options += [f"--{kind}", record.extractor.settings[kind]]
+    if record.submission.resize is not None:
+        options += ["--resize", record.submission.resize]
+    if record.subset is not None:
+        options += ["--subset", str(record.subset)]
+    if record.seed != DEFAULT_SEED:
+        options += ["--seed", str(record.seed)]
+    names = [entry.metric for entry in record.values]
+    if set(names) != set(METRICS):
+        options += ["--metrics", ",".join(names)]
+    if not record.official:
+        options += ["--limit", str(record.submission.num_images)]
+    return options

@@ -1,0 +1,100 @@
+"""What the numbers are said to mean."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.metrics import METRICS
+from bench.record import ScoreValue
+from bench.reporting.sources import Exhibits, Scored
+from bench.reporting.words import MEANINGS, headline, sentences, tone
+from tests.reporting.complete import complete, entry
+from tests.test_record import record, value
+
+
+def said(shares: list[float], real: list[float] | None = None, **update: object) -> list[str]:
+    exhibits: Exhibits = {
+        "class_shares": np.array(shares),
+        "reference_class_shares": np.array(real or [1 / len(shares)] * len(shares)),
+    }
+    base = record("x", ()).model_copy(update=update)
+    submission = base.submission.model_copy(update={"num_images": 10_000})
+    scored = Scored(base.model_copy(update={"submission": submission}), exhibits)
+    return [sentence.text for sentence in sentences(scored)]
+
+
+def test_too_many_ones() -> None:
+    assert said([0.07, 0.40] + [0.53 / 8] * 8, [0.099, 0.112] + [0.789 / 8] * 8)[0] == (
+        "40 % of the images are ones; expected 11 %."
+    )
+
+
+def test_missing_classes() -> None:
+    assert said([0.5, 0.5, 0, 0]) == [
+        "Nothing is there of twos and threes.",
+        "50 % of the images are zeros; expected 25 %.",
+        "50 % of the images are ones; expected 25 %.",
+    ]
+
+
+def test_right_shares_and_other_classifiers() -> None:
+    # 0.26 of 10,000 is 2.3 sd from 0.25: luck
+    assert said([0.26, 0.24, 0.25, 0.25]) == ["All 4 classes are there in about the right shares."]
+    other = record().extractor.model_copy(update={"name": "mine"})
+    assert said([0.7, 0.1, 0.1, 0.1], extractor=other)[0].startswith(
+        "70 % of the images are class 0"
+    )
+
+
+def test_a_finding_about_classes_takes_the_place() -> None:
+    (one,) = complete(1)
+    finding = one.record.findings[1].model_copy(
+        update={
+            "code": "class-imbalance",
+            "message": "classes are uneven: 40 % are ones; 3 % are twos",
+        }
+    )
+    scored = Scored(one.record.model_copy(update={"findings": (finding,)}), one.exhibits)
+    texts = [sentence.text for sentence in sentences(scored)]
+    assert texts[0] == "40 % are ones."  # no more than the first part
+    assert not [text for text in texts if "nines" in text]
+
+
+def test_errors_come_first_and_information_does_not_come() -> None:
+    (one,) = complete(1)
+    tones = [sentence.tone for sentence in sentences(one)]
+    assert tones[:2] == ["bad", "bad"]
+    assert sentences(one)[0].text.startswith("Error about")
+    assert tones.count("bad") == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        # expected 0.25; two draws of error 0.1 lie up to 1.96 * 0.1 * sqrt(2) = 0.277 apart
+        (entry("fid", 0.52, 0.1), "good"),
+        (entry("fid", 0.53, 0.1), "gap"),
+        (entry("fid", 0.1, 0.01), "good"),
+        (entry("recall_k3", 0.84), "good"),  # within 2 % of 0.85
+        (entry("recall_k3", 0.83), "gap"),
+        (entry("recall_k3", 0.99, 0.001), "good"),
+        (entry("density_k5", 0.99, 0.001), "gap"),
+        (entry("density_k5", 0.0, 0.1), "good"),
+        (value(number=None, reason="few"), "note"),
+    ],
+)
+def test_tone(given: ScoreValue, expected: str) -> None:
+    assert tone(given) == expected
+
+
+def test_every_metric_has_a_meaning() -> None:
+    assert set(METRICS) == set(MEANINGS)
+
+
+def test_absent_values_and_headlines() -> None:
+    few = value(number=None, reason="few")
+    empty = record("x", (few,))
+    assert [s.text for s in sentences(Scored(empty, {}))] == ["No value for fid: see the table."]
+    assert headline(empty) == "no metric has a value"
+    assert headline(record()) == "fid 1.5 (perfect 0.2)"

@@ -1,0 +1,76 @@
+"""A look at the content of a folder beside the whole `score` of it.
+
+The observer sees every image as it goes by; then come the findings, with the search for copies
+among the 60,000 train images of the reference.
+
+    tox -e throughput -- -k content
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.content import ContentObserver, content_facts, judge_content
+from bench.references import Reference, find_manifest, load_reference
+from bench.scoring import Scorer
+from tests.conftest import RealSample
+
+SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
+NUM_IMAGES = max(1_000, round(10_000 * SCALE))
+ROUNDS = 5 if SCALE >= 1 else 1
+BLOCK = 512  # as a stream gives them
+
+
+@pytest.fixture(scope="module")
+def images(mnist: RealSample) -> NDArray[np.uint8]:
+    """The 2,000 committed digits, in five places each."""
+    shifts = ((0, 0), (2, 0), (-2, 0), (0, 2), (0, -2))
+    moved = [np.roll(mnist.images, shift, (1, 2)) for shift in shifts]
+    return np.concatenate(moved)[:NUM_IMAGES]
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    return load_reference(find_manifest("mnist"))
+
+
+def test_observer(benchmark: BenchmarkFixture, images: NDArray[np.uint8]) -> None:
+    def observe() -> None:
+        observer = ContentObserver(len(images))
+        for start in range(0, len(images), BLOCK):
+            observer.add(images[start : start + BLOCK])
+        observer.facts()
+
+    benchmark.pedantic(observe, rounds=ROUNDS, warmup_rounds=1)
+    seconds = benchmark.stats.stats.median
+    print(f"\nobserver: {1e6 * seconds / len(images):.0f} us an image of 28x28")
+
+
+def test_content_beside_score(
+    benchmark: BenchmarkFixture, images: NDArray[np.uint8], reference: Reference
+) -> None:
+    scorer = Scorer(reference="mnist", use_cache=False)
+    scorer.score_images(255 - images[:1_000], name="first")  # loads libraries
+    start = time.perf_counter()
+    record = scorer.score_images(images, name="digits")
+    score_s = time.perf_counter() - start
+    content = reference.content
+    assert content is not None
+
+    def look() -> None:
+        judge_content(content_facts(images), content)
+
+    benchmark.pedantic(look, rounds=ROUNDS, warmup_rounds=1)
+    content_s = benchmark.stats.stats.median
+    share = content_s / score_s
+    benchmark.extra_info.update(score_s=score_s, share=share, num_images=len(images))
+    print(
+        f"\ncontent of {len(images)} digits: {content_s:.2f} s; the whole score in memory "
+        f"{score_s:.2f} s, of which content {record.timings_s['content']:.2f} s; ratio {share:.2f}"
+    )

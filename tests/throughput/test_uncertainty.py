@@ -1,0 +1,70 @@
+"""What all intervals together cost: scoring a folder of digits with and without them.
+
+Both run in turn in every round, on the same images, from reading the files to the record. Nothing
+here asserts a time; the goal is less than half of the scoring time on top.
+
+    tox -e throughput -- -k uncertainty
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from baselines.demo_generator import generate_digits
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from baselines.sample import write_samples
+from bench.metrics import METRICS
+from bench.record import ScoreRecord
+from bench.scoring import Scorer
+
+SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
+NUM_IMAGES = max(1_000, round(10_000 * SCALE))
+ROUNDS = 3 if SCALE >= 1 else 1
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("uncertainty") / "samples"
+    write_samples(generate_digits(NUM_IMAGES, seed=0), path)
+    return path
+
+
+@pytest.fixture
+def scorers() -> tuple[Scorer, Scorer]:
+    """Without intervals, and with them."""
+    plain, full = (Scorer(reference="mnist", use_cache=False) for _ in range(2))
+    plain.metrics = [dataclasses.replace(metric, uncertainty=None) for metric in METRICS.values()]
+    return plain, full
+
+
+def test_cost_of_intervals(
+    benchmark: BenchmarkFixture, folder: Path, scorers: tuple[Scorer, Scorer]
+) -> None:
+    plain, full = scorers
+    plain_s: list[float] = []
+    full.score(folder)  # libraries are loaded
+    without: list[ScoreRecord] = []
+
+    def setup() -> tuple[tuple[Path], dict[str, object]]:
+        start = time.perf_counter()
+        without.append(plain.score(folder))
+        plain_s.append(time.perf_counter() - start)
+        return (folder,), {}
+
+    record = benchmark.pedantic(full.score, setup=setup, rounds=ROUNDS)
+    assert all(entry.interval is None for entry in without[-1].values)
+    assert all(entry.interval is not None for entry in record.values)
+    assert [e.value for e in record.values] == [e.value for e in without[-1].values]
+    ratio = benchmark.stats.stats.median / float(np.median(plain_s))
+    benchmark.extra_info.update(plain_s=plain_s, ratio=ratio, num_images=NUM_IMAGES)
+    print(
+        f"\n{NUM_IMAGES} digits: {np.median(plain_s):.2f} s without intervals, "
+        f"{benchmark.stats.stats.median:.2f} s with them, ratio {ratio:.2f} "
+        f"(median of {ROUNDS} pairs; goal: below 1.5)"
+    )
