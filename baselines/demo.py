@@ -1,7 +1,7 @@
 """The trained run whose samples `latentbench demo` scores: recipe `demo-gan`, bundled.
 
     latentbench train demo-gan --data mnist --seed 0 --set num_steps=14000
-    python -m baselines.demo runs/demo-gan-mnist-0-ec801b/ --out baselines/weights/demo-gan.safetensors
+    python -m baselines.demo runs/demo-gan-mnist-0-ec801b --out demo-gan.safetensors
 
 The second command leaves out what only further training needs: the optimisers' states and the
 generator that the averaged one was made from.

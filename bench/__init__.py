@@ -14,8 +14,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.comparison import Comparison as Comparison
-    from bench.comparison import compare as compare
+    from bench.comparing.comparison import Comparison as Comparison
+    from bench.comparing.comparison import compare as compare
     from bench.intake import audit as audit
     from bench.intake import load_spec as load_spec
     from bench.record import ScoreRecord as ScoreRecord
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from bench.tables import table as table
 
 _HOMES = {
-    "Comparison": "bench.comparison",
-    "compare": "bench.comparison",
+    "Comparison": "bench.comparing.comparison",
+    "compare": "bench.comparing.comparison",
     "audit": "bench.intake",
     "load_spec": "bench.intake",
     "ScoreRecord": "bench.record",

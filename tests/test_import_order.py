@@ -18,7 +18,14 @@ ROOT = Path(__file__).parents[1]
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"bench.errors"}),
     frozenset(
-        {"bench.intake.*", "bench.stats", "bench.terminal", "bench.tolerance", "bench.uncertainty"}
+        {
+            "bench.intake.*",
+            "bench.stats",
+            "bench.terminal",
+            "bench.comparing",
+            "bench.comparing.tolerance",
+            "bench.uncertainty",
+        }
     ),
     frozenset({"bench.cache", "bench.progress"}),
     frozenset(
@@ -37,13 +44,13 @@ LEVELS: tuple[frozenset[str], ...] = (
         {
             "bench.weights_reading",
             "bench.best",
-            "bench.comparability",
+            "bench.comparing.comparability",
             "bench.numerals",
             "bench.plots.*",
         }
     ),
-    frozenset({"bench.weights", "bench.judgement"}),
-    frozenset({"bench.neighbours.*", "bench.comparison", "bench.content.*"}),
+    frozenset({"bench.weights", "bench.comparing.judgement"}),
+    frozenset({"bench.neighbours.*", "bench.comparing.comparison", "bench.content.*"}),
     frozenset(
         {
             "bench.metrics.prd",
@@ -73,7 +80,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"bench.scoring"}),
     frozenset({"bench.ladder", "bench.precision_study", "bench.uncertainty_populations"}),
     frozenset({"bench.protocol_study", "bench.uncertainty_study", "bench.uncertainty_report"}),
-    frozenset({"bench.study_report", "bench.comparison_views", "bench.verbs.options"}),
+    frozenset({"bench.study_report", "bench.comparing.views", "bench.verbs.options"}),
     frozenset({"bench.console", "bench.reporting.*"}),
     frozenset({"bench.verbs.*"}),
     frozenset({"bench.cli"}),

@@ -23,7 +23,9 @@ from bench.provenance import SHOWS_ONLY, library_versions, source_digest
         ("scoring.py", True),
         ("verbs/score.py", False),
         ("console.py", False),
-        ("plots.py", False),
+        ("plots/curves.py", False),
+        ("reporting/page.py", False),
+        ("comparing/judgement.py", False),
     ],
 )
 def test_the_digest_covers_what_values_depend_on(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bench.uncertainty import (
     Expansion,
     Z,
+    mean_interval,
     normal_interval,
     score_interval,
     share_interval,
@@ -35,6 +36,37 @@ def test_wilson_of_newcombes_examples():
 def test_standard_error_by_hand():
     # 1, 2, 3: variance 1 with divisor 2, over 3
     assert standard_error(np.array([1.0, 2, 3])) == pytest.approx(math.sqrt(1 / 3))
+
+
+def test_mean_interval_solves_halls_equation():
+    x = np.random.default_rng(0).exponential(size=50)
+    found = mean_interval(x, 50, "m")
+    s = x.std(ddof=1)
+    g = ((x - x.mean()) ** 3).mean() / s**3 / math.sqrt(50)
+    for bound, z in ((found.low, Z), (found.high, -Z)):
+        t = (x.mean() - bound) / (s / math.sqrt(50))
+        assert t + g * t**2 / 3 + g**2 * t**3 / 27 + g / 6 == pytest.approx(z)
+    assert found.standard_error == pytest.approx(standard_error(x))
+    assert found.high - found.estimate > found.estimate - found.low
+
+
+def test_mean_interval_of_symmetric_and_of_equal_numbers():
+    symmetric = mean_interval(np.array([1.0, 2, 3]), 3, "m")
+    assert symmetric[:4] == pytest.approx(normal_interval(2.0, math.sqrt(1 / 3), "m")[:4])
+    assert mean_interval(np.ones(5), 5, "m")[:4] == (1, 0, 1, 1)
+
+
+def test_mean_interval_covers_where_few_images_make_the_mean():
+    """One image in a hundred is not nearly 0: skewness about 10, 1,000 images."""
+    rng = np.random.default_rng(0)
+    held, plain = [], []
+    for _ in range(1000):
+        x = rng.random(1000) * (rng.random(1000) < 0.01)
+        found = mean_interval(x, 1000, "m")
+        held.append(found.low <= 0.005 <= found.high)
+        plain.append(abs(x.mean() - 0.005) <= Z * standard_error(x))
+    assert 0.935 < np.mean(held) < 0.99
+    assert np.mean(plain) < np.mean(held)
 
 
 def test_share_interval_by_hand():

@@ -36,7 +36,7 @@ PAIR_BLOCK = 512
 NUM_SHOWN = 32
 FALSE_ALARM = 0.001
 ASSUMED_RATE = 0.002  # of real images that pass for near copies, when nothing is known of them
-MIN_CHECKED = 1_000  # held-out images whose rate is taken as it is
+MIN_CHECKED = 1_000  # held-out images that are enough to know a rate
 
 # Training images (or their thumbnails) by row, uint8 n,H,W,C; None when they are not at hand.
 TrainingPixels = Callable[[NDArray[np.int64]], NDArray[np.uint8] | None]
@@ -221,12 +221,13 @@ def _pictures(
 
 
 def real_rate(num_found: int, num_checked: int) -> float:
-    """Share of real images that pass for near copies, by how many of the held-out ones do. Where
-    few or none were checked, more than that.
+    """Share of real images that pass for near copies, by how many of the held-out ones do and one
+    more: that none did does not mean that none ever will. Where few were checked, at least 0.2 %.
     """
-    if num_checked >= MIN_CHECKED:
-        return num_found / num_checked
-    return max(ASSUMED_RATE, (num_found + 1) / (num_checked + 1) if num_checked else 0.0)
+    if not num_checked:
+        return ASSUMED_RATE
+    rate = (num_found + 1) / (num_checked + 1)
+    return rate if num_checked >= MIN_CHECKED else max(ASSUMED_RATE, rate)
 
 
 def least_count(num_images: int, rate: float) -> int:

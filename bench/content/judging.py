@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from bench.content.classes import class_findings
 from bench.content.codes import CONTENT_CODES, content_finding, first_places, share_of
 from bench.content.copies import (
+    ASSUMED_RATE,
+    MIN_CHECKED,
     Copies,
     TrainingPixels,
     find_copies,
@@ -150,11 +152,14 @@ def _copied(
     equal = max(
         rates.num_equal / max(checked, 1), min(1.0, reference.exact_pairs * reference.num_train)
     )
-    rate = real_rate(found, checked)
+    close = real_rate(rates.num_close, checked)
+    if checked >= MIN_CHECKED:  # so near that none among many means none
+        close = rates.num_close / checked
+    rate = found / checked if checked else ASSUMED_RATE
     limits = (
         (copies.num_equal, least_count(n, equal)),
-        (copies.num_close, least_count(n, real_rate(rates.num_close, checked))),
-        (count, max(MIN_NEAR_SHARE * n, least_count(n, rate))),
+        (copies.num_close, least_count(n, close)),
+        (count, max(MIN_NEAR_SHARE * n, least_count(n, real_rate(found, checked)))),
     )
     if not any(number >= least for number, least in limits):
         return []

@@ -36,9 +36,8 @@ from bench.stats import ClassStatistics
 from bench.uncertainty import (
     Expansion,
     Uncertainty,
+    mean_interval,
     normal_interval,
-    share_interval,
-    standard_error,
     wilson,
 )
 
@@ -171,8 +170,10 @@ def _confidence_interval(inputs: MetricInputs, found: MetricValue) -> Uncertaint
     p_NK, n = inputs.fake_probabilities, _classes(inputs).n
     if p_NK is None or len(p_NK) < 2:
         raise UndefinedMetric("class probabilities of two or more images are needed")
-    error = standard_error(p_NK.max(axis=1)) * math.sqrt(len(p_NK) / n)
-    return share_interval(found.value, error, n, "mean over the images")
+    interval = mean_interval(p_NK.max(axis=1), n, "mean over the images, Hall")
+    value = min(found.value, 1.0)  # a mean of ones may be rounded up
+    low, high = max(interval.low, 0.0), min(interval.high, 1.0)
+    return interval._replace(estimate=value, low=min(low, value), high=max(high, value))
 
 
 MODES_COVERED = Metric(

@@ -32,7 +32,7 @@ from scipy.sparse import csr_array
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, Sizes, UndefinedMetric
 from bench.neighbours import K_NEAREST, NeighbourPass
-from bench.uncertainty import Uncertainty, normal_interval, share_interval, standard_error, wilson
+from bench.uncertainty import Uncertainty, mean_interval, share_interval, wilson
 
 THINNED = (0.6, 0.7, 0.8)  # shares q of the fakes
 MAX_PAIRS = 2e7  # of balls that share a fake: 300 MB
@@ -121,10 +121,9 @@ def _density_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
         return wilson(0, len(count_M))._replace(
             high=wilson(0, len(count_M)).high / K_NEAREST, method="Wilson, one ball a fake"
         )
-    interval = normal_interval(
-        found.value, standard_error(count_M / K_NEAREST), "mean over the images"
-    )
-    return interval._replace(low=max(interval.low, 0.0))
+    interval = mean_interval(count_M / K_NEAREST, len(count_M), "mean over the images, Hall")
+    low = min(max(interval.low, 0.0), found.value)
+    return interval._replace(estimate=found.value, low=low, high=max(interval.high, found.value))
 
 
 def _coverage_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:

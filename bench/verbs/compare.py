@@ -51,8 +51,8 @@ def compare(
     latentbench compare main.jsonl pr.jsonl --metric fid,recall_k3 --tolerance 2%
     latentbench compare main.jsonl pr.jsonl --format md --out comment.md
     """
-    from bench.comparison import compare as run_compare
-    from bench.comparison_views import as_json, headline, markdown, print_comparison
+    from bench.comparing.comparison import compare as run_compare
+    from bench.comparing.views import as_json, headline, markdown, print_comparison
     from bench.stats import write_atomically
     from bench.terminal import console
 

@@ -222,10 +222,12 @@ def test_vendi_influence_is_the_derivative(n, dim):
 
 @pytest.mark.parametrize("beta", [8.0, 1 / 8])
 def test_prd_influence_is_the_derivative(beta):
-    """A generated row more in its cells, with the cells as they are."""
+    """A generated row more in its cells, with the cells as they are; so many rows that the side
+    of every cell is certain.
+    """
     rng = np.random.default_rng(0)
-    real = rng.integers(20, size=(10, 4000))
-    fake = np.minimum(rng.integers(24, size=(10, 4000)), 19)
+    real = rng.integers(20, size=(10, 200_000))
+    fake = np.minimum(rng.integers(24, size=(10, 200_000)), 19)
     clusters = PRDClusters(real, fake)
     real_RK, fake_RK = clusters.shares()
     influence, runs = f_beta_influence(clusters, beta)

@@ -16,9 +16,9 @@ from scipy.stats import norm
 
 import bench
 from bench.__main__ import run
-from bench.comparability import SIZE_FREE
-from bench.comparison import Comparison, compare
-from bench.comparison_views import escaped, headline, markdown, print_comparison
+from bench.comparing.comparability import SIZE_FREE
+from bench.comparing.comparison import Comparison, compare
+from bench.comparing.views import escaped, headline, markdown, print_comparison
 from bench.errors import (
     EXIT_INVALID,
     EXIT_OK,

@@ -12,10 +12,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from bench.comparability import Pair
+from bench.comparing.comparability import Pair
+from bench.comparing.tolerance import Tolerance
 from bench.intake import sanitise
 from bench.record import ScoreValue
-from bench.tolerance import Tolerance
 from bench.uncertainty import Uncertainty, difference
 
 ALPHA = 0.05

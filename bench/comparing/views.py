@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.comparison import Comparison
-from bench.judgement import Change
+from bench.comparing.comparison import Comparison
+from bench.comparing.judgement import Change
 from bench.numerals import number
 
 STYLES = {

@@ -22,11 +22,17 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.comparability import Pair, entries_of_both, pair_up, require_comparable, warnings_of
+from bench.comparing.comparability import (
+    Pair,
+    entries_of_both,
+    pair_up,
+    require_comparable,
+    warnings_of,
+)
+from bench.comparing.judgement import ALPHA, Change, Judgement
+from bench.comparing.tolerance import Given, Tolerance
 from bench.errors import UnknownNameError, UsageError
-from bench.judgement import ALPHA, Change, Judgement
 from bench.record import ScoreRecord
-from bench.tolerance import Given, Tolerance
 from bench.uncertainty import holm
 
 
@@ -65,8 +71,8 @@ def compare(
     """Compare the last record of each submission of `base` with that of `new`.
 
     `metrics`: names; default: all that both hold. `tolerance`: how much worse is still fine, as
-    `bench.tolerance.Tolerance.of` takes it. `submission`: that one only. Raises `UsageError` when
-    the records' protocols differ, or their numbers of images without `allow_other_size`.
+    `Tolerance.of` takes it. `submission`: that one only. Raises `UsageError` when the records'
+    protocols differ, or their numbers of images without `allow_other_size`.
     """
     pairs, missing, added = pair_up(_listed(base), _listed(new), submission)
     names = _chosen(pairs, metrics)
