@@ -54,4 +54,8 @@ def report(
         os.write(sys.stdout.fileno(), data)
         return
     write_atomically(path, data)
-    sys.stdout.write(f"{name}: {path} ({len(found.scored)} records, {len(data):,} bytes)\n")
+    sys.stdout.write(f"{name}: {path} ({_count(len(found.scored))}, {len(data):,} bytes)\n")
+
+
+def _count(num: int) -> str:
+    return "1 record" if num == 1 else f"{num} records"

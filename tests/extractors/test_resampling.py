@@ -49,10 +49,16 @@ def test_torch_fidelity(height: int, width: int) -> None:
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_pytorch_fid(height: int, width: int) -> None:
+    """PyTorch's own coordinates are float32: at `size` px they are off by up to an ulp, size 2^-23
+    px, and a step between two pixels is at most 255. How far it goes depends on the processor.
+    """
     x = random_images(height, width)
     expected = F.interpolate(x.float(), size=(SIDE, SIDE), mode="bilinear", align_corners=False)
     torch.testing.assert_close(
-        resample(x, "pytorch-fid", SIDE).contiguous(), expected.contiguous(), rtol=0, atol=1e-3
+        resample(x, "pytorch-fid", SIDE).contiguous(),
+        expected.contiguous(),
+        rtol=0,
+        atol=1e-4 + 255 * max(height, width) * 2**-23,
     )
 
 

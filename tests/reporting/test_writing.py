@@ -91,7 +91,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     out = tmp_path / "page.html"
     assert run(["report", str(tmp_path), "--out", str(out)]) == EXIT_OK
     captured = capsys.readouterr()
-    assert f"html: {out} (1 records," in captured.out
+    assert f"html: {out} (1 record," in captured.out
     assert "notes.json: holds no score records, left out" in captured.err
     assert out.read_bytes().startswith(b"<!DOCTYPE html>")
 

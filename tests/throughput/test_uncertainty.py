@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from baselines.demo_generator import generate_digits
+from baselines.demo import generate_digits
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from baselines.sample import write_samples
