@@ -54,7 +54,7 @@ def render_study(out: Path) -> list[str]:
     groups = list(dict.fromkeys((row["population"], row["n"]) for row in rows))
     for population, n in groups:
         chosen = [row for row in rows if (row["population"], row["n"]) == (population, n)]
-        lines += [f"## {population}, {n:,} images, {chosen[0]['num']} draws", ""]
+        lines += [f"## {population}, {n:,} images, {chosen[0]['draws']} draws", ""]
         lines += _table(chosen)
     outside = [row for row in rows if not accepted(row)]
     lines += ["## Outside of what is accepted", ""]
@@ -83,6 +83,7 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         ratio = "" if row["bootstrap_ratio"] is None else f"{row['bootstrap_ratio']:.2f}"
         held = f"{row['covered']:.1%} ({row['covered_low']:.1%} to {row['covered_high']:.1%})"
+        held += "" if row["num"] == row["draws"] else f", {row['num']} draws have one"
         numbers = [f"{row[key]:.4g}" for key in ("truth", "mean_value", "mean_estimate")]
         numbers += [f"{row[key]:.3g}" for key in ("sd", "mean_se", "mean_width")]
         lines.append(f"| {row['metric']} | {' | '.join(numbers)} | {held} | {ratio} |")

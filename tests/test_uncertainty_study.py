@@ -124,17 +124,17 @@ def test_bootstrap_agrees_for_a_mean(far):
 
 
 def test_study_resumes_and_makes_its_page(tmp_path, monkeypatch, far):
-    monkeypatch.setattr(uncertainty_study, "SIZES", (60, 90))
+    monkeypatch.setattr(uncertainty_study, "SIZES", (110, 130))
     monkeypatch.setattr(uncertainty_study, "NEAR_ZERO", ("fid", "class_kl"))
     monkeypatch.setattr(uncertainty_study, "populations", lambda: [gaussian(same=True)])
     run_study(tmp_path, draws=4, seed=2)
     path = tmp_path / "records.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(row["metric"], row["n"]) for row in rows] == [
-        ("fid", 60),
-        ("class_kl", 60),
-        ("fid", 90),
-        ("class_kl", 90),
+        ("fid", 110),
+        ("class_kl", 110),
+        ("fid", 130),
+        ("class_kl", 130),
     ]
     before = path.read_bytes()
     path.write_bytes(b"\n".join(before.splitlines()[:2]) + b"\n")  # as if stopped half way
@@ -144,7 +144,7 @@ def test_study_resumes_and_makes_its_page(tmp_path, monkeypatch, far):
     assert len(outside) == sum(not accepted(row) for row in rows)
     page = (tmp_path / "README.md").read_text()
     assert "--draws 4 --seed 2" in page
-    assert "| gaussian, same | 60 |" in page
+    assert "| gaussian, same | 110 |" in page
     (tmp_path / "README.md").unlink()
     assert run(["study", "uncertainty", "--out", str(tmp_path), "--render"]) == EXIT_OK
     assert (tmp_path / "README.md").read_text() == page

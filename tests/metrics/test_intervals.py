@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -16,6 +17,7 @@ from bench.evaluation import evaluate
 from bench.expected import Expected
 from bench.metrics import METRICS
 from bench.metrics.base import UndefinedMetric
+from bench.stats import Moments
 from bench.uncertainty import LEVEL
 from tests.metrics.test_properties import EXTREMES, D, inputs_of, sample, typical
 
@@ -142,3 +144,22 @@ def test_inputs_are_not_written_to(name):
     for array in (real, fake, inputs.fake_probabilities, inputs.held_out_features):
         array.flags.writeable = False
     assert interval(name, inputs) == interval(name, inputs_of(real, fake))
+
+
+@pytest.mark.parametrize("name", ["fid", "inception_score", "mean_confidence", "class_kl"])
+def test_all_images_of_a_large_folder_count(name):
+    """Features and probabilities of 600 of 3,000 images are kept: how images vary is read from
+    these, how many there are from the statistics of all.
+    """
+    real, fake = sample(0, 300), sample(1000, 3000, weights=(50, 30, 18, 2), spread=0.8)
+    whole = inputs_of(real, fake)
+    kept = dataclasses.replace(
+        whole,
+        fake_features=fake[:600],
+        fake_probabilities=whole.fake_probabilities[:600],
+        fake_moments_of_all=Moments.of(fake),
+        fake_statistics=whole.fake_classes,
+    )
+    one, other = interval(name, whole), interval(name, kept)
+    assert other.standard_error == pytest.approx(one.standard_error, rel=0.2)
+    assert METRICS[name].compute(kept).value == pytest.approx(METRICS[name].compute(whole).value)
