@@ -151,7 +151,7 @@ def test_all_images_of_a_large_folder_count(name):
     """Features and probabilities of 600 of 3,000 images are kept: how images vary is read from
     these, how many there are from the statistics of all.
     """
-    real, fake = sample(0, 300), sample(1000, 3000, weights=(50, 30, 18, 2), spread=0.8)
+    real, fake = sample(0, 300), sample(1000, 3000, weights=(50, 30, 18, 2), spread=2.5)
     whole = inputs_of(real, fake)
     kept = dataclasses.replace(
         whole,
