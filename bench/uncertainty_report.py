@@ -115,7 +115,7 @@ def _draw(out: Path, rows: list[dict[str, Any]], groups: list[tuple[str, int]]) 
         }
         for population, n in groups
     }
-    figure = new_figure(7.5, 1 + 0.55 * len(metrics))
+    figure = new_figure(7.5, 1 + 0.6 * len(metrics))
     figure.set_facecolor("white")
     plot_coverage(metrics, series, ax=figure.subplots(), level=LEVEL)
     save_figure(figure, out / "coverage.svg")

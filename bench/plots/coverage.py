@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from bench.plots.palette import GRID, MARKERS, MUTED, OKABE_ITO, dress, legend
 
 ACCEPTED = (0.92, 0.98)
-STEP = 0.17  # between the series of a metric, of 1 between metrics
+SPREAD = 0.7  # of the series of a metric, of 1 between metrics
 
 
 def plot_coverage(
@@ -25,7 +25,7 @@ def plot_coverage(
     ax.axvspan(*ACCEPTED, color=GRID, alpha=0.6, linewidth=0)
     ax.axvline(level, color=MUTED, linewidth=0.9, linestyle="--")
     for number, (name, rates) in enumerate(series.items()):
-        offset = (number - (len(series) - 1) / 2) * STEP
+        offset = ((number + 0.5) / len(series) - 0.5) * SPREAD
         colour = OKABE_ITO[number % len(OKABE_ITO)]
         for place, metric in enumerate(metrics):
             if metric in rates:
