@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.numerals import decimals, number
+from bench.record import COMPILING_STAGE
 from bench.terminal import console as _console
 
 if TYPE_CHECKING:
@@ -162,6 +163,9 @@ def print_record(record: ScoreRecord) -> None:
 
 def _print_remarks(console: Console, record: ScoreRecord) -> None:
     submission = record.submission
+    if COMPILING_STAGE in record.timings_s:
+        compile_s = record.timings_s[COMPILING_STAGE]
+        console.print(Text(f"compiling the network took {compile_s:.1f} s, once", "dim"))
     if submission.resize is not None:
         console.print(Text(f"images of other sizes were brought to {submission.resize} px", "dim"))
     if record.subset is not None:

@@ -20,6 +20,7 @@ from bench.stats import write_atomically
 
 SCHEMA_VERSION: Final = 1
 SHORT_DIGEST = 8
+COMPILING_STAGE = "of these, compiling"
 
 Count = Annotated[int, Field(ge=0)]
 Kind = Literal["folder", "zip", "npz", "npy", "idx", "array"]

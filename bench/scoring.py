@@ -46,6 +46,7 @@ from bench.intake import (
 from bench.kept import KeptResults, Reading
 from bench.metrics.base import MetricInputs
 from bench.record import (
+    COMPILING_STAGE,
     ExtractorIdentity,
     FindingEntry,
     Identity,
@@ -165,6 +166,7 @@ class Scorer:
         self.cache = Cache(default_root() if use_cache else None)
         self.device = select_device(None if device is None else str(device))
         self._has_run = False
+        self._compile_told_s = 0.0
         self._last: dict[str, MadeOf] = {}  # by signature, of the submission scored last
         self.contents = Contents(self.cache)
         self.kept = KeptResults(
@@ -362,10 +364,14 @@ class Scorer:
             if extraction.abandoned:
                 return stream, known
             samples = extraction.samples()
-        if not self._has_run:  # what loading, tuning and compiling cost, once
+        if not self._has_run:  # what loading and tuning cost, once
             first_s = sum(getattr(arm.network, "first_batch_s", None) or 0.0 for arm in self.arms)
             watch.times_s["of these, the first batch"] = round(first_s, 4)
             self._has_run = True
+        compile_s = sum(_compile_s(arm.network) for arm in self.arms)
+        if compile_s > self._compile_told_s:  # with the submission that paid for it
+            watch.times_s[COMPILING_STAGE] = round(compile_s - self._compile_told_s, 4)
+            self._compile_told_s = compile_s
         for arm, sample in zip(self.arms, samples, strict=True):
             self.kept.put_sample(arm, identity, sample)
         return stream, samples
@@ -530,6 +536,11 @@ def _submission(
         pixel_digest=identity.pixel_digest,
         sequence_digest=identity.sequence_digest,
     )
+
+
+def _compile_s(network: object) -> float:
+    """What compiling has cost so far, in seconds."""
+    return getattr(getattr(network, "compiling", None), "compile_s", None) or 0.0
 
 
 def _now() -> str:

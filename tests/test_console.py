@@ -85,3 +85,12 @@ def test_a_record_without_intervals_has_no_such_column(capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "interval" not in out
     assert "fid" in out
+
+
+def test_what_compiling_cost_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "compiling" not in "\n".join(shown(monkeypatch, capsys, 80))
+    told = record().model_copy(update={"timings_s": {"of these, compiling": 23.04}})
+    print_record(told)
+    assert "compiling the network took 23.0 s, once" in capsys.readouterr().out

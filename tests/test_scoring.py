@@ -21,10 +21,11 @@ from bench.errors import (
 )
 from bench.expected import expected_values
 from bench.extractors import EXTRACTORS
+from bench.extractors.compiling import CompiledOncePaid
 from bench.intake import Size, SubmissionSpec
 from bench.metrics import METRICS
 from bench.metrics.base import Sizes
-from bench.record import ScoreRecord
+from bench.record import COMPILING_STAGE, ScoreRecord
 from bench.references import find_manifest, load_reference
 from bench.scoring import Failure, Scorer, score, score_many, submission_name
 from bench.stats import subset_rows
@@ -454,3 +455,15 @@ def test_arrays_in_memory_are_reduced_alike(mnist: RealSample, reduced: ScoreRec
 def test_subsets_that_are_too_small(subset: int) -> None:
     with pytest.raises(UsageError, match=f"subset {subset}: expected at least 2 images"):
         Scorer(subset=subset)
+
+
+def test_what_compiling_cost_is_told_with_the_submission_that_paid(
+    digits_folder: Path, tmp_path: Path, mnist: RealSample
+) -> None:
+    write_pngs(mnist.images[:40], tmp_path)
+    scorer = Scorer(reference="mnist", metrics=["modes_covered"], use_cache=False)
+    network = scorer.arms[0].network
+    network.compiling = CompiledOncePaid(network.forward, network.batch_size)  # type: ignore[attr-defined]
+    network.compiling.compile_s = 23.0  # type: ignore[attr-defined]
+    assert scorer.score(digits_folder).timings_s[COMPILING_STAGE] == 23.0
+    assert COMPILING_STAGE not in scorer.score(tmp_path).timings_s

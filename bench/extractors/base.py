@@ -65,7 +65,7 @@ class ExtractorChoice:
     `weights` is a file to load instead of the one that is looked up (or a folder that holds it);
     one whose digest is not the published one is refused unless `unverified_weights` is set.
     `batch_size` is in images; results do not depend on it beyond rounding. `compiled` has the
-    network compiled first, which takes long and pays for very many images on a GPU.
+    network compiled when that pays: for very many images on a GPU.
     """
 
     layer: str | None = None

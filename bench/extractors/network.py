@@ -24,6 +24,7 @@ from torch import Tensor
 from bench.devices import strict_float32
 from bench.errors import UsageError
 from bench.extractors.base import Progress, luma, require_images
+from bench.extractors.compiling import CompiledOncePaid
 from bench.stats import Features
 
 Outputs = tuple[Tensor, Tensor | None]
@@ -37,8 +38,8 @@ class NetworkExtractor:
     `forward` takes uint8 N,C,H,W on the device, C = `channels`, and returns float32 features N,D
     and, of a classifier, logits N,K, both on the device. `precision` is the context it runs in.
     `batch_size` in images shrinks for good when memory runs out. Raises `UsageError` when it runs
-    out for a single image. `first_batch_s` is how long the first batch took: what loading,
-    tuning and compiling cost.
+    out for a single image. `first_batch_s` is how long the first batch took: what loading and
+    tuning cost; `compiling` tells what compiling did.
     """
 
     name: str
@@ -50,6 +51,7 @@ class NetworkExtractor:
     side_px: int | None = None
     precision: Callable[[], AbstractContextManager[None]] = strict_float32
     first_batch_s: float | None = None
+    compiling: CompiledOncePaid | None = None
 
     def __call__(self, images: NDArray[np.uint8], *, progress: Progress | None = None) -> Features:
         require_images(images, self.name, self.side_px)

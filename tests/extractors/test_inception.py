@@ -22,7 +22,7 @@ from bench.errors import BundleError, UnknownNameError, UsageError
 from bench.extractors import extractor_row
 from bench.extractors.base import Extractor, ExtractorChoice
 from bench.extractors.convolution import round_to_half, round_to_tf32, two_tf32
-from bench.extractors.inception import _compiled, random_state
+from bench.extractors.inception import random_state
 from bench.scoring import Scorer
 from bench.stats import Features
 from bench.study_report import photo_crops
@@ -322,19 +322,6 @@ def test_compiling_is_for_a_gpu(weights: Path) -> None:
         load(weights, compiled=True)
     with pytest.raises(UsageError, match="'digits' has no compiled form"):
         extractor_row("digits").resolve(ExtractorChoice(compiled=True))
-
-
-def test_whole_batches_are_compiled_and_the_rest_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-
-    def record(network: Any) -> Any:
-        return lambda x, layer: (seen.append(len(x)), network(x, layer))[1]
-
-    monkeypatch.setattr(torch, "compile", record)
-    run = _compiled(lambda x, layer: (x, None), 4, "cuda")  # type: ignore[arg-type]
-    for size in (4, 4, 3):
-        assert len(run(torch.zeros(size, 1), "2048")[0]) == size
-    assert seen == [4, 4]
 
 
 def test_choices_that_do_not_exist(weights: Path) -> None:
