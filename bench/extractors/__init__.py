@@ -73,6 +73,16 @@ _ROWS = (
         citation="none: a baseline",
     ),
     ExtractorRow(
+        name="hog",
+        title="histograms of oriented gradients, 7 cells along the shorter side; no network",
+        loader="bench.extractors.hog:load",
+        weights=ComputedWeights("2eef721640c92a206d12fa7ba61056c72d41292518a6b5604303ad0ea2e5f5a2"),
+        feature_dim=None,
+        num_classes=None,
+        channels=3,
+        citation="Dalal & Triggs 2005, CVPR",
+    ),
+    ExtractorRow(
         name="random-conv",
         title="fixed random convolutions, means and deviations of five depths; no download",
         loader="bench.extractors.random_conv:load",
