@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.likelihoods import Corruption, Penalty
-from baselines.models.base import ImageShape, Layers, Model, Options, num_halvings
+from baselines.models.base import ImageShape, Layers, Model, Options
+from baselines.models.grid import Cut, Fit, grid_of
 
 CodeActivation = Literal["linear", "relu", "sigmoid"]
 Reconstruction = Literal["mse", "bernoulli"]
@@ -60,26 +61,26 @@ def mlp(widths: tuple[int, ...]) -> nn.Sequential:
 
 def conv_encoder(width: int, image_shape: ImageShape, out: int) -> nn.Sequential:
     """Strided convolutions, ReLU, and a linear layer to `out` values."""
-    halvings = num_halvings(image_shape)
-    channels, height, columns = image_shape
-    widths = [channels, *(width * 2**level for level in range(halvings))]
-    parts: list[nn.Module] = []
+    grid = grid_of(image_shape)
+    widths = [image_shape[0], *(width * 2**level for level in range(grid.num_halvings))]
+    parts: list[nn.Module] = [] if grid.is_exact else [Fit(grid)]
     for a, b in itertools.pairwise(widths):
         parts += [nn.Conv2d(a, b, 4, 2, padding=1), nn.ReLU()]
-    size = widths[-1] * (height >> halvings) * (columns >> halvings)
+    size = widths[-1] * math.prod(grid.base)
     return nn.Sequential(*parts, nn.Flatten(), nn.Linear(size, out))
 
 
 def conv_decoder(width: int, image_shape: ImageShape, dim: int) -> nn.Sequential:
     """The mirror of `conv_encoder`: N,dim -> N,C,H,W without a final activation."""
-    halvings = num_halvings(image_shape)
-    channels, height, columns = image_shape
-    widths = [*(width * 2**level for level in reversed(range(halvings))), channels]
-    base = (widths[0], height >> halvings, columns >> halvings)
+    grid = grid_of(image_shape)
+    levels = reversed(range(grid.num_halvings))
+    widths = [*(width * 2**level for level in levels), image_shape[0]]
+    base = (widths[0], *grid.base)
     parts: list[nn.Module] = [nn.Linear(dim, math.prod(base)), nn.ReLU(), nn.Unflatten(1, base)]
     for a, b in itertools.pairwise(widths):
         parts += [nn.ConvTranspose2d(a, b, 4, 2, padding=1), nn.ReLU()]
-    return nn.Sequential(*parts[:-1])
+    last = [] if grid.is_exact else [Cut(grid)]
+    return nn.Sequential(*parts[:-1], *last)
 
 
 class Autoencoder(nn.Module):

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.data import Scale
-from bench.errors import UsageError
 
 ImageShape = tuple[int, int, int]  # C, H, W
 Activation = Literal["relu", "leaky"]
@@ -102,26 +101,6 @@ class Model:
 def activate(x: Tensor, activation: Activation) -> Tensor:
     """ReLU, or leaky ReLU of slope 0.2."""
     return F.relu(x) if activation == "relu" else F.leaky_relu(x, SLOPE)
-
-
-def num_halvings(image_shape: ImageShape) -> int:
-    """How often both sides can be halved down to 4 px or more. Raises `UsageError` for less than
-    twice.
-    """
-    _, height, width = image_shape
-    count = 0
-    while (
-        height % 2 ** (count + 1) == 0
-        and width % 2 ** (count + 1) == 0
-        and min(height, width) >> (count + 1) >= 4
-    ):
-        count += 1
-    if count < 2:
-        raise UsageError(
-            f"images of {width}x{height} px: a convolutional model needs sides that are multiples "
-            "of 4 and at least 16 px; choose a dense model, or resize the images"
-        )
-    return count
 
 
 def keep_part(h: Tensor, keep: Tensor | None, start: int) -> Tensor:

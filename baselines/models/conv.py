@@ -1,4 +1,4 @@
-"""DCGAN (Radford et al. 2016) for images of 16 to 64 px.
+"""DCGAN (Radford et al. 2016) for images of up to 64 px.
 
 The generator projects the latent to a small map (7x7 for 28 px, 4x4 for powers of two) and doubles
 it by transposed convolutions with batch norm and ReLU; the discriminator mirrors it with strided
@@ -29,9 +29,9 @@ from baselines.models.base import (
     activate,
     conv_init,
     keep_part,
-    num_halvings,
     with_head,
 )
+from baselines.models.grid import grid_of
 
 KERNEL, STRIDE = 4, 2
 
@@ -68,11 +68,11 @@ class ConvGenerator(nn.Module):
         self, options: ConvOptions, image_shape: ImageShape, num_classes: int, layers: Layers
     ) -> None:
         super().__init__()
-        channels, height, width = image_shape
-        halvings = num_halvings(image_shape)
+        self.grid = grid_of(image_shape)
         self.activation: Activation = layers.generator_activation or "relu"
-        widths = [options.width * 2**level for level in reversed(range(halvings))]
-        self.base = (widths[0], height >> halvings, width >> halvings)
+        levels = reversed(range(self.grid.num_halvings))
+        widths = [options.width * 2**level for level in levels]
+        self.base = (widths[0], *self.grid.base)
         normal = options.batch_norm_generator
         kernel = layers.up_kernel or KERNEL
         self.stem = nn.Linear(
@@ -84,14 +84,14 @@ class ConvGenerator(nn.Module):
         self.norms = nn.ModuleList(
             nn.BatchNorm2d(width) if normal else nn.Identity() for width in widths
         )
-        self.out = up_convolution(widths[-1], channels, kernel, bias=True)
+        self.out = up_convolution(widths[-1], image_shape[0], kernel, bias=True)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.stem(z if y is None else torch.cat([z, y], dim=1)).view(-1, *self.base)
         h = activate(self.norms[0](h), self.activation)
         for up, norm in zip(self.ups, self.norms[1:], strict=True):
             h = activate(norm(up(h)), self.activation)
-        return torch.tanh(self.out(h))
+        return self.grid.cut(torch.tanh(self.out(h)))
 
 
 class ConvDiscriminator(nn.Module):
@@ -101,11 +101,10 @@ class ConvDiscriminator(nn.Module):
         self, options: ConvOptions, image_shape: ImageShape, num_classes: int, layers: Layers
     ) -> None:
         super().__init__()
-        channels, height, width = image_shape
-        halvings = num_halvings(image_shape)
+        self.grid = grid_of(image_shape)
         self.activation: Activation = layers.discriminator_activation or "leaky"
         self.pool = layers.downsampling == "pool"
-        widths = [options.width * 2**level for level in range(halvings)]
+        widths = [options.width * 2**level for level in range(self.grid.num_halvings)]
         self.num_units = sum(widths)
         normal = options.batch_norm_discriminator
 
@@ -114,7 +113,7 @@ class ConvDiscriminator(nn.Module):
                 return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
             return nn.Conv2d(in_channels, out_channels, KERNEL, STRIDE, padding=1, bias=bias)
 
-        inputs = (channels + num_classes, *widths[:-1])
+        inputs = (image_shape[0] + num_classes, *widths[:-1])
         self.downs = nn.ModuleList(
             down(a, b, bias=not (normal and number))
             for number, (a, b) in enumerate(zip(inputs, widths, strict=True))
@@ -123,16 +122,16 @@ class ConvDiscriminator(nn.Module):
             nn.BatchNorm2d(width) if normal and number else nn.Identity()
             for number, width in enumerate(widths)
         )
-        num_features = widths[-1] * (height >> halvings) * (width >> halvings)
+        num_features = widths[-1] * math.prod(self.grid.base)
         self.num_features = num_features
         self.head, num_scored = with_head(num_features, layers)
         self.out = nn.Linear(num_scored, 1)
 
     def forward(self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> Verdict:
-        h = x
+        h = self.grid.fit(x)
         if y is not None:
-            planes = y[:, :, None, None].expand(-1, -1, *x.shape[2:])
-            h = torch.cat([x, planes], dim=1)
+            planes = y[:, :, None, None].expand(-1, -1, *h.shape[2:])
+            h = torch.cat([h, planes], dim=1)
         start = 0
         for down, norm in zip(self.downs, self.norms, strict=True):
             h = activate(norm(down(h)), self.activation)
