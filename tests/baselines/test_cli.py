@@ -185,6 +185,24 @@ def test_without_tensorboard_the_extra_is_named(
     assert not Path("runs").exists()
 
 
+def test_tensorboard_reads_what_the_log_says(images: str) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train = ["train", "course-gan", "--data", images, *TINY, "--set", "num_steps=32"]
+    assert run([*train, "--tensorboard"]) == EXIT_OK
+    (written,) = Path("runs/tensorboard").iterdir()
+    events = EventAccumulator(str(written))
+    events.Reload()
+    log = Path("runs") / written.name / "log.jsonl"
+    told = [json.loads(line) for line in log.read_text().splitlines()]
+    logged = [event for event in told if event["event"] == "terms"]
+    assert logged
+    for term in ("d_loss", "g_loss"):
+        scalars = events.Scalars(term)
+        assert [scalar.step for scalar in scalars] == [event["step"] for event in logged]
+        assert [scalar.value for scalar in scalars] == pytest.approx([e[term] for e in logged])
+
+
 def test_losses_beside_the_bar_on_a_terminal(
     images: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
