@@ -1,7 +1,10 @@
 """From a configuration to networks, plan and hooks: all that a loop needs, before any step.
 
 Initial weights depend on the seed alone: they are drawn on the CPU inside a forked random state,
-so neither the caller's random numbers nor the device matter.
+so neither the caller's random numbers nor the device matter. They are paired: every layer that
+a trick leaves in shape starts as without the trick, and where a run differs from its recipe's
+networks in the size of the latent alone, as in the recipe; so two runs of one seed differ by what
+was changed and by nothing else. Where neither changes a layer they are the plain draw.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from baselines.data import TrainingSet
 from baselines.draws import Draw, derive_seed, integers, normal, uniform
 from baselines.latents import latent_sampler
 from baselines.models.autoencoders import AutoencoderOptions
-from baselines.models.base import ImageShape, LatentSpec, Model
+from baselines.models.base import ImageShape, LatentSpec, Layers, Model
+from baselines.recipes import RECIPES
 from baselines.tricks.base import Plan, Player, Sizes
 from bench.errors import UsageError
 
@@ -78,8 +82,7 @@ def build(config: RunConfig, image_shape: ImageShape, num_classes: int = 0) -> G
             plan = trick.plan(plan, chosen)
     state: dict[str, Tensor] = {}
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(config.seed, "weights"))
-        networks = model.build(options, image_shape, classes, plan.layers)
+        networks = _drawn_networks(config, image_shape, classes, plan.layers)
         for trick, chosen in config.active:
             if trick.networks is not None:
                 trick.networks(networks, chosen)
@@ -100,6 +103,66 @@ def build(config: RunConfig, image_shape: ImageShape, num_classes: int = 0) -> G
         sizes=sizes,
         num_classes=classes,
     )
+
+
+def _drawn_networks(
+    config: RunConfig, image_shape: ImageShape, num_classes: int, layers: Layers
+) -> dict[str, nn.Module]:
+    """Networks whose layers are those of the same run without tricks, and with the recipe's latent,
+    wherever name and shapes agree; the others are drawn in the run's own order. Leaves torch's
+    default generator where the former's draw ends.
+    """
+    model, options = config.model_row, config.parsed_model_options
+    original = _with_recipe_latent(config)
+
+    def drawn(chosen: Any, with_layers: Layers) -> dict[str, nn.Module]:
+        torch.manual_seed(derive_seed(config.seed, "weights"))
+        return model.build(chosen, image_shape, num_classes, with_layers)
+
+    plain = drawn(original, Layers())
+    if (options, layers) == (original, Layers()):
+        return plain
+    after = torch.get_rng_state()
+    networks = drawn(options, layers)
+    for name, network in networks.items():
+        _take_over(network, plain[name])
+    torch.set_rng_state(after)  # what the tricks draw next does not depend on the layers
+    return networks
+
+
+def _with_recipe_latent(config: RunConfig) -> Any:
+    """The recipe's model options where the run has those with another size of the latent, its own
+    otherwise.
+    """
+    options, row = config.parsed_model_options, RECIPES.get(config.recipe)
+    if row is None or row.settings["model"] != config.model or not hasattr(options, "latent_dim"):
+        return options
+    original = config.model_row.options(**row.settings.get("model_options", {}))
+    alike = original.model_copy(update={"latent_dim": options.latent_dim}) == options
+    return original if alike else options
+
+
+@torch.no_grad()
+def _take_over(network: nn.Module, plain: nn.Module) -> None:
+    """Copy the tensors of every layer that both have under one name and in one shape. By layer,
+    since the scale of a bias depends on the shape of the weight beside it.
+    """
+    others = dict(plain.named_modules())
+    for name, layer in network.named_modules():
+        mine, theirs = _own_tensors(layer), _own_tensors(others.get(name))
+        if {k: t.shape for k, t in mine.items()} == {k: t.shape for k, t in theirs.items()}:
+            for key, tensor in mine.items():
+                tensor.copy_(theirs[key])
+
+
+def _own_tensors(layer: nn.Module | None) -> dict[str, Tensor]:
+    """Parameters and buffers of a layer, those of its parts left out."""
+    if layer is None:
+        return {}
+    return {
+        **dict(layer.named_parameters(recurse=False)),
+        **dict(layer.named_buffers(recurse=False)),
+    }
 
 
 def build_for(config: RunConfig, data: TrainingSet) -> Game:

@@ -1,0 +1,1 @@
+"""Trick ablation: plans, designs, runs, effects."""

@@ -1,0 +1,114 @@
+"""What a run will cost: an estimate, from a table at first and from finished runs as they come.
+
+    seconds = steps x SECONDS_PER_STEP[model] x batch size / that of the table x factors of tricks
+
+The table was measured by `measured_step_s` on one core of a busy Zen 5 CPU with the recipes' own
+options, 28 px images, tricks on the course networks and on DCGAN, rounded. It says little about
+other machines beyond which cells cost more than others: on a GPU, where small networks cost their
+launches, tricks and models differ less. So an estimate is scaled by the finished runs of the same
+cell, of any cell where there is none of the same, and says which it was. Sampling and scoring are
+not in it.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from baselines.ablation.cells import Run
+from baselines.build import build_for
+from baselines.config import RunConfig
+from baselines.data import training_set
+from baselines.draws import BLOCK_STEPS
+from baselines.engine import Engine
+
+Basis = Literal["table", "other cells", "same cell"]
+
+
+class StepCost(NamedTuple):
+    """Seconds of one step with a batch of so many images."""
+
+    seconds: float
+    batch_size: int
+
+
+SECONDS_PER_STEP: dict[str, StepCost] = {
+    "dense-gan": StepCost(0.022, 64),
+    "conditional-dense-gan": StepCost(0.022, 64),
+    "dcgan": StepCost(0.35, 128),
+    "conditional-dcgan": StepCost(0.35, 128),
+    "infogan": StepCost(0.38, 128),
+    "vae": StepCost(0.012, 128),
+    "conv-vae": StepCost(0.058, 128),
+    "autoencoder": StepCost(0.0053, 128),
+    "conv-autoencoder": StepCost(0.059, 128),
+}
+# A step with the trick over a step without it, where that is more than noise.
+TRICK_FACTORS: dict[str, float] = {
+    "minibatch-discrimination": 2.0,
+    "gradient-penalty": 1.7,
+    "r1": 1.6,
+    "historical-averaging": 1.5,
+    "spectral-norm": 1.3,
+    "downsampling": 1.3,
+    "dropout": 1.2,
+    "ema": 1.1,
+}
+DISCRIMINATOR_SHARE = 0.5  # of an adversarial step, which discriminator-steps multiplies
+
+
+class Estimate(NamedTuple):
+    """Seconds of training, and what they were estimated from."""
+
+    seconds: float
+    basis: Basis
+
+
+def tabulated_s(config: RunConfig) -> float:
+    """Seconds of training by the table."""
+    per_step = SECONDS_PER_STEP[config.model]
+    seconds = config.num_steps * per_step.seconds * config.batch_size / per_step.batch_size
+    for trick, options in config.tricks.items():
+        if trick == "discriminator-steps":
+            seconds *= 1 + DISCRIMINATOR_SHARE * (int(options["num_steps"]) - 1)
+        else:
+            seconds *= TRICK_FACTORS.get(trick, 1.0)
+    return seconds
+
+
+def estimates(runs: Sequence[Run], finished: Mapping[str, float]) -> dict[str, Estimate]:
+    """An estimate for every run by key. `finished` maps keys of runs to measured seconds."""
+    by_cell: dict[int, list[float]] = {}
+    for run in runs:
+        measured = finished.get(run.key)
+        if measured is not None and measured > 0:
+            by_cell.setdefault(run.cell, []).append(math.log(measured / tabulated_s(run.config)))
+    overall = [value for values in by_cell.values() for value in values]
+    found = {}
+    for run in runs:
+        basis: Basis = "same cell" if run.cell in by_cell else "other cells"
+        known = by_cell.get(run.cell, overall)
+        if not known:
+            known, basis = [0.0], "table"
+        scale = math.exp(statistics.fmean(known))
+        found[run.key] = Estimate(tabulated_s(run.config) * scale, basis)
+    return found
+
+
+def measured_step_s(config: RunConfig, num_blocks: int = 3) -> float:
+    """Median seconds of a step of training on random 28 px images, the first block left out."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (1_000, 28, 28, 1), dtype=np.uint8)
+    data = training_set(images, np.arange(1_000) % 10, name="noise")
+    engine = Engine(build_for(config, data), data)
+    times = []
+    for _ in range(num_blocks + 1):
+        start = time.perf_counter()
+        engine.run_block()
+        times.append((time.perf_counter() - start) / BLOCK_STEPS)
+    return statistics.median(times[1:])

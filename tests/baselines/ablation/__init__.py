@@ -1,0 +1,1 @@
+"""Plan and analysis of trick ablations."""
