@@ -45,7 +45,8 @@ class Engine:
     """Trains one game, or K games of one architecture, on a data set on the device.
 
     `graph` None captures CUDA graphs on a GPU; False never does. `stack` None stacks several games
-    on a GPU and lets them take turns on a CPU.
+    on a GPU and lets them take turns on a CPU. `subsets` gives each game the images of its own, as
+    int64 places in the data: it draws from them what it would from a data set of them alone.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Engine:
         device: str = "cpu",
         graph: bool | None = None,
         stack: bool | None = None,
+        subsets: Sequence[Tensor] | None = None,
     ) -> None:
         self.games: list[Game] = [games] if isinstance(games, Game) else list(games)
         if not self.games:
@@ -72,7 +74,11 @@ class Engine:
             if stacking
             else [single_lanes(each, device) for each in self.games]
         )
-        self._draws = draws_of(game, len(data.images))
+        self._subsets = _checked_subsets(subsets, len(self.games), len(data.images), device)
+        self._draws = [
+            draws_of(game, len(data.images) if subset is None else len(subset))
+            for subset in self._subsets
+        ]
         self._advance = adversarial_step if game.model.kind == "adversarial" else likelihood_step
         self._blocks: list[dict[str, Tensor]] = [{} for _ in self.lanes]
         self._block_number = -1
@@ -130,10 +136,11 @@ class Engine:
     def _fill(self, block: int) -> None:
         """The draws of a block, written over those of the last where a graph reads them."""
         each = [
-            draw_block(self._draws, game.config.seed, block, self.device) for game in self.games
+            _placed(draw_block(draws, game.config.seed, block, self.device), subset)
+            for game, draws, subset in zip(self.games, self._draws, self._subsets, strict=True)
         ]
         if self.lanes[0].num_runs is not None:
-            each = [{n: torch.stack([draws[n] for draws in each], dim=1) for n in self._draws}]
+            each = [{n: torch.stack([draws[n] for draws in each], dim=1) for n in each[0]}]
         for kept, fresh in zip(self._blocks, each, strict=True):
             for name, value in fresh.items():
                 if name in kept:
@@ -183,6 +190,29 @@ class Engine:
             self._history = torch.zeros(BLOCK_STEPS, *values.shape, device=self.device)
         self._history.index_copy_(0, self._slot, values[None])
         self._slot.add_(1)
+
+
+def _checked_subsets(
+    subsets: Sequence[Tensor] | None, num_runs: int, num_images: int, device: str
+) -> list[Tensor | None]:
+    """One for each run, on the device; None is the whole data set."""
+    if subsets is None:
+        return [None] * num_runs
+    if len(subsets) != num_runs:
+        raise UsageError(f"{num_runs} runs need as many subsets of the data, got {len(subsets)}")
+    for number, subset in enumerate(subsets):
+        if not len(subset) or int(subset.min()) < 0 or int(subset.max()) >= num_images:
+            raise UsageError(
+                f"subset {number} of the data: expected places 0..{num_images - 1}, at least one"
+            )
+    return [subset.to(device) for subset in subsets]
+
+
+def _placed(draws: dict[str, Tensor], subset: Tensor | None) -> dict[str, Tensor]:
+    """Draws whose indices into a subset have become places in the data."""
+    if subset is None:
+        return draws
+    return {n: subset[v] if n.endswith("/index") else v for n, v in draws.items()}
 
 
 def first_non_finite(block: BlockTerms, run: int | None = None) -> tuple[int, str] | None:

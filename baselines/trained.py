@@ -31,12 +31,15 @@ AVERAGED_GENERATOR = "tricks/ema/generator."  # of a checkpoint's tensors
 
 @dataclass(frozen=True)
 class Trained:
-    """Networks of a checkpoint in eval mode on one device."""
+    """Networks of a checkpoint in eval mode on one device. `chunk` images are computed together;
+    fewer take less memory and may move a pixel by a level.
+    """
 
     checkpoint: Checkpoint
     game: Game
     networks: dict[str, nn.Module]
     device: str
+    chunk: int | None = None  # CHUNK
 
     @property
     def is_adversarial(self) -> bool:
@@ -83,21 +86,24 @@ class Trained:
         self, z: Tensor, y: Tensor | None = None, on_chunk: Callable[[int], None] | None = None
     ) -> NDArray[np.uint8]:
         """Latents N,Z (and one-hot N,K), on any device -> uint8 N,H,W,C."""
-        parts = []
+        parts, size = [], self.chunk or CHUNK
         with torch.no_grad():
-            for start in range(0, len(z), CHUNK):
-                chunk = full_chunk(z, start).to(self.device)
-                classes = None if y is None else full_chunk(y, start).to(self.device)
+            for start in range(0, len(z), size):
+                chunk = full_chunk(z, start, size).to(self.device)
+                classes = None if y is None else full_chunk(y, start, size).to(self.device)
                 pixels = to_uint8(self.decode(chunk, classes), self.game.model.scale)
                 parts.append(pixels[: len(z) - start])
                 if on_chunk is not None:
-                    on_chunk(min(start + CHUNK, len(z)))
+                    on_chunk(min(start + size, len(z)))
         return np.concatenate(parts)
 
 
-def full_chunk(rows: Tensor, start: int) -> Tensor:
-    """Rows start .. start + CHUNK - 1, the last one repeated where there are no more."""
-    index = torch.arange(start, start + CHUNK).clamp_max(len(rows) - 1)
+def full_chunk(rows: Tensor, start: int, size: int | None = None) -> Tensor:
+    """Rows start .. start + size - 1, the last one repeated where there are no more; the size is
+    `CHUNK` unless given.
+    """
+    size = size or CHUNK
+    index = torch.arange(start, start + size).clamp_max(len(rows) - 1)
     return rows.index_select(0, index.to(rows.device))
 
 

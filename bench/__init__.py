@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bench.anomaly.folder import evaluate_folder as evaluate_folder
     from bench.comparing.comparison import Comparison as Comparison
     from bench.comparing.comparison import compare as compare
     from bench.intake import audit as audit
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bench.tables import table as table
 
 _HOMES = {
+    "evaluate_folder": "bench.anomaly.folder",
     "Comparison": "bench.comparing.comparison",
     "compare": "bench.comparing.comparison",
     "audit": "bench.intake",

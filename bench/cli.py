@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bench.verbs import audit, compare, ladder, lists, reference, report, score, study
+from bench.verbs import anomaly, audit, compare, ladder, lists, reference, report, score, study
 
 VERBS_GROUP = "latentbench.verbs"
 _from_entry_points: dict[str, str] = {}  # name -> what it stands for
@@ -27,6 +27,7 @@ Examples:
   latentbench score a.zip b/ c.npz --json       several at once, a JSON line each
   latentbench report latentbench-results/       one page: words, table, plots, findings
   latentbench compare old.json new.json         did it get worse? for CI
+  latentbench anomaly --train a/ --test b/        anomaly detectors, on labelled images
   latentbench reference list                    what can be scored against
 
 \b
@@ -73,10 +74,12 @@ _VERBS: dict[str, Callable[..., None]] = {
     "audit": audit.audit,
     "compare": compare.compare,
     "report": report.report,
+    "anomaly": anomaly.anomaly,
     "ladder": ladder.ladder,
     "study": study.study,
     "metrics": lists.metrics,
     "extractors": lists.extractors,
+    "detectors": lists.detectors,
     "cache": lists.cache,
 }
 _REFERENCE_VERBS: dict[str, Callable[..., None]] = {

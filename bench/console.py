@@ -168,6 +168,8 @@ def _print_remarks(console: Console, record: ScoreRecord) -> None:
         console.print(Text(f"compiling the network took {compile_s:.1f} s, once", "dim"))
     if submission.resize is not None:
         console.print(Text(f"images of other sizes were brought to {submission.resize} px", "dim"))
+    if record.detector is not None:
+        console.print(Text(f"anomaly_auc: judged by detector {record.detector}", "dim"))
     if record.subset is not None:
         console.print(
             Text(

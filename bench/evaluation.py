@@ -5,16 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from bench.detectors import DetectorRow
 from bench.errors import UnknownNameError, UsageError
 from bench.expected import Expected
 from bench.metrics import METRICS
+from bench.metrics.anomaly_auc import ANOMALY_AUC, anomaly_auc_by
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.record import IntervalEntry, ScoreValue
 from bench.uncertainty import LEVEL
 
 
-def select_metrics(names: str | Iterable[str] | None) -> list[Metric]:
-    """Rows of the table by name, in the order of the table; all of them for None."""
+def select_metrics(
+    names: str | Iterable[str] | None, detector: DetectorRow | None = None
+) -> list[Metric]:
+    """Rows of the table by name, in the order of the table; all of them for None. `detector` is
+    what judges `anomaly_auc`, None for its own.
+    """
+    return [
+        anomaly_auc_by(detector.name, detector.constants)
+        if detector is not None and metric.name == ANOMALY_AUC.name
+        else metric
+        for metric in _named(names)
+    ]
+
+
+def _named(names: str | Iterable[str] | None) -> list[Metric]:
     if names is None:
         return list(METRICS.values())
     wanted = {names} if isinstance(names, str) else set(names)

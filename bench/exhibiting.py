@@ -58,8 +58,12 @@ def feature_exhibits(
     *,
     facts: ContentFacts | None = None,
     training_images: ImagesByRow | None = None,
+    detector: str | None = None,
 ) -> Arrays:
     """Exhibits of a folder whose `metrics` had a value on `inputs`, made of `sample`.
+
+    The ROC curve is that of the `detector` that `anomaly_auc` was judged by; there is none when
+    the inputs lack its scores.
 
     Images are the thumbnails of `facts`; without it there are none. `training_images` gives those
     of the reference's train features by their position, for the nearest neighbours.
@@ -69,7 +73,7 @@ def feature_exhibits(
         curve = inputs.prd.thinned(CURVE_POINTS)
         arrays |= {"prd_precision": curve.precision, "prd_recall": curve.recall}
     near = bool(NEEDS_NEIGHBOURS & set(metrics))
-    if near:
+    if near and (detector is None or inputs.detector_scores is not None):
         arrays |= _roc(inputs)
     if near and facts is not None:
         shown = np.flatnonzero(np.isin(sample.rows, facts.thumbnail_rows))
@@ -109,14 +113,19 @@ def _components(inputs: MetricInputs) -> Arrays:
 
 
 def _roc(inputs: MetricInputs) -> Arrays:
-    """The detector of `anomaly_auc`: distance to the 5th nearest train image."""
-    held_out = inputs.held_out_nearest
-    if held_out is None or len(inputs.real_features) < K_NEAREST:
+    """The detector of `anomaly_auc`: the one named, or distance to the 5th nearest train image."""
+    held_out, named = inputs.held_out_nearest, inputs.detector_scores
+    normal: NDArray[np.floating]
+    anomalous: NDArray[np.floating]
+    if named is not None:
+        normal, anomalous = np.sort(named.of_held_out), np.sort(named.of_folder)
+    elif held_out is None or len(inputs.real_features) < K_NEAREST:
         return {}
-    normal, anomalous = (
-        np.sort(nearest.distances[:, K_NEAREST - 1])
-        for nearest in (held_out, inputs.neighbours.fake_to_real)
-    )
+    else:
+        normal, anomalous = (
+            np.sort(nearest.distances[:, K_NEAREST - 1])
+            for nearest in (held_out, inputs.neighbours.fake_to_real)
+        )
     if not len(normal) or not len(anomalous):
         return {}
     places = np.linspace(0, len(normal), CURVE_POINTS).round().astype(int)

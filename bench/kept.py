@@ -22,6 +22,7 @@ from bench import provenance
 from bench.arms import Arm
 from bench.cache import Cache, cache_key
 from bench.content import ContentFacts, ContentObserver
+from bench.detecting import pixels_at
 from bench.errors import InputError
 from bench.features import cached_sample, keep_sample, sample_key
 from bench.intake import ImageStream, SetIdentity, Size, SubmissionSpec
@@ -51,6 +52,12 @@ class Reading(NamedTuple):
                 observer.add(block)
         stream.report.raise_if_invalid()
         return observer.facts()
+
+    def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Thumbnails of the images at `rows` (sorted), from reading them again. Raises as the
+        stream does.
+        """
+        return pixels_at(self.stream(), rows)[0]
 
     def key(self) -> str | None:
         """Digest of the names, sizes and times of the files, None when they cannot be listed."""
@@ -88,11 +95,19 @@ class KeptResults:
     """Scores and features in `cache` for one choice of metrics, subset, seed and device."""
 
     def __init__(
-        self, cache: Cache, metrics: Sequence[Metric], *, subset: int, seed: int, device: str
+        self,
+        cache: Cache,
+        metrics: Sequence[Metric],
+        *,
+        subset: int,
+        seed: int,
+        device: str,
+        detector: str | None = None,
     ) -> None:
         self._cache = cache
         self._metrics = [metric.name for metric in metrics]
         self._subset, self._seed, self._device = subset, seed, device
+        self._detector = {} if detector is None else {"detector": detector}
 
     def record(self, arm: Arm, sequence_digest: str) -> ScoreRecord | None:
         """The score of these pixels."""
@@ -175,6 +190,7 @@ class KeptResults:
                 "libraries": provenance.library_versions(),
                 "device": self._device.split(":", maxsplit=1)[0],
                 "images": sequence_digest,
+                **self._detector,
             }
         )
 

@@ -139,6 +139,7 @@ class ScoreRecord(_Model):
     seed: int
     subset: Count | None = None  # images whose features were kept, when not all
     official: bool
+    detector: str | None = None  # of anomaly_auc, when not its own
     device: str
     libraries: dict[str, str]
     timings_s: dict[str, FiniteFloat]
@@ -163,6 +164,7 @@ class ScoreRecord(_Model):
                 f"n={self.submission.num_images}",
                 *([] if self.subset is None else [f"subset={self.subset}"]),
                 *([] if resize is None else [f"resize={resize}"]),
+                *([] if self.detector is None else [f"detector={self.detector}"]),
                 f"seed={self.seed}",
                 f"latentbench={short(self.code)}",
                 f"device={self.device.split()[0]}",

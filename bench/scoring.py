@@ -7,6 +7,7 @@ submission is decoded once, whatever the number of protocols, and never held in 
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import functools
 import operator
@@ -24,7 +25,9 @@ from bench import provenance
 from bench.arms import Arm, open_arms, submission_name, warning
 from bench.cache import Cache, default_root
 from bench.content import ContentFacts, ContentObserver, content_facts, with_names
+from bench.content.thumbnails import thumbnails
 from bench.contents import Contents, content_findings_of
+from bench.detecting import FolderDetector, PixelsAt, chosen_detector
 from bench.devices import device_description, select_device
 from bench.errors import InputError, LatentbenchError, UsageError
 from bench.evaluation import evaluate, select_metrics
@@ -44,6 +47,7 @@ from bench.intake import (
     sanitise,
 )
 from bench.kept import KeptResults, Reading
+from bench.metrics.anomaly_auc import ANOMALY_AUC
 from bench.metrics.base import MetricInputs
 from bench.record import (
     COMPILING_STAGE,
@@ -94,6 +98,7 @@ class ScorerOptions(TypedDict, total=False):
     resize: str | Size | None
     subset: int
     seed: int
+    detector: str | None
     device: str | None
     use_cache: bool
 
@@ -127,8 +132,9 @@ class Scorer:
     digest is not the published one unless `unverified_weights` is set. `metrics` names, all when
     None; `spec` a submission spec, its name or its file; `resize` brings images of other sizes to
     WIDTHxHEIGHT. Of more than `subset` images, FID, Inception Score and class metrics see all, the
-    others a fixed random choice. `seed` is that of every draw, `device` "cpu" or "cuda", CUDA
-    where there is one when None.
+    others a fixed random choice. `seed` is that of every draw, `detector` names what judges
+    `anomaly_auc` (the distance to the 5th nearest train feature when None), `device` is "cpu" or
+    "cuda", CUDA where there is one when None.
 
     Raises `UnknownNameError` for a name that no table holds, `UsageError` for a device or option
     that is not there, and `BundleError` for weights that cannot be had and for a reference that
@@ -152,11 +158,16 @@ class Scorer:
         resize: str | Size | None = None,
         subset: int = SUBSET_SIZE,
         seed: int = DEFAULT_SEED,
+        detector: str | None = None,
         device: str | None = None,
         use_cache: bool = True,
         progress: Progress | None = None,
     ) -> None:
-        self.metrics = select_metrics(metrics)
+        self.detector = chosen_detector(detector)
+        self.metrics = select_metrics(metrics, self.detector)
+        if not any(metric.name == ANOMALY_AUC.name for metric in self.metrics):
+            self.detector = None  # nothing asks for it
+        self._detector_name = None if self.detector is None else self.detector.name
         self.seed = _checked_seed(seed)
         self.spec = spec if isinstance(spec, SubmissionSpec | None) else load_spec(str(spec))
         self.resize = resize if isinstance(resize, Size | None) else parse_size(resize)
@@ -170,7 +181,12 @@ class Scorer:
         self._last: dict[str, MadeOf] = {}  # by signature, of the submission scored last
         self.contents = Contents(self.cache)
         self.kept = KeptResults(
-            self.cache, self.metrics, subset=self.subset, seed=self.seed, device=self.device
+            self.cache,
+            self.metrics,
+            subset=self.subset,
+            seed=self.seed,
+            device=self.device,
+            detector=self._detector_name,
         )
         self.arms = open_arms(
             str(reference),
@@ -189,6 +205,15 @@ class Scorer:
             device=self.device,
             cache=self.cache,
             progress=progress,
+        )
+
+        self._detectors = (
+            {}
+            if self.detector is None
+            else {
+                arm: FolderDetector(self.detector, arm, seed=self.seed, device=self.device)
+                for arm in self.arms
+            }
         )
 
     @property
@@ -247,6 +272,7 @@ class Scorer:
                 found=one,
                 names=identity.names,
                 read_again=reading.facts,
+                pixels=reading.pixels,
                 official=official,
                 progress=progress,
             )
@@ -277,6 +303,7 @@ class Scorer:
             found=found,
             names=image_set.names,
             read_again=lambda: content_facts(image_set.images),
+            pixels=lambda rows: thumbnails(image_set.images[rows]),
             official=True,
             progress=progress,
         )
@@ -313,6 +340,7 @@ class Scorer:
             names,
             facts=self.contents.facts(identity.sequence_digest),
             training_images=training_thumbnails(arm.reference, arm.training_pixels),
+            detector=record.detector,
         )
         exhibits |= self.contents.exhibits(
             arm, identity.sequence_digest, made_of.inputs.fake_classes
@@ -404,6 +432,7 @@ class Scorer:
         found: ScoreRecord | FeatureSample,
         names: Sequence[str],
         read_again: Callable[[], ContentFacts],
+        pixels: PixelsAt,
         official: bool,
         progress: Progress | None,
     ) -> ScoreRecord:
@@ -429,6 +458,10 @@ class Scorer:
         assert isinstance(sample, FeatureSample)  # noqa: S101  (else it was a record)
         watch = watch.copy()
         inputs = metric_inputs(arm.reference, sample, seed=self.seed, device=self.device)
+        if arm in self._detectors:
+            with watch.stage("detector"):
+                scores = self._detectors[arm].scores(sample, pixels)
+            inputs = dataclasses.replace(inputs, detector_scores=scores)
         values = []
         expected = self._expected(arm, sample, watch)
         for position, metric in enumerate(self.metrics):
@@ -460,6 +493,7 @@ class Scorer:
             seed=self.seed,
             subset=len(sample.rows) if len(sample.rows) < sample.n else None,
             official=official,
+            detector=self._detector_name,
             device=device_description(self.device),
             libraries=provenance.library_versions(),
             timings_s=watch.times_s,

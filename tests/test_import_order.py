@@ -38,6 +38,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "bench.exhibits",
             "bench.download",
             "bench.torchscript",
+            "bench.execution.*",
         }
     ),
     frozenset(
@@ -56,10 +57,18 @@ LEVELS: tuple[frozenset[str], ...] = (
             "bench.metrics.prd",
             "bench.metrics.frechet_expansion",
             "bench.metrics.kid_uncertainty",
+            "bench.roc",
             "bench.tables",
         }
     ),
-    frozenset({"bench.metrics.base", "bench.extractors.base", "bench.table_formats"}),
+    frozenset(
+        {
+            "bench.metrics.base",
+            "bench.extractors.base",
+            "bench.extractors.compiling",
+            "bench.table_formats",
+        }
+    ),
     frozenset({"bench.metrics.frechet_uncertainty"}),
     frozenset(
         {
@@ -73,15 +82,25 @@ LEVELS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"bench.metrics.*", "bench.extractors.*", "bench.references", "bench.features"}),
     frozenset({"bench.metrics", "bench.extractors"}),
+    frozenset({"bench.detectors.*"}),
     frozenset({"bench.expected", "bench.exhibiting"}),
     frozenset({"bench.evaluation", "bench.reference_build"}),
     frozenset({"bench.arms"}),
+    frozenset({"bench.detecting"}),
     frozenset({"bench.kept", "bench.contents", "bench.content_audit"}),
     frozenset({"bench.scoring"}),
-    frozenset({"bench.ladder", "bench.precision_study", "bench.uncertainty_populations"}),
+    frozenset(
+        {
+            "bench.ladder",
+            "bench.precision_study",
+            "bench.uncertainty_populations",
+            "bench.anomaly.*",
+        }
+    ),
     frozenset({"bench.protocol_study", "bench.uncertainty_study", "bench.uncertainty_report"}),
     frozenset({"bench.study_report", "bench.comparing.views", "bench.verbs.options"}),
     frozenset({"bench.console", "bench.reporting.*"}),
+    frozenset({"bench.verbs.one_class"}),
     frozenset({"bench.verbs.*"}),
     frozenset({"bench.cli"}),
     frozenset({"bench.__main__"}),
@@ -100,13 +119,15 @@ LEVELS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"baselines.train_extractor"}),
     frozenset({"baselines.models.base"}),
+    frozenset({"baselines.models.grid"}),
     frozenset({"baselines.models.dense", "baselines.models.conv", "baselines.models.autoencoders"}),
     frozenset({"baselines.models.*", "baselines.latents"}),
     frozenset({"baselines.tricks.base", "baselines.models"}),
     frozenset({"baselines.tricks.*"}),
     frozenset({"baselines.tricks"}),
     frozenset({"baselines.config"}),
-    frozenset({"baselines.recipes", "baselines.build"}),
+    frozenset({"baselines.recipes"}),
+    frozenset({"baselines.build"}),
     frozenset({"baselines.objectives"}),
     frozenset({"baselines.train"}),
     frozenset({"baselines.stacked", "baselines.checkpoint"}),
@@ -116,7 +137,8 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"baselines.sampling"}),
     frozenset({"baselines.run_folder", "baselines.pace", "baselines.interrupts"}),
     frozenset({"baselines.runs", "baselines.demo"}),
-    frozenset({"baselines.study"}),
+    frozenset({"baselines.detectors.*"}),
+    frozenset({"baselines.ablation.*", "baselines.study"}),
     frozenset({"baselines.cli"}),
     frozenset({"baselines"}),
     frozenset({"reference_stats"}),
@@ -125,7 +147,18 @@ LEVELS: tuple[frozenset[str], ...] = (
 # Packages whose files may import each other: each has an order of its own, kept free of cycles by
 # the test below.
 OWN_ORDER = frozenset(
-    {"bench.content", "bench.intake", "bench.neighbours", "bench.plots", "bench.reporting"}
+    {
+        "baselines.ablation",
+        "baselines.detectors",
+        "bench.anomaly",
+        "bench.content",
+        "bench.detectors",
+        "bench.execution",
+        "bench.intake",
+        "bench.neighbours",
+        "bench.plots",
+        "bench.reporting",
+    }
 )
 
 

@@ -36,10 +36,12 @@ def training_pixels(
     return lambda rows: _checked(images(), rows, hashes)
 
 
-def source_of(command: str) -> str | Path | None:
-    """Where the train images of a reference came from, by the command that it was built with."""
+def source_of(command: str, split: str = "train") -> str | Path | None:
+    """Where the images of a reference came from, by the command that it was built with: the path
+    of the split, or the name of the data set.
+    """
     words = shlex.split(command)
-    for option, kind in (("--train", Path), ("--data", str)):
+    for option, kind in ((f"--{split}", Path), ("--data", str)):
         if option in words[:-1]:
             return kind(words[words.index(option) + 1])
     return None

@@ -126,6 +126,8 @@ def _prepare_worker(signs: str, threads: int) -> None:
         stopping.stop()
     for name in _THREAD_VARIABLES:
         os.environ.setdefault(name, str(threads))
+    # threads that wait sleep: where others use the cores, waiting busily cost five times the work
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "torch" in sys.modules:  # the script that was started loads it: the variables come too late
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 

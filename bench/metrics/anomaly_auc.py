@@ -1,62 +1,37 @@
 """Anomaly AUC: does a one-class detector tell the folder from held-out real images?
 
-The detector's score is the distance to the 5th nearest real train image. The value is the
+The detector's score is the distance to the 5th nearest real train image, or that of a detector
+that is asked for (`anomaly_auc_by`, `score --detector`). The value is the
 probability that an image of the folder scores above a held-out test image, ties counted half (the
 Mann-Whitney statistic): 0.5 cannot be told apart, 1 every image looks anomalous, below 0.5 the
 images are more typical than real ones, as after a collapse onto easy modes.
 
-The standard error is DeLong's (DeLong, DeLong and Clarke-Pearson, Biometrics 1988) from
-midranks (Sun and Xu, IEEE Signal Processing Letters 2014), for images that are
-independent; it takes the detector as given. AUC agrees with `sklearn.metrics.roc_auc_score`, the
-error with the direct sum over pairs, both to float64 rounding.
+The standard error is DeLong's (see `bench.roc`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from bench.metrics.base import Detail, Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.neighbours import K_NEAREST, NearestNeighbours, nearest_neighbours
+from bench.roc import auc
 from bench.uncertainty import Uncertainty, share_interval
 
-
-class Auc(NamedTuple):
-    """Area under the ROC curve in [0, 1], its standard error, and the part of that which the
-    draw of the anomalous side makes; both NaN with one score on a side.
-    """
-
-    value: float
-    standard_error: float
-    of_anomalous: float
-
-
-def auc(anomalous: NDArray[np.floating], normal: NDArray[np.floating]) -> Auc:
-    """P(anomalous > normal) + P(equal) / 2 of two score vectors, in O((m+n) log(m+n)).
-    Raises `ValueError` when one is empty or holds NaN.
-    """
-    m, n = len(anomalous), len(normal)
-    if not m or not n:
-        raise ValueError(f"an AUC needs scores on both sides, got {m} and {n}")
-    ranks = rankdata(np.concatenate([anomalous, normal]), nan_policy="raise")
-    # shares of the other side below (resp. above) each score: DeLong's structural components
-    below_m = (ranks[:m] - rankdata(anomalous)) / n
-    above_n = 1 - (ranks[m:] - rankdata(normal)) / m
-    if min(m, n) < 2:
-        return Auc(float(below_m.mean()), math.nan, math.nan)
-    of_m, of_n = below_m.var(ddof=1) / m, above_n.var(ddof=1) / n
-    return Auc(float(below_m.mean()), math.sqrt(of_m + of_n), math.sqrt(of_m))
+Scores = NDArray[np.floating]
 
 
 def _scores(nearest: NearestNeighbours) -> NDArray[np.float32]:
     return nearest.distances[:, K_NEAREST - 1]
 
 
-def _anomaly_auc(inputs: MetricInputs) -> MetricValue:
+def _sides(inputs: MetricInputs) -> tuple[Scores, Scores]:
+    """Scores of the folder's images and of held-out ones by the metric's own detector."""
     nearest, held_out = inputs.held_out_nearest, inputs.held_out_features
     num_real = len(inputs.real_features)
     if num_real < K_NEAREST:
@@ -67,8 +42,17 @@ def _anomaly_auc(inputs: MetricInputs) -> MetricValue:
         nearest = nearest_neighbours(
             held_out, inputs.real_features, K_NEAREST, device=inputs.device
         )
-    result = auc(_scores(inputs.neighbours.fake_to_real), _scores(nearest))
-    details: dict[str, Detail] = {"n_held_out": len(nearest.distances)}
+    return _scores(inputs.neighbours.fake_to_real), _scores(nearest)
+
+
+def _anomaly_auc(inputs: MetricInputs) -> MetricValue:
+    folder, held_out = _sides(inputs)
+    return _value(folder, held_out)
+
+
+def _value(folder: Scores, held_out: Scores) -> MetricValue:
+    result = auc(folder, held_out)
+    details: dict[str, Detail] = {"n_held_out": len(held_out)}
     if math.isfinite(result.standard_error):
         details["standard_error"] = result.standard_error
         details["standard_error_of_folder"] = result.of_anomalous
@@ -99,3 +83,21 @@ ANOMALY_AUC = Metric(
     uncertainty=_uncertainty,
     constants={"k": K_NEAREST, "detector": "distance to the k-th nearest train feature"},
 )
+
+
+def _by_named_detector(inputs: MetricInputs) -> MetricValue:
+    found = inputs.detector_scores
+    if found is None:
+        raise UndefinedMetric("the reference has no held-out images")
+    return _value(found.of_folder, found.of_held_out)
+
+
+def anomaly_auc_by(detector: str, constants: Mapping[str, float | int | str]) -> Metric:
+    """The metric judged by another detector, whose scores the inputs carry; its constants name it,
+    so that its values are not taken for those of the metric's own.
+    """
+    return dataclasses.replace(
+        ANOMALY_AUC,
+        compute=_by_named_detector,
+        constants={**constants, "detector": detector},
+    )

@@ -46,6 +46,16 @@ class MetricValue(NamedTuple):
     n_real: int | None = None
 
 
+class DetectorScores(NamedTuple):
+    """Scores of a named detector, float64: of the folder's kept images, and of the held-out ones
+    of the reference. Higher is more anomalous.
+    """
+
+    detector: str
+    of_folder: NDArray[np.float64]
+    of_held_out: NDArray[np.float64]
+
+
 class Sizes(NamedTuple):
     """Sample counts that an expected value depends on."""
 
@@ -64,6 +74,7 @@ class MetricInputs:
     `held_out_nearest` are the nearest neighbours of the former and of the latter in the former,
     when the reference has them stored. `held_out_moments_of_all` are the moments of the whole test
     split, when not only of its features. `device` is where the neighbour pass runs.
+    `detector_scores` are those of the detector that `anomaly_auc` is asked of, None for its own.
     """
 
     fake_features: NDArray[np.float32]
@@ -79,6 +90,7 @@ class MetricInputs:
     device: str = "cpu"
     fake_moments_of_all: Moments | None = None
     fake_statistics: ClassStatistics | None = None
+    detector_scores: DetectorScores | None = None
 
     @cached_property
     def fake_moments(self) -> Moments:

@@ -1,4 +1,4 @@
-"""`latentbench metrics`, `extractors` and `cache`: what there is."""
+"""`latentbench metrics`, `extractors`, `detectors` and `cache`: what there is."""
 
 from __future__ import annotations
 
@@ -42,6 +42,22 @@ def extractors() -> None:
     print_rows(
         ["extractor", "what it is", "features", "input", "choices", "weights sha256"],
         rows,
+    )
+
+
+def detectors() -> None:
+    """List the anomaly detectors: what each is, what it sees, where it comes from."""
+    from bench.console import print_rows
+    from bench.detectors import all_detectors, detector
+
+    seen = {"none": "", "outside": "outside data", "test": "test labels"}
+    rows = [detector(name) for name in all_detectors()]
+    print_rows(
+        ["detector", "what it is", "reads", "beside normal images", "trains", "source"],
+        [
+            [r.name, r.title, r.reads, seen[r.labels], "a network" if r.trains else "", r.source]
+            for r in rows
+        ],
     )
 
 

@@ -58,7 +58,7 @@ def score(
     ] = None,
     compiled: Annotated[
         bool,
-        typer.Option("--compile", help="Compile the network first: GPU, very many images."),
+        typer.Option("--compile", help="Compile the network when that pays: GPU, many images."),
     ] = False,
     resize: Annotated[
         str | None, typer.Option(help="WIDTHxHEIGHT to bring images of other sizes to.")
@@ -80,6 +80,10 @@ def score(
         int | None, typer.Option(min=1, help="Read only so many images; marks it unofficial.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every draw.")] = 2020,
+    detector: Annotated[
+        str | None,
+        typer.Option(help="What judges anomaly_auc; default: 5th nearest train feature."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
     ] = None,
@@ -118,6 +122,7 @@ def score(
             resize=resize,
             subset=subset,
             seed=seed,
+            detector=detector,
             device=device,
             use_cache=not no_cache,
             progress=progress,

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from bench.metrics.anomaly_auc import ANOMALY_AUC, auc
+from bench.metrics.anomaly_auc import ANOMALY_AUC
 from bench.metrics.base import MetricInputs, Sizes, UndefinedMetric
 from bench.neighbours import nearest_neighbours
+from bench.roc import auc
 from bench.stats import Moments
 
 

@@ -1,0 +1,196 @@
+"""Detectors that read a GAN of normal images: its discriminator's logit, and AnoGAN's search.
+
+    gan-discriminator  -logit: how far the discriminator takes the image for a generated one
+    anogan             what a search of the latent space cannot explain (Schlegl et al. 2017)
+
+AnoGAN minimises (1 - lambda) |x - G(z)|_1 + lambda |f(x) - f(G(z))|_1 over z by `num_steps` steps,
+f the discriminator's last hidden layer, lambda 0.1, 500 steps (equations 4 to 6); the score is that
+loss at the z where the search ends. The paper names no optimiser: Adam with rate `search_rate`,
+which works on each entry alone, so images searched together do not meet. z starts at normal numbers
+drawn from the seed and the image's own bytes. Networks run in eval mode; pixels are in [-1, 1].
+
+Shape legend: B images of a chunk, C,H,W an image, Z latent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from baselines.config import RunConfig
+from baselines.data import scaled
+from baselines.detectors.engine_fits import epochs_of, one_class_config
+from baselines.detectors.options import DetectorOptions, options_of
+from baselines.detectors.recipe_detector import (
+    RecipeDetector,
+    RecipeFamily,
+    ReconstructingDetector,
+    Scorer,
+)
+from baselines.draws import derive_seed
+from baselines.trained import Trained
+from bench.detectors.base import DetectorRow, DetectorSettings
+
+CPU: dict[str, float | int | str] = {"epochs": 10, "width": 16}
+SEARCH_CPU: dict[str, float | int | str] = {**CPU, "num_steps": 50, "search_rate": 0.1}
+LAMBDA = 0.1
+NUM_STEPS = 500
+SEARCHED = 100  # images of a chunk
+
+
+class GANDetectorOptions(DetectorOptions):
+    """Epochs of 6,000 images; None for a setting is the recipe's. `width` is DCGAN's."""
+
+    recipe: Literal["dcgan", "course-gan", "dense-gan"] = "dcgan"
+    epochs: float = Field(epochs_of("dcgan"), gt=0)
+    width: int | None = Field(None, ge=1)
+    latent_dim: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    batch_size: int | None = Field(None, ge=2)
+
+
+class AnoGANOptions(GANDetectorOptions):
+    """`weight` is lambda."""
+
+    num_steps: int = Field(NUM_STEPS, ge=1)
+    search_rate: float = Field(0.05, gt=0)
+    weight: float = Field(LAMBDA, ge=0, le=1)
+
+
+class Search(NamedTuple):
+    """Where searches end: `scores` float64 B, `images` float B,C,H,W in [-1, 1]."""
+
+    scores: Tensor
+    images: Tensor
+
+
+def starts(images: Tensor, dim: int, seed: int) -> Tensor:
+    """float32 B,Z on the CPU: row b is a function of the seed and image b alone."""
+    rows = []
+    generator = torch.Generator()
+    for image in images.cpu().numpy():
+        digest = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
+        generator.manual_seed(derive_seed(seed, "anogan", digest))
+        rows.append(torch.randn(dim, generator=generator))
+    return torch.stack(rows)
+
+
+def search(trained: Trained, images: Tensor, options: AnoGANOptions, seed: int) -> Search:
+    """The latent search for uint8 B,C,H,W."""
+    x = scaled(images, "signed")
+    generator, discriminator = trained.networks["generator"], trained.networks["discriminator"]
+    with torch.no_grad():
+        f_x = discriminator(x, None, None).features
+    latent = trained.game.latent
+    assert latent is not None  # noqa: S101  (every adversarial model has one)
+    z = starts(images, latent.dim, seed).to(x.device).requires_grad_()
+    optimiser = torch.optim.Adam([z], options.search_rate)
+
+    def losses(made: Tensor) -> Tensor:
+        residual = (x - made).abs().flatten(1).sum(1)
+        difference = (f_x - discriminator(made, None, None).features).abs().sum(1)
+        weighted: Tensor = (1 - options.weight) * residual + options.weight * difference
+        return weighted
+
+    for _ in range(options.num_steps):
+        total = losses(generator(z, None)).sum()
+        (z.grad,) = torch.autograd.grad(total, [z])
+        optimiser.step()
+    with torch.no_grad():
+        made = generator(z, None)
+        return Search(losses(made).double(), made)
+
+
+@torch.no_grad()
+def verdict_scores(trained: Trained, images: Tensor) -> Tensor:
+    """Minus the logit of uint8 B,C,H,W: B."""
+    return -trained.judge(scaled(images, "signed")).logits
+
+
+def _config(options: GANDetectorOptions, settings: DetectorSettings) -> RunConfig:
+    width = options.width if options.recipe == "dcgan" else None
+    chosen = {"width": width, "latent_dim": options.latent_dim}
+    return one_class_config(
+        options.recipe,
+        seed=settings.seed,
+        epochs=options.epochs,
+        model_options={key: value for key, value in chosen.items() if value is not None},
+        learning_rate=options.learning_rate,
+        batch_size=options.batch_size,
+    )
+
+
+def _discriminator(settings: DetectorSettings) -> RecipeDetector:
+    options = options_of(GANDetectorOptions, settings, "gan-discriminator", CPU)
+
+    def prepare(trained: Trained, _normal: NDArray[np.uint8]) -> Scorer:
+        return lambda images: verdict_scores(trained, images)
+
+    return RecipeDetector(
+        RecipeFamily(
+            name="gan-discriminator",
+            config=_config(options, settings),
+            device=settings.device,
+            prepare=prepare,
+        )
+    )
+
+
+def _anogan(settings: DetectorSettings) -> ReconstructingDetector:
+    options = options_of(AnoGANOptions, settings, "anogan", SEARCH_CPU)
+
+    def found(trained: Trained) -> Callable[[Tensor], Search]:
+        return lambda images: search(trained, images, options, settings.seed)
+
+    def restore(trained: Trained, images: Tensor) -> Tensor:
+        made = found(trained)(images).images
+        return ((made + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+    family = RecipeFamily(
+        name="anogan",
+        chunk=SEARCHED,
+        config=_config(options, settings),
+        device=settings.device,
+        prepare=lambda trained, _normal: lambda images: found(trained)(images).scores,
+    )
+    return ReconstructingDetector(family, restore)
+
+
+DISCRIMINATOR = DetectorRow(
+    name="gan-discriminator",
+    title="the discriminator's logit of a GAN of normal images",
+    source="Goodfellow et al. 2014; as a detector: Schlegl et al. 2017, section 3",
+    make=_discriminator,
+    seeded=True,
+    trains=True,
+    constants={
+        "epochs": epochs_of("dcgan"),
+        "cpu epochs": CPU["epochs"],
+        "width": 64,
+        "cpu width": CPU["width"],
+    },
+)
+ANOGAN = DetectorRow(
+    name="anogan",
+    title="AnoGAN: search of a GAN's latent space, residual and discrimination loss",
+    source="Schlegl et al. 2017",
+    make=_anogan,
+    seeded=True,
+    trains=True,
+    constants={
+        "epochs": epochs_of("dcgan"),
+        "cpu epochs": CPU["epochs"],
+        "width": 64,
+        "cpu width": CPU["width"],
+        "lambda": LAMBDA,
+        "num_steps": NUM_STEPS,
+        "cpu num_steps": SEARCH_CPU["num_steps"],
+    },
+)

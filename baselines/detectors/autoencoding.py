@@ -1,0 +1,156 @@
+"""Reconstruction error of an autoencoder: |x - decode(encode(x))|^2, pixels in [0, 1].
+
+    ae-dense      recipe ae-dense (Rumelhart et al. 1986), or by `recipe` another dense one: with
+                  ae-linear the scores are those of PCA (Baldi & Hornik 1989)
+    ae-conv       recipe ae-conv (Masci et al. 2011), the DCAE of Ruff et al. 2018
+    ae-denoising  recipe ae-denoising-gaussian or -masking (Vincent et al. 2010); scored clean
+
+The decoder's output is compared as it is, without clamping to [0, 1], as in training.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from baselines.data import scaled
+from baselines.detectors.engine_fits import epochs_of, one_class_config
+from baselines.detectors.options import DetectorOptions, options_of
+from baselines.detectors.recipe_detector import (
+    RecipeFamily,
+    ReconstructingDetector,
+    Scorer,
+)
+from baselines.models.autoencoders import Autoencoder
+from baselines.trained import Trained
+from bench.detectors.base import DetectorRow, DetectorSettings
+
+CPU_EPOCHS = 30
+
+
+class AutoencoderDetectorOptions(DetectorOptions):
+    """Epochs of 6,000 images; None for a setting is the recipe's."""
+
+    epochs: float = Field(epochs_of("ae-dense"), gt=0)
+    code_dim: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    batch_size: int | None = Field(None, ge=2)
+
+
+class DenseOptions(AutoencoderDetectorOptions):
+    """`recipe`: which of the dense autoencoders."""
+
+    recipe: Literal[
+        "ae-linear", "ae-dense", "ae-stacked", "ae-overcomplete", "ae-sparse-l1", "ae-sparse-kl"
+    ] = "ae-dense"
+
+
+class ConvOptions(AutoencoderDetectorOptions):
+    """`width`: channels of the first convolution."""
+
+    recipe: Literal["ae-conv"] = "ae-conv"
+    width: int | None = Field(None, ge=1)
+
+
+class DenoisingOptions(AutoencoderDetectorOptions):
+    """`recipe`: which corruption."""
+
+    recipe: Literal["ae-denoising-gaussian", "ae-denoising-masking"] = "ae-denoising-gaussian"
+
+
+CPU: dict[str, float | int | str] = {"epochs": CPU_EPOCHS}
+CONV_CPU: dict[str, float | int | str] = {"epochs": 10, "width": 16}
+
+
+@torch.no_grad()
+def squared_error(trained: Trained, images: Tensor) -> Tensor:
+    """uint8 B,C,H,W -> B, summed over pixels and channels."""
+    network = cast("Autoencoder", trained.networks["autoencoder"])
+    x = scaled(images, "unit")
+    out, _ = network(x)
+    found = torch.sigmoid(out) if network.loss == "bernoulli" else out
+    return (found.double() - x.double()).flatten(1).square().sum(1)
+
+
+@torch.no_grad()
+def reconstructed(trained: Trained, images: Tensor) -> Tensor:
+    """uint8 B,C,H,W -> the decoder's images, uint8 B,C,H,W."""
+    network = cast("Autoencoder", trained.networks["autoencoder"])
+    out, _ = network(scaled(images, "unit"))
+    return network.pixels(out).mul(255).round().to(torch.uint8)
+
+
+def _make(
+    name: str, settings: DetectorSettings, options: DenseOptions | ConvOptions | DenoisingOptions
+) -> ReconstructingDetector:
+    chosen = {"code_dim": options.code_dim, "width": getattr(options, "width", None)}
+    config = one_class_config(
+        options.recipe,
+        seed=settings.seed,
+        epochs=options.epochs,
+        model_options={key: value for key, value in chosen.items() if value is not None},
+        learning_rate=options.learning_rate,
+        batch_size=options.batch_size,
+    )
+
+    def prepare(trained: Trained, _normal: object) -> Scorer:
+        return lambda images: squared_error(trained, images)
+
+    family = RecipeFamily(name=name, config=config, device=settings.device, prepare=prepare)
+    return ReconstructingDetector(family, reconstructed)
+
+
+def _dense(settings: DetectorSettings) -> ReconstructingDetector:
+    return _make("ae-dense", settings, options_of(DenseOptions, settings, "ae-dense", CPU))
+
+
+def _conv(settings: DetectorSettings) -> ReconstructingDetector:
+    return _make("ae-conv", settings, options_of(ConvOptions, settings, "ae-conv", CONV_CPU))
+
+
+def _denoising(settings: DetectorSettings) -> ReconstructingDetector:
+    options = options_of(DenoisingOptions, settings, "ae-denoising", CPU)
+    return _make("ae-denoising", settings, options)
+
+
+DENSE = DetectorRow(
+    name="ae-dense",
+    title="reconstruction error of a dense autoencoder",
+    source="Hinton & Salakhutdinov 2006",
+    make=_dense,
+    seeded=True,
+    trains=True,
+    constants={"epochs": epochs_of("ae-dense"), "cpu epochs": CPU_EPOCHS, "code_dim": 32},
+)
+CONV = DetectorRow(
+    name="ae-conv",
+    title="reconstruction error of a convolutional autoencoder (DCAE)",
+    source="Masci et al. 2011; as a detector: Ruff et al. 2018",
+    make=_conv,
+    seeded=True,
+    trains=True,
+    constants={
+        "epochs": epochs_of("ae-conv"),
+        "cpu epochs": CONV_CPU["epochs"],
+        "code_dim": 16,
+        "width": 32,
+        "cpu width": CONV_CPU["width"],
+    },
+)
+DENOISING = DetectorRow(
+    name="ae-denoising",
+    title="reconstruction error of a denoising autoencoder",
+    source="Vincent et al. 2010",
+    make=_denoising,
+    seeded=True,
+    trains=True,
+    constants={
+        "epochs": epochs_of("ae-denoising-gaussian"),
+        "cpu epochs": CPU_EPOCHS,
+        "code_dim": 32,
+        "gaussian corruption": 0.3,
+    },
+)

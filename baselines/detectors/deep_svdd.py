@@ -1,0 +1,259 @@
+"""Deep SVDD (Ruff et al. 2018), one-class and soft-boundary: images mapped close to a centre.
+
+    one-class      mean |phi(x) - c|^2                                        (equation 4)
+    soft-boundary  R^2 + mean max(0, |phi(x) - c|^2 - R^2) / nu               (equation 3)
+
+with weight decay. Protocol of the authors' code: preprocessing `contrast`, networks `svdd_net`,
+pre-training as an autoencoder, c the mean of the codes of the normal images, its entries below 0.1
+in absolute value moved to +-0.1; Adam 1e-4, a tenth from epoch 50 of 150, batches of 200. R starts
+at 0 and after 10 warm-up epochs is, after each step, the (1 - nu) quantile of the batch's
+distances. The score is |phi(x) - c|^2 for both.
+
+An epoch is 6,000 images drawn with replacement (the authors go through the set); an entry of c that
+is exactly 0 is moved to +0.1 (theirs stays).
+
+Shape legend: K detectors, N normal images, B images of a batch, C,H,W an image, Z code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from baselines.detectors.chunks import (
+    ImageSize,
+    finite_scores,
+    in_chunks,
+    planar,
+    repeatable,
+    require_alike,
+)
+from baselines.detectors.contrast import Contrast, contrast_of
+from baselines.detectors.engine_fits import MIN_NORMAL, steps_of
+from baselines.detectors.fitting import Job, Schedule, in_eval, train_jobs
+from baselines.detectors.options import DetectorOptions, options_of
+from baselines.detectors.svdd_net import Encoder, Pretraining, encoder_state
+from baselines.detectors.svdd_objectives import (
+    SoftBoundary,
+    centre_of,
+    one_class_objective,
+    reconstruction_objective,
+)
+from baselines.draws import derive_seed
+from bench.detectors.base import Detector, DetectorRow, DetectorSettings, require_normal
+from bench.errors import UsageError
+
+Boundary = Literal["one-class", "soft"]
+CODED = 1000  # images coded at a time for the centre
+
+
+class DeepSVDDOptions(DetectorOptions):
+    """Epochs of 6,000 images. `milestone`: the epoch from which both trainings go at a tenth of
+    the rate.
+    """
+
+    epochs: float = Field(150, gt=0)
+    pretrain_epochs: float = Field(150, ge=0)
+    milestone: float = Field(50, ge=0)
+    warm_up_epochs: float = Field(10, ge=0)  # soft boundary: before R moves
+    learning_rate: float = Field(1e-4, gt=0)
+    batch_size: int = Field(200, ge=2)
+    rep_dim: int = Field(32, ge=1)
+    nu: float = Field(0.1, gt=0, lt=1)
+    weight_decay: float = Field(0.5e-6, ge=0)
+    pretrain_weight_decay: float = Field(0.5e-3, ge=0)
+
+
+CPU: dict[str, float | int | str] = {
+    "epochs": 20,
+    "pretrain_epochs": 20,
+    "milestone": 15,
+    "warm_up_epochs": 2,
+    "learning_rate": 1e-3,
+}
+
+
+class DeepSVDD:
+    """See `bench.detectors.base.Detector` and `StackFitting`."""
+
+    def __init__(
+        self, name: str, boundary: Boundary, settings: DetectorSettings, options: DeepSVDDOptions
+    ) -> None:
+        self.name, self.boundary = name, boundary
+        self.device, self.seed, self.options = settings.device, settings.seed, options
+        self.contrast: Contrast | None = None
+        self.network: nn.Module | None = None
+        self.centre: Tensor | None = None
+        self.radius: float | None = None  # of the soft boundary
+        self._size: ImageSize | None = None
+
+    def fit(self, normal: NDArray[np.uint8]) -> None:
+        """Pre-train, place the centre, train, on uint8 N,H,W,C."""
+        fit_together([self], [normal])
+
+    def fit_stack(self, others: Sequence[Detector], normals: Sequence[NDArray[np.uint8]]) -> None:
+        """This one on the first of `normals` and each of the others on its own: stacked on a GPU,
+        one after the other on a CPU.
+        """
+        fit_together([self, *others], normals)
+
+    def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """|phi(x) - c|^2, float64 M."""
+        require_alike(images, self._size, self.name)
+        contrast, network, centre = self.contrast, self.network, self.centre
+        if contrast is None or network is None or centre is None:
+            raise UsageError(f"{self.name}: fit it to normal images first")
+
+        def distances(x: Tensor) -> Tensor:
+            return (in_eval(network, contrast(x)).double() - centre).square().sum(1)
+
+        return finite_scores(in_chunks(images, distances, device=self.device), self.name)
+
+    def start(self, normal: NDArray[np.uint8]) -> Job:
+        """The pre-training of these images, before its first step."""
+        _, height, width, channels = normal.shape
+        x = planar(normal).to(self.device)
+        self.contrast = contrast_of(x)
+        self._size = (height, width, channels)
+        shape, rep_dim = (channels, height, width), self.options.rep_dim
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.seed, self.name, "weights"))
+            if self.options.pretrain_epochs:
+                network: nn.Module = Pretraining(shape, rep_dim)
+            else:
+                network = Encoder(shape, rep_dim)
+        return Job(network=network.to(self.device), images=self.contrast(x), seed=self.seed)
+
+    def placed(self, job: Job) -> Job:
+        """The second training, from the pre-trained encoder, with centre and radius."""
+        if self.options.pretrain_epochs:
+            channels, height, width = job.images.shape[1:]
+            network = Encoder((channels, height, width), self.options.rep_dim).to(self.device)
+            network.load_state_dict(encoder_state(job.network))
+            job = Job(network=network, images=job.images, seed=job.seed)
+        codes = torch.cat([in_eval(job.network, part) for part in torch.split(job.images, CODED)])
+        job.carried = {
+            "centre": centre_of(codes),
+            "radius": torch.zeros((), device=self.device),
+        }
+        return job
+
+    def take_up(self, job: Job) -> None:
+        """Score by a trained job."""
+        self.network = job.network.eval().requires_grad_(requires_grad=False)
+        self.centre = job.carried["centre"].double()
+        self.radius = float(job.carried["radius"]) if self.boundary == "soft" else None
+
+
+def fit_together(
+    detectors: Sequence[Detector],
+    normals: Sequence[NDArray[np.uint8]],
+    *,
+    stack: bool | None = None,
+) -> None:
+    """Fit detectors of one row and one set of options, each to its own images. Raises `UsageError`
+    for others, and `TrainingDiverged` naming stage, set and step.
+    """
+    first = cast("DeepSVDD", detectors[0])
+    own = _alike(first, detectors, normals)
+    options, name = first.options, first.name
+    with repeatable():
+        jobs = [each.start(normal) for each, normal in zip(own, normals, strict=True)]
+        if options.pretrain_epochs:
+            train_jobs(
+                jobs,
+                reconstruction_objective,
+                _schedule(options, f"{name} pre-training", pretraining=True),
+                stack=stack,
+            )
+        jobs = [each.placed(job) for each, job in zip(own, jobs, strict=True)]
+        soft = SoftBoundary(options.nu, steps_of(options.warm_up_epochs, options.batch_size))
+        is_soft = first.boundary == "soft"
+        train_jobs(
+            jobs,
+            soft.objective if is_soft else one_class_objective,
+            _schedule(options, name, pretraining=False),
+            stack=stack,
+            on_step=soft.on_step if is_soft else None,
+        )
+    for each, job in zip(own, jobs, strict=True):
+        each.take_up(job)
+
+
+def _alike(
+    first: DeepSVDD, detectors: Sequence[Detector], normals: Sequence[NDArray[np.uint8]]
+) -> list[DeepSVDD]:
+    if len(detectors) != len(normals):
+        raise UsageError(f"{len(detectors)} detectors cannot be fitted to {len(normals)} sets")
+    own = [each for each in detectors if isinstance(each, DeepSVDD)]
+    if len(own) < len(detectors) or len({(each.name, each.options) for each in own}) != 1:
+        raise UsageError(
+            f"{first.name}: only detectors of this row with the same options train as one stack"
+        )
+    for normal in normals:
+        require_normal(normal, MIN_NORMAL, first.name)
+    sizes = {normal.shape[1:] for normal in normals}
+    if len(sizes) != 1:
+        raise UsageError(f"{first.name}: normal sets of several sizes H,W,C: {sorted(sizes)}")
+    return own
+
+
+def _schedule(options: DeepSVDDOptions, stage: str, *, pretraining: bool) -> Schedule:
+    return Schedule(
+        stage=stage,
+        num_steps=steps_of(
+            options.pretrain_epochs if pretraining else options.epochs, options.batch_size
+        ),
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        weight_decay=options.pretrain_weight_decay if pretraining else options.weight_decay,
+        milestone=steps_of(options.milestone, options.batch_size),
+    )
+
+
+def _one_class(settings: DetectorSettings) -> DeepSVDD:
+    options = options_of(DeepSVDDOptions, settings, "deep-svdd", CPU)
+    return DeepSVDD("deep-svdd", "one-class", settings, options)
+
+
+def _soft(settings: DetectorSettings) -> DeepSVDD:
+    options = options_of(DeepSVDDOptions, settings, "deep-svdd-soft", CPU)
+    return DeepSVDD("deep-svdd-soft", "soft", settings, options)
+
+
+CONSTANTS: dict[str, float | int | str] = {
+    "epochs": 150,
+    "pretrain_epochs": 150,
+    "batch_size": 200,
+    "learning_rate": 1e-4,
+    "rep_dim": 32,
+    "weight_decay": 0.5e-6,
+    "pretrain_weight_decay": 0.5e-3,
+    "cpu epochs": CPU["epochs"],
+    "cpu pretrain_epochs": CPU["pretrain_epochs"],
+    "cpu learning_rate": CPU["learning_rate"],
+}
+ONE_CLASS = DetectorRow(
+    name="deep-svdd",
+    title="one-class Deep SVDD",
+    source="Ruff et al. 2018, equation 4",
+    make=_one_class,
+    seeded=True,
+    trains=True,
+    constants=CONSTANTS,
+)
+SOFT = DetectorRow(
+    name="deep-svdd-soft",
+    title="soft-boundary Deep SVDD",
+    source="Ruff et al. 2018, equation 3",
+    make=_soft,
+    seeded=True,
+    trains=True,
+    constants={**CONSTANTS, "nu": 0.1, "warm_up_epochs": 10},
+)

@@ -1,0 +1,114 @@
+"""Normal images -> trained networks of a recipe, by the engine, without a folder.
+
+An epoch is `EPOCH_IMAGES` images drawn from the normal ones, whatever their number, so the number
+of steps depends on the options alone. Several normal sets lie on the device as one, and each run
+draws from its own part of it what it would draw alone: run k of a stack equals the single fit to
+set k up to the order of float32 sums (`baselines.stacked`). On a CPU the runs take turns, where a
+stack is slower.
+
+Shape legend: K normal sets, N images of a set, H,W,C an image.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from baselines.build import build_for
+from baselines.checkpoint import non_finite_tensor
+from baselines.config import RunConfig, make_config
+from baselines.data import training_set
+from baselines.detectors.chunks import repeatable
+from baselines.engine import BlockTerms, Engine, first_non_finite, train_through
+from baselines.recipes import recipe_row
+from baselines.run_folder import checkpoint_of
+from baselines.runs import TrainingDiverged
+from baselines.trained import Trained, trained_from
+from bench.detectors.base import require_normal
+from bench.errors import UsageError
+
+EPOCH_IMAGES = 6000
+MIN_NORMAL = 2
+
+
+def steps_of(epochs: float, batch_size: int) -> int:
+    """Steps that see `epochs` times `EPOCH_IMAGES` images; at least one."""
+    return max(1, round(epochs * EPOCH_IMAGES / batch_size))
+
+
+def epochs_of(recipe: str) -> int:
+    """The length of a recipe in these epochs."""
+    config = make_config({**recipe_row(recipe).settings, "recipe": recipe})
+    return round(config.num_steps * config.batch_size / EPOCH_IMAGES)
+
+
+def one_class_config(
+    recipe: str, *, seed: int, epochs: float, model_options: dict[str, Any], **settings: Any
+) -> RunConfig:
+    """A recipe's configuration for normal images, of a length and with some options of its own."""
+    raw: dict[str, Any] = {**recipe_row(recipe).settings}
+    raw["model_options"] = {**raw.get("model_options", {}), **model_options}
+    raw |= {name: value for name, value in settings.items() if value is not None}
+    raw |= {"recipe": recipe, "data": "normal images", "seed": seed}
+    batch_size = make_config(raw).batch_size
+    return make_config({**raw, "num_steps": steps_of(epochs, batch_size)})
+
+
+def fit_recipes(
+    configs: Sequence[RunConfig],
+    normals: Sequence[NDArray[np.uint8]],
+    name: str,
+    *,
+    device: str,
+    stack: bool | None = None,
+) -> list[Trained]:
+    """Networks of K configurations, each trained on its own uint8 N,H,W,C images.
+
+    Raises `UsageError` for too few images or sizes that differ or do not fit the model, and
+    `TrainingDiverged` naming detector, set, step and term.
+    """
+    for normal in normals:
+        require_normal(normal, MIN_NORMAL, name)
+    sizes = {normal.shape[1:] for normal in normals}
+    if len(sizes) != 1:
+        raise UsageError(f"{name}: normal sets of several sizes H,W,C: {sorted(sizes)}")
+    data = training_set(np.concatenate(list(normals)), None, name=name, device=device)
+    bounds = np.cumsum([0, *map(len, normals)])
+    subsets = [torch.arange(a, b) for a, b in itertools.pairwise(bounds)]
+    games = [build_for(config, data) for config in configs]
+    engine = Engine(
+        games if len(games) > 1 else games[0], data, device=device, stack=stack, subsets=subsets
+    )
+
+    def checked(block: BlockTerms) -> None:
+        for number in range(engine.num_runs):
+            where = first_non_finite(block, number if block.values.dim() == 3 else None)
+            if where is not None:
+                raise TrainingDiverged(
+                    f"{_set_name(name, number, len(games))}: {where[1]} is not finite at step "
+                    f"{where[0]} of {engine.num_steps}; choose a lower learning_rate"
+                )
+
+    with repeatable():
+        train_through(engine, checked)
+    return [_trained(engine, number, name) for number in range(engine.num_runs)]
+
+
+def _set_name(name: str, number: int, count: int) -> str:
+    return name if count == 1 else f"{name}, normal set {number}"
+
+
+def _trained(engine: Engine, number: int, name: str) -> Trained:
+    checkpoint = checkpoint_of(engine, number)
+    bad = non_finite_tensor(checkpoint)
+    if bad is not None:
+        raise TrainingDiverged(
+            f"{_set_name(name, number, engine.num_runs)}: {bad} is not finite after step "
+            f"{engine.step}; choose a lower learning_rate"
+        )
+    return trained_from(checkpoint, engine.device)

@@ -1,0 +1,230 @@
+"""GeoTrans (Golan & El-Yaniv 2018): how well is it seen which transform an image went through?
+
+A network learns to tell the 72 transforms of normal images apart; on images of another kind it is
+unsure. Two scores, both negated so that higher is more anomalous:
+
+    simple      mean over transforms t of log y(t(x))_t, y the softmax
+    dirichlet   sum over transforms t of sum_k (alpha_t,k - 1) log y(t(x))_k  (section 4), alpha_t
+                the maximum likelihood Dirichlet of y(t(x)) over normal images
+
+The paper's simple score is the mean of y itself; its logarithm keeps apart what saturates at 1.
+The paper trains WRN-10-4 with Adam 1e-3 for ceil(200 / 72) = 3 epochs over all 72 transforms of
+all images. Here the network is WRN-10 of option `width` behind a first convolution of stride 2, and
+the rate falls to 0 along a half cosine; a batch is a draw of images and transforms at random, and
+an epoch 6,000 images in all 72 transforms.
+
+Shape legend: N images, B of a batch, C,H,W an image, T transforms, P pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.data import scaled
+from baselines.detectors.chunks import (
+    ImageSize,
+    finite_scores,
+    in_chunks,
+    planar,
+    repeatable,
+    require_alike,
+)
+from baselines.detectors.dirichlet import fit_dirichlet
+from baselines.detectors.engine_fits import EPOCH_IMAGES, MIN_NORMAL
+from baselines.detectors.options import DetectorOptions, options_of
+from baselines.detectors.transforms import pixel_indices, transformed
+from baselines.detectors.wide_net import WideResNet
+from baselines.draws import derive_seed
+from baselines.runs import TrainingDiverged
+from bench.detectors.base import DetectorRow, DetectorSettings, require_normal
+from bench.errors import LatentbenchError, UsageError
+
+NAME = "geotrans"
+NUM_TRANSFORMS = 72
+CHECKED_STEPS = 50  # between two looks at the loss
+SCORED = 20  # images of a chunk, each in all transforms
+
+
+class GeoTransOptions(DetectorOptions):
+    """`depth`, `width`, `first_stride`: the network's; `fit_images`: normal images at most from
+    which the Dirichlet parameters are estimated.
+    """
+
+    epochs: float = Field(3, gt=0)
+    batch_size: int = Field(128, ge=2)
+    learning_rate: float = Field(1e-3, gt=0)
+    depth: int = 10
+    width: float = Field(2, gt=0)
+    first_stride: Literal[1, 2] = 2
+    score: Literal["dirichlet", "simple"] = "dirichlet"
+    fit_images: int = Field(6000, ge=2)
+
+
+CPU: dict[str, float | int | str] = {
+    "epochs": 1,
+    "width": 1,
+    "learning_rate": 2e-3,
+    "fit_images": 1000,
+}
+
+
+def train_transforms(
+    network: nn.Module,
+    normal: Tensor,
+    indices: Tensor,
+    options: GeoTransOptions,
+    *,
+    seed: int,
+    on_step: Callable[[int, float], None] | None = None,
+) -> None:
+    """Train in place on uint8 N,C,H,W; everything lies on one device. Raises `TrainingDiverged`."""
+    batch, device = options.batch_size, normal.device
+    steps = max(1, round(options.epochs * EPOCH_IMAGES * len(indices) / batch))
+    optimiser = torch.optim.Adam(network.parameters(), options.learning_rate, fused=True)
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    generator = torch.Generator(device).manual_seed(derive_seed(seed, NAME))
+    network.train()
+    for step in range(steps):
+        which = torch.randint(len(normal), (batch,), generator=generator, device=device)
+        turned = torch.randint(len(indices), (batch,), generator=generator, device=device)
+        x = transformed(normal[which], indices[turned])
+        x = scaled(x, "signed").contiguous(memory_format=torch.channels_last)
+        loss = F.cross_entropy(network(x), turned)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        rate.step()
+        if step % CHECKED_STEPS == 0 or step == steps - 1:
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise TrainingDiverged(
+                    f"{NAME}: the loss is not finite at step {step} of {steps}; "
+                    "choose a lower learning_rate"
+                )
+            if on_step is not None:
+                on_step(step, value)
+
+
+@torch.no_grad()
+def log_softmax(network: nn.Module, indices: Tensor, images: Tensor) -> Tensor:
+    """uint8 B,C,H,W -> log y(t(x))_k, float64 B,T,T: by transform, then by class."""
+    num = len(indices)
+    x = transformed(images.repeat_interleave(num, dim=0), indices.repeat(len(images), 1))
+    x = scaled(x, "signed").contiguous(memory_format=torch.channels_last)
+    logits: Tensor = network(x)
+    return logits.double().log_softmax(1).view(len(images), num, num)
+
+
+def simple_score(log_y: Tensor) -> Tensor:
+    """Minus the mean over transforms of the right one's log probability: B,T,T -> B."""
+    return -log_y.diagonal(dim1=1, dim2=2).mean(1)
+
+
+class GeoTrans:
+    """See `bench.detectors.base.Detector`."""
+
+    def __init__(self, settings: DetectorSettings, options: GeoTransOptions) -> None:
+        self.device, self.seed, self.options = settings.device, settings.seed, options
+        self.network: nn.Module | None = None
+        self.alpha: NDArray[np.float64] | None = None  # T,T: Dirichlet parameters
+        self._indices: Tensor | None = None
+        self._size: ImageSize | None = None
+
+    def fit(self, normal: NDArray[np.uint8]) -> None:
+        """Train on square images uint8 N,H,W,C. Raises `UsageError` for others."""
+        require_normal(normal, MIN_NORMAL, NAME)
+        _, height, width, channels = normal.shape
+        options = self.options
+        indices = pixel_indices(height, width).to(self.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.seed, NAME, "weights"))
+            network = WideResNet(
+                channels,
+                len(indices),
+                depth=options.depth,
+                width=options.width,
+                first_stride=options.first_stride,
+            )
+        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with repeatable():
+            train_transforms(
+                network, planar(normal).to(self.device), indices, options, seed=self.seed
+            )
+        self.network = network.eval().requires_grad_(requires_grad=False)
+        self._indices = indices
+        self.alpha = self._fitted_alpha(normal) if options.score == "dirichlet" else None
+        self._size = (height, width, channels)
+
+    def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """float64 M; see the module's docstring."""
+        require_alike(images, self._size, NAME)
+        return finite_scores(self._computed(images, self._scored), NAME)
+
+    def _computed(self, images: NDArray[np.uint8], compute: Callable[[Tensor], Tensor]) -> Tensor:
+        """`compute` of the log probabilities of the images, chunk by chunk."""
+        network, indices = self.network, self._indices
+        assert network is not None  # noqa: S101  (set by fit)
+        assert indices is not None  # noqa: S101
+        return in_chunks(
+            images,
+            lambda x: compute(log_softmax(network, indices, x)),
+            device=self.device,
+            size=SCORED,
+        )
+
+    def _scored(self, log_y: Tensor) -> Tensor:
+        if self.alpha is None:
+            return simple_score(log_y)
+        exponents = torch.from_numpy(self.alpha - 1).to(log_y.device)
+        return -(exponents * log_y).sum((1, 2))
+
+    def _fitted_alpha(self, normal: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Dirichlet parameters of each transform, from normal images drawn without replacement."""
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, NAME, "dirichlet"))
+        order = torch.randperm(len(normal), generator=generator).numpy()
+        log_y = self._computed(normal[order[: self.options.fit_images]], lambda found: found)
+        if not torch.isfinite(log_y).all():
+            raise TrainingDiverged(
+                f"{NAME}: log probabilities of normal images are not finite; "
+                "choose a lower learning_rate"
+            )
+        means = log_y.exp().mean(0).numpy(), log_y.mean(0).numpy()
+        try:
+            return fit_dirichlet(*means)
+        except LatentbenchError as error:
+            raise UsageError(
+                f"{NAME}: {error}. Normal images that are all alike, or that the network is sure "
+                "of to the last digit, have no Dirichlet score: use option score=simple"
+            ) from error
+
+
+def _make(settings: DetectorSettings) -> GeoTrans:
+    return GeoTrans(settings, options_of(GeoTransOptions, settings, NAME, CPU))
+
+
+GEOTRANS = DetectorRow(
+    name=NAME,
+    title="72 geometric transforms told apart by a small WRN-10, Dirichlet score",
+    source="Golan & El-Yaniv 2018; Dirichlet: section 4; network: Zagoruyko & Komodakis 2016",
+    make=_make,
+    seeded=True,
+    trains=True,
+    constants={
+        "transforms": NUM_TRANSFORMS,
+        "network": "WRN-10-2 behind a 5x5 convolution of stride 2 (paper: WRN-10-4, stride 1)",
+        "cpu network": "WRN-10-1 behind a 5x5 convolution of stride 2",
+        "epochs": 3,
+        "cpu epochs": CPU["epochs"],
+        "fit_images": 6000,
+        "cpu fit_images": CPU["fit_images"],
+    },
+)

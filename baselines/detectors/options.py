@@ -1,0 +1,38 @@
+"""Options of the detectors that train a network: texts or numbers by name, checked.
+
+Every family has a model of options whose defaults are the published lengths, and a short table of
+what budget "cpu" changes in them; an option that is given stands above both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from baselines.config import checked_options
+from baselines.models.base import Options
+from bench.detectors.base import DetectorSettings
+from bench.errors import UsageError
+
+Budget = Literal["published", "cpu"]
+Chosen = TypeVar("Chosen", bound="DetectorOptions")
+
+
+class DetectorOptions(Options):
+    """What every such detector takes."""
+
+    budget: Budget = "published"
+
+
+def options_of(
+    kind: type[Chosen], settings: DetectorSettings, name: str, cpu: Mapping[str, Any]
+) -> Chosen:
+    """The complete options of a detector. Raises `UnknownNameError` listing the valid names for an
+    unknown option, and `UsageError` for a value that is none.
+    """
+    given = dict(settings.options)
+    brought = cpu if given.get("budget") == "cpu" else {}
+    found = checked_options(kind, {**brought, **given}, f"detector {name!r}")
+    if not isinstance(found, kind):
+        raise UsageError(f"detector {name!r}: options are of {type(found).__name__}")
+    return found

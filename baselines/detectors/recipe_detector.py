@@ -1,0 +1,123 @@
+"""A detector whose network is a recipe's: trained by the engine, scored in full chunks.
+
+What a family adds is two functions: `prepare` turns the trained network (and the normal images)
+into a function uint8 B,C,H,W -> scores B; `restore` one into uint8 B,C,H,W, the normal images that
+the detector sees in place of those given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from baselines.config import RunConfig
+from baselines.detectors.chunks import (
+    CHUNK,
+    ImageSize,
+    finite_scores,
+    in_chunks,
+    require_alike,
+)
+from baselines.detectors.engine_fits import fit_recipes
+from baselines.trained import Trained
+from bench.detectors.base import Detector
+from bench.errors import UsageError
+
+Scorer = Callable[[Tensor], Tensor]
+Prepare = Callable[[Trained, NDArray[np.uint8]], Scorer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeFamily:
+    """What is trained, where, and how it scores; `chunk` images are scored at a time."""
+
+    name: str
+    config: RunConfig
+    device: str
+    prepare: Prepare
+    chunk: int = CHUNK
+
+
+class RecipeDetector:
+    """See `bench.detectors.base.Detector` and `StackFitting`."""
+
+    def __init__(self, family: RecipeFamily) -> None:
+        self.family = family
+        self.trained: Trained | None = None
+        self._size: ImageSize | None = None
+        self._scorer: Scorer | None = None
+
+    def fit(self, normal: NDArray[np.uint8]) -> None:
+        """Train on uint8 N,H,W,C."""
+        fit_together([self], [normal])
+
+    def fit_stack(self, others: Sequence[Detector], normals: Sequence[NDArray[np.uint8]]) -> None:
+        """Train this one on the first of `normals` and each of the others on its own: stacked on a
+        GPU, in turns on a CPU. Raises `UsageError` for detectors of another kind.
+        """
+        fit_together([self, *others], normals)
+
+    def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """float64 M for uint8 M,H,W,C of the fitted size."""
+        family = self.family
+        require_alike(images, self._size, family.name)
+        assert self._scorer is not None  # noqa: S101  (set with the size)
+        found = in_chunks(images, self._scorer, device=family.device, size=family.chunk)
+        return finite_scores(found, family.name)
+
+    def take_up(self, trained: Trained, normal: NDArray[np.uint8]) -> None:
+        """Score by a network that was trained on these normal images."""
+        self.trained = trained
+        self._scorer = self.family.prepare(trained, normal)
+        _, height, width, channels = normal.shape
+        self._size = (height, width, channels)
+
+
+class ReconstructingDetector(RecipeDetector):
+    """The same, with `reconstructions`; see `bench.detectors.base.Reconstructing`."""
+
+    def __init__(self, family: RecipeFamily, restore: Callable[[Trained, Tensor], Tensor]) -> None:
+        super().__init__(family)
+        self._restore = restore
+
+    def reconstructions(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """uint8 M,H,W,C: the normal images nearest to those given, as the detector sees them."""
+        family = self.family
+        require_alike(images, self._size, family.name)
+        trained = self.trained
+        assert trained is not None  # noqa: S101  (set with the size)
+        found = in_chunks(
+            images, lambda x: self._restore(trained, x), device=family.device, size=family.chunk
+        )
+        return np.ascontiguousarray(found.permute(0, 2, 3, 1).numpy())
+
+
+def fit_together(
+    detectors: Sequence[Detector],
+    normals: Sequence[NDArray[np.uint8]],
+    *,
+    stack: bool | None = None,
+) -> None:
+    """Fit detectors of one row, each to its own normal images; see `fit_recipes` for `stack`."""
+    if len(detectors) != len(normals):
+        raise UsageError(f"{len(detectors)} detectors cannot be fitted to {len(normals)} sets")
+    first = cast("RecipeDetector", detectors[0])
+    for other in detectors:
+        alike = isinstance(other, RecipeDetector)
+        if not alike or cast("RecipeDetector", other).family.name != first.family.name:
+            raise UsageError(f"{first.family.name}: only detectors of this row train as one stack")
+    own = [cast("RecipeDetector", each) for each in detectors]
+    trained = fit_recipes(
+        [each.family.config for each in own],
+        normals,
+        first.family.name,
+        device=first.family.device,
+        stack=stack,
+    )
+    for each, network, normal in zip(own, trained, normals, strict=True):
+        each.take_up(network, normal)

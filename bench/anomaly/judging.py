@@ -1,0 +1,120 @@
+"""One detector fitted and judged: its scores, the numbers read from them, what it cost.
+
+An oracle is tuned on a tenth of the labelled images, the same share of either kind, and judged on
+the others alone, as in Ruff et al. (ICML 2018).
+
+Shape legend: N normal images, M labelled ones, H,W,C an image.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.detectors import Detector, DetectorRow, DetectorSettings
+from bench.errors import LatentbenchError, UsageError
+from bench.roc import RocNumbers, roc_numbers
+
+ORACLE_SHARE = 0.1
+
+U8 = NDArray[np.uint8]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Normal images to learn from (uint8 N,H,W,C), and images with labels (1 anomalous)."""
+
+    normal: U8
+    images: U8
+    labels: I64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """`rows` int64 are the judged images, all but those that an oracle was tuned on; `scores`
+    float64 are theirs. Times are seconds.
+    """
+
+    row: DetectorRow
+    detector: Detector
+    rows: I64
+    scores: NDArray[np.float64]
+    numbers: RocNumbers
+    fit_s: float
+    score_s: float
+
+
+def oracle_rows(labels: I64, seed: int, share: float = ORACLE_SHARE) -> I64:
+    """Which labelled images an oracle may see: a fixed random `share` of either kind, one at
+    least. Raises `UsageError` where none of a kind would be left.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for kind in (0, 1):
+        rows = np.flatnonzero(labels == kind)
+        num = max(1, math.floor(share * len(rows)))
+        if len(rows) < 2:
+            raise UsageError(
+                f"{len(rows)} images of label {kind}: an oracle is tuned on one and judged on "
+                "another; give more, or a detector without labels"
+            )
+        chosen.append(rng.permutation(rows)[:num])
+    return np.sort(np.concatenate(chosen))
+
+
+def judge(
+    row: DetectorRow,
+    task: Task,
+    *,
+    seed: int,
+    device: str,
+    extractor: str,
+    options: Mapping[str, float | int | str] | None = None,
+) -> Judged:
+    """Fit a detector to the normal images and judge it on the labelled ones. Raises what the
+    detector raises, and `LatentbenchError` for scores that are not finite or not one an image.
+    """
+    oracle: dict[str, NDArray[np.uint8] | NDArray[np.int64]] = {}
+    tuned = np.empty(0, np.int64)
+    if row.labels == "test":
+        tuned = oracle_rows(task.labels, seed)
+        oracle = {"oracle_images": task.images[tuned], "oracle_labels": task.labels[tuned]}
+    rows = np.delete(np.arange(len(task.labels)), tuned)
+    settings = DetectorSettings(
+        seed=seed,
+        device=device,
+        extractor=extractor,
+        options=dict(options or {}),
+        **oracle,  # type: ignore[arg-type]
+    )
+    start = time.perf_counter()
+    detector = row.make(settings)
+    detector.fit(task.normal)
+    fitted = time.perf_counter()
+    scores = checked_scores(row.name, detector.scores(task.images[rows]), len(rows))
+    done = time.perf_counter()
+    return Judged(
+        row=row,
+        detector=detector,
+        rows=rows,
+        scores=scores,
+        numbers=roc_numbers(scores, task.labels[rows]),
+        fit_s=round(fitted - start, 4),
+        score_s=round(done - fitted, 4),
+    )
+
+
+def checked_scores(name: str, scores: NDArray[np.float64], num: int) -> NDArray[np.float64]:
+    """The scores, if they are `num` finite numbers. Raises `LatentbenchError`."""
+    if scores.shape != (num,):
+        raise LatentbenchError(f"detector {name!r} gave scores {scores.shape} for {num} images")
+    if not np.isfinite(scores).all():
+        bad = int((~np.isfinite(scores)).sum())
+        raise LatentbenchError(f"detector {name!r} gave {bad:,} scores that are not finite")
+    return scores

@@ -1,0 +1,201 @@
+"""Test images with labels: `normal/` and `anomalous/` below one folder, or a folder and a CSV.
+
+Images are read by `bench.intake`, so whatever is wrong with a file is found there; this file is
+about the labels. A CSV holds lines of name,label (a first line `name,label` is passed over), the
+label one of normal, anomalous, 0 and 1. Every image must have a label and every label an image.
+
+Shape legend: N images, H rows, W columns, C channels.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import InputError, UsageError
+from bench.intake import AuditReport, Finding, Size, read_images, sanitise
+from bench.intake.names import is_dropping
+
+NORMAL, ANOMALOUS = "normal", "anomalous"
+KINDS = (NORMAL, ANOMALOUS)  # by label
+LABELS = {NORMAL: 0, ANOMALOUS: 1, "0": 0, "1": 1}
+HEADER = ("name", "label")
+MAX_CSV_BYTES = 256 << 20
+NUM_NAMED = 3  # of many names in a message
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledImages:
+    """`images` uint8 N,H,W,C with `labels` int64 N (1 anomalous) and `names` as they are printed;
+    the reports of what was read to have them.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+    reports: tuple[AuditReport, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What intake found of them, none of it an error."""
+        return tuple(finding for report in self.reports for finding in report.findings)
+
+
+def read_labelled(
+    path: str | Path, labels: str | Path | None = None, *, resize: Size | None = None
+) -> LabelledImages:
+    """Test images and their labels; `labels` is the CSV, None for the two subfolders.
+
+    Raises `InputError` naming file and line for labels that do not fit, and when all images are of
+    one kind; `UsageError` for a folder without the subfolders; and what `read_images` raises.
+    """
+    path = Path(path)
+    if labels is None:
+        return _of_subfolders(path, resize)
+    report = read_images(path, resize=resize)
+    images = _images(report)
+    found = _in_order(read_labels(labels), images[1], sanitise(str(labels), 400), report.source)
+    if found.min() == found.max():
+        kind = KINDS[int(found[0])]
+        raise InputError(
+            f"{sanitise(str(labels), 400)}: every image is {kind}; an AUC needs both kinds"
+        )
+    return LabelledImages(images=images[0], labels=found, names=images[1], reports=(report,))
+
+
+def _images(report: AuditReport) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    assert report.images is not None  # noqa: S101  (read_images gives pixels or raises)
+    return report.images.images, report.images.names
+
+
+def _of_subfolders(path: Path, resize: Size | None) -> LabelledImages:
+    shown = sanitise(str(path), 400)
+    if not path.is_dir():
+        raise UsageError(
+            f"{shown} is no folder; give one with {NORMAL}/ and {ANOMALOUS}/, or the labels as a "
+            "CSV of name,label: --labels FILE"
+        )
+    entries = {entry.name: entry for entry in path.iterdir()}
+    missing = [kind for kind in KINDS if kind not in entries or not entries[kind].is_dir()]
+    if missing:
+        raise UsageError(
+            f"{shown} has no subfolder {' and no '.join(missing)}; give a folder with {NORMAL}/ "
+            f"and {ANOMALOUS}/, or the labels as a CSV of name,label: --labels FILE"
+        )
+    others = sorted(n for n in entries if n not in KINDS and not is_dropping(n.encode()))
+    if others:
+        raise InputError(
+            f"{shown} holds {_some(others)} beside {NORMAL}/ and {ANOMALOUS}/; nobody says of "
+            "what kind that is. Move it into one of the two, or out of the folder"
+        )
+    reports = tuple(read_images(path / kind, resize=resize) for kind in KINDS)
+    (normal, normal_names), (anomalous, anomalous_names) = map(_images, reports)
+    if normal.shape[1:3] != anomalous.shape[1:3]:
+        raise InputError(
+            f"{shown}: normal images are {_size(normal)}, anomalous ones {_size(anomalous)}; "
+            "bring them to one size: --resize WIDTHxHEIGHT"
+        )
+    return LabelledImages(
+        images=np.concatenate(same_channels(normal, anomalous)),
+        labels=np.repeat([0, 1], [len(normal), len(anomalous)]).astype(np.int64),
+        names=(
+            *(f"{NORMAL}/{name}" for name in normal_names),
+            *(f"{ANOMALOUS}/{name}" for name in anomalous_names),
+        ),
+        reports=reports,
+    )
+
+
+def same_channels(*sets: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Grey images beside colour ones get three channels."""
+    channels = max(images.shape[3] for images in sets)
+    return [x if x.shape[3] == channels else np.repeat(x, channels, axis=3) for x in sets]
+
+
+def _size(images: NDArray[np.uint8]) -> str:
+    return f"{images.shape[2]}x{images.shape[1]} px"
+
+
+def _some(names: list[str]) -> str:
+    """The first few of many names, safe to print."""
+    shown = ", ".join(sanitise(name) for name in names[:NUM_NAMED])
+    return shown if len(names) <= NUM_NAMED else f"{shown} and {len(names) - NUM_NAMED:,} more"
+
+
+def read_labels(path: str | Path) -> dict[str, tuple[int, int]]:
+    """Printed name -> (label, line), of a CSV. Raises `UsageError` when it cannot be read,
+    `InputError` naming file and line for what is no name,label, and for a name that comes twice.
+    """
+    path = Path(path)
+    shown = sanitise(str(path), 400)
+    try:
+        if path.stat().st_size > MAX_CSV_BYTES:
+            raise InputError(f"{shown}: more than {MAX_CSV_BYTES:,} bytes of labels")
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{shown}: the labels cannot be read: {error}") from error
+    found: dict[str, tuple[int, int]] = {}
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        for row in reader:
+            line = reader.line_num
+            cells = tuple(cell.strip() for cell in row)
+            if not any(cells) or (line == 1 and tuple(map(str.lower, cells)) == HEADER):
+                continue
+            _take(cells, line, found, shown)
+    except csv.Error as error:
+        raise InputError(f"{shown}:{reader.line_num}: not a line of CSV: {error}") from error
+    if not found:
+        raise InputError(f"{shown}: no labels; expected lines of name,label")
+    return found
+
+
+def _take(cells: tuple[str, ...], line: int, found: dict[str, tuple[int, int]], shown: str) -> None:
+    """Enter one line."""
+    if len(cells) != 2 or not cells[0]:
+        raise InputError(
+            f"{shown}:{line}: {len(cells)} cells, expected a name and a label"
+            if cells[0]
+            else f"{shown}:{line}: a label without a name"
+        )
+    name, label = sanitise(cells[0]), LABELS.get(cells[1].lower())
+    if label is None:
+        raise InputError(
+            f"{shown}:{line}: label {sanitise(cells[1])!r} of {name}: expected normal, anomalous, "
+            "0 or 1"
+        )
+    if name in found:
+        raise InputError(
+            f"{shown}:{line}: {name} has a label in line {found[name][1]} already; keep one"
+        )
+    found[name] = (label, line)
+
+
+def _in_order(
+    labels: dict[str, tuple[int, int]], names: tuple[str, ...], shown: str, source: str
+) -> NDArray[np.int64]:
+    """The label of each image. Raises `InputError` when one side has what the other lacks."""
+    counts = Counter(names)
+    unknown = [name for name in labels if name not in counts]
+    if unknown:
+        line = labels[unknown[0]][1]
+        more = f" (and of {len(unknown) - 1:,} more)" if len(unknown) > 1 else ""
+        raise InputError(
+            f"{shown}:{line}: there is no image {unknown[0]} in {source}{more}; names are those of "
+            "the files, with their endings"
+        )
+    without = [name for name in names if name not in labels]
+    if without:
+        raise InputError(
+            f"{shown}: no label for {_some(without)} of {source}; every image needs one"
+        )
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise InputError(f"{source}: {_some(twice)}: several files are printed alike; rename them")
+    return np.array([labels[name][0] for name in names], np.int64)

@@ -1,0 +1,211 @@
+"""The one-class benchmark as jobs: one class of a data set is normal, all others are anomalies.
+
+Ruff et al. (ICML 2018): fit on the images of one class of the train split, judge on the whole
+test split. A contaminated job mixes images of one other class into the training images, unseen
+and unmarked, until they make up the share that is asked for, and is judged on the test images of
+these two classes (normal 5 with 7 mixed in is the example of the lecture).
+
+A job is named by everything its numbers depend on. Its scores stay in its folder, so that means
+over classes and differences of detectors can be judged image by image.
+
+Shape legend: N normal images, M judged ones of T test images.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.anomaly.judging import Judged, Task, judge
+from bench.datasets import Dataset, load_dataset
+from bench.detectors import detector
+from bench.errors import InputError, UsageError
+from bench.execution.work import Job, WorkContext
+
+PROTOCOL = 1  # raised when the numbers of a job come to mean something else
+SCORES = "scores.npz"
+DEFAULT_EXTRACTORS = {"mnist": "digits", "fashion-mnist": "fashion"}
+WORK = "bench.anomaly.one_class:do_cell"
+
+Budget = Literal["published", "cpu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One detector fitted to one class. `contaminant` is the class of which `share` of the
+    training images are, None for a pure training set.
+    """
+
+    data: str
+    detector: str
+    normal_class: int
+    seed: int
+    extractor: str
+    budget: Budget
+    contaminant: int | None = None
+    share: float = 0.0
+
+    @property
+    def label(self) -> str:
+        mixed = "" if self.contaminant is None else f"+{self.share:.0%} {self.contaminant}"
+        return f"{self.data} {self.detector} {self.normal_class}{mixed} seed {self.seed}"
+
+    @property
+    def key(self) -> str:
+        """The name of its job: SHA-256 of everything that its numbers depend on."""
+        text = json.dumps({**asdict(self), "protocol": PROTOCOL}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Scores(NamedTuple):
+    """What a job left: `rows` int64 M of the test split, `scores` float64 M."""
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+def cells_of(
+    data: str,
+    detectors: Iterable[str],
+    *,
+    num_classes: int,
+    seeds: Iterable[int],
+    budget: Budget,
+    extractor: str | None = None,
+) -> list[Cell]:
+    """Every class with every detector and seed; a detector without chance has one seed.
+
+    Raises `UnknownNameError` for a detector, `UsageError` where a data set has no extractor of
+    its own and none is given.
+    """
+    found = []
+    for name in detectors:
+        row = detector(name)
+        chosen = extractor or DEFAULT_EXTRACTORS.get(data)
+        if row.reads == "features" and chosen is None:
+            raise UsageError(f"detector {name!r} on {data}: choose its features by --extractor")
+        own_seeds = list(seeds) if row.seeded else [0]
+        found += [
+            Cell(
+                data=data,
+                detector=name,
+                normal_class=normal_class,
+                seed=seed,
+                extractor=chosen if row.reads == "features" and chosen else "",
+                budget=budget if row.trains else "published",
+            )
+            for normal_class in range(num_classes)
+            for seed in own_seeds
+        ]
+    return found
+
+
+def jobs_of(cells: Iterable[Cell], *, data_root: Path | None, device: str) -> list[Job]:
+    """The jobs of the cells; where the data lie and what computes does not name a job."""
+    place = {"data_root": None if data_root is None else str(data_root), "device": device}
+    return [
+        Job(
+            key=cell.key,
+            label=cell.label,
+            payload={**asdict(cell), **place},
+            cost=100.0 if detector(cell.detector).trains else 1.0,
+        )
+        for cell in cells
+    ]
+
+
+@functools.lru_cache(maxsize=4)
+def split(data: str, name: str, data_root: str | None) -> Dataset:
+    """A split with labels, read once in a process."""
+    return load_dataset(data, name, data_root=None if data_root is None else Path(data_root))
+
+
+def training_rows(labels: NDArray[np.int64], cell: Cell) -> NDArray[np.int64]:
+    """Rows of the train split: all of the normal class, and as many of the contaminant, drawn by
+    the seed, as make up its share. Raises `InputError` where there are too few.
+    """
+    normal = np.flatnonzero(labels == cell.normal_class)
+    if not len(normal):
+        raise InputError(f"{cell.data}: no training images of class {cell.normal_class}")
+    if cell.contaminant is None:
+        return normal
+    others = np.flatnonzero(labels == cell.contaminant)
+    wanted = round(cell.share / (1 - cell.share) * len(normal))
+    if wanted > len(others):
+        raise InputError(
+            f"{cell.data}: {cell.share:.0%} of class {cell.contaminant} beside {len(normal)} "
+            f"images of class {cell.normal_class} are {wanted}, and there are {len(others)}"
+        )
+    rng = np.random.default_rng([cell.seed, cell.normal_class, cell.contaminant])
+    return np.sort(np.concatenate([normal, rng.permutation(others)[:wanted]]))
+
+
+def test_rows(labels: NDArray[np.int64], cell: Cell) -> NDArray[np.int64]:
+    """Rows of the test split that are judged: all, or those of the two classes."""
+    if cell.contaminant is None:
+        return np.arange(len(labels))
+    return np.flatnonzero((labels == cell.normal_class) | (labels == cell.contaminant))
+
+
+def task_of(cell: Cell, data_root: str | None) -> tuple[Task, NDArray[np.int64]]:
+    """What the cell's detector learns from and is judged on, and the test rows of the latter."""
+    train, test = (split(cell.data, name, data_root) for name in ("train", "test"))
+    rows = test_rows(test.labels, cell)
+    task = Task(
+        normal=train.images[training_rows(train.labels, cell)],
+        images=test.images[rows],
+        labels=(test.labels[rows] != cell.normal_class).astype(np.int64),
+    )
+    return task, rows
+
+
+def do_cell(payload: Mapping[str, Any], context: WorkContext) -> dict[str, Any]:
+    """The work of a job: numbers to keep, and the scores in the job's folder."""
+    values = dict(payload)
+    data_root, device = values.pop("data_root"), values.pop("device")
+    cell = Cell(**values)
+    row = detector(cell.detector)
+    task, rows = task_of(cell, data_root)
+    options = {"budget": cell.budget} if row.trains else {}
+    judged = judge(
+        row, task, seed=cell.seed, device=device, extractor=cell.extractor, options=options
+    )
+    np.savez(context.folder / SCORES, rows=rows[judged.rows], scores=judged.scores)
+    return _numbers(judged, len(task.normal))
+
+
+def _numbers(judged: Judged, num_normal: int) -> dict[str, Any]:
+    found = judged.numbers
+    interval = found.interval
+    return {
+        "auc": found.auc,
+        "low": None if interval is None else interval.low,
+        "high": None if interval is None else interval.high,
+        "average_precision": found.average_precision,
+        "fpr_at_95_tpr": found.fpr_at_95_tpr,
+        "num_train": num_normal,
+        "num_normal": found.num_normal,
+        "num_anomalous": found.num_anomalous,
+        "fit_s": judged.fit_s,
+        "score_s": judged.score_s,
+    }
+
+
+def read_scores(folder: Path) -> Scores:
+    """What `do_cell` left in the folder of its job. Raises `InputError` where it is not there."""
+    try:
+        with np.load(folder / SCORES) as archive:
+            return Scores(archive["rows"], archive["scores"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{folder / SCORES}: the scores of a finished job cannot be read ({error}); delete the "
+            "job's folder in the ledger and run the command again"
+        ) from error

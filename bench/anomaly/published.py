@@ -1,0 +1,61 @@
+"""Published figures of the one-class benchmark: mean AUC over ten classes, percent.
+
+Of the protocol of Ruff et al. (ICML 2018): train on one class of the train split, AUC over the
+whole test split with the other nine as anomalies. `rerun` are figures that others got from the
+authors' method in PyTorch. A row is set beside the detector of this project whose method is
+the same; `None` where there is none, and the figure is a mark to be judged by.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Published(NamedTuple):
+    """One figure. `detector` is the name of ours that it is compared with."""
+
+    data: str
+    method: str
+    auc_percent: float
+    source: str
+    detector: str | None = None
+
+
+RUFF = "Ruff et al. 2018"
+RERUN = "Deep SVDD rerun in PyTorch by others"
+PERERA, ARNET = "Perera et al. 2019 (OCGAN)", "Huang et al. 2019 (ARNet)"
+QUOTED = "quoted in later comparisons"
+
+PUBLISHED: tuple[Published, ...] = (
+    Published("mnist", "OC-SVM", 91.3, RUFF, "oc-svm"),
+    Published("mnist", "KDE", 86.9, RUFF, "kde-exponential"),
+    Published("mnist", "isolation forest", 92.3, RUFF, "isolation-forest"),
+    Published("mnist", "DCAE", 89.7, RUFF, "ae-conv"),
+    Published("mnist", "AnoGAN", 91.3, RUFF, "anogan"),
+    Published("mnist", "Deep SVDD, soft boundary", 93.5, RUFF, "deep-svdd-soft"),
+    Published("mnist", "Deep SVDD, one class", 94.8, RUFF, "deep-svdd"),
+    Published("mnist", "Deep SVDD, one class", 93.8, RERUN, "deep-svdd"),
+    Published("mnist", "Deep SVDD, one class", 93.6, RERUN, "deep-svdd"),
+    Published("mnist", "OC-SVM on AE features", 96.3, QUOTED, "ae-oc-svm"),
+    Published("mnist", "OCGAN", 97.5, PERERA),
+    Published("mnist", "GeoTrans", 98.0, ARNET, "geotrans"),
+    Published("mnist", "ARNet", 98.3, ARNET),
+    Published("fashion-mnist", "Deep SVDD", 89.2, QUOTED, "deep-svdd"),
+    Published("fashion-mnist", "OC-SVM on AE features", 91.2, QUOTED, "ae-oc-svm"),
+    Published("fashion-mnist", "GeoTrans", 93.5, ARNET, "geotrans"),
+    Published("fashion-mnist", "ARNet", 93.9, ARNET),
+)
+
+
+def published_for(data: str, detector: str) -> tuple[Published, ...]:
+    """The figures that a detector of ours is set beside."""
+    return tuple(one for one in PUBLISHED if (one.data, one.detector) == (data, detector))
+
+
+def best_published(data: str) -> Published | None:
+    """The highest figure of a data set, None where none is known."""
+    return max(
+        (one for one in PUBLISHED if one.data == data),
+        key=lambda one: one.auc_percent,
+        default=None,
+    )

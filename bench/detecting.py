@@ -1,0 +1,176 @@
+"""The detector that judges `anomaly_auc` where it is not the metric's own.
+
+A detector on features is fitted to the stored train features of the reference and scores its stored
+test features; one on pixels needs the images themselves: those of the data set or folder that the
+reference was built from, checked against the digests in its manifest. Both see the same fixed
+subset of a large folder as the other metrics. Detectors on pixels see images above 64 px as
+thumbnails of that size, those of the reference as well.
+
+Shape legend: n images, H,W,C an image.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.arms import Arm
+from bench.content.thumbnails import thumbnails
+from bench.content.training import source_of
+from bench.datasets import load_dataset
+from bench.detectors import Detector, DetectorRow, DetectorSettings, detector
+from bench.detectors.base import OnFeatures
+from bench.errors import BundleError, InputError, LatentbenchError, UsageError
+from bench.extractors.base import luma
+from bench.intake import ImageStream, SetIdentity, image_set_of, parse_size
+from bench.metrics.base import DetectorScores
+from bench.references import Reference
+from bench.stats import FeatureSample, subset_rows
+
+OWN = "knn-features"  # what anomaly_auc is without any detector named
+
+U8 = NDArray[np.uint8]
+PixelsAt = Callable[[NDArray[np.int64]], U8]  # images of a folder by sorted row
+
+
+def chosen_detector(name: str | None) -> DetectorRow | None:
+    """The row of a detector, None for the metric's own. Raises `UnknownNameError`, and
+    `UsageError` for one that is tuned on the labels it would be judged by.
+    """
+    if name is None or name == OWN:
+        return None
+    row = detector(name)
+    if row.labels == "test":
+        raise UsageError(
+            f"detector {name!r} is tuned on labelled test images, and a folder to score has no "
+            "labels; latentbench anomaly takes labelled images"
+        )
+    return row
+
+
+class FolderDetector:
+    """A detector fitted to the train split of an arm's reference, once."""
+
+    def __init__(self, row: DetectorRow, arm: Arm, *, seed: int, device: str) -> None:
+        self._row = row
+        self._arm = arm
+        self._settings = DetectorSettings(seed=seed, device=device)
+
+    def scores(self, sample: FeatureSample, pixels: PixelsAt) -> DetectorScores | None:
+        """Of the folder's images and of the held-out ones; None without held-out images. Raises
+        `BundleError` when pixels are needed that are not at hand, and what the detector raises.
+        """
+        reference = self._arm.reference
+        if reference.test is None:
+            return None
+        if self._row.reads == "features":
+            found = self._on_features.scores_of_features(sample.features.values)
+        else:
+            images = with_channels(pixels(sample.rows), reference.manifest.channels)
+            found = self._on_pixels.scores(images)
+        return DetectorScores(self._row.name, self._finite(found), self._held_out)
+
+    @functools.cached_property
+    def _on_features(self) -> OnFeatures:
+        made = self._row.make(self._settings)
+        if not isinstance(made, OnFeatures):
+            raise UsageError(
+                f"detector {self._row.name!r} makes its features of images alone; "
+                "latentbench anomaly takes it, score does not"
+            )
+        made.fit_features(self._arm.reference.train)
+        return made
+
+    @functools.cached_property
+    def _on_pixels(self) -> Detector:
+        made = self._row.make(self._settings)
+        made.fit(reference_pixels(self._arm.reference, "train", self._row.name))
+        return made
+
+    @functools.cached_property
+    def _held_out(self) -> NDArray[np.float64]:
+        reference = self._arm.reference
+        if self._row.reads == "features":
+            assert reference.test is not None  # noqa: S101  (asked before)
+            return self._finite(self._on_features.scores_of_features(reference.test.values))
+        return self._finite(
+            self._on_pixels.scores(reference_pixels(reference, "test", self._row.name))
+        )
+
+    def _finite(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not np.isfinite(scores).all():
+            raise LatentbenchError(f"detector {self._row.name!r} gave scores that are not finite")
+        return scores
+
+
+def with_channels(images: U8, channels: int) -> U8:
+    """Grey images as colour, or the luma of colour ones, as extractors see them."""
+    if images.shape[3] == channels:
+        return images
+    return luma(images) if channels == 1 else np.repeat(images, channels, axis=3)
+
+
+def pixels_at(stream: ImageStream, rows: NDArray[np.int64]) -> tuple[U8, SetIdentity]:
+    """Thumbnails of the images at `rows` (sorted), and what the whole set is. Raises as the stream
+    does.
+    """
+    parts: list[U8] = []
+    done = 0
+    with stream:
+        for block in stream:
+            first, last = np.searchsorted(rows, (done, done + len(block)))
+            parts.append(thumbnails(block[rows[first:last] - done]))
+            done += len(block)
+    stream.report.raise_if_invalid()
+    identity = stream.report.identity
+    if identity is None or sum(map(len, parts)) != len(rows):
+        raise InputError(f"{stream.report.source}: the images changed while they were read")
+    channels = max(part.shape[3] for part in parts)
+    return np.concatenate([with_channels(part, channels) for part in parts]), identity
+
+
+def reference_pixels(reference: Reference, split: str, detector_name: str) -> U8:
+    """The images behind the stored features of "train" or "test", as thumbnails, uint8 n,H,W,C.
+
+    They are looked for where the reference was built from. Raises `BundleError` when they are not
+    there, or are others.
+    """
+    manifest = reference.manifest
+    num = manifest.num_train if split == "train" else manifest.num_test
+    rows = subset_rows(num, manifest.num_subset, manifest.subset_seed)
+    try:
+        images, digest = _split_pixels(reference, split, rows)
+    except (LatentbenchError, ImportError, OSError) as error:
+        raise _not_at_hand(reference, split, detector_name, str(error)) from error
+    if digest != manifest.data_digests.get(split):
+        raise _not_at_hand(reference, split, detector_name, "those found have other pixels")
+    return with_channels(images, manifest.channels)
+
+
+def _split_pixels(reference: Reference, split: str, rows: NDArray[np.int64]) -> tuple[U8, str]:
+    manifest = reference.manifest
+    source = source_of(manifest.command, split)
+    if source is None:
+        raise InputError("the reference does not say where they were")
+    if isinstance(source, Path):
+        resize = None if manifest.resize is None else parse_size(manifest.resize)
+        images, identity = pixels_at(ImageStream(source, resize=resize), rows)
+        return images, identity.pixel_digest
+    every = load_dataset(source, split).images
+    if not len(rows) or rows[-1] >= len(every):
+        raise InputError(f"{len(every):,} images, the reference has more")
+    return thumbnails(every[rows]), image_set_of(every).pixel_digest
+
+
+def _not_at_hand(reference: Reference, split: str, detector_name: str, reason: str) -> BundleError:
+    why = reason.split(". ", maxsplit=1)[0]
+    return BundleError(
+        f"detector {detector_name!r} sees pixels, and the {split} images of reference "
+        f"{reference.name!r} are not at hand: {why}. Put the data where LATENTBENCH_DATA says "
+        "(or where the reference was built from), or name a detector on features, such as "
+        "mahalanobis-features"
+    )

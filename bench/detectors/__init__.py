@@ -1,0 +1,66 @@
+"""The table of anomaly detectors: those of this package, and those of the entry-point group
+`latentbench.detectors`, each of which names a `DetectorRow`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import metadata
+
+from bench.detectors.base import Detector, DetectorRow, DetectorSettings
+from bench.detectors.isolation_forest import ISOLATION_FOREST
+from bench.detectors.kde import KDE, KDE_EXPONENTIAL
+from bench.detectors.knn import KNN_FEATURES, KNN_HOG, KNN_PIXELS
+from bench.detectors.mahalanobis import MAHALANOBIS_FEATURES, MAHALANOBIS_HOG, MAHALANOBIS_PIXELS
+from bench.detectors.one_class_svm import OC_SVM, OC_SVM_ORACLE
+from bench.detectors.pca import PCA
+from bench.errors import LatentbenchError, UnknownNameError
+
+__all__ = ["DETECTORS", "Detector", "DetectorRow", "DetectorSettings", "all_detectors", "detector"]
+
+GROUP = "latentbench.detectors"
+_ROWS: tuple[DetectorRow, ...] = (
+    KNN_PIXELS,
+    KNN_HOG,
+    KNN_FEATURES,
+    MAHALANOBIS_PIXELS,
+    MAHALANOBIS_HOG,
+    MAHALANOBIS_FEATURES,
+    PCA,
+    KDE,
+    KDE_EXPONENTIAL,
+    ISOLATION_FOREST,
+    OC_SVM,
+    OC_SVM_ORACLE,
+)
+DETECTORS: dict[str, DetectorRow] = {row.name: row for row in _ROWS}
+if len(DETECTORS) != len(_ROWS):
+    raise ValueError("two detectors of one name")
+
+
+@cache
+def _from_entry_points() -> dict[str, metadata.EntryPoint]:
+    return {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
+
+
+def all_detectors() -> tuple[str, ...]:
+    """Names of every detector, this package's first."""
+    return (*DETECTORS, *sorted(set(_from_entry_points()) - set(DETECTORS)))
+
+
+def detector(name: str) -> DetectorRow:
+    """The row of a name. Raises `UnknownNameError`, and `LatentbenchError` for an entry point that
+    does not lead to a row.
+    """
+    if name in DETECTORS:
+        return DETECTORS[name]
+    entry = _from_entry_points().get(name)
+    if entry is None:
+        raise UnknownNameError("detector", name, all_detectors())
+    try:
+        row = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise LatentbenchError(f"detector {name!r}: {entry.value}: {error}") from error
+    if not isinstance(row, DetectorRow) or row.name != name:
+        raise LatentbenchError(f"detector {name!r}: {entry.value} is no row of that name")
+    return row

@@ -1,0 +1,92 @@
+"""Plots of the one-class benchmark: mean AUC by detector, AUC against contamination."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+
+from bench.plots.palette import INK, MARKERS, MUTED, OKABE_ITO, dress, legend
+
+
+class DetectorMark(NamedTuple):
+    """Mean AUC with its interval, percent; `kind` groups marks in the legend; `published` are
+    figures of the same method.
+    """
+
+    name: str
+    auc: float
+    low: float
+    high: float
+    kind: str
+    published: tuple[float, ...] = ()
+
+
+def plot_mean_auc(
+    marks: Sequence[DetectorMark], *, ax: Axes, goal: tuple[str, float] | None = None
+) -> Axes:
+    """A detector a line, the best on top; crosses are published figures, the dashed line the best
+    published one of any method.
+    """
+    ordered = sorted(marks, key=lambda mark: -mark.auc)
+    kinds = list(dict.fromkeys(mark.kind for mark in marks))
+    for number, kind in enumerate(kinds):
+        places = [place for place, mark in enumerate(ordered) if mark.kind == kind]
+        own = [ordered[place] for place in places]
+        colour = OKABE_ITO[number % len(OKABE_ITO)]
+        ax.hlines(places, [m.low for m in own], [m.high for m in own], color=colour, linewidth=2)
+        ax.plot(
+            [m.auc for m in own],
+            places,
+            color=colour,
+            marker=MARKERS[number % len(MARKERS)],
+            markersize=5,
+            linestyle="",
+            label=kind,
+        )
+    crosses = [(auc, place) for place, mark in enumerate(ordered) for auc in mark.published]
+    if crosses:
+        ax.plot(
+            [auc for auc, _ in crosses],
+            [place for _, place in crosses],
+            color=INK,
+            marker="x",
+            markersize=6,
+            linestyle="",
+            label="published, same method",
+        )
+    if goal is not None:
+        ax.axvline(goal[1], color=MUTED, linewidth=0.9, linestyle="--", label=goal[0])
+    ax.set_yticks(range(len(ordered)), [mark.name for mark in ordered])
+    ax.set_ylim(len(ordered) - 0.4, -0.6)
+    dress(ax, x="mean AUC over the classes, %", grid="x")
+    legend(ax, loc="lower left" if _is_left_empty(ordered) else "best")
+    return ax
+
+
+def _is_left_empty(ordered: Sequence[DetectorMark]) -> bool:
+    """Whether the lower left corner is free: the worst detectors stand there."""
+    span = ordered[0].auc - ordered[-1].auc
+    return all(mark.low > ordered[-1].auc + span / 3 for mark in ordered[-3:])
+
+
+def plot_contamination(
+    curves: Mapping[str, Mapping[float, float]], *, ax: Axes, title: str = ""
+) -> Axes:
+    """AUC in percent against the share of anomalies among the training images, by detector."""
+    for number, (name, points) in enumerate(curves.items()):
+        shares = sorted(points)
+        ax.plot(
+            [100 * share for share in shares],
+            [points[share] for share in shares],
+            color=OKABE_ITO[number % len(OKABE_ITO)],
+            marker=MARKERS[number % len(MARKERS)],
+            markersize=4,
+            linewidth=1.2,
+            linestyle="-" if number < len(OKABE_ITO) else "--",
+            label=name,
+        )
+    dress(ax, title=title, x="anomalies among the training images, %", y="AUC, %")
+    legend(ax, loc="lower left")
+    return ax

@@ -1,0 +1,128 @@
+"""The other mode of `latentbench anomaly`: the one-class benchmark of a data set."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from bench.errors import EXIT_INVALID, UsageError
+
+if TYPE_CHECKING:
+    from bench.anomaly.benchmark import Benchmark, Row
+    from bench.execution.scheduling import Event, JobResult
+    from bench.progress import Report
+
+STAGE = "judge detectors"
+SEEN = {"none": "", "outside": "labels of other data", "test": "test labels"}
+PAIRS = ("none", "lecture", "neighbours", "all")
+
+
+def run(
+    data: str,
+    *,
+    detectors: str,
+    seeds: int,
+    executor: str,
+    budget: str | None,
+    contamination: str,
+    extractor: str | None,
+    data_root: Path | None,
+    device: str | None,
+    ledger: Path,
+    out: Path,
+    json_lines: bool,
+    quiet: bool,
+) -> None:
+    """Run, resume, publish. Exits 1 when a job failed."""
+    from bench.anomaly.benchmark import Benchmark, named_detectors, run_benchmark
+    from bench.anomaly.benchmark_report import RECORDS, keep_rows, render_benchmark
+    from bench.devices import select_device
+    from bench.execution.ledger import Ledger
+    from bench.progress import progress_report
+
+    place = select_device(device)
+    if budget not in (None, "published", "cpu"):
+        raise UsageError(f"--budget {budget}: expected published or cpu")
+    plan = Benchmark(
+        data=data,
+        detectors=named_detectors(detectors),
+        num_seeds=seeds,
+        budget="cpu" if budget == "cpu" or (budget is None and place == "cpu") else "published",
+        extractor=extractor,
+        data_root=data_root,
+        device=place,
+    )
+    plan = Benchmark(**{**vars(plan), "pairs": _pairs(contamination, plan)})
+    with progress_report(quiet=quiet) as progress:
+        outcome = run_benchmark(plan, Ledger(ledger), executor, on_event=_teller(progress))
+    keep_rows(out / RECORDS, outcome.rows)
+    command = f"latentbench anomaly --data {data} --detectors {detectors} --seeds {seeds}"
+    command += "" if budget is None else f" --budget {budget}"
+    command += "" if contamination == "none" else f" --contamination {contamination}"
+    page = render_benchmark(out, command)
+    if json_lines:
+        sys.stdout.writelines(json.dumps(row) + "\n" for row in outcome.rows)
+    else:
+        _print([row for row in outcome.rows if row["kind"] == "mean"], data)
+        sys.stdout.write(f"page: {page}, records: {out / RECORDS}\n")
+    _tell_failed(outcome.failed)
+    if outcome.failed:
+        raise typer.Exit(EXIT_INVALID)
+
+
+def _pairs(contamination: str, plan: Benchmark) -> tuple[tuple[int, int], ...]:
+    from bench.anomaly import benchmark
+
+    if contamination not in PAIRS:
+        raise UsageError(f"--contamination {contamination}: expected {', '.join(PAIRS)}")
+    if contamination == "none":
+        return ()
+    if contamination == "lecture":
+        return (benchmark.LECTURE_PAIR,)
+    num_classes = benchmark.number_of_classes(plan)
+    if contamination == "neighbours":
+        return benchmark.neighbour_pairs(num_classes)
+    return benchmark.all_pairs(num_classes)
+
+
+def _teller(progress: Report) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        progress(STAGE, event.finished, event.total, note=event.label)
+        if event.kind in ("again", "corrupt", "stopping"):
+            sys.stderr.write(f"latentbench: {event.label}: {event.kind}: {event.message}\n")
+
+    return tell
+
+
+def _print(means: list[Row], data: str) -> None:
+    from bench.anomaly.published import published_for
+    from bench.console import print_rows
+
+    rows = []
+    for row in sorted(means, key=lambda row: -row["auc"]):
+        marks = published_for(data, row["detector"])
+        rows.append(
+            [
+                row["detector"] + (" (cpu budget)" if row["budget"] == "cpu" else ""),
+                f"{100 * row['auc']:.2f}",
+                f"{100 * row['low']:.2f} to {100 * row['high']:.2f}",
+                f"{100 * row['average_precision']:.1f}",
+                f"{100 * row['fpr_at_95_tpr']:.1f}",
+                str(row["num_seeds"]),
+                f"{row['fit_s'] + row['score_s']:.3g}",
+                ", ".join(f"{mark.auc_percent:.1f}" for mark in marks),
+                SEEN[row["labels"]],
+            ]
+        )
+    columns = ["detector", "mean AUC", "95 % interval", "AP", "FPR", "seeds", "s a class"]
+    print_rows([*columns, "published", "has seen"], rows)
+
+
+def _tell_failed(failed: list[JobResult]) -> None:
+    for result in failed:
+        sys.stderr.write(f"latentbench: {result.label} failed: {result.message}\n")

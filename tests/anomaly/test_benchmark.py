@@ -1,0 +1,205 @@
+"""The one-class benchmark on committed digits: jobs, resuming, rows, page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from bench.anomaly import benchmark, one_class
+from bench.anomaly.benchmark import Benchmark, Outcome, run_benchmark
+from bench.anomaly.benchmark_report import RECORDS, keep_rows, read_rows, render_benchmark
+from bench.anomaly.one_class import Cell, read_scores, training_rows
+from bench.datasets import Dataset
+from bench.detectors import DETECTORS, DetectorSettings
+from bench.errors import InputError, NothingFoundError, UnknownNameError, UsageError
+from bench.execution.ledger import Ledger
+from bench.execution.scheduling import Event
+from tests.conftest import RealSample
+
+PLAN = Benchmark(
+    detectors=("knn-pixels", "isolation-forest"), num_seeds=2, pairs=((1, 2),), shares=(0.0, 0.1)
+)
+
+
+@pytest.fixture(autouse=True)
+def digits(mnist: RealSample, monkeypatch: pytest.MonkeyPatch) -> dict[str, Dataset]:
+    """Classes 0, 1 and 2 of the committed digits: 400 images to train on, the others to judge."""
+    rows = np.flatnonzero(mnist.labels < 3)
+    splits = {
+        name: Dataset("mnist", name, mnist.images[part], mnist.labels[part])
+        for name, part in (("train", rows[:400]), ("test", rows[400:]))
+    }
+    for module in (one_class, benchmark):
+        monkeypatch.setattr(module, "split", lambda _data, name, _root: splits[name])
+    return splits
+
+
+@pytest.fixture
+def outcome(tmp_path: Path) -> Outcome:
+    return run_benchmark(PLAN, Ledger(tmp_path / "ledger"), "inline")
+
+
+def of_kind(outcome: Outcome, kind: str) -> list[dict[str, Any]]:
+    return [row for row in outcome.rows if row["kind"] == kind]
+
+
+def changed(plan: Benchmark, **changes: Any) -> Benchmark:
+    return Benchmark(**{**vars(plan), **changes})
+
+
+def test_rows_against_scikit_learn(outcome: Outcome, digits: dict[str, Dataset]) -> None:
+    assert not outcome.failed
+    classes = of_kind(outcome, "class")
+    assert len(classes) == 3 + 3 * 2  # k-NN leaves nothing to chance: one seed
+    train, test = digits["train"], digits["test"]
+    for row in classes:
+        if row["detector"] != "knn-pixels":
+            continue
+        alone = DETECTORS["knn-pixels"].make(DetectorSettings())
+        alone.fit(train.images[train.labels == row["normal_class"]])
+        expected = roc_auc_score(test.labels != row["normal_class"], alone.scores(test.images))
+        assert row["auc"] == pytest.approx(expected, rel=1e-12)
+        assert row["low"] < row["auc"] < row["high"]
+        assert row["num_train"] == (train.labels == row["normal_class"]).sum()
+        assert row["num_normal"] + row["num_anomalous"] == len(test.labels)
+    means = {row["detector"]: row for row in of_kind(outcome, "mean")}
+    for name, mean in means.items():
+        own = [row["auc"] for row in classes if row["detector"] == name]
+        assert mean["auc"] == pytest.approx(np.mean(own))
+        assert mean["low"] < mean["auc"] < mean["high"] <= 1
+    assert means["knn-pixels"]["seed_sd"] is None
+    assert means["isolation-forest"]["seed_sd"] > 0
+    (pair,) = of_kind(outcome, "pair")
+    assert pair["estimate"] > 0  # the better one is the second
+    assert pair["p_adjusted"] == pair["p_value"]
+
+
+def test_contamination_is_what_it_says(outcome: Outcome, digits: dict[str, Dataset]) -> None:
+    mixed = of_kind(outcome, "contamination")
+    assert {(row["detector"], row["share"]) for row in mixed} == {
+        (name, share) for name in PLAN.detectors for share in PLAN.shares
+    }
+    counts = np.bincount(digits["train"].labels)
+    for row in mixed:
+        wanted = round(row["share"] / (1 - row["share"]) * counts[1])
+        assert row["num_train"] == counts[1] + wanted
+        assert row["num_normal"] == (digits["test"].labels == 1).sum()
+        assert row["num_anomalous"] == (digits["test"].labels == 2).sum()
+    knn = {row["share"]: row["auc"] for row in mixed if row["detector"] == "knn-pixels"}
+    assert knn[0.1] < knn[0.0]  # what was seen in training looks normal
+
+
+def test_training_rows_by_hand() -> None:
+    labels = np.array([0, 1, 0, 1, 1, 2, 0, 0, 0, 0, 0, 0])  # 8 of class 0, 3 of class 1
+    cell = Cell(data="x", detector="pca", normal_class=0, seed=0, extractor="", budget="published")
+    assert training_rows(labels, cell).tolist() == [0, 2, 6, 7, 8, 9, 10, 11]
+    mixed = Cell(**{**vars(cell), "contaminant": 1, "share": 0.2})
+    rows = training_rows(labels, mixed)  # 2 of 10 are 20 %
+    assert len(rows) == 10
+    assert (labels[rows] == 1).sum() == 2
+    assert len({mixed.key, cell.key, Cell(**{**vars(mixed), "seed": 1}).key}) == 3
+    with pytest.raises(InputError, match="are 8, and there are 3"):
+        training_rows(labels, Cell(**{**vars(mixed), "share": 0.5}))
+    with pytest.raises(InputError, match="no training images of class 7"):
+        training_rows(labels, Cell(**{**vars(cell), "normal_class": 7}))
+
+
+def test_the_same_command_does_only_what_is_missing(tmp_path: Path, outcome: Outcome) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    events: list[Event] = []
+    again = run_benchmark(PLAN, ledger, "inline", on_event=events.append)
+    assert {event.kind for event in events} == {"kept"}
+    assert again.rows == outcome.rows
+    begun: list[Event] = []
+    more = changed(PLAN, num_seeds=3, pairs=())
+    grown = run_benchmark(more, ledger, "inline", on_event=begun.append)
+    assert sum(event.kind == "begun" for event in begun) == 3  # the third seed of the forest
+    assert len(of_kind(grown, "class")) == 3 + 3 * 3
+
+
+def test_scores_that_are_gone_are_told(tmp_path: Path, outcome: Outcome) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    folders = [ledger.work_folder(key) for key in ledger.keys()]  # noqa: SIM118  (no mapping)
+    assert all(np.isfinite(read_scores(folder).scores).all() for folder in folders)
+    for folder in folders:
+        (folder / one_class.SCORES).write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"scores\.npz: .*delete the job's folder"):
+        run_benchmark(PLAN, ledger, "inline")
+
+
+def test_a_detector_that_fails_is_told_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_settings: DetectorSettings) -> Any:
+        raise UsageError("pca cannot be made today")
+
+    row = DETECTORS["pca"]
+    monkeypatch.setitem(DETECTORS, "pca", type(row)(**{**vars(row), "make": broken}))
+    plan = Benchmark(detectors=("pca", "knn-pixels"), num_seeds=1)
+    found = run_benchmark(plan, Ledger(tmp_path / "ledger"), "inline")
+    assert len(found.failed) == 3
+    assert "cannot be made today" in str(found.failed[0].message)
+    assert [row["detector"] for row in of_kind(found, "mean")] == ["knn-pixels"]
+    alone = Benchmark(detectors=("pca",), num_seeds=1)
+    with pytest.raises(NothingFoundError, match="no job of 3 is done.*cannot be made today"):
+        run_benchmark(alone, Ledger(tmp_path / "other"), "inline")
+
+
+def test_names_and_groups() -> None:
+    everything = benchmark.named_detectors("all")
+    shallow, network = map(benchmark.named_detectors, ("shallow", "network"))
+    assert set(everything) == {*shallow, *network}
+    assert not {*shallow} & {*network}
+    assert benchmark.named_detectors("pca, knn-pixels,pca") == ("pca", "knn-pixels")
+    with pytest.raises(UnknownNameError, match="unknown detector 'knn'"):
+        benchmark.named_detectors("knn")
+    with pytest.raises(UsageError, match="expected names, all, shallow, network"):
+        benchmark.named_detectors(" , ")
+    assert (5, 7) in benchmark.neighbour_pairs(10)
+    assert len(benchmark.all_pairs(10)) == 90
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pairs": ((1, 1),)}, r"pair \(1, 1\): expected two classes of 0 to 2"),
+        ({"pairs": ((1, 3),)}, r"pair \(1, 3\)"),
+        ({"shares": (1.0,)}, "share 1.0: expected at least 0 and less than 1"),
+        ({"num_seeds": 0}, "0 seeds: expected 1 or more"),
+        (
+            {"data": "torchvision:KMNIST", "detectors": ("knn-features",)},
+            "choose its features by --extractor",
+        ),
+    ],
+)
+def test_plans_that_cannot_be(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        benchmark.benchmark_cells(changed(PLAN, **changes))
+
+
+def test_the_page(tmp_path: Path, outcome: Outcome) -> None:
+    rows = keep_rows(tmp_path / RECORDS, outcome.rows)
+    assert keep_rows(tmp_path / RECORDS, outcome.rows) == rows == read_rows(tmp_path / RECORDS)
+    page = render_benchmark(tmp_path, "latentbench anomaly --data mnist").read_text()
+    best = max(of_kind(outcome, "mean"), key=lambda row: row["auc"])
+    told = f"The best detector without labels is `{best['detector']}`: {100 * best['auc']:.2f}"
+    assert told in page
+    forest = next(r for r in of_kind(outcome, "mean") if r["detector"] == "isolation-forest")
+    assert f"| 92.3 | {100 * forest['auc'] - 92.3:+.1f} |" in page
+    assert "Mean over 1 pairs of classes (1+2)" in page
+    assert "Normal 5, 7 mixed in" not in page
+    for name in ("mnist.svg", "mnist-contamination.svg"):
+        assert (tmp_path / name).read_text().startswith("<?xml")
+
+
+def test_a_records_file_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(NothingFoundError, match="no records of a benchmark"):
+        render_benchmark(tmp_path, "x")
+    (tmp_path / RECORDS).write_text(json.dumps({"kind": "mean"})[:-3])
+    with pytest.raises(InputError, match=r"records\.jsonl: not a records file"):
+        read_rows(tmp_path / RECORDS)

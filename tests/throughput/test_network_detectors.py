@@ -1,0 +1,131 @@
+"""What the detectors that train a network cost, and a stack of ten against ten single fits.
+
+Cost: images seen per second of training, and images scored per second, each detector with the
+networks of its budget "cpu" and a short training. Stacks: one program for ten normal sets of
+several sizes against the same ten fits one after the other, in turn in every round; the ratio is
+the median of their times. On a CPU the stack is forced for the figure; the detectors themselves
+take turns there. Nothing here asserts a time.
+
+    pytest tests/throughput/test_network_detectors.py -s
+
+LATENTBENCH_BENCH_SCALE (default 1) scales the epochs, LATENTBENCH_BENCH_ROUNDS (default 3) sets
+the rounds. With a GPU its figures come too, with ten times the epochs.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from baselines.detectors import deep_svdd, recipe_detector
+from baselines.detectors.engine_fits import EPOCH_IMAGES
+from baselines.detectors.geotrans import NUM_TRANSFORMS
+from bench.detectors.base import Detector, DetectorSettings
+from tests.baselines.detectors.conftest import entry_points, row_of
+
+Pictures = NDArray[np.uint8]
+SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
+ROUNDS = int(os.environ.get("LATENTBENCH_BENCH_ROUNDS", "3" if SCALE >= 1 else "1"))
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+STACKED = ("ae-dense", "ae-conv", "vae-elbo", "deep-svdd", "gan-discriminator")
+NUM_SETS = 10
+
+
+@pytest.fixture(scope="module")
+def images() -> Pictures:
+    path = Path(__file__).parents[1] / "data" / "mnist-test-2000.npz"
+    with np.load(path) as archive:
+        found: Pictures = archive["images"]
+    return found
+
+
+def short(name: str, device: str, *, epochs: float, seed: int = 0) -> Detector:
+    """The networks of budget "cpu", `epochs` of 6,000 images (for GeoTrans: transformed ones)."""
+    epochs *= SCALE * (10 if device == "cuda" else 1)
+    options: dict[str, float | int | str] = {"budget": "cpu", "epochs": epochs}
+    if name == "geotrans":
+        options |= {"epochs": epochs / NUM_TRANSFORMS, "fit_images": 50}
+    if name.startswith("deep-svdd"):
+        options["pretrain_epochs"] = epochs
+    return row_of(name).make(DetectorSettings(seed=seed, device=device, options=options))
+
+
+def timed(function: Callable[[], object], device: str) -> float:
+    start = time.perf_counter()
+    function()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", sorted(entry_points()))
+def test_cost(benchmark: BenchmarkFixture, name: str, device: str, images: Pictures) -> None:
+    epochs = 0.5
+    scored = images[: 100 if name in ("geotrans", "anogan") else 1000]
+    fit_s: list[float] = []
+    found: list[Detector] = []
+    short(name, device, epochs=0.02).fit(images[:50])  # kernels are chosen
+
+    def setup() -> tuple[tuple[()], dict[str, object]]:
+        found.append(short(name, device, epochs=epochs))
+        fit_s.append(timed(lambda: found[-1].fit(images), device))
+        return (), {}
+
+    benchmark.pedantic(lambda: found[-1].scores(scored), setup=setup, rounds=ROUNDS)
+    seen = epochs * SCALE * EPOCH_IMAGES * (10 if device == "cuda" else 1)
+    rates = {
+        "fit img/s": seen / float(np.median(fit_s)),
+        "score img/s": len(scored) / float(np.median(benchmark.stats.stats.data)),
+    }
+    benchmark.extra_info.update(rates)
+    assert np.isfinite(found[-1].scores(scored[:10])).all()
+    print(
+        f"\n{name} on {device}, {torch.get_num_threads()} threads: trained on "
+        f"{rates['fit img/s']:,.0f} img/s, scores {rates['score img/s']:,.0f} img/s"
+    )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", STACKED)
+def test_a_stack_against_single_fits(
+    benchmark: BenchmarkFixture, name: str, device: str, images: Pictures
+) -> None:
+    normals = [images[200 * k : 200 * k + 150 + 5 * k] for k in range(NUM_SETS)]
+    family = deep_svdd if name.startswith("deep") else recipe_detector
+    single_s: list[float] = []
+
+    def ten() -> list[Detector]:
+        return [short(name, device, epochs=0.1, seed=seed) for seed in range(NUM_SETS)]
+
+    def one_by_one() -> None:
+        for detector, normal in zip(ten(), normals, strict=True):
+            detector.fit(normal)
+
+    def stacked() -> list[Detector]:
+        detectors = ten()
+        family.fit_together(detectors, normals, stack=True)
+        return detectors
+
+    assert np.isfinite(stacked()[-1].scores(images[:10])).all()  # kernels are chosen
+
+    def setup() -> tuple[tuple[()], dict[str, object]]:
+        single_s.append(timed(one_by_one, device))
+        return (), {}
+
+    benchmark.pedantic(lambda: timed(stacked, device), setup=setup, rounds=ROUNDS)
+    ratios = np.array(single_s) / np.array(benchmark.stats.stats.data)
+    benchmark.extra_info.update(ratio=float(np.median(ratios)))
+    print(
+        f"\n{name} on {device}, {torch.get_num_threads()} threads, {NUM_SETS} sets: stacked "
+        f"{np.median(ratios):.2f} times as fast as one by one "
+        f"({ratios.min():.2f} to {ratios.max():.2f})"
+    )
