@@ -18,7 +18,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.anomaly.combining import FitInfluence, MeanAuc, difference, influence, mean_auc
-from bench.anomaly.one_class import WORK, Budget, Cell, cells_of, jobs_of, read_scores, split
+from bench.anomaly.one_class import (
+    STACKED_WORK,
+    WORK,
+    Budget,
+    Cell,
+    cells_of,
+    jobs_of,
+    read_scores,
+    split,
+)
 from bench.detectors import all_detectors, detector
 from bench.devices import device_description
 from bench.errors import NothingFoundError, UsageError
@@ -28,6 +37,7 @@ from bench.execution.scheduling import Event, JobResult, run_jobs
 from bench.uncertainty import holm
 
 Row = dict[str, Any]
+DEVICE_STACK = 10
 SHARES = (0.0, 0.01, 0.05, 0.10, 0.20)
 LECTURE_PAIR = (5, 7)  # normal, mixed in
 GROUPS = {"all": None, "shallow": False, "network": True}  # by whether a network is trained
@@ -46,6 +56,7 @@ class Benchmark:
     extractor: str | None = None
     data_root: Path | None = None
     device: str = "cpu"
+    stack: int | None = None  # fits of a network as one program; default: 10 on a GPU, else 1
     pairs: tuple[tuple[int, int], ...] = ()
     shares: tuple[float, ...] = SHARES
 
@@ -134,7 +145,15 @@ def run_benchmark(
     plain, mixed = benchmark_cells(plan)
     jobs = jobs_of([*plain, *mixed], data_root=plan.data_root, device=plan.device)
     with executor_for(executor) as workers:
-        results = run_jobs(jobs, WORK, ledger, workers, on_event=on_event)
+        results = run_jobs(
+            jobs,
+            WORK,
+            ledger,
+            workers,
+            work_many=STACKED_WORK,
+            stack=plan.stack or (DEVICE_STACK if plan.device.startswith("cuda") else 1),
+            on_event=on_event,
+        )
     done = {result.key: result for result in results if result.state == "done"}
     if not done:
         first = next(iter(results))

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.detectors import Detector, DetectorRow, DetectorSettings
+from bench.detectors.base import StackFitting
 from bench.errors import LatentbenchError, UsageError
 from bench.roc import RocNumbers, roc_numbers
 
@@ -80,33 +81,73 @@ def judge(
     """Fit a detector to the normal images and judge it on the labelled ones. Raises what the
     detector raises, and `LatentbenchError` for scores that are not finite or not one an image.
     """
-    oracle: dict[str, NDArray[np.uint8] | NDArray[np.int64]] = {}
-    tuned = np.empty(0, np.int64)
-    if row.labels == "test":
-        tuned = oracle_rows(task.labels, seed)
-        oracle = {"oracle_images": task.images[tuned], "oracle_labels": task.labels[tuned]}
-    rows = np.delete(np.arange(len(task.labels)), tuned)
-    settings = DetectorSettings(
-        seed=seed,
-        device=device,
-        extractor=extractor,
-        options=dict(options or {}),
-        **oracle,  # type: ignore[arg-type]
+    (found,) = judge_stack(
+        row, [task], seeds=[seed], device=device, extractor=extractor, options=options
     )
+    return found
+
+
+def judge_stack(
+    row: DetectorRow,
+    tasks: Sequence[Task],
+    *,
+    seeds: Sequence[int],
+    device: str,
+    extractor: str,
+    options: Mapping[str, float | int | str] | None = None,
+) -> list[Judged]:
+    """One detector for each task, fitted as one program where its kind can be; a share of the time
+    of the fit is each one's. Raises as `judge` does.
+    """
+    oracles = [_oracle(row, task, seed) for task, seed in zip(tasks, seeds, strict=True)]
+    settings = [
+        DetectorSettings(
+            seed=seed,
+            device=device,
+            extractor=extractor,
+            options=dict(options or {}),
+            oracle_images=None if tuned is None else task.images[tuned],
+            oracle_labels=None if tuned is None else task.labels[tuned],
+        )
+        for task, seed, tuned in zip(tasks, seeds, oracles, strict=True)
+    ]
     start = time.perf_counter()
-    detector = row.make(settings)
-    detector.fit(task.normal)
-    fitted = time.perf_counter()
+    detectors = [row.make(chosen) for chosen in settings]
+    normals = [task.normal for task in tasks]
+    first = detectors[0]
+    if len(detectors) > 1 and isinstance(first, StackFitting):
+        first.fit_stack(detectors[1:], normals)
+    else:
+        for one, normal in zip(detectors, normals, strict=True):
+            one.fit(normal)
+    fit_s = (time.perf_counter() - start) / len(detectors)
+    return [
+        _judged(row, one, task, tuned, fit_s)
+        for one, task, tuned in zip(detectors, tasks, oracles, strict=True)
+    ]
+
+
+def _oracle(row: DetectorRow, task: Task, seed: int) -> I64 | None:
+    return oracle_rows(task.labels, seed) if row.labels == "test" else None
+
+
+def _judged(
+    row: DetectorRow, detector: Detector, task: Task, tuned: I64 | None, fit_s: float
+) -> Judged:
+    """A fitted detector on the images that it was not tuned on."""
+    rows = np.arange(len(task.labels))
+    if tuned is not None:
+        rows = np.delete(rows, tuned)
+    start = time.perf_counter()
     scores = checked_scores(row.name, detector.scores(task.images[rows]), len(rows))
-    done = time.perf_counter()
     return Judged(
         row=row,
         detector=detector,
         rows=rows,
         scores=scores,
         numbers=roc_numbers(scores, task.labels[rows]),
-        fit_s=round(fitted - start, 4),
-        score_s=round(done - fitted, 4),
+        fit_s=round(fit_s, 4),
+        score_s=round(time.perf_counter() - start, 4),
     )
 
 

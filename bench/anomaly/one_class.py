@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.anomaly.judging import Judged, Task, judge
+from bench.anomaly.judging import Judged, Task, judge_stack
 from bench.datasets import Dataset, load_dataset
 from bench.detectors import detector
 from bench.errors import InputError, UsageError
@@ -34,6 +34,7 @@ PROTOCOL = 1  # raised when the numbers of a job come to mean something else
 SCORES = "scores.npz"
 DEFAULT_EXTRACTORS = {"mnist": "digits", "fashion-mnist": "fashion"}
 WORK = "bench.anomaly.one_class:do_cell"
+STACKED_WORK = "bench.anomaly.one_class:do_cells"
 
 Budget = Literal["published", "cpu"]
 
@@ -116,10 +117,15 @@ def jobs_of(cells: Iterable[Cell], *, data_root: Path | None, device: str) -> li
             key=cell.key,
             label=cell.label,
             payload={**asdict(cell), **place},
-            cost=100.0 if detector(cell.detector).trains else 1.0,
+            group=f"{cell.data} {cell.detector} {cell.budget}" if _trains(cell) else None,
+            cost=100.0 if _trains(cell) else 1.0,
         )
         for cell in cells
     ]
+
+
+def _trains(cell: Cell) -> bool:
+    return detector(cell.detector).trains
 
 
 @functools.lru_cache(maxsize=4)
@@ -169,17 +175,33 @@ def task_of(cell: Cell, data_root: str | None) -> tuple[Task, NDArray[np.int64]]
 
 def do_cell(payload: Mapping[str, Any], context: WorkContext) -> dict[str, Any]:
     """The work of a job: numbers to keep, and the scores in the job's folder."""
-    values = dict(payload)
-    data_root, device = values.pop("data_root"), values.pop("device")
-    cell = Cell(**values)
-    row = detector(cell.detector)
-    task, rows = task_of(cell, data_root)
-    options = {"budget": cell.budget} if row.trains else {}
-    judged = judge(
-        row, task, seed=cell.seed, device=device, extractor=cell.extractor, options=options
+    return do_cells([payload], [context])[0]
+
+
+def do_cells(
+    payloads: Sequence[Mapping[str, Any]], contexts: Sequence[WorkContext]
+) -> list[dict[str, Any]]:
+    """The work of jobs of one group, fitted as one program where the detector can be."""
+    cells = []
+    for payload in payloads:
+        values = dict(payload)
+        data_root, device = values.pop("data_root"), values.pop("device")
+        cells.append(Cell(**values))
+    row = detector(cells[0].detector)
+    tasks = [task_of(cell, data_root) for cell in cells]
+    found = judge_stack(
+        row,
+        [task for task, _ in tasks],
+        seeds=[cell.seed for cell in cells],
+        device=device,
+        extractor=cells[0].extractor,
+        options={"budget": cells[0].budget} if row.trains else {},
     )
-    np.savez(context.folder / SCORES, rows=rows[judged.rows], scores=judged.scores)
-    return _numbers(judged, len(task.normal))
+    for judged, (_, rows), context in zip(found, tasks, contexts, strict=True):
+        np.savez(context.folder / SCORES, rows=rows[judged.rows], scores=judged.scores)
+    return [
+        _numbers(judged, len(task.normal)) for judged, (task, _) in zip(found, tasks, strict=True)
+    ]
 
 
 def _numbers(judged: Judged, num_normal: int) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from bench.anomaly import benchmark, one_class
@@ -15,7 +17,7 @@ from bench.anomaly.benchmark import Benchmark, Outcome, run_benchmark
 from bench.anomaly.benchmark_report import RECORDS, keep_rows, read_rows, render_benchmark
 from bench.anomaly.one_class import Cell, read_scores, training_rows
 from bench.datasets import Dataset
-from bench.detectors import DETECTORS, DetectorSettings
+from bench.detectors import DETECTORS, DetectorRow, DetectorSettings
 from bench.errors import InputError, NothingFoundError, UnknownNameError, UsageError
 from bench.execution.ledger import Ledger
 from bench.execution.scheduling import Event
@@ -203,3 +205,38 @@ def test_a_records_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / RECORDS).write_text(json.dumps({"kind": "mean"})[:-3])
     with pytest.raises(InputError, match=r"records\.jsonl: not a records file"):
         read_rows(tmp_path / RECORDS)
+
+
+class Centroid:
+    """Distance to the mean image; remembers how many were fitted together."""
+
+    calls: list[int] = []  # noqa: RUF012  (of the class: workers make their own objects)
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        assert settings.options == {"budget": "published"}
+
+    def fit(self, normal: NDArray[np.uint8]) -> None:
+        self.mean = normal.mean(axis=0)
+
+    def fit_stack(self, others: Sequence[Any], normals: Sequence[NDArray[np.uint8]]) -> None:
+        self.calls.append(len(normals))
+        for one, normal in zip([self, *others], normals, strict=True):
+            one.fit(normal)
+
+    def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return np.square(images - self.mean).sum(axis=(1, 2, 3))
+
+
+def test_classes_of_a_network_are_fitted_as_one_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = DetectorRow(name="centroid", title="t", source="s", make=Centroid, trains=True)
+    monkeypatch.setitem(DETECTORS, "centroid", row)
+    monkeypatch.setattr(Centroid, "calls", [])
+    plan = Benchmark(detectors=("centroid",), num_seeds=1)
+    alone = run_benchmark(plan, Ledger(tmp_path / "alone"), "inline")
+    assert not Centroid.calls
+    stacked = run_benchmark(changed(plan, stack=2), Ledger(tmp_path / "stacked"), "inline")
+    assert Centroid.calls == [2]  # of three classes, the third one is by itself
+    for one, other in zip(of_kind(alone, "class"), of_kind(stacked, "class"), strict=True):
+        assert (one["normal_class"], one["auc"]) == (other["normal_class"], other["auc"])
