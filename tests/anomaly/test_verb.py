@@ -1,0 +1,90 @@
+"""`latentbench anomaly --data`: what is shown, kept and refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.__main__ import run
+from bench.anomaly import benchmark, one_class
+from bench.anomaly.benchmark_report import RECORDS
+from bench.datasets import Dataset
+from bench.detectors import DETECTORS
+from bench.errors import EXIT_INVALID, EXIT_OK, EXIT_USAGE, UsageError
+from tests.conftest import RealSample
+
+
+@pytest.fixture(autouse=True)
+def few_digits(mnist: RealSample, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Eight classes, so that the lecture's 5 and 7 are among them."""
+    monkeypatch.chdir(tmp_path)
+    rows = np.flatnonzero(mnist.labels < 8)
+    splits = {
+        name: Dataset("mnist", name, mnist.images[part], mnist.labels[part])
+        for name, part in (("train", rows[:800]), ("test", rows[800:1000]))
+    }
+    for module in (one_class, benchmark):
+        monkeypatch.setattr(module, "split", lambda _data, name, _root: splits[name])
+
+
+COMMAND = ["anomaly", "--data", "mnist", "--executor", "inline", "--device", "cpu", "-q"]
+
+
+def test_a_table_records_and_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--detectors", "knn-pixels,mahalanobis-pixels", "--contamination", "lecture"]
+    assert run([*COMMAND, *options, "--out", "results"]) == EXIT_OK
+    shown = capsys.readouterr().out
+    assert "mean AUC" in shown
+    assert "knn-pixels" in shown
+    page = Path("results/README.md").read_text()
+    assert f"`latentbench anomaly --data mnist {' '.join(options[:2])} --seeds 3" in page
+    assert "--contamination lecture`" in page
+    assert "Normal 5, 7 mixed in:" in page
+    rows = [json.loads(line) for line in Path("results", RECORDS).read_text().splitlines()]
+    assert {row["kind"] for row in rows} == {"class", "mean", "pair", "contamination"}
+    # again, as JSON: nothing is computed anew, and the records stay the same
+    before = Path("results", RECORDS).read_bytes()
+    assert run([*COMMAND, *options, "--out", "results", "--json"]) == EXIT_OK
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == [row["kind"] for row in rows]
+    assert Path("results", RECORDS).read_bytes() == before
+
+
+def test_a_fit_that_fails_exits_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_settings: object) -> object:
+        raise UsageError("not today")
+
+    row = DETECTORS["pca"]
+    monkeypatch.setitem(DETECTORS, "pca", type(row)(**{**vars(row), "make": broken}))
+    assert run([*COMMAND, "--detectors", "pca,knn-pixels"]) == EXIT_INVALID
+    told = capsys.readouterr()
+    assert "mnist pca 0 seed 0 failed: not today" in told.err
+    assert "knn-pixels" in told.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--detectors", "knn"], "unknown detector 'knn'"),
+        (["--budget", "short"], "--budget short: expected published or cpu"),
+        (["--contamination", "some"], "--contamination some: expected none, lecture"),
+        (["--train", "x"], "leave --train, --test and --option out"),
+        (["--executor", "cloud"], "unknown executor 'cloud'"),
+    ],
+)
+def test_what_cannot_be_is_told(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run([*COMMAND, *options]) == EXIT_USAGE
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("*/README.md"))
+
+
+def test_one_of_the_two_modes_must_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["anomaly", "--detector", "pca"]) == EXIT_USAGE
+    assert "or a data set with --data" in capsys.readouterr().err
