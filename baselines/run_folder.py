@@ -4,6 +4,7 @@
     log.jsonl                one event a line: start, terms, checkpoint, end, ...
     checkpoint.safetensors   everything that training depends on, replaced whole
     grids/00001234.png       samples (reconstructions, for an autoencoder) after so many steps
+    milestones/00001234.safetensors   what sampling needs after so many steps, where asked for
 
 A run that was killed may have log lines behind its last checkpoint; those steps appear again after
 `resume`.
@@ -26,11 +27,12 @@ from baselines.config import RunConfig
 from baselines.data import TrainingSet
 from baselines.engine import Engine
 from baselines.sampling import preview
-from baselines.trained import Trained, reconstruct, trained_from
+from baselines.trained import AVERAGED_GENERATOR, Trained, reconstruct, trained_from
 from bench.errors import UsageError
 from bench.stats import write_atomically
 
 CHECKPOINT, LOG, CONFIG, GRIDS = "checkpoint.safetensors", "log.jsonl", "config.json", "grids"
+MILESTONES = "milestones"
 GRID_SIDE = 8
 
 
@@ -91,10 +93,43 @@ class RunFolder:
         text = json.dumps(config.model_dump(mode="json") | {"digest": config.digest}, indent=2)
         write_atomically(self.path / CONFIG, f"{text}\n".encode())
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def save(self, checkpoint: Checkpoint, *, train_s: float) -> None:
         """Write the checkpoint, and a line about it."""
         write_checkpoint(self.path / CHECKPOINT, checkpoint)
-        self.log("checkpoint", step=checkpoint.step)
+        self.log("checkpoint", step=checkpoint.step, train_s=train_s)
+
+    def milestone(self, step: int) -> Path:
+        """The file of what sampling needs after so many steps."""
+        return self.path / MILESTONES / f"{step:08d}.safetensors"
+
+    def save_milestone(self, checkpoint: Checkpoint, *, train_s: float) -> None:
+        """Write of a checkpoint what sampling needs, and a line about it."""
+        needed = {
+            name: value
+            for name, value in checkpoint.tensors.items()
+            if name.startswith(("networks/", "prior/", AVERAGED_GENERATOR))
+        }
+        write_checkpoint(self.milestone(checkpoint.step), checkpoint._replace(tensors=needed))
+        self.log("milestone", step=checkpoint.step, train_s=train_s)
+
+    def train_s_until(self, step: int) -> float | None:
+        """Seconds of training behind `step`, a stack's shared among its runs, those that a kill
+        lost left out; None where the log does not tell.
+        """
+        parts: list[tuple[int, int, dict[int, float]]] = []  # first step, runs, seconds by step
+        if not (self.path / LOG).is_file():
+            return None
+        for event in self.events():
+            if event["event"] in ("start", "resume"):
+                parts.append((event["step"], event["stacked"], {}))
+            elif parts and "train_s" in event:
+                parts[-1][2][event["step"]] = event["train_s"]
+        found = []
+        for place, (first, stacked, known) in enumerate(parts):
+            last = min([step, *(later for later, _, _ in parts[place + 1 :])])
+            within = [seconds for at, seconds in known.items() if first < at <= last]
+            found += [max(within) / stacked] if within else []
+        return round(sum(found), 3) if found else None
 
 
 def checkpoint_of(engine: Engine, run: int = 0) -> Checkpoint:

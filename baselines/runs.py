@@ -7,7 +7,7 @@ step and term, and leaves the last good checkpoint; so does a full disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from baselines.build import build_for
 from baselines.checkpoint import Checkpoint, non_finite_tensor
 from baselines.config import RunConfig
 from baselines.data import TrainingSet
+from baselines.draws import BLOCK_STEPS
 from baselines.engine import BlockTerms, Engine, first_non_finite
 from baselines.interrupts import interrupts
 from baselines.pace import Pace
@@ -23,16 +24,23 @@ from baselines.run_folder import RunFolder, checkpoint_of, data_images, write_gr
 from baselines.stacked import require_stackable
 from baselines.trained import trained_from
 from bench.devices import device_description
-from bench.errors import EXIT_INVALID, LatentbenchError
+from bench.errors import EXIT_INVALID, LatentbenchError, UsageError
 from bench.provenance import library_versions, version
 
 Report = Callable[[int, int, dict[str, float]], None]  # step, steps in all, mean terms
 
 
 class TrainingDiverged(LatentbenchError):
-    """A loss or weight that is not finite; the message says where."""
+    """A loss or weight that is not finite; the message says where. To what runs jobs it is a result
+    (`bench.execution.causes`), with `details` of JSON values.
+    """
 
     exit_code = EXIT_INVALID
+    is_result = True
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.details = dict(details or {})
 
 
 class ScalarWriter(Protocol):
@@ -78,14 +86,20 @@ def train_stack(
     report: Report | None = None,
     board: ScalarWriter | None = None,
     graph: bool | None = None,
+    milestones: Collection[int] = (),
 ) -> None:
     """Train runs, as one program when they are several, each into a folder of its own.
 
     With `resume`, training goes on behind the checkpoints, which must be of the same configurations
     and data: runs that stand at one step together, a finished run not at all. `report` shows the
-    first run; `board` gets every run. Raises `UsageError` (folder taken, checkpoint of another
-    run), `TrainingDiverged` when the others have ended, `KeyboardInterrupt` after an interrupt.
+    first run; `board` gets every run. What sampling needs is kept as it stands after each of the
+    steps `milestones`, which are ends of blocks; training is the same with and without. Raises
+    `UsageError` (folder taken, checkpoint of another run), `TrainingDiverged` when the others have
+    ended, `KeyboardInterrupt` after an interrupt.
     """
+    for step in milestones:
+        if step % BLOCK_STEPS and step != configs[0].num_steps:
+            raise UsageError(f"milestone {step}: expected a multiple of {BLOCK_STEPS} steps")
     games = [build_for(config, data) for config in configs]
     if len(games) > 1:
         require_stackable(games)
@@ -102,7 +116,7 @@ def train_stack(
         places = [place for place, reached in enumerate(steps) if reached == step]
         own = [games[place] for place in places]
         engine = Engine(own if len(own) > 1 else own[0], data, device=device, graph=graph)
-        training = _Training([runs[place] for place in places], engine, report, board)
+        training = _Training([runs[place] for place in places], engine, report, board, milestones)
         diverged += training.run([checkpoints[place] for place in places])
     if diverged:
         raise TrainingDiverged("\n".join(diverged))
@@ -117,8 +131,10 @@ class _Training:
         engine: Engine,
         report: Report | None,
         board: ScalarWriter | None,
+        milestones: Collection[int],
     ) -> None:
         self.engine, self.report, self.board = engine, report, board
+        self.milestones = milestones
         self.alive = dict(enumerate(runs))  # by number in the engine, less those that diverged
         self.diverged: list[str] = []
 
@@ -127,7 +143,7 @@ class _Training:
         engine = self.engine
         self._start(checkpoints)
         images = engine.games[0].config.batch_size * engine.num_runs
-        pace = Pace(engine.num_steps, engine.step, images)
+        self.pace = pace = Pace(engine.num_steps, engine.step, images)
         with interrupts() as interrupted:
             while engine.step < engine.num_steps and self.alive:
                 block = engine.run_block()
@@ -135,10 +151,12 @@ class _Training:
                 pace.add(block)
                 if pace.is_log_due(engine.step):
                     self._tell(pace.means(block.names), pace.images_per_s(engine.step))
+                if engine.step in self.milestones and engine.step < engine.num_steps:
+                    self._mark()  # before a checkpoint of the same step, behind which a run resumes
                 if engine.step < engine.num_steps:
-                    self._keep(pace, interrupted=interrupted())
+                    self._keep(interrupted=interrupted())
         for number in list(self.alive):
-            self._finish(number, pace)
+            self._finish(number)
         return self.diverged
 
     def _start(self, checkpoints: Sequence[Checkpoint | None]) -> None:
@@ -167,7 +185,7 @@ class _Training:
 
     def _drop(self, number: int, step: int, term: str) -> None:
         run = self.alive.pop(number)
-        run.log("diverged", step=step, term=term)
+        run.log("diverged", step=step, term=term, train_s=self._spent_s())
         self.diverged.append(
             f"{run.path}: {term} is not finite at step {step}; the last checkpoint is kept. "
             "Lower learning_rate, or choose another loss or trick."
@@ -184,43 +202,55 @@ class _Training:
                 for name, value in terms[number].items():
                     self.board.add_scalar(f"{prefix}{name}", value, engine.step)
 
-    def _keep(self, pace: Pace, *, interrupted: bool) -> None:
+    def _spent_s(self) -> float:
+        return round(self.pace.spent_s(), 2)
+
+    def _mark(self) -> None:
+        """Keep what sampling needs, as it stands."""
+        for number in list(self.alive):
+            checkpoint = self._checkpoint(number, with_priors=True)
+            if checkpoint is not None:
+                self.alive[number].save_milestone(checkpoint, train_s=self._spent_s())
+
+    def _keep(self, *, interrupted: bool) -> None:
         """Checkpoints and grids when they are due; a checkpoint and the end after an interrupt."""
-        if not (pace.is_save_due(self.engine.step) or interrupted):
+        if not (self.pace.is_save_due(self.engine.step) or interrupted):
             return
         for number, run in list(self.alive.items()):
-            if not self._save(number):
+            checkpoint = self._checkpoint(number)
+            if checkpoint is None:
                 continue
+            run.save(checkpoint, train_s=self._spent_s())
             if interrupted:
-                run.log("interrupted", step=self.engine.step, train_s=round(pace.spent_s(), 2))
+                run.log("interrupted", step=self.engine.step, train_s=self._spent_s())
             else:
                 write_grid(run, self.engine, number)
         if interrupted:
             raise KeyboardInterrupt
 
-    def _save(self, number: int, **extra: Any) -> bool:
-        """Write a run's checkpoint; a run with a weight that is not finite ends instead."""
-        checkpoint = checkpoint_of(self.engine, number)
+    def _checkpoint(self, number: int, *, with_priors: bool = False) -> Checkpoint | None:
+        """A run as it is, with the distribution of an autoencoder's codes where that is asked for;
+        None, and the run ends, where a weight is not finite.
+        """
+        engine = self.engine
+        game = engine.games[number]
+        checkpoint = checkpoint_of(engine, number)
         bad = non_finite_tensor(checkpoint)
         if bad is not None:
-            self._drop(number, self.engine.step, bad)
-            return False
-        checkpoint.tensors.update(extra)
-        self.alive[number].save(checkpoint)
-        return True
-
-    def _finish(self, number: int, pace: Pace) -> None:
-        engine, run = self.engine, self.alive[number]
-        game = engine.games[number]
-        extra = {}
-        checkpoint = checkpoint_of(engine, number)
-        is_autoencoder = game.model.kind == "likelihood" and game.latent is None
-        if is_autoencoder and non_finite_tensor(checkpoint) is None:
+            self._drop(number, engine.step, bad)
+            return None
+        if with_priors and game.model.kind == "likelihood" and game.latent is None:
             trained = trained_from(checkpoint, engine.device)
             codes = trained.encode(data_images(engine.data, MAX_CODES))
             fitted = fit_priors(codes, game.config.seed)
-            extra = {f"prior/{name}": value for name, value in fitted.items()}
-        spent_s, images_per_s = round(pace.spent_s(), 2), pace.images_per_s(engine.step)
-        if self._save(number, **extra):
+            checkpoint.tensors.update({f"prior/{name}": value for name, value in fitted.items()})
+        return checkpoint
+
+    def _finish(self, number: int) -> None:
+        engine, run = self.engine, self.alive[number]
+        spent_s, images_per_s = self._spent_s(), self.pace.images_per_s(engine.step)
+        checkpoint = self._checkpoint(number, with_priors=True)
+        if checkpoint is not None:
+            run.save(checkpoint, train_s=spent_s)
             write_grid(run, engine, number)
             run.log("end", step=engine.step, train_s=spent_s, images_per_s=images_per_s)

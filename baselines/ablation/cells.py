@@ -7,10 +7,10 @@ paired are weights where model options differ in more than the size of the laten
 (`baselines.build`), and images where the batch size or the number of discriminator steps does.
 
 `Run.key` is a digest of everything that its result depends on: the complete configuration with its
-seed, when it is measured, how many images are sampled and how, and the metrics. Not in it: names
-(of the plan, its factors and levels), so that two plans share the runs they have in common; the
-device, library versions and code, which a result records itself, so that a change of a comment
-does not throw away a night on a GPU.
+seed, when it is measured, how many images are sampled and how, and by what they are scored. Not in
+it: names (of the plan, its factors and levels), so that two plans share the runs they have in
+common; the device, library versions and code, which a result records itself, so that a change of a
+comment does not throw away a night on a GPU.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class Run:
     num_images: int
     metrics: tuple[str, ...]
     sampling: SamplingOptions
+    reference: str  # as for `latentbench score`
+    extractor: str | None  # None: the reference's own
 
     @property
     def label(self) -> str:
@@ -77,6 +79,8 @@ class Run:
             "sampling": asdict(self.sampling),
             "sampling_seed": SAMPLING_SEED,
             "metrics": sorted(self.metrics),
+            "reference": self.reference,
+            "extractor": self.extractor,
         }
 
 
@@ -129,6 +133,8 @@ def make_runs(plan: AblationPlan) -> tuple[Run, ...]:
                 num_images=plan.num_images,
                 metrics=plan.metrics,
                 sampling=plan.sampling,
+                reference=plan.reference or plan.data,
+                extractor=plan.extractor,
             )
             for config in configs
         ]

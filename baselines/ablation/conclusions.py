@@ -47,7 +47,8 @@ def conclusions(findings: Findings) -> list[Sentence]:
     ]
     main = [pair for pair in shown if len(pair[1].term) == 1]
     paired = [pair for pair in shown if len(pair[1].term) == 2]
-    said = [_main_sentence(effect) for _, effect in main]
+    said = _headline(findings.effects)
+    said += [_main_sentence(effect) for _, effect in main]
     said += [_interaction_sentence(effect) for _, effect in paired]
     if not shown:
         said.append(_nothing(findings.effects))
@@ -56,6 +57,31 @@ def conclusions(findings: Findings) -> list[Sentence]:
     said += _open_questions(findings.effects)
     said += [_time_sentence(one) for one in findings.times if _differs(one)]
     return said + _notes(findings.effects)
+
+
+def _headline(analyses: Sequence[MetricEffects]) -> list[Sentence]:
+    """Of the first metric, which levels help, hurt, or are not shown to do either."""
+    if not analyses or METRICS[analyses[0].metric].direction == "target":
+        return []
+    good: list[str] = []
+    bad: list[str] = []
+    still: list[str] = []
+    for effect in analyses[0].effects:
+        if len(effect.term) == 1:
+            better = helps(effect.metric, effect.estimate)
+            (still if not effect.is_significant else good if better else bad).append(_what(effect))
+    if not good and not bad:
+        return []  # said below
+    parts = [f"{_listed(good)} {'help' if len(good) > 1 else 'helps'}"] if good else []
+    parts += [f"{_listed(bad)} {'hurt' if len(bad) > 1 else 'hurts'}"] if bad else []
+    parts += [f"of {_listed(still)} neither is shown"] if still else []
+    text = f"On {analyses[0].metric}, the first metric of the plan: {'; '.join(parts)}."
+    return [Sentence("good" if good else "bad", text)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """As "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _notes(analyses: Sequence[MetricEffects]) -> list[Sentence]:
@@ -230,20 +256,29 @@ def _rank_sentences(findings: Findings) -> list[Sentence]:
         for effect in one.effects
         if effect.is_significant
     }
-    return [
-        Sentence(
-            "good" if effect.estimate > 0 else "bad",
-            f"By ranks, a diverged run counting as worst, {_what(effect)} is "
-            f"{'better' if effect.estimate > 0 else 'worse'} on {effect.metric} by "
-            f"{abs(effect.estimate):.3g} places of {one.num_runs}, p {_p(effect.p_holm)} after "
-            "Holm.",
+    found: dict[tuple[str, bool], list[tuple[MetricEffects, Effect]]] = {}
+    for one in findings.ranks:
+        for effect in one.effects:
+            if effect.is_significant and (effect.metric, effect.term, effect.levels) not in shown:
+                found.setdefault((_what(effect), effect.estimate > 0), []).append((one, effect))
+    said = []
+    for (what, better), pairs in found.items():
+        places = [f"{abs(e.estimate):.3g} places on {e.metric}" for _, e in pairs]
+        worst = max(effect.p_holm or 0.0 for _, effect in pairs)
+        said.append(
+            Sentence(
+                "good" if better else "bad",
+                f"By ranks, a diverged run counting as worst, {what} is "
+                f"{'better' if better else 'worse'} by {_listed(places)}, of "
+                f"{pairs[0][0].num_runs}; p {_p(worst)}{_or_less(worst, len(pairs))} "
+                "after Holm.",
+            )
         )
-        for one in findings.ranks
-        for effect in one.effects
-        if effect.is_significant
-        and effect.p_holm is not None
-        and (effect.metric, effect.term, effect.levels) not in shown
-    ]
+    return said
+
+
+def _or_less(p_value: float, count: int) -> str:
+    return " or less" if count > 1 and p_value >= 0.001 else ""
 
 
 def _differs(one: TimeRatio) -> bool:

@@ -11,6 +11,8 @@
     num_evaluations = 5                    # measured so often over training, evenly, the end last
     metrics = ["fid", "precision_k3", "recall_k3", "modes_covered"]
     num_images = 10000
+    # reference = "mnist"                  # as for latentbench score; default: that of the data
+    # extractor = "digits"                 # default: the reference's
 
     [factors]
     label-noise = true                     # a trick's name: off, on
@@ -72,7 +74,7 @@ RESERVED = frozenset({"cell", "seed", "step", "outcome", "reason", "train_s", "k
 
 class AblationPlan(BaseModel):
     """A plan; see the module's docstring. Construction checks everything but the cells' own
-    configurations, which `baselines.ablation.cells.make_cells` builds before anything runs.
+    configurations, which `baselines.ablation.cells.make_runs` builds before anything runs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -90,6 +92,8 @@ class AblationPlan(BaseModel):
     data: str = "mnist"
     metrics: tuple[str, ...] = DEFAULT_METRICS
     num_images: int = Field(10_000, ge=2)
+    reference: str | None = None
+    extractor: str | None = None
     sampling: SamplingOptions = Field(default_factory=SamplingOptions)
 
     @field_validator("factors", mode="before")

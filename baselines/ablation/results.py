@@ -37,7 +37,9 @@ class Evaluation(BaseModel):
 
 class RunResult(BaseModel):
     """A run that is over. `perfect` is what real images score, by metric, where that is known; a
-    diverged run says why, and keeps the evaluations that it reached.
+    diverged run says why, and keeps the evaluations that it reached. `data_digest` is that of the
+    training images, `protocol` the signature of its scores but for the images; `train_s` is a
+    run's share where `stacked` runs were trained together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +50,12 @@ class RunResult(BaseModel):
     evaluations: tuple[Evaluation, ...] = ()
     train_s: FiniteFloat | None = Field(None, ge=0)
     perfect: dict[str, FiniteFloat | None] = {}
+    data_digest: str | None = None
+    protocol: str | None = None
+    device: str | None = None
+    stacked: int = Field(1, ge=1)
+    sample_s: FiniteFloat | None = Field(None, ge=0)  # of all evaluations
+    score_s: FiniteFloat | None = Field(None, ge=0)
 
     @model_validator(mode="after")
     def _whole(self) -> RunResult:

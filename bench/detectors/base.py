@@ -25,6 +25,11 @@ from numpy.typing import NDArray
 from bench.errors import UnknownNameError, UsageError
 
 Labels = Literal["none", "test", "outside"]
+SEEN: dict[Labels, str] = {  # in a table's words
+    "none": "",
+    "test": "test labels",
+    "outside": "labels of other data",
+}
 Option = float | int | str
 Fitted = TypeVar("Fitted")
 

@@ -1,20 +1,11 @@
-"""The page: one HTML file that carries everything in itself and fetches nothing.
-
-Text from outside (names, messages, reasons) goes through Jinja's escaping. A content security
-policy allows this page's own style and script by their digests, pictures from data URIs, and no
-request of any kind.
-"""
+"""The page: one HTML file that carries everything in itself and fetches nothing; see `shell`."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from bench.best import comparable, shortfall
 from bench.cache import Cache
@@ -25,6 +16,7 @@ from bench.record import FindingEntry, ScoreRecord, ScoreValue
 from bench.reporting.figures import image_pictures, plot_pictures
 from bench.reporting.overview import comparisons_of, overview
 from bench.reporting.reproduce import commands, protocol_rows
+from bench.reporting.shell import CSS, JS, asset, environment, policy
 from bench.reporting.sources import Scored
 from bench.reporting.theme import Picture
 from bench.reporting.words import MEANINGS, Sentence, headline, sentences, tone
@@ -88,13 +80,13 @@ def page(scored: Sequence[Scored], cache: Cache, progress: Progress | None = Non
     single = parts[0] if len(parts) == 1 else None
     presentations = present(records)
     anchors = {id(record): part.anchor for record, part in zip(records, parts, strict=True)}
-    css, js = (_asset(name) for name in ("page.css", "page.js"))
+    css, js = asset(CSS), asset(JS)
     comparisons = [] if single else comparisons_of(presentations)
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
-            policy=_policy(css, js),
+            policy=policy(css, js),
             css=Markup(css),  # noqa: S704  (our own file)
             js=Markup(js),  # noqa: S704  (our own file)
             version=version(),
@@ -115,35 +107,6 @@ def page(scored: Sequence[Scored], cache: Cache, progress: Progress | None = Non
             interval_note=INTERVAL_NOTE,
             num_records=len(records),
         )
-    )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("bench.reporting"), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters["breakable"] = _breakable
-    return environment
-
-
-def _breakable(name: str) -> Markup:
-    """A name that may be broken after its underscores."""
-    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
-
-
-def _asset(name: str) -> str:
-    return (
-        resources.files("bench.reporting").joinpath("templates", name).read_text(encoding="utf-8")
-    )
-
-
-def _policy(css: str, js: str) -> str:
-    style, script = (
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js)
-    )
-    return (
-        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 

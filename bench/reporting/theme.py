@@ -19,6 +19,7 @@ from bench.plots import THEME, figure_png, figure_svg
 MAX_SVG_BYTES = 60_000
 _SAFE = " !$'()*+,-./:;=?@[]_~{}|"  # what a data URI carries as it is
 _LONG_DECIMAL = re.compile(r"(?<![\w#.])(-?\d+\.\d{3,})(?![\w.])")
+_TAG = re.compile(r"<[^>]*>")  # coordinates stand inside tags; the text between them is read
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _FONT = re.compile(r"'DejaVu Sans'[^;\"]*")
 
@@ -38,9 +39,11 @@ class Picture(NamedTuple):
 
 
 def themed_svg(svg: str) -> str:
-    """The SVG with colours of both themes, system fonts and no more digits than a screen shows."""
+    """The SVG with colours of both themes, system fonts, and coordinates with no more digits than a
+    screen shows.
+    """
     svg = _METADATA.sub("", svg)
-    svg = _LONG_DECIMAL.sub(_rounded, svg)
+    svg = _TAG.sub(lambda tag: _LONG_DECIMAL.sub(_rounded, tag.group()), svg)
     svg = _FONT.sub("system-ui, sans-serif", svg)
     light, dark = [], []
     for number, (on_light, on_dark) in enumerate(THEME.items()):

@@ -15,8 +15,6 @@ from bench.verbs.options import Quiet
 if TYPE_CHECKING:
     from bench.anomaly.record import AnomalyRecord
 
-SEEN = {"none": "", "outside": "labels of other data", "test": "test labels"}
-
 
 def anomaly(
     *,
@@ -154,6 +152,7 @@ def _options(option: list[str] | None) -> dict[str, float | int | str]:
 
 def _print(record: AnomalyRecord) -> None:
     from bench.console import print_rows
+    from bench.detectors.base import SEEN
     from bench.numerals import decimals
 
     sizes = sum(part.num_images for part in record.test)

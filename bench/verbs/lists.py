@@ -49,13 +49,13 @@ def detectors() -> None:
     """List the anomaly detectors: what each is, what it sees, where it comes from."""
     from bench.console import print_rows
     from bench.detectors import all_detectors, detector
+    from bench.detectors.base import SEEN
 
-    seen = {"none": "", "outside": "outside data", "test": "test labels"}
     rows = [detector(name) for name in all_detectors()]
     print_rows(
         ["detector", "what it is", "reads", "beside normal images", "trains", "source"],
         [
-            [r.name, r.title, r.reads, seen[r.labels], "a network" if r.trains else "", r.source]
+            [r.name, r.title, r.reads, SEEN[r.labels], "a network" if r.trains else "", r.source]
             for r in rows
         ],
     )

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bench.progress import Report
 
 STAGE = "judge detectors"
-SEEN = {"none": "", "outside": "labels of other data", "test": "test labels"}
 PAIRS = ("none", "lecture", "neighbours", "all")
 
 
@@ -102,6 +101,7 @@ def _teller(progress: Report) -> Callable[[Event], None]:
 def _print(means: list[Row], data: str) -> None:
     from bench.anomaly.published import published_for
     from bench.console import print_rows
+    from bench.detectors.base import SEEN
 
     rows = []
     for row in sorted(means, key=lambda row: -row["auc"]):

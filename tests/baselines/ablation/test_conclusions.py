@@ -203,7 +203,9 @@ def test_bad_ends_are_told() -> None:
     )
     assert "Of 24 runs 10 diverged and 0 collapsed (collapsed: fewer than" in said
     assert "How often runs end badly depends on A: off 0 % [0 %, 24 %]; on 83 %" in said
-    assert "By ranks, a diverged run counting as worst, A (on) is worse on fid by" in said
+    ranks = "By ranks, a diverged run counting as worst, A (on) is worse by "
+    assert ranks in said
+    assert " places on fid, of 24; p " in said
     assert "10 runs have no value and are left out" in said
 
 
