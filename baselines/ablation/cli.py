@@ -1,0 +1,265 @@
+"""`latentbench ablate`: run, watch and report ablations."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from bench.verbs.options import Quiet
+
+if TYPE_CHECKING:
+    from baselines.ablation.jobs import Surroundings
+    from baselines.ablation.plan import AblationPlan
+    from baselines.ablation.records import About
+    from bench.execution.ledger import Ledger
+    from bench.execution.scheduling import Event
+    from bench.execution.work import Job
+
+FOLDER = "latentbench-ablation"
+STATUS, REPORT = "status", "report"
+
+
+def ablate(
+    plan: Annotated[
+        str | None,
+        typer.Argument(help="A preset, a TOML file, or one of the words status and report."),
+    ] = None,
+    place: Annotated[
+        Path | None, typer.Argument(help="For status and report: the folder of an ablation.")
+    ] = None,
+    *,
+    seeds: Annotated[int | None, typer.Option(min=1, help="So many seeds, from 0 on.")] = None,
+    num_steps: Annotated[
+        int | None, typer.Option("--num-steps", "--steps", min=1, help="Steps of each training.")
+    ] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Or a share of the recipe's steps, up to 1.")
+    ] = None,
+    cpu_sized: Annotated[
+        bool, typer.Option("--cpu-sized", help="Budgets that a CPU can train, labelled as such.")
+    ] = False,
+    num_images: Annotated[
+        int | None, typer.Option("--num-images", "-n", min=2, help="Images to score each time.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="As for train.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            help="inline, local[:N], dask:ADDRESS, slurm[:PARTITION][,gpus=,cpus=,mem_gb=,hours=]"
+        ),
+    ] = None,
+    stack: Annotated[
+        int | None, typer.Option(min=1, help="Runs in one program; default: all that can on a GPU.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that a run may take.")] = None,
+    max_attempts: Annotated[int, typer.Option(min=1, help="At each run, by this command.")] = 3,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help=f"Folder of the report; default: {FOLDER}/PLAN.")
+    ] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Folder of the runs; default: OUT/ledger.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep checkpoints and samples of finished runs.")
+    ] = False,
+    tables: Annotated[Literal["csv", "parquet"], typer.Option(help="Form of the tables.")] = "csv",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show cells, costs and what is done; write nothing.")
+    ] = False,
+    show_status: Annotated[
+        bool, typer.Option("--status", help="How far the plan's runs are; run nothing.")
+    ] = False,
+    emit_slurm: Annotated[
+        Path | None, typer.Option(help="Write a plain job array into this folder; run nothing.")
+    ] = None,
+    slurm_option: Annotated[
+        list[str] | None, typer.Option(help="A line for #SBATCH, as --partition=gpu. Repeatable.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Which trick helps, by how much, and how sure are we: run a plan and analyse it.
+
+    The same command goes on after any interruption, and runs nothing twice.
+
+    \b
+    latentbench ablate course --dry-run                 cells, costs, what is done
+    latentbench ablate course --cpu-sized               the four tricks, in an hour
+    latentbench ablate plan.toml --executor local:4
+    latentbench ablate tricks --executor slurm:gpu,gpus=1,hours=4
+    latentbench ablate status latentbench-ablation/course
+    latentbench ablate report latentbench-ablation/course
+    """
+    from baselines.ablation.console import print_preview, print_status
+    from bench.errors import UsageError
+
+    if plan in (STATUS, REPORT):
+        if place is None:
+            raise UsageError(f"ablate {plan}: give the folder of an ablation, or its ledger")
+        if plan == STATUS:
+            print_status(_ledger_in(place), None)
+        else:
+            _render(place, tables)
+        return
+    if place is not None:
+        raise UsageError(f"{plan} {place}: a folder goes with status and report only")
+    changes = {
+        "seeds": seeds,
+        "num_steps": num_steps,
+        "share": share,
+        "data": data,
+        "num_images": num_images,
+    }
+    chosen = _plan_of(plan, changes, cpu_sized=cpu_sized)
+    from baselines.ablation.jobs import Surroundings, jobs_of
+    from baselines.ablation.records import about
+    from bench.execution.ledger import Ledger
+
+    folder = out or Path(FOLDER) / chosen.name
+    book = Ledger(ledger or folder / "ledger")
+    around = Surroundings(data_root=data_root, device=device, keep=keep)
+    if dry_run:
+        print_preview(chosen, book)
+    elif show_status:
+        print_status(book, chosen)
+    elif emit_slurm is not None:
+        jobs = jobs_of(chosen, around)
+        _emit(jobs, book, emit_slurm, options=slurm_option or [], timeout_s=timeout)
+    else:
+        options: dict[str, Any] = {
+            "executor": executor,
+            "stack": stack,
+            "timeout_s": timeout,
+            "max_attempts": max_attempts,
+        }
+        command = _command(plan or "", changes, cpu_sized=cpu_sized, out=out, ledger=ledger)
+        _run(
+            chosen,
+            book,
+            around=around,
+            described=about(chosen, folder, book.root, command=command, cpu_sized=cpu_sized),
+            out=folder,
+            options=options,
+            tables=tables,
+            quiet=quiet,
+        )
+
+
+def _plan_of(name: str | None, changes: dict[str, Any], *, cpu_sized: bool) -> AblationPlan:
+    """The plan of a preset or file, changed by the options that were given."""
+    from baselines.ablation.budgets import changed_plan
+    from baselines.ablation.plan import read_plan
+    from baselines.ablation.presets import PRESETS, preset_plan
+    from bench.errors import UnknownNameError, UsageError
+
+    if name is None:
+        raise UsageError(f"give a plan: a TOML file, or one of the presets {', '.join(PRESETS)}")
+    if name in PRESETS:
+        plan = preset_plan(name)
+    elif name.endswith(".toml") or Path(name).is_file():
+        plan = read_plan(Path(name))
+    else:
+        raise UnknownNameError("plan (a preset, or a TOML file)", name, PRESETS)
+    return changed_plan(plan, changes, cpu_sized=cpu_sized)
+
+
+def _command(plan: str, changes: dict[str, Any], *, cpu_sized: bool, **places: Path | None) -> str:
+    """What to type for the same results."""
+    words = ["latentbench", "ablate", plan]
+    for key, value in (changes | places).items():
+        if value is not None:
+            words += [f"--{key.replace('_', '-')}", str(value)]
+    return shlex.join([*words, *(["--cpu-sized"] if cpu_sized else [])])
+
+
+def _run(
+    plan: AblationPlan,
+    ledger: Ledger,
+    *,
+    around: Surroundings,
+    described: About,
+    out: Path,
+    options: dict[str, Any],
+    tables: Literal["csv", "parquet"],
+    quiet: bool,
+) -> None:
+    """Run, report, and tell what failed."""
+    from baselines.ablation.console import print_conclusion, print_edits, print_failed
+    from baselines.ablation.jobs import preview
+    from baselines.ablation.report import write_report
+    from baselines.ablation.running import run_ablation
+    from bench.errors import EXIT_INVALID
+    from bench.verbs.score import require_writable
+
+    print_edits(preview(plan, ledger))
+    require_writable(out)
+    with _events(quiet=quiet) as on_event:
+        ablation = run_ablation(plan, ledger.root, around=around, on_event=on_event, **options)
+    if ablation.analysis is not None:
+        write_report(out, described, ledger, tables=tables)
+        print_conclusion(out)
+    if ablation.failed:
+        print_failed(ablation.failed)
+        raise typer.Exit(EXIT_INVALID)
+
+
+@contextmanager
+def _events(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
+    """How far the runs are, and a line for what needs to be known at once."""
+    from bench.progress import progress_report
+
+    with progress_report(quiet=quiet) as progress:
+
+        def tell(event: Event) -> None:
+            if event.kind in ("diverged", "failed", "again", "corrupt", "stopping"):
+                sys.stderr.write(f"{event.label}: {event.kind}: {event.message}\n")
+            note = event.label if event.kind == "begun" else ""
+            progress("runs", event.finished, event.total, note)
+
+        yield tell
+
+
+def _ledger_in(place: Path) -> Ledger:
+    """A ledger, or that of an ablation's folder. Raises `NothingFoundError`."""
+    from baselines.ablation.records import LEDGER, PLAN, read_about
+    from bench.errors import NothingFoundError
+    from bench.execution.ledger import Ledger
+
+    candidates = [place, place / LEDGER]
+    if (place / PLAN).is_file():
+        candidates.append(place / read_about(place).ledger)
+    for candidate in candidates:
+        if (candidate / "jobs").is_dir():
+            return Ledger(candidate)
+    raise NothingFoundError(f"{place}: no ledger of an ablation here; give the folder of one")
+
+
+def _render(place: Path, tables: Literal["csv", "parquet"]) -> None:
+    from baselines.ablation.console import print_conclusion
+    from baselines.ablation.records import PLAN
+    from baselines.ablation.report import render_again
+
+    out = place if (place / PLAN).is_file() else place.parent
+    render_again(out if (out / PLAN).is_file() else place, tables=tables)
+    print_conclusion(out)
+
+
+def _emit(
+    jobs: list[Job], ledger: Ledger, out: Path, *, options: list[str], timeout_s: float | None
+) -> None:
+    from baselines.ablation.jobs import WORK
+    from bench.execution.slurm_array import emit_slurm
+
+    files = emit_slurm(jobs, WORK, ledger, out, options=options, timeout_s=timeout_s)
+    sys.stdout.write(f"{files.jobs} runs in {files.job_list}; submit with\n")
+    sys.stdout.writelines(f"  sbatch {script}\n" for script in files.scripts)
+    sys.stdout.write("and when they are done, the same command without --emit-slurm reports\n")

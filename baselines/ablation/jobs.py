@@ -1,0 +1,187 @@
+"""A plan as jobs of a ledger, and what the ledger says of them.
+
+A job's key is that of its run, so two plans share the runs they have in common. Its label names
+plan, cell and seed: a label whose key is another one than before is a run that was changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from baselines.ablation.cells import Run, make_runs
+from baselines.ablation.costs import Estimate, estimates, tabulated_s
+from baselines.ablation.plan import AblationPlan
+from baselines.ablation.results import RunResult
+from baselines.ablation.work import Task
+from baselines.config import RunConfig
+from baselines.stacked import MAY_DIFFER
+from bench.datasets import DATASETS, TORCHVISION
+from bench.errors import InputError
+from bench.execution.ledger import Ledger
+from bench.execution.work import Job
+
+WORK, STACKED_WORK = "baselines.ablation.work:do_run", "baselines.ablation.work:do_stack"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a run needs and its result does not depend on: where the data lie, the device (cuda
+    where there is one when None), and whether checkpoints and samples are kept.
+    """
+
+    data_root: Path | None = None
+    device: str | None = None
+    keep: bool = False
+
+
+class Preview(NamedTuple):
+    """A plan beside a ledger, before anything runs. `changed` counts differing settings, as
+    "num_steps: 100 -> 200"; `orphans` are jobs of the ledger that the plan has not.
+    """
+
+    runs: tuple[Run, ...]
+    estimates: dict[str, Estimate]  # seconds of training by key
+    done: frozenset[str]  # keys
+    changed: dict[str, int]
+    num_changed: int
+    orphans: tuple[str, ...]
+
+
+def jobs_of(plan: AblationPlan, around: Surroundings | None = None) -> list[Job]:
+    """A job for each run. Raises `UsageError` as `make_runs` does."""
+    around = around or Surroundings()
+    return [
+        Job(
+            key=run.key,
+            label=label_of_job(plan, run),
+            payload=_task(run, around).model_dump(mode="json"),
+            group=group_of(run),
+            cost=round(tabulated_s(run.config), 3),
+        )
+        for run in make_runs(plan)
+    ]
+
+
+def label_of_job(plan: AblationPlan, run: Run) -> str:
+    """As "course: label-noise=on, ..., seed 3"."""
+    return f"{plan.name}: {run.label}, seed {run.seed}"
+
+
+def group_of(run: Run) -> str | None:
+    """A digest that runs have in common which may train as one program, as
+    `baselines.stacked.require_stackable` demands and with the same evaluations; None for a run that
+    trains alone.
+    """
+    if any(trick.unstackable is not None for trick, _ in run.config.active):
+        return None
+    identity = dict(run.identity)
+    identity["config"] = _alike(run.config)
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _alike(config: RunConfig) -> dict[str, Any]:
+    """What runs of a stack have in common."""
+    free = set(MAY_DIFFER) if config.optimiser == "adam" else {"seed"}
+    whole: dict[str, Any] = config.model_dump(mode="json", exclude=free)
+    if config.optimiser == "adam" and "two-time-scales" in whole["tricks"]:
+        whole["tricks"]["two-time-scales"] = None  # it sets learning rates
+    return whole
+
+
+def _task(run: Run, around: Surroundings) -> Task:
+    return Task(
+        config=run.config.model_dump(mode="json"),
+        evaluations=run.evaluations,
+        num_images=run.num_images,
+        metrics=run.metrics,
+        sampling=run.sampling,
+        data=_placed(run.config.data),
+        data_root=None if around.data_root is None else str(around.data_root.resolve()),
+        reference=_placed(run.reference),
+        extractor=run.extractor,
+        device=around.device,
+        keep=around.keep,
+    )
+
+
+def _placed(source: str) -> str:
+    """A path as workers of any folder find it; a name as it is."""
+    if source in DATASETS or source.startswith(TORCHVISION) or not Path(source).exists():
+        return source
+    return str(Path(source).resolve())
+
+
+def results_of(ledger: Ledger, runs: Sequence[Run]) -> dict[str, RunResult]:
+    """The results that a ledger has of these runs, by key. Raises `InputError` for one of another
+    form.
+    """
+    found = {}
+    for run in runs:
+        entry = ledger.entry(run.key)
+        if entry.result is not None:
+            try:
+                found[run.key] = RunResult.model_validate(entry.result.values)
+            except ValidationError as error:
+                raise InputError(
+                    f"{ledger.folder(run.key) / 'result.json'} is no result of an ablation: "
+                    f"{error.errors()[0]['msg']}; give a ledger of its own with --ledger"
+                ) from error
+    return found
+
+
+def preview(plan: AblationPlan, ledger: Ledger) -> Preview:
+    """What a plan would run beside a ledger, which is only read."""
+    runs = make_runs(plan)
+    jobs = jobs_of(plan)
+    compared = ledger.compare(jobs)
+    measured = {
+        key: result.train_s
+        for key, result in results_of(ledger, runs).items()
+        if result.train_s is not None
+    }
+    payloads = {job.key: job.payload for job in jobs}
+    changes: Counter[str] = Counter()
+    for one in compared.changed:
+        old = ledger.entry(one.old_key).job
+        if old is not None:
+            changes.update(_differences(old.payload, payloads[one.new_key]))
+    return Preview(
+        runs=runs,
+        estimates=estimates(runs, measured),
+        done=frozenset(compared.done),
+        changed=dict(changes),
+        num_changed=len({one.new_key for one in compared.changed}),
+        orphans=compared.orphans,
+    )
+
+
+_SURROUNDINGS = frozenset({"data_root", "device", "keep"})
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """As "num_steps: 100 -> 200", one for each setting that differs."""
+    before, after = _flat(old), _flat(new)
+    return [
+        f"{key}: {before.get(key, 'none')} -> {after.get(key, 'none')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key) and key not in _SURROUNDINGS
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}".removeprefix("config.")
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.") or {name: "{}"}
+        else:
+            found[name] = json.dumps(value)
+    return found

@@ -1,0 +1,93 @@
+"""Everything of an analysis as DataFrames, and as files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from baselines.ablation.analysis import Analysis
+from baselines.ablation.paired import paired_frame
+from baselines.ablation.tradeoff import arrows_frame
+from bench.errors import UsageError
+from bench.stats import write_atomically
+from bench.table_formats import csv_cell
+
+TableFormat = Literal["csv", "parquet"]
+
+
+def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
+    """Tables by name: runs, curve, effects, ranks, variance, differences, outcomes, factors,
+    arrows, learning, efficiency, times. Empty ones are left out.
+    """
+    found = {
+        "runs": analysis.final,
+        "curve": analysis.curve,
+        "effects": _joined([one.to_frame() for one in analysis.effects if one.effects]),
+        "ranks": _joined([one.to_frame() for one in analysis.ranks if one.effects]),
+        "variance": _joined([one.shares_frame() for one in analysis.effects if one.shares]),
+        "differences": paired_frame(analysis.differences),
+        "outcomes": pd.DataFrame(analysis.cells),
+        "factors": _factors(analysis),
+        "arrows": arrows_frame(analysis.arrows),
+        "learning": pd.DataFrame(
+            [{"metric": metric, **point._asdict()}
+             for metric, points in analysis.curves.items() for point in points]
+        ),
+        "efficiency": pd.DataFrame(analysis.efficiencies),
+        "times": pd.DataFrame([*analysis.times, *analysis.cell_times]),
+    }  # fmt: skip
+    return {name: frame for name, frame in found.items() if len(frame)}
+
+
+def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One below the other; columns that are empty in a part keep the type of the others."""
+    rows: list[dict[Any, Any]] = [row for part in parts for row in part.to_dict("records")]
+    return pd.DataFrame(rows)
+
+
+def _factors(analysis: Analysis) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"factor": test.factor, "p_value": test.p_value, "p_holm": test.p_holm,
+             **share._asdict()}
+            for test in analysis.factors
+            for share in test.shares
+        ]
+    )  # fmt: skip
+
+
+def scores_by_cell(analysis: Analysis) -> pd.DataFrame:
+    """Mean of each metric over the seeds of a cell, for each cell; runs that diverged have none."""
+    metrics = list(analysis.plan.metrics)
+    return analysis.final.groupby("cell", sort=False)[metrics].mean()
+
+
+def write_tables(analysis: Analysis, folder: Path, kind: TableFormat = "csv") -> None:
+    """A file for each table. Raises `UsageError` for Parquet without pyarrow."""
+    for name, frame in frames(analysis).items():
+        if kind == "csv":
+            write_atomically(folder / f"{name}.csv", _csv(frame))
+        else:
+            write_atomically(folder / f"{name}.parquet", _parquet(frame))
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    safe = frame.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = [
+                csv_cell(value) if isinstance(value, str) else value for value in safe[name]
+            ]
+    return safe.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    try:
+        return frame.to_parquet(index=False)
+    except ImportError as error:
+        raise UsageError(
+            "Parquet needs pyarrow: pip install 'latentbench[parquet]', or choose csv"
+        ) from error

@@ -1,0 +1,337 @@
+"""The work of a run: train it into its folder, sample and score it at each evaluation.
+
+    work/checkpoint.safetensors, log.jsonl, ...   as `baselines.run_folder` has them
+    work/scores.json                              what has been scored so far
+    work/grid.png                                 64 of the final samples
+
+Everything resumes: training behind its last checkpoint (on the CPU bit for bit what it would have
+been), scoring behind the last evaluation that was scored. Evaluations do not touch the training:
+what sampling needs is kept at each of their steps, and sampled when the training is over. When all
+is scored, checkpoints are removed unless the task says to keep them.
+
+Memory: of a stack that does not fit the scheduler makes two. A single run asks less of it by
+`memory_step`: samples and scores in halved batches. Its training is not split into micro-batches:
+batch normalisation, minibatch discrimination and the order of float32 sums make the result depend
+on the batch, and a run must not depend on where it ran. So a training that does not fit alone
+fails, and says so.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import shutil
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from baselines.ablation.cells import SAMPLING_SEED
+from baselines.ablation.results import DIVERGED, Evaluation, RunResult
+from baselines.checkpoint import read_checkpoint
+from baselines.config import RunConfig, make_config
+from baselines.data import TrainingSet, load_training_set
+from baselines.run_folder import CHECKPOINT, GRIDS, LOG, MILESTONES, RunFolder, grid_picture
+from baselines.runs import TrainingDiverged, train_stack
+from baselines.sample import write_manifest, write_samples
+from baselines.sampling import Sampler, SamplingOptions, manifest_of
+from baselines.trained import CHUNK, trained_from
+from bench.cache import Cache, default_root
+from bench.devices import device_description, select_device
+from bench.errors import BundleError, UsageError
+from bench.execution.causes import TaskTimeout, cause_of
+from bench.execution.files import set_aside
+from bench.execution.work import WorkContext
+from bench.record import ScoreRecord
+from bench.scoring import Scorer
+from bench.stats import write_atomically
+
+SCORES, GRID, SAMPLES = "scores.json", "grid.png", "samples"
+GRID_IMAGES = 64
+_in_turn = threading.Lock()  # threads of one process share its scorer
+
+
+class Task(BaseModel):
+    """The payload of a job. `data` and `reference` are names or absolute paths."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: dict[str, Any]
+    evaluations: tuple[int, ...]
+    num_images: int
+    metrics: tuple[str, ...]
+    sampling: SamplingOptions
+    data: str
+    data_root: str | None
+    reference: str
+    extractor: str | None
+    device: str | None
+    keep: bool
+
+    @property
+    def run_config(self) -> RunConfig:
+        return make_config(self.config)
+
+
+class Scores(BaseModel):
+    """What a run's folder holds of its result."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_digest: str
+    device: str
+    evaluations: tuple[Evaluation, ...] = ()
+    perfect: dict[str, float | None] = {}
+    protocol: str | None = None
+    sample_s: float = 0.0
+    score_s: float = 0.0
+
+
+def do_run(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str, Any]:
+    """One run; gives its `RunResult` as JSON. Raises `TrainingDiverged`, with that in `details`."""
+    (outcome,) = do_stack([payload], [context])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def do_stack(
+    payloads: Sequence[Mapping[str, Any]], contexts: Sequence[WorkContext]
+) -> list[Mapping[str, Any] | Exception]:
+    """Several runs of one group, trained as one program on a GPU and in turn on a CPU."""
+    works = [
+        _Work(Task.model_validate(payload), context)
+        for payload, context in zip(payloads, contexts, strict=True)
+    ]
+    open_works = [work for work in works if not work.is_scored]
+    if open_works:
+        _train(open_works)
+    return [_outcome(work) for work in works]
+
+
+def _outcome(work: _Work) -> Mapping[str, Any] | Exception:
+    """A run's result, or why it has none: of a stack, the others go on."""
+    try:
+        return work.result()
+    except TaskTimeout:
+        raise
+    except Exception as error:  # noqa: BLE001  (handed on: the ledger keeps it)
+        return error
+
+
+def _train(works: Sequence[_Work]) -> None:
+    """Train what is not trained yet; a divergence is in the log of its run."""
+    first = works[0]
+    ready = [work for work in works if work.divergence is None]
+    if not ready:
+        return
+    data = _training_set(first.task.data, first.task.data_root, first.device)
+    for work in ready:
+        work.drop_unreadable()
+    try:
+        train_stack(
+            [work.config for work in ready],
+            data,
+            [work.folder for work in ready],
+            device=first.device,
+            resume=True,
+            milestones=first.task.evaluations,
+        )
+    except TrainingDiverged:
+        return
+    except Exception as error:
+        if len(ready) == 1 and cause_of(error) == "memory":
+            raise UsageError(
+                f"a training with batches of {first.config.batch_size} does not fit into memory "
+                "alone, and is not split, since smaller batches give other results; free the "
+                "device, take a larger one, or set a smaller batch_size in the plan"
+            ) from error
+        raise
+
+
+class _Work:
+    """One run, its folder and what is there already."""
+
+    def __init__(self, task: Task, context: WorkContext) -> None:
+        self.task, self.context = task, context
+        self.folder = context.folder
+        self.run = RunFolder(context.folder)
+        self.config = task.run_config
+        self.device = select_device(task.device)
+        self.scores = self._kept_scores()
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether nothing is left to do, so that data and checkpoints are not needed."""
+        done = () if self.scores is None else self.scores.evaluations
+        return len(done) == len(self.task.evaluations)
+
+    @property
+    def divergence(self) -> Mapping[str, Any] | None:
+        """The event that ended the training before its time."""
+        last = (self.run.events() or [{}])[-1] if (self.folder / LOG).is_file() else {}
+        return last if last.get("event") == DIVERGED else None
+
+    def drop_unreadable(self) -> None:
+        """Set a damaged checkpoint aside, so that the training begins anew."""
+        path = self.folder / CHECKPOINT
+        if path.is_file():
+            try:
+                read_checkpoint(path)
+            except BundleError:
+                set_aside(path)
+
+    def result(self) -> Mapping[str, Any]:
+        """Score what is not scored, tidy up, and give the `RunResult` as JSON."""
+        divergence = self.divergence
+        steps = [s for s in self.task.evaluations if divergence is None or s <= divergence["step"]]
+        known = set() if self.scores is None else {e.step for e in self.scores.evaluations}
+        for step in steps:
+            if step not in known and (divergence is None or self.run.milestone(step).is_file()):
+                self._evaluate(step)
+        found = self._result(divergence).model_dump(mode="json")
+        if not self.task.keep:
+            self._tidy()
+        if divergence is not None:
+            message = f"{divergence['term']} is not finite at step {divergence['step']}"
+            raise TrainingDiverged(message, found)
+        return found
+
+    def _result(self, divergence: Mapping[str, Any] | None) -> RunResult:
+        task, scores = self.task, self.scores or self._no_scores()
+        reason = None
+        if divergence is not None:
+            reason = f"{divergence['term']} is not finite at step {divergence['step']}"
+        starts = [e["stacked"] for e in self.run.events() if e["event"] in ("start", "resume")]
+        return RunResult(
+            key=self.context.key,
+            outcome="finished" if divergence is None else "diverged",
+            reason=reason,
+            evaluations=scores.evaluations,
+            train_s=self.run.train_s_until(
+                task.evaluations[-1] if divergence is None else divergence["step"]
+            ),
+            perfect=scores.perfect,
+            data_digest=scores.data_digest,
+            protocol=scores.protocol,
+            device=scores.device,
+            stacked=starts[-1] if starts else 1,
+            sample_s=round(scores.sample_s, 3),
+            score_s=round(scores.score_s, 3),
+        )
+
+    def _evaluate(self, step: int) -> None:
+        """Sample and score the run as it stood after `step` steps, and keep what came out."""
+        is_last = step == self.task.evaluations[-1]
+        path = self.folder / CHECKPOINT if is_last else self.run.milestone(step)
+        started = time.perf_counter()
+        checkpoint = read_checkpoint(path)
+        if checkpoint.step != step:
+            raise BundleError(f"{path}: after {checkpoint.step} steps, expected {step}")
+        trained = trained_from(checkpoint, self.device)
+        if self.context.memory_step:
+            trained = replace(trained, chunk=max(1, CHUNK >> self.context.memory_step))
+        samples = Sampler(trained, self.task.sampling, SAMPLING_SEED).sample(self.task.num_images)
+        sampled = time.perf_counter()
+        record = self._score(samples.images, step)
+        scored = time.perf_counter()
+        if is_last:
+            self._show(samples.images)
+            if self.task.keep:
+                target = self.folder / SAMPLES
+                write_samples(samples.images, target, replace=True)
+                write_manifest(
+                    target, manifest_of(trained, self.task.sampling, SAMPLING_SEED, samples)
+                )
+        before = self.scores or self._no_scores(checkpoint.data_digest)
+        entry = Evaluation(
+            step=step,
+            values={value.metric: value.value for value in record.values},
+            train_s=self.run.train_s_until(step),
+        )
+        self.scores = before.model_copy(
+            update={
+                "evaluations": (*before.evaluations, entry),
+                "perfect": {value.metric: value.expected for value in record.values},
+                "protocol": _protocol(record),
+                "sample_s": before.sample_s + sampled - started,
+                "score_s": before.score_s + scored - sampled,
+            }
+        )
+        write_atomically(self.folder / SCORES, self.scores.model_dump_json().encode())
+
+    def _score(self, images: NDArray[np.uint8], step: int) -> ScoreRecord:
+        task = self.task
+        with _in_turn:
+            scorer = _scorer(
+                task.reference,
+                task.extractor,
+                tuple(sorted(task.metrics)),
+                self.device,
+                self.context.memory_step,
+            )
+            return scorer.score_images(images, name=f"{self.context.label}, step {step}")
+
+    def _show(self, images: NDArray[np.uint8]) -> None:
+        buffer = io.BytesIO()
+        grid_picture(images[:GRID_IMAGES]).save(buffer, format="PNG", optimize=True)
+        write_atomically(self.folder / GRID, buffer.getvalue())
+
+    def _tidy(self) -> None:
+        """Remove what only an unfinished run needs."""
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        for name in (MILESTONES, GRIDS):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def _no_scores(self, data_digest: str | None = None) -> Scores:
+        data = data_digest or _training_set(self.task.data, self.task.data_root, self.device).digest
+        return Scores(data_digest=data, device=device_description(self.device))
+
+    def _kept_scores(self) -> Scores | None:
+        """Of earlier attempts; what cannot be read is done again."""
+        try:
+            return Scores.model_validate_json((self.folder / SCORES).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+
+def _protocol(record: ScoreRecord) -> str:
+    """The signature, but for the images."""
+    return "|".join(part for part in record.signature.split("|") if not part.startswith("images="))
+
+
+@functools.lru_cache(maxsize=2)
+def _training_set(source: str, data_root: str | None, device: str) -> TrainingSet:
+    root = None if data_root is None else Path(data_root)
+    return load_training_set(source, data_root=root, device=device)
+
+
+@functools.lru_cache(maxsize=2)
+def _scorer(
+    reference: str, extractor: str | None, metrics: tuple[str, ...], device: str, memory_step: int
+) -> Scorer:
+    """Loaded once a process. What real images score is cached on disk; features of samples, which
+    nobody scores twice, are not.
+    """
+    settings: dict[str, Any] = {
+        "reference": reference,
+        "extractor": extractor,
+        "metrics": metrics,
+        "device": device,
+        "use_cache": False,
+    }
+    scorer = Scorer(**settings)
+    if memory_step:
+        usual = scorer.arms[0].network.batch_size
+        scorer = Scorer(**settings, batch_size=max(1, usual >> memory_step))
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()
+    scorer.cache = Cache(default_root())
+    return scorer

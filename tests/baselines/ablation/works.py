@@ -1,0 +1,45 @@
+"""The work of a run with accidents, importable by workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from typing import Any
+from unittest import mock
+
+from baselines.ablation import work
+from baselines.checkpoint import Checkpoint
+from baselines.run_folder import RunFolder
+from bench.execution.work import WorkContext
+
+SAVE, EVALUATE = RunFolder.save, work._Work._evaluate
+
+
+def killed_once(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str, Any]:
+    """In its first attempt a run of learning rate 2e-4 is killed behind its second checkpoint,
+    after further steps, any other when one of its evaluations is scored.
+    """
+    if context.attempt > 1:
+        return work.do_run(payload, context)
+    if payload["config"]["learning_rate"] == 2e-4:
+        with mock.patch.object(RunFolder, "save", _save_twice):
+            return work.do_run(payload, context)
+    with mock.patch.object(work._Work, "_evaluate", _evaluate_once):
+        return work.do_run(payload, context)
+
+
+def _save_twice(run: RunFolder, checkpoint: Checkpoint, *, train_s: float) -> None:
+    if sum(event["event"] == "checkpoint" for event in run.events()) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    SAVE(run, checkpoint, train_s=train_s)
+
+
+def _evaluate_once(run: work._Work, step: int) -> None:
+    if run.scores is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    EVALUATE(run, step)
+
+
+def fails(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str, Any]:
+    raise ValueError(f"seven is not a colour in {context.key[:4]}")
