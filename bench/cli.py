@@ -27,7 +27,7 @@ Examples:
   latentbench score a.zip b/ c.npz --json       several at once, a JSON line each
   latentbench report latentbench-results/       one page: words, table, plots, findings
   latentbench compare old.json new.json         did it get worse? for CI
-  latentbench anomaly --train a/ --test b/        anomaly detectors, on labelled images
+  latentbench anomaly --train a/ --test b/      anomaly detectors, on labelled images
   latentbench reference list                    what can be scored against
 
 \b
