@@ -41,12 +41,13 @@ classes image by image, and of seeds; the training images are held fixed.
 - *(oracle)*: tuned on a tenth of the labelled test images and judged on the others. *(trained on \
 labels)*: on features of a network that was trained to tell the classes apart. Neither counts for \
 a detector without labels.
-- `oc-svm`, `isolation-forest` and `kde-exponential` are reproductions: what their papers leave open \
-was settled by comparing with the published figures, so their agreement is no independent evidence.
-- `knn-hog` and `mahalanobis-hog` have the settings of Dalal and Triggs and the k of `anomaly_auc`; \
-looked at beside them, and not taken: k = 1 and 2 (0.0 to 0.4 points lower), 18 signed orientations \
-(0.1 higher on MNIST, 1.5 lower on Fashion-MNIST), a fixed ridge in place of Ledoit and Wolf's (up to \
-1 point higher for `mahalanobis-hog` on MNIST).
+- `oc-svm`, `isolation-forest` and `kde-exponential` are reproductions: what their papers leave \
+open was settled by comparing with the published figures, so their agreement is no independent \
+evidence.
+- `knn-hog` and `mahalanobis-hog` have the settings of Dalal and Triggs and the k of \
+`anomaly_auc`; looked at beside them, and not taken: k = 1 and 2 (0.0 to 0.4 points lower), 18 \
+signed orientations (0.1 higher on MNIST, 1.5 lower on Fashion-MNIST), a fixed ridge in place of \
+Ledoit and Wolf's (up to 1 point higher for `mahalanobis-hog` on MNIST).
 - *published* are figures of the same method from the literature, *difference* ours less theirs.
 """
 
