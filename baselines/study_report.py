@@ -5,8 +5,10 @@ Every interval is Student's t over seeds at 95 %; with one seed there is none.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ METRICS = (
     "inception_score",
     "modes_covered",
 )
+Groups = Mapping[tuple[str, str], list[dict[str, Any]]]  # rows by recipe and sampling
+GRIDS_A_ROW = 4
 HEADER = """# Reference baselines
 
 Every recipe, trained, sampled and scored by one command, which resumes:
@@ -30,8 +34,9 @@ Every recipe, trained, sampled and scored by one command, which resumes:
 
 Mean over seeds ± half of the 95 % interval (Student's t). `perfect` is what as many held-out real
 images score. `checkers` is the power of the samples' spectrum at the highest frequency over that
-one step below: above 1 there is a checkerboard. Cost is seconds of training for each run, on the
-device named. Each number is in [records.jsonl](records.jsonl), with the signature of its score.
+one step below: above 1 there is a checkerboard. Cost is seconds of training for each run by the
+clock, on the device named, other work beside it. Each number is in [records.jsonl](records.jsonl),
+with the signature of its score.
 """
 
 
@@ -49,11 +54,17 @@ def _number(value: float) -> str:
 
 
 def _cell(values: list[float | None]) -> str:
+    """Mean and half width, both with the decimals that give the latter two digits, 4 at most."""
     present = [value for value in values if value is not None]
     if not present:
         return "none"
     mean, half = interval(present)
-    return _number(mean) if half is None else f"{_number(mean)} ± {_number(half)}"
+    if half is None:
+        return _number(mean)
+    if half == 0:
+        return f"{_number(mean)} ± 0"
+    places = min(max(1 - math.floor(math.log10(half)), 0), 4)
+    return f"{mean:.{places}f} ± {half:.{places}f}"
 
 
 def _budget(rows: list[dict[str, Any]]) -> str:
@@ -76,11 +87,12 @@ def render(rows: list[dict[str, Any]], grids: Path) -> str:
         by_data[row["data"]][row["recipe"], row["sampling"]].append(row)
     for data, groups in by_data.items():
         lines += _table(data, groups)
+        lines += _targets(groups)
         lines += _pictures(data, groups, grids)
     return "\n".join(lines) + "\n"
 
 
-def _table(data: str, groups: dict[tuple[str, str], list[dict[str, Any]]]) -> list[str]:
+def _table(data: str, groups: Groups) -> list[str]:
     columns = ["recipe", "sampling", "seeds", "steps", *METRICS, "checkers", "accepted", "cost, s"]
     lines = [
         f"## {data}",
@@ -111,12 +123,80 @@ def _table(data: str, groups: dict[tuple[str, str], list[dict[str, Any]]]) -> li
     return [*lines, "", f"{', '.join(f'{n:,}' for n in images)} images; {', '.join(devices)}.", ""]
 
 
-def _pictures(
-    data: str, groups: dict[tuple[str, str], list[dict[str, Any]]], grids: Path
-) -> list[str]:
+def _mean(groups: Groups, recipe: str, sampling: str, metric: str) -> float:
+    """Over seeds; NaN where nothing was scored or a seed has no value."""
+    values = [row["values"].get(metric) for row in groups.get((recipe, sampling), [])]
+    return math.nan if not values or None in values else float(np.mean(values))
+
+
+def _targets(groups: Groups) -> list[str]:
+    """What the baselines are meant to show, and whether these runs do: means over seeds."""
+    fid = {
+        name: _mean(groups, recipe, sampling, "fid")
+        for name, recipe, sampling in (
+            ("DCGAN", "dcgan", "plain"),
+            ("the plain course generator", "course-gan", "plain"),
+            ("the course generator with tricks", "course-gan-tricks", "plain"),
+            ("an autoencoder sampled from one Gaussian", "ae-dense", "prior-gaussian"),
+            ("from a mixture", "ae-dense", "prior-mixture"),
+            ("its reconstructions", "ae-dense", "reconstruction"),
+        )
+    }
+    dcgan, course, tricks, gaussian, mixture, rebuilt = fid
+    real: dict[str, float | None] = next(
+        (row["perfect"] for rows in groups.values() for row in rows if "perfect" in row), {}
+    )
+    found = [
+        (
+            f"{metric} of DCGAN, at least .90 of what real images have",
+            _mean(groups, "dcgan", "plain", metric) / (real.get(metric) or math.nan),
+            0.9,
+        )
+        for metric in ("recall_k3", "coverage_k5")
+    ]
+    coverage = [
+        _mean(groups, name, "plain", "coverage_k5") for name in ("course-gan-tricks", "course-gan")
+    ]
+    found += [
+        (
+            "FID of the course generator over that with tricks, at least 2",
+            fid[course] / fid[tricks],
+            2,
+        ),
+        (
+            "coverage of the course generator with tricks over that without, at least 2",
+            coverage[0] / coverage[1] if coverage[1] else math.nan,
+            2,
+        ),
+    ]
+    lines = [
+        f"- {what}: {value:.2f}, {'reached' if value >= least else '**not reached**'}"
+        for what, value, least in found
+        if math.isfinite(value)
+    ]
+    for order in ((dcgan, course, gaussian), (rebuilt, mixture, gaussian)):
+        values = [fid[name] for name in order]
+        if all(map(math.isfinite, values)):
+            told = ", ".join(f"{name} {_number(fid[name])}" for name in order)
+            rises = all(one < other for one, other in itertools.pairwise(values))
+            lines.append(f"- FID rises: {told}, {'reached' if rises else '**not reached**'}")
+    return ["### What they should show", "", *lines, ""] if lines else []
+
+
+def _pictures(data: str, groups: Groups, grids: Path) -> list[str]:
+    """The grids, four beside each other, each under its name."""
+    found = [
+        (f"{recipe}<br>{sampling}", f"![{recipe} {sampling}](grids/{name})")
+        for recipe, sampling in groups
+        if (grids / (name := f"{data}-{recipe}-{sampling}.png")).is_file()
+    ]
     lines = [f"### Samples, {data}, seed 0", ""]
-    for recipe, sampling in groups:
-        name = f"{data}-{recipe}-{sampling}.png"
-        if (grids / name).is_file():
-            lines += [f"{recipe}, {sampling}:", "", f"![{recipe} {sampling}](grids/{name})", ""]
+    for start in range(0, len(found), GRIDS_A_ROW):
+        row = found[start : start + GRIDS_A_ROW]
+        lines += [
+            f"| {' | '.join(title for title, _ in row)} |",
+            f"|{'---|' * len(row)}",
+            f"| {' | '.join(picture for _, picture in row)} |",
+            "",
+        ]
     return lines

@@ -129,3 +129,45 @@ def test_a_full_length_report_says_nothing_of_short_budgets(tmp_path: Path) -> N
     text = render([json.loads(json.dumps(row))], tmp_path)
     assert "Shortened" not in text
     assert "| vae | plain | 1 | full | 12.3 |" in text
+
+
+def row(recipe: str, sampling: str, seed: int, fid: float, coverage: float) -> dict[str, object]:
+    """A scored run; recall is .8 of real images' .5 where coverage is .8 of theirs."""
+    return {
+        "data": "mnist",
+        "recipe": recipe,
+        "seed": seed,
+        "sampling": sampling,
+        "share": 1.0,
+        "num_images": 10,
+        "train_s": 1.0,
+        "device": "cpu",
+        "values": {"fid": fid, "coverage_k5": coverage, "recall_k3": coverage / 2},
+        "perfect": {"fid": 0.0, "coverage_k5": 1.0, "recall_k3": 0.5},
+    }
+
+
+def test_what_the_baselines_should_show_by_hand(tmp_path: Path) -> None:
+    rows = [
+        *(row("dcgan", "plain", seed, 2.0, 0.7 + seed / 5) for seed in (0, 1)),  # mean .8
+        row("course-gan", "plain", 0, 30.0, 0.2),
+        row("course-gan-tricks", "plain", 0, 10.0, 0.3),
+        row("ae-dense", "prior-gaussian", 0, 20.0, 0.1),
+        row("ae-dense", "prior-mixture", 0, 9.0, 0.1),
+        row("ae-dense", "reconstruction", 0, 8.0, 0.1),
+    ]
+    page = render(rows, tmp_path)
+    for line in (
+        "- recall_k3 of DCGAN, at least .90 of what real images have: 0.80, **not reached**",
+        "- coverage_k5 of DCGAN, at least .90 of what real images have: 0.80, **not reached**",
+        "- FID of the course generator over that with tricks, at least 2: 3.00, reached",
+        "with tricks over that without, at least 2: 1.50, **not reached**",
+        "- FID rises: DCGAN 2, the plain course generator 30, an autoencoder sampled from one "
+        "Gaussian 20, **not reached**",
+        "- FID rises: its reconstructions 8, from a mixture 9, an autoencoder sampled from one "
+        "Gaussian 20, reached",
+        # mean .8, deviation .1414, t(0.975, 1) = 12.706, over the root of 2: 1.27
+        "| dcgan | plain | 2 | full | 2 ± 0 | none | 0.40 ± 0.64 | none | 0.8 ± 1.3 |",
+    ):
+        assert line in page, line
+    assert "should show" not in render([row("vae", "plain", 0, 1.0, 1.0)], tmp_path)
