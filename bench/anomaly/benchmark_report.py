@@ -27,6 +27,7 @@ IDENTITY = (  # of a row: a later one takes the place of an earlier one
     "seed",
     "first",
     "second",
+    "command",
 )
 SEEN = {"none": "", "test": " (oracle)", "outside": " (trained on labels)"}
 KINDS = {"none": "no labels", "test": "tuned on test labels", "outside": "features from labels"}
@@ -85,14 +86,15 @@ def _identity(row: Row) -> tuple[Any, ...]:
     return tuple(row.get(key) for key in IDENTITY)
 
 
-def render_benchmark(out: Path, command: str) -> Path:
+def render_benchmark(out: Path) -> Path:
     """Write README.md and the plots beside the records; gives the page. Raises
     `NothingFoundError` without records.
     """
     rows = read_rows(out / RECORDS)
     if not rows:
         raise NothingFoundError(f"{out / RECORDS}: no records of a benchmark; run it first")
-    lines = ["# Anomaly detection: the one-class benchmark", "", f"Made by `{command}`.", "", TEXT]
+    commands = [f"    {row['command']}" for row in _of_kind(rows, "run")]
+    lines = ["# Anomaly detection: the one-class benchmark", "", "Made by", "", *commands, "", TEXT]
     for data in dict.fromkeys(row["data"] for row in rows):
         own = [row for row in rows if row["data"] == data]
         lines += _section(out, data, own)

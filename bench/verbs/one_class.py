@@ -59,11 +59,12 @@ def run(
     plan = Benchmark(**{**vars(plan), "pairs": _pairs(contamination, plan)})
     with progress_report(quiet=quiet) as progress:
         outcome = run_benchmark(plan, Ledger(ledger), executor, on_event=_teller(progress))
-    keep_rows(out / RECORDS, outcome.rows)
     command = f"latentbench anomaly --data {data} --detectors {detectors} --seeds {seeds}"
     command += "" if budget is None else f" --budget {budget}"
     command += "" if contamination == "none" else f" --contamination {contamination}"
-    page = render_benchmark(out, command)
+    made = {"kind": "run", "data": data, "command": command}
+    keep_rows(out / RECORDS, [made, *outcome.rows])
+    page = render_benchmark(out)
     if json_lines:
         sys.stdout.writelines(json.dumps(row) + "\n" for row in outcome.rows)
     else:

@@ -187,7 +187,9 @@ def test_plans_that_cannot_be(changes: dict[str, Any], message: str) -> None:
 def test_the_page(tmp_path: Path, outcome: Outcome) -> None:
     rows = keep_rows(tmp_path / RECORDS, outcome.rows)
     assert keep_rows(tmp_path / RECORDS, outcome.rows) == rows == read_rows(tmp_path / RECORDS)
-    page = render_benchmark(tmp_path, "latentbench anomaly --data mnist").read_text()
+    keep_rows(tmp_path / RECORDS, [{"kind": "run", "data": "mnist", "command": "latentbench x"}])
+    page = render_benchmark(tmp_path).read_text()
+    assert "Made by\n\n    latentbench x\n" in page
     best = max(of_kind(outcome, "mean"), key=lambda row: row["auc"])
     told = f"The best detector without labels is `{best['detector']}`: {100 * best['auc']:.2f}"
     assert told in page
@@ -201,7 +203,7 @@ def test_the_page(tmp_path: Path, outcome: Outcome) -> None:
 
 def test_a_records_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(NothingFoundError, match="no records of a benchmark"):
-        render_benchmark(tmp_path, "x")
+        render_benchmark(tmp_path)
     (tmp_path / RECORDS).write_text(json.dumps({"kind": "mean"})[:-3])
     with pytest.raises(InputError, match=r"records\.jsonl: not a records file"):
         read_rows(tmp_path / RECORDS)
