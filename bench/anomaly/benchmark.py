@@ -78,7 +78,9 @@ def named_detectors(text: str) -> tuple[str, ...]:
         wanted = GROUPS[name]
         found += [n for n in all_detectors() if wanted is None or detector(n).trains == wanted]
     if not found:
-        raise UsageError(f"detectors {text!r}: expected names, {', '.join(GROUPS)}")
+        raise UsageError(
+            f"no detector is named; valid: {', '.join(all_detectors())}; {', '.join(GROUPS)}"
+        )
     return tuple(dict.fromkeys(found))
 
 

@@ -54,22 +54,24 @@ Ledoit and Wolf's (up to 1 point higher for `mahalanobis-hog` on MNIST).
 
 
 def keep_rows(path: Path, rows: Iterable[Row]) -> list[Row]:
-    """Add rows to a records file, a later one in the place of an earlier one of the same thing;
-    gives all of them. Pairs of a data set are replaced as a whole. Raises `InputError` for a file
-    that is none.
+    """Add rows to a records file, in the place of all that was there of the same detectors, their
+    pairs with others included; gives all rows. Raises `InputError` for a file that is none.
     """
     new = list(rows)
-    paired = {row["data"] for row in new if row["kind"] == "pair"}
-    kept = {
-        _identity(row): row
-        for row in read_rows(path)
-        if not (row["kind"] == "pair" and row["data"] in paired)
-    }
+    again = {(row["data"], row["detector"]) for row in new if row["kind"] == "mean"}
+    kept = {_identity(row): row for row in read_rows(path) if not _is_old(row, again)}
     kept |= {_identity(row): row for row in new}
-    text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in kept.values())
+    ordered = [kept[identity] for identity in sorted(kept, key=json.dumps)]
+    text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in ordered)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text.encode())
-    return list(kept.values())
+    return ordered
+
+
+def _is_old(row: Row, again: set[tuple[str, str]]) -> bool:
+    """Whether a row is about a detector that has been run again."""
+    names = {"class": ("detector",), "pair": ("first", "second")}.get(row["kind"], ())
+    return any((row["data"], row[name]) in again for name in names)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -205,6 +207,8 @@ def _words(data: str, means: Sequence[Row], pairs: Sequence[Row]) -> list[str]:
         sentences.append(text + ".")
     simple = [row for row in plain if not row["trains"]]
     for deep in (row for row in plain if row["trains"]):
+        if not all(_are_compared(row, deep, pairs) for row in simple):
+            continue
         better = [row for row in simple if _beats(row, deep, pairs)]
         if better:
             named = ", ".join(f"`{row['detector']}`" for row in better)
@@ -223,6 +227,12 @@ def _words(data: str, means: Sequence[Row], pairs: Sequence[Row]) -> list[str]:
 
 def _cost_s(row: Row) -> float:
     return float(row["fit_s"] + row["score_s"])
+
+
+def _are_compared(row: Row, other: Row, pairs: Sequence[Row]) -> bool:
+    """Whether there is a test of the two, as there is where one run had both."""
+    both = {row["detector"], other["detector"]}
+    return any({pair["first"], pair["second"]} == both for pair in pairs)
 
 
 def _beats(row: Row, other: Row, pairs: Sequence[Row]) -> bool:

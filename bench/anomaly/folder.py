@@ -21,12 +21,13 @@ from pathlib import Path
 from scipy.stats import rankdata
 
 from bench import provenance
+from bench.anomaly.benchmark import named_detectors
 from bench.anomaly.judging import Judged, Task, judge
 from bench.anomaly.labelled import KINDS, LabelledImages, read_labelled, same_channels
 from bench.anomaly.pictures import anomalies_figure, histogram_figure, roc_figure
 from bench.anomaly.record import AnomalyRecord, DetectorEntry
 from bench.arms import submission_name
-from bench.detectors import DETECTORS, all_detectors, detector
+from bench.detectors import detector
 from bench.devices import device_description, select_device
 from bench.errors import InputError, UsageError
 from bench.extractors import extractor_row
@@ -37,8 +38,6 @@ from bench.stats import write_atomically
 from bench.table_formats import csv_cell
 from bench.uncertainty import LEVEL
 
-ALL = "all"
-SHALLOW = "shallow"  # those that train no network: this package's own
 Progress = Callable[[str, int, int], None]  # stage, done, total
 Options = Mapping[str, float | int | str]
 
@@ -80,7 +79,8 @@ def evaluate_folder(
     """
     if out is not None:
         _require_writable(Path(out))
-    names = _chosen(detectors)
+    given = detectors if isinstance(detectors, str) else ",".join(detectors)
+    names = named_detectors(given)
     if options and len(names) != 1:
         raise UsageError(f"options are those of one detector, {len(names)} are named")
     extractor_row(extractor)
@@ -131,21 +131,6 @@ def _require_writable(out: Path) -> None:
             pass
     except OSError as error:
         raise UsageError(f"{out}: results cannot be written there: {error}") from error
-
-
-def _chosen(detectors: str | Sequence[str]) -> list[str]:
-    names = [detectors] if isinstance(detectors, str) else list(detectors)
-    if not names:
-        raise UsageError(
-            f"no detector is named; valid: {', '.join(all_detectors())}, {SHALLOW}, {ALL}"
-        )
-    if ALL in names:
-        return list(all_detectors())
-    if SHALLOW in names:
-        return list(DETECTORS)
-    for name in names:
-        detector(name)
-    return list(dict.fromkeys(names))
 
 
 def _task(normal: AuditReport, tested: LabelledImages) -> Task:

@@ -160,7 +160,7 @@ def test_names_and_groups() -> None:
     assert benchmark.named_detectors("pca, knn-pixels,pca") == ("pca", "knn-pixels")
     with pytest.raises(UnknownNameError, match="unknown detector 'knn'"):
         benchmark.named_detectors("knn")
-    with pytest.raises(UsageError, match="expected names, all, shallow, network"):
+    with pytest.raises(UsageError, match="no detector is named; valid: .*; all, shallow, network"):
         benchmark.named_detectors(" , ")
     assert (5, 7) in benchmark.neighbour_pairs(10)
     assert len(benchmark.all_pairs(10)) == 90
@@ -199,6 +199,23 @@ def test_the_page(tmp_path: Path, outcome: Outcome) -> None:
     assert "Normal 5, 7 mixed in" not in page
     for name in ("mnist.svg", "mnist-contamination.svg"):
         assert (tmp_path / name).read_text().startswith("<?xml")
+
+
+def test_a_detector_run_again_takes_the_place_of_its_old_rows(
+    tmp_path: Path, outcome: Outcome
+) -> None:
+    path = tmp_path / RECORDS
+    keep_rows(path, outcome.rows)
+    knn = [row for row in outcome.rows if row.get("detector") == "knn-pixels"]
+    rows = keep_rows(path, [{**row, "seed": 7} for row in knn])
+    seeds = {r["seed"] for r in rows if (r["kind"], r.get("detector")) == ("class", "knn-pixels")}
+    assert seeds == {7}  # those of the earlier run are gone
+    assert {r["detector"] for r in rows if r["kind"] == "class"} == set(PLAN.detectors)
+    assert "pair" not in {row["kind"] for row in rows}  # compared with what is no longer there
+    trained = [{**row, "trains": row.get("detector") == "isolation-forest"} for row in rows]
+    path.unlink()
+    keep_rows(path, trained)
+    assert "beat" not in render_benchmark(tmp_path).read_text()  # nothing is said untested
 
 
 def test_a_records_file_that_is_none(tmp_path: Path) -> None:
