@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from bench.errors import UsageError
@@ -57,14 +56,6 @@ class DaskWorkers(Workers):
                 f"executor {self.name}: no dask scheduler answers at this address: {error}"
             ) from error
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.shutdown()
 
     def schedule(
         self,

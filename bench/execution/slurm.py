@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bench.errors import UnknownNameError, UsageError
@@ -87,14 +86,6 @@ class SubmititWorkers(Workers):
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.shutdown()
 
     def schedule(
         self, task: Callable[..., T], *arguments: Any, timeout_s: float | None = None
