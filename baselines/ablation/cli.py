@@ -93,7 +93,7 @@ def ablate(
 
     \b
     latentbench ablate course --dry-run                 cells, costs, what is done
-    latentbench ablate course --cpu-sized               the four tricks, in an hour
+    latentbench ablate course --cpu-sized               the four tricks, cut short
     latentbench ablate plan.toml --executor local:4
     latentbench ablate tricks --executor slurm:gpu,gpus=1,hours=4
     latentbench ablate status latentbench-ablation/course

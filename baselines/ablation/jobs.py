@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from baselines.ablation.cells import Run, make_runs
 from baselines.ablation.costs import Estimate, estimates, tabulated_s
 from baselines.ablation.plan import AblationPlan
-from baselines.ablation.results import RunResult
+from baselines.ablation.results import FINISHED, RunResult
 from baselines.ablation.work import Task
 from baselines.config import RunConfig
 from baselines.stacked import MAY_DIFFER
@@ -145,7 +145,7 @@ def preview(plan: AblationPlan, ledger: Ledger) -> Preview:
     measured = {
         key: result.train_s
         for key, result in results_of(ledger, runs).items()
-        if result.train_s is not None
+        if result.train_s is not None and result.outcome == FINISHED
     }
     payloads = {job.key: job.payload for job in jobs}
     changes: Counter[str] = Counter()

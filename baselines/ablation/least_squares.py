@@ -54,6 +54,7 @@ def fitted(coding: Coded, y_N: NDArray[np.float64]) -> Fit:
     total, rest = float(centred @ centred), float(residual @ residual)
     if total <= MIN_TOTAL * float(y_N @ y_N):
         total = rest = 0.0
+        beta_P[np.abs(beta_P) <= MIN_TOTAL**0.5 * np.abs(y_N).max()] = 0.0
     if rest <= MIN_TOTAL * float(y_N @ y_N):
         rest = 0.0
     return Fit(beta_P, inverse_r @ inverse_r.T, rest, total, len(y_N) - len(beta_P))

@@ -9,6 +9,7 @@ ablation.analysis.sentences, ablation.analysis.final
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from baselines.ablation.cells import make_runs
 from baselines.ablation.jobs import STACKED_WORK, WORK, Surroundings, jobs_of, results_of
 from baselines.ablation.plan import AblationPlan
 from baselines.ablation.results import RunResult
+from baselines.ablation.work import require_runnable
 from bench.devices import select_device
 from bench.execution.executors import executor_for
 from bench.execution.ledger import Ledger
@@ -58,6 +60,8 @@ def run_ablation(
     book = Ledger(ledger)
     workers = executor_for(executor or default_executor(device), folder=ledger / "logs")
     size = default_stack(jobs, device) if stack is None else stack
+    for payload in {json.dumps(_needs(job)): job.payload for job in jobs}.values():
+        require_runnable(payload)
     with workers:
         outcomes = run_jobs(
             jobs,
@@ -76,6 +80,13 @@ def run_ablation(
         results=results,
         failed=tuple(one for one in outcomes if one.state == "failed"),
     )
+
+
+def _needs(job: Job) -> list[object]:
+    """What a job loads before it begins."""
+    return [
+        job.payload[name] for name in ("data", "data_root", "reference", "extractor", "metrics")
+    ]
 
 
 def default_executor(device: str) -> str:

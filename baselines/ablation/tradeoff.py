@@ -18,7 +18,7 @@ import pandas as pd
 from baselines.ablation.coding import Levels
 from baselines.ablation.effects import Effect, MetricEffects, metric_effects
 from baselines.ablation.paired import paired_difference
-from baselines.ablation.results import CELL, TRAIN_S
+from baselines.ablation.results import CELL, DIVERGED, OUTCOME, TRAIN_S
 
 # Quality, diversity.
 PLANES: tuple[tuple[str, str], ...] = (
@@ -134,6 +134,8 @@ def cell_time_ratios(frame: pd.DataFrame, base: str) -> list[TimeRatio]:
 
 
 def _timed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Runs with the time of a whole training; one that diverged stopped somewhere on the way."""
+    frame = frame[frame[OUTCOME] != DIVERGED]
     known = frame[frame[TRAIN_S].notna() & (frame[TRAIN_S] > 0)]
     return known.assign(**{LOG_S: np.log(known[TRAIN_S].to_numpy(np.float64))})
 

@@ -94,6 +94,16 @@ class Scores(BaseModel):
     score_s: float = 0.0
 
 
+def require_runnable(payload: Mapping[str, Any]) -> None:
+    """Load what every run of a plan needs, so that a wrong name of data, reference, extractor or
+    metric is told before the first training and not after it. Raises what loading them raises.
+    """
+    task = Task.model_validate(payload)
+    device = select_device(task.device)
+    _training_set(task.data, task.data_root, device)
+    _scorer(task.reference, task.extractor, tuple(sorted(task.metrics)), device, 0)
+
+
 def do_run(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str, Any]:
     """One run; gives its `RunResult` as JSON. Raises `TrainingDiverged`, with that in `details`."""
     (outcome,) = do_stack([payload], [context])

@@ -103,8 +103,11 @@ def test_from_a_plan_to_its_report(
         ({"factors": ["label-noise"], "design": "fractional-factorial"}, "give a resolution"),
         ({"metrics": ["fidd"]}, "unknown metric 'fidd'"),
         ({"colour": "seven"}, "unknown key of"),
+        ({"reference": "mnis"}, "unknown reference 'mnis'"),
+        ({"extractor": "digit"}, "Did you mean 'digits'"),
+        ({"data": "nowhere"}, "unknown data set 'nowhere'"),
     ],
-    ids=["factor", "conflict", "design", "metric", "key"],
+    ids=["factor", "conflict", "design", "metric", "key", "reference", "extractor", "data"],
 )
 def test_a_plan_that_cannot_be_run_is_refused_before_anything_is_written(
     changes: dict[str, Any],
@@ -147,8 +150,14 @@ def test_refusals(
     assert files(tmp_path) == []
 
 
-def test_failed_runs_end_with_1(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
-    write(data="gone.npz", seeds=1)
+def test_failed_runs_end_with_1(
+    write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("gone.npz went away in the middle")
+
+    monkeypatch.setattr("baselines.ablation.work.train_stack", broken)
+    write(seeds=1)
     assert run(["ablate", "plan.toml", "--executor", "inline", "--quiet"]) == EXIT_INVALID
     errors = capsys.readouterr().err
     assert "2 runs failed:" in errors

@@ -76,6 +76,13 @@ def test_time_ratios() -> None:
     cells = {one.name: one.ratio for one in cell_time_ratios(frame, "A=off, B=off")}
     assert cells["A=on, B=on"] == pytest.approx(1.5)
     assert time_ratios(frame.assign(train_s=NAN), TWO) == []
+    # a run that diverged at once took no time, and its trick is not the faster one for it
+    ended = (frame["A"] == "off") & (frame["seed"] == frame["seed"].min())
+    early = frame.assign(
+        train_s=frame["train_s"].where(~ended, 0.1),
+        outcome=frame["outcome"].where(~ended, "diverged"),
+    )
+    assert {one.name: one for one in time_ratios(early, TWO)}["A=on"].ratio == pytest.approx(1.0)
 
 
 def curve(values: dict[tuple[str, int], list[float]]) -> pd.DataFrame:

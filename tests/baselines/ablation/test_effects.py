@@ -136,6 +136,12 @@ def test_a_shift_moves_nothing_and_a_scale_scales(seed: int, shift: float, scale
         assert other.standardised == pytest.approx(one.standardised, rel=1e-6, abs=1e-8)
 
 
+def test_rounding_is_no_effect() -> None:
+    frame = table(TWO).assign(fid=0.1 + 0.2)
+    found = metric_effects(frame, TWO, "fid")
+    assert {effect.estimate for effect in found.effects} == {0.0}
+
+
 def test_seeds_are_blocks() -> None:
     """An offset of each seed changes no effect and no interval."""
     frame = table(MIXED)

@@ -227,9 +227,23 @@ def test_stacks_through_the_scheduler(make_plan: MakePlan, ledger: Ledger, tmp_p
     assert {k: scores(r) for k, r in together.items()} == {k: scores(r) for k, r in alone.items()}
 
 
-def test_failed_runs_are_told_with_their_reason(make_plan: MakePlan, ledger: Ledger) -> None:
-    plan = make_plan(data="no-such-file.npz", reference="mnist", seeds=1)
-    ablation = run_ablation(plan, ledger.root, executor="inline")
+def test_failed_runs_are_told_with_their_reason(
+    make_plan: MakePlan, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("seven is not a colour")
+
+    monkeypatch.setattr("baselines.ablation.work.train_stack", broken)
+    ablation = run_ablation(make_plan(seeds=1), ledger.root, executor="inline")
     assert ablation.analysis is None
     assert len(ablation.failed) == 2
-    assert "no-such-file.npz" in (ablation.failed[0].message or "")
+    assert "seven is not a colour" in (ablation.failed[0].message or "")
+
+
+def test_data_that_are_not_there_are_told_once_and_nothing_is_begun(
+    make_plan: MakePlan, ledger: Ledger
+) -> None:
+    plan = make_plan(data="no-such-file.npz", reference="mnist", seeds=1)
+    with pytest.raises(UsageError, match=r"unknown data set 'no-such-file\.npz'"):
+        run_ablation(plan, ledger.root, executor="inline")
+    assert not ledger.keys()
