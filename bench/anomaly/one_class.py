@@ -5,7 +5,7 @@ test split. A contaminated job mixes images of one other class into the training
 and unmarked, until they make up the share that is asked for, and is judged on the test images of
 these two classes (normal 5 with 7 mixed in is the example of the lecture).
 
-A job is named by everything its numbers depend on. Its scores stay in its folder, so that means
+A job is named by its settings. Its scores stay in its folder, so that means
 over classes and differences of detectors can be judged image by image.
 
 Shape legend: N normal images, M judged ones of T test images.
@@ -61,7 +61,9 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """The name of its job: SHA-256 of everything that its numbers depend on."""
+        """The name of its job: SHA-256 of all of its settings. Not in it: the images behind the
+        name of the data and the code of the detector; use another ledger where these change.
+        """
         text = json.dumps({**asdict(self), "protocol": PROTOCOL}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

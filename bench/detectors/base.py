@@ -28,7 +28,7 @@ Labels = Literal["none", "test", "outside"]
 SEEN: dict[Labels, str] = {  # in a table's words
     "none": "",
     "test": "test labels",
-    "outside": "labels of other data",
+    "outside": "what its features learnt from",
 }
 Option = float | int | str
 Fitted = TypeVar("Fitted")
@@ -91,9 +91,9 @@ class DetectorRow:
     """One row of the table.
 
     `labels` says what the detector has seen beside normal images: "none"; "test" for an oracle
-    tuned on the labels it is judged by; "outside" for features of a network that was trained with
-    labels or on other data. `seeded`: two seeds give two results. `trains`: a network, so that
-    it wants a GPU. `reads`: pixels, or features of an extractor.
+    tuned on the labels it is judged by; "outside" for features of an extractor, whatever that was
+    trained on (`digits`: MNIST with its labels). `seeded`: two seeds give two results. `trains`: a
+    network, so that it wants a GPU. `reads`: pixels, or features of an extractor.
     """
 
     name: str
