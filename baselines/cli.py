@@ -92,6 +92,7 @@ def train(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs"),
     data_root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch it if need be.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the full configuration and stop.")
@@ -123,7 +124,7 @@ def train(
     from bench.devices import select_device
 
     place = select_device(device)
-    images = load_training_set(data, data_root=data_root, device=place)
+    images = load_training_set(data, data_root=data_root, download=download, device=place)
     folders = [out / run_name(recipe, data, n, settings or []) for n in seeds]
     first = folders[0]
     board = _summary_writer(out / "tensorboard" / first.name) if tensorboard else None

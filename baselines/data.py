@@ -111,15 +111,21 @@ def training_set(
 
 
 def load_training_set(
-    source: str, *, split: str = "train", data_root: Path | None = None, device: str = "cpu"
+    source: str,
+    *,
+    split: str = "train",
+    data_root: Path | None = None,
+    download: bool = False,
+    device: str = "cpu",
 ) -> TrainingSet:
-    """A named data set's split, or any folder, zip, npz or npy of equal images.
+    """A named data set's split, fetched if it may be, or any folder, zip, npz or npy of equal
+    images.
 
     Raises `UnknownNameError` for a name that is neither a data set nor a path, and what
     `load_dataset` and `read_images` raise.
     """
     if source in DATASETS or source.startswith(TORCHVISION):
-        data = load_dataset(source, split, data_root=data_root)
+        data = load_dataset(source, split, data_root=data_root, download=download)
         return training_set(data.images, data.labels, name=source, device=device)
     if not Path(source).exists():
         raise UnknownNameError(

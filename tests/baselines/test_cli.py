@@ -185,6 +185,19 @@ def test_without_tensorboard_the_extra_is_named(
     assert not Path("runs").exists()
 
 
+def test_train_may_fetch_its_data(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr("bench.datasets._download", lambda _source, root: asked.append(root))
+    train = ["train", "course-gan", "--data", "mnist", *TINY, "--data-root", "empty"]
+    assert run(train) == EXIT_USAGE
+    assert "with --download (of train, ladder and reference build)" in capsys.readouterr().err
+    assert not asked
+    assert run([*train, "--download"]) == EXIT_USAGE  # this one fetches nothing
+    assert asked == [Path("empty")]
+
+
 def test_tensorboard_reads_what_the_log_says(images: str) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
