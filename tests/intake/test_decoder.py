@@ -19,6 +19,7 @@ from bench.intake import audit, decoder, reading, worker
 from bench.intake.decoder import Entry, decode, default_num_workers
 from bench.intake.formats import Decoded, Rejected
 from tests.intake.pictures import encode, make_folder
+from tests.intake.processes import decoding_processes
 
 NAMES = [f"{i:04d}.png".encode() for i in range(40)]
 ENTRIES = [Entry(name) for name in NAMES]
@@ -60,7 +61,7 @@ def folder(tmp_path):
 @pytest.fixture(autouse=True)
 def no_process_is_left():
     yield
-    assert psutil.Process().children() == []
+    assert decoding_processes() == []
 
 
 @pytest.mark.parametrize("num_workers", [1, 3])
@@ -104,7 +105,7 @@ def test_a_killed_process_costs_nothing(folder, monkeypatch):
 
     def kill_once(*_):
         if not killed:
-            killed.extend(psutil.Process().children())
+            killed.extend(decoding_processes())
             for process in killed:
                 process.kill()
 
@@ -132,7 +133,7 @@ def test_a_process_that_cannot_start_says_why(folder):
 def test_leaving_early_ends_the_processes(folder):
     runs = decode(folder, ENTRIES, num_workers=2)
     next(runs)
-    assert psutil.Process().children()
+    assert decoding_processes()
     runs.close()
 
 

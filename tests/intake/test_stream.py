@@ -24,6 +24,7 @@ from bench.intake import ImageStream, SubmissionSpec, audit, decoder, reading
 from bench.intake.image_set import make_block
 from bench.intake.stream import _joined
 from tests.intake.pictures import digit, encode, make_folder
+from tests.intake.processes import decoding_processes
 from tests.intake.test_decoder import environment, worker_that
 from tests.intake.test_folder import broken_files
 
@@ -35,7 +36,7 @@ DIGITS = np.stack([digit(i) for i in range(12)])  # uint8 12,28,28
 def nothing_is_left():
     yield
     assert [thread.name for thread in threading.enumerate() if thread.name == "image-stream"] == []
-    assert psutil.Process().children() == []
+    assert decoding_processes() == []
 
 
 def drain(path, **options):
@@ -304,7 +305,7 @@ def test_processes_killed_in_mid_stream_cost_nothing(tmp_path, monkeypatch):
     whole = audit(folder)
     with ImageStream(folder, num_workers=2, max_bytes=2 << 20) as stream:
         blocks = [next(stream)]
-        children = psutil.Process().children()
+        children = decoding_processes()
         for process in children:
             process.kill()
         blocks += stream
@@ -334,8 +335,8 @@ def test_leaving_early(tmp_path, monkeypatch):
     folder = linked_folder(tmp_path / "s", 200)
     with ImageStream(folder, num_workers=2, max_bytes=1 << 20) as stream:
         next(stream)
-        assert psutil.Process().children()
-    assert psutil.Process().children() == []
+        assert decoding_processes()
+    assert decoding_processes() == []
     assert list(stream) == []
     with pytest.raises(LatentbenchError, match="once all of its blocks"):
         stream.report  # noqa: B018
@@ -370,7 +371,7 @@ def test_a_forgotten_stream_ends(tmp_path):
     folder = linked_folder(tmp_path / "s", 200)
     stream = ImageStream(folder, max_bytes=1 << 20)
     next(stream)
-    assert psutil.Process().children()
+    assert decoding_processes()
     del stream
     gc.collect()
 
