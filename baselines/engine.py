@@ -5,17 +5,21 @@ lives on the device too, so the whole step (gather, scaling, forward, backward, 
 is captured once and replayed. Losses go into a history on the device and are read once a block.
 Eager and captured steps run the same function on the same draws.
 
-Several runs are stacked on a GPU, where one small network cannot fill the device. On a CPU they
-take turns, step by step: a core is busy with one run already, and batched products are slower there
-than single ones (measured: 0.55 of the speed at 8 course GANs).
+Several runs are one program. On a GPU, where one small network cannot fill the device, those that
+differ in seed or learning rates are stacked, and the stacks (runs with other tricks, losses or
+sizes of one model) are branches of one CUDA graph, on streams of their own, so that kernels of
+several may run at a time. On a CPU runs take turns, step by step: a core is busy with one run
+already, and batched products are slower there than single ones (measured: 0.55 of the speed at 8
+course GANs).
 
 Shape legend: S steps of a block, K runs, T terms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,7 +28,7 @@ from baselines.build import Game, draws_of
 from baselines.checkpoint import lane_tensors, load_lane
 from baselines.data import TrainingSet
 from baselines.draws import BLOCK_STEPS, draw_block
-from baselines.stacked import require_stackable, single_lanes, stacked_lanes
+from baselines.stacked import require_one_program, single_lanes, stacked_lanes, stacks_of
 from baselines.train import adversarial_step, likelihood_step
 from bench.errors import UsageError
 
@@ -42,11 +46,12 @@ class BlockTerms(NamedTuple):
 
 
 class Engine:
-    """Trains one game, or K games of one architecture, on a data set on the device.
+    """Trains one game, or K games of one model, on a data set on the device.
 
-    `graph` None captures CUDA graphs on a GPU; False never does. `stack` None stacks several games
-    on a GPU and lets them take turns on a CPU. `subsets` gives each game the images of its own, as
-    int64 places in the data: it draws from them what it would from a data set of them alone.
+    `graph` None captures CUDA graphs on a GPU; False never does. `stack` None stacks games that are
+    alike on a GPU and lets all take turns on a CPU. `subsets` gives each game the images of its
+    own, as int64 places in the data: it draws from them what it would from a data set of them
+    alone. Raises `UsageError` for games of several models or lengths.
     """
 
     def __init__(
@@ -67,17 +72,34 @@ class Engine:
         cuda = device.startswith("cuda")
         self._single = isinstance(games, Game)
         stacking = not self._single and (cuda if stack is None else stack)
-        if not self._single:
-            require_stackable(self.games)
-        self.lanes = (
-            [stacked_lanes(self.games, device)]
+        require_one_program(self.games)
+        self._runs = (
+            stacks_of([each.config for each in self.games])
             if stacking
-            else [single_lanes(each, device) for each in self.games]
+            else [[number] for number in range(len(self.games))]
+        )  # of each lanes, by number in `games`
+        self.lanes = [
+            stacked_lanes([self.games[number] for number in runs], device)
+            if len(runs) > 1
+            else single_lanes(self.games[runs[0]], device)
+            for runs in self._runs
+        ]
+        self._place = {
+            number: (lanes, place)
+            for lanes, runs in zip(self.lanes, self._runs, strict=True)
+            for place, number in enumerate(runs)
+        }
+        in_order = torch.tensor([number for runs in self._runs for number in runs], device=device)
+        self._order = in_order.argsort()
+        self._streams = (
+            [torch.cuda.Stream(device) for _ in self.lanes]  # type: ignore[no-untyped-call]
+            if cuda and len(self.lanes) > 1
+            else []
         )
         self._subsets = _checked_subsets(subsets, len(self.games), len(data.images), device)
         self._draws = [
-            draws_of(game, len(data.images) if subset is None else len(subset))
-            for subset in self._subsets
+            draws_of(each, len(data.images) if subset is None else len(subset))
+            for each, subset in zip(self.games, self._subsets, strict=True)
         ]
         self._advance = adversarial_step if game.model.kind == "adversarial" else likelihood_step
         self._blocks: list[dict[str, Tensor]] = [{} for _ in self.lanes]
@@ -100,6 +122,11 @@ class Engine:
     def num_runs(self) -> int:
         return len(self.games)
 
+    @property
+    def num_kinds(self) -> int:
+        """Runs that differ in more than seed and learning rates."""
+        return len(stacks_of([game.config for game in self.games]))
+
     def run_block(self) -> BlockTerms:
         """Steps up to the end of the block, or of the training; gives their terms."""
         start = self.step
@@ -119,18 +146,14 @@ class Engine:
 
     def tensors(self, run: int = 0) -> dict[str, Tensor]:
         """Everything that one run's training depends on, on the CPU, by name; see `checkpoint`."""
-        stacked = self.lanes[0].num_runs is not None
-        return lane_tensors(self.lanes[0], run) if stacked else lane_tensors(self.lanes[run])
+        return lane_tensors(*self._place[run])
 
     def load(self, tensors: Sequence[dict[str, Tensor]], step: int) -> None:
         """Take up training behind `step` from each run's tensors. Raises `UsageError` when they do
         not fit.
         """
-        if self.lanes[0].num_runs is not None:
-            load_lane(self.lanes[0], tensors)
-        else:
-            for lanes, own in zip(self.lanes, tensors, strict=True):
-                load_lane(lanes, [own])
+        for lanes, runs in zip(self.lanes, self._runs, strict=True):
+            load_lane(lanes, [tensors[number] for number in runs])
         self.step, self._block_number, self._graph, self._eager_steps = step, -1, None, 0
 
     def _fill(self, block: int) -> None:
@@ -139,9 +162,10 @@ class Engine:
             _placed(draw_block(draws, game.config.seed, block, self.device), subset)
             for game, draws, subset in zip(self.games, self._draws, self._subsets, strict=True)
         ]
-        if self.lanes[0].num_runs is not None:
-            each = [{n: torch.stack([draws[n] for draws in each], dim=1) for n in each[0]}]
-        for kept, fresh in zip(self._blocks, each, strict=True):
+        for lanes, runs, kept in zip(self.lanes, self._runs, self._blocks, strict=True):
+            fresh = each[runs[0]]
+            if lanes.num_runs is not None:
+                fresh = {n: torch.stack([each[run][n] for run in runs], dim=1) for n in fresh}
             for name, value in fresh.items():
                 if name in kept:
                     kept[name].copy_(value)
@@ -179,17 +203,34 @@ class Engine:
     def _step_once(self) -> None:
         progress = self._progress.index_select(0, self._slot)[0]
         each = []
-        for lanes, block in zip(self.lanes, self._blocks, strict=True):
-            draws = {name: v.index_select(0, self._slot)[0] for name, v in block.items()}
-            terms = self._advance(lanes, self.data, draws, progress)
-            self._names = tuple(terms)
-            each.append(torch.stack(list(terms.values()), dim=-1))
-        turns = not self._single and self.lanes[0].num_runs is None
-        values = torch.stack(each) if turns else each[0]
+        with self._branches() as branch:
+            for number, (lanes, block) in enumerate(zip(self.lanes, self._blocks, strict=True)):
+                with branch(number):
+                    draws = {name: v.index_select(0, self._slot)[0] for name, v in block.items()}
+                    terms = self._advance(lanes, self.data, draws, progress)
+                    each.append(torch.stack(list(terms.values()), dim=-1))
+        self._names = tuple(terms)
+        values = each[0]
+        if not self._single:
+            values = torch.cat([own.reshape(-1, len(terms)) for own in each])
+            values = values.index_select(0, self._order)
         if self._history is None:
             self._history = torch.zeros(BLOCK_STEPS, *values.shape, device=self.device)
         self._history.index_copy_(0, self._slot, values[None])
         self._slot.add_(1)
+
+    @contextmanager
+    def _branches(self) -> Iterator[Callable[[int], AbstractContextManager[Any]]]:
+        """Streams that part from the current one and join it again; nothing where one will do."""
+        if not self._streams:
+            yield lambda _number: nullcontext()
+            return
+        current = torch.cuda.current_stream(self.device)
+        for stream in self._streams:
+            stream.wait_stream(current)
+        yield lambda number: torch.cuda.stream(self._streams[number])
+        for stream in self._streams:
+            current.wait_stream(stream)
 
 
 def _checked_subsets(

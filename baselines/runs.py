@@ -21,7 +21,7 @@ from baselines.interrupts import interrupts
 from baselines.pace import Pace
 from baselines.priors import MAX_CODES, fit_priors
 from baselines.run_folder import RunFolder, checkpoint_of, data_images, write_grid
-from baselines.stacked import require_stackable
+from baselines.stacked import require_one_program
 from baselines.trained import trained_from
 from bench.devices import device_description
 from bench.errors import EXIT_INVALID, LatentbenchError, UsageError
@@ -88,7 +88,8 @@ def train_stack(
     graph: bool | None = None,
     milestones: Collection[int] = (),
 ) -> None:
-    """Train runs, as one program when they are several, each into a folder of its own.
+    """Train runs of one model and length, as one program when they are several, each into a folder
+    of its own.
 
     With `resume`, training goes on behind the checkpoints, which must be of the same configurations
     and data: runs that stand at one step together, a finished run not at all. `report` shows the
@@ -101,8 +102,7 @@ def train_stack(
         if step % BLOCK_STEPS and step != configs[0].num_steps:
             raise UsageError(f"milestone {step}: expected a multiple of {BLOCK_STEPS} steps")
     games = [build_for(config, data) for config in configs]
-    if len(games) > 1:
-        require_stackable(games)
+    require_one_program(games)
     runs = [RunFolder(path) for path in folders]
     checkpoints = [
         run.checkpoint_for(config, data, resume=resume)
@@ -142,7 +142,7 @@ class _Training:
         """Train to the end; gives what diverged, and where."""
         engine = self.engine
         self._start(checkpoints)
-        images = engine.games[0].config.batch_size * engine.num_runs
+        images = sum(game.config.batch_size for game in engine.games)
         self.pace = pace = Pace(engine.num_steps, engine.step, images)
         with interrupts() as interrupted:
             while engine.step < engine.num_steps and self.alive:
@@ -175,6 +175,7 @@ class _Training:
                 version=version(),
                 libraries=library_versions(),
                 stacked=engine.num_runs,
+                kinds=engine.num_kinds,
             )
 
     def _drop_diverged(self, block: BlockTerms) -> None:

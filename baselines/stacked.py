@@ -3,10 +3,11 @@
 A stack holds every tensor of K runs of one architecture with a leading dimension K and evaluates
 the objective under `torch.func.vmap` (dense layers become batched matrix products, convolutions
 grouped ones). Runs share no parameter, so the gradient of the sum of their losses is each one's
-own, and the optimisers are elementwise. Runs may differ in seed and, with Adam, in learning rates;
-each equals its single run up to the order of float32 sums inside a product (tested: 1e-4 relative
-after 3 steps for every trick, after 20 for ten recipes). Where such a difference moves an output
-across the kink of a ReLU, the two runs part further, as they do between two machines.
+own, and the optimisers are elementwise. Runs of a stack may differ in seed and, with Adam, in
+learning rates (`stacks_of`; others are stacks of their own in the engine's program). Each equals
+its single run up to the order of float32 sums inside a product (tested: 1e-4 relative after 3 steps
+for every trick, after 20 for ten recipes). Where such a difference moves an output across the kink
+of a ReLU, the two runs part further, as they do between two machines.
 
 Shape legend: K runs.
 """
@@ -14,8 +15,9 @@ Shape legend: K runs.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +26,6 @@ from baselines.build import Game
 from baselines.config import RunConfig
 from baselines.train import Lanes
 from bench.errors import UsageError
-
-MAY_DIFFER = ("seed", "learning_rate")
 
 
 class StackedAdam(torch.optim.Optimizer):
@@ -108,7 +108,7 @@ def single_lanes(game: Game, device: str = "cpu") -> Lanes:
 
 
 def stacked_lanes(games: Sequence[Game], device: str = "cpu") -> Lanes:
-    """K runs as one program; see `require_stackable` for what they must have in common."""
+    """K runs as one program; see `stacks_of` for what they must have in common."""
     first = games[0]
     modules = {name: _template(network) for name, network in first.networks.items()}
     parameters: dict[str, dict[str, Tensor]] = {}
@@ -169,29 +169,33 @@ def _template(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).to("meta")
 
 
-def require_stackable(games: Sequence[Game]) -> None:
-    """Raises `UsageError` when runs are not of one architecture, or use what cannot be stacked."""
-    same = _comparable(games[0].config)
-    for game in games:
-        for trick, _ in game.active:
-            if trick.unstackable is not None:
-                raise UsageError(f"trick {trick.name!r} cannot be stacked: {trick.unstackable}")
-        other = _comparable(game.config)
-        for key, value in same.items():
-            if other[key] != value:
-                raise UsageError(
-                    f"stacked runs may differ in {', '.join(MAY_DIFFER)} and in the options of "
-                    f"two-time-scales, not in {key}: {value!r} and {other[key]!r}"
-                )
-    rates = {tuple(learning_rate_of(game, name) for name in game.networks) for game in games}
-    if len(rates) > 1 and games[0].config.optimiser != "adam":
-        raise UsageError("runs of several learning rates are stacked with Adam only")
+def require_one_program(games: Sequence[Game]) -> None:
+    """Raises `UsageError` for runs that cannot train as one program: of several models, whose terms
+    differ, or of several lengths.
+    """
+    for name in ("model", "num_steps"):
+        found = sorted({getattr(game.config, name) for game in games})
+        if len(found) > 1:
+            raise UsageError(
+                f"runs of one program have one {name}, not {', '.join(map(str, found))}; "
+                "train them one after the other"
+            )
 
 
-def _comparable(config: RunConfig) -> dict[str, Any]:
-    whole = config.model_dump(mode="json", exclude=set(MAY_DIFFER))
-    tricks = cast("dict[str, Any]", whole["tricks"])
-    whole["tricks"] = {
-        name: None if name == "two-time-scales" else options for name, options in tricks.items()
-    }
-    return whole
+def stacks_of(configs: Sequence[RunConfig]) -> list[list[int]]:
+    """Places of the runs, those together that one stack can hold: with the same settings but for
+    the seed and, with Adam, the learning rates.
+    """
+    found: dict[str, list[int]] = {}
+    for place, config in enumerate(configs):
+        found.setdefault(_alike(config), []).append(place)
+    return list(found.values())
+
+
+def _alike(config: RunConfig) -> str:
+    """What the runs of a stack have in common, as JSON."""
+    free = {"seed", "learning_rate"} if config.optimiser == "adam" else {"seed"}
+    whole: dict[str, Any] = config.model_dump(mode="json", exclude=free)
+    if config.optimiser == "adam" and "two-time-scales" in whole["tricks"]:
+        whole["tricks"]["two-time-scales"] = None  # it sets learning rates
+    return json.dumps(whole, sort_keys=True)

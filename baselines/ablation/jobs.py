@@ -21,8 +21,6 @@ from baselines.ablation.costs import Estimate, estimates, tabulated_s
 from baselines.ablation.plan import AblationPlan
 from baselines.ablation.results import FINISHED, RunResult
 from baselines.ablation.work import Task
-from baselines.config import RunConfig
-from baselines.stacked import MAY_DIFFER
 from bench.datasets import DATASETS, TORCHVISION
 from bench.errors import InputError
 from bench.execution.ledger import Ledger
@@ -75,25 +73,13 @@ def label_of_job(plan: AblationPlan, run: Run) -> str:
     return f"{plan.name}: {run.label}, seed {run.seed}"
 
 
-def group_of(run: Run) -> str | None:
-    """A digest that runs have in common which may train as one program, as
-    `baselines.stacked.require_stackable` demands and with the same evaluations; None for a run that
-    trains alone.
+def group_of(run: Run) -> str:
+    """A digest that runs have in common which may train as one program: of one model, length and
+    data set, as `baselines.stacked.require_one_program` demands, measured after the same steps.
     """
-    if any(trick.unstackable is not None for trick, _ in run.config.active):
-        return None
-    identity = dict(run.identity)
-    identity["config"] = _alike(run.config)
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _alike(config: RunConfig) -> dict[str, Any]:
-    """What runs of a stack have in common."""
-    free = set(MAY_DIFFER) if config.optimiser == "adam" else {"seed"}
-    whole: dict[str, Any] = config.model_dump(mode="json", exclude=free)
-    if config.optimiser == "adam" and "two-time-scales" in whole["tricks"]:
-        whole["tricks"]["two-time-scales"] = None  # it sets learning rates
-    return whole
+    config = run.config
+    alike = [config.model, config.num_steps, config.data, list(run.evaluations)]
+    return hashlib.sha256(json.dumps(alike).encode()).hexdigest()[:16]
 
 
 def _task(run: Run, around: Surroundings) -> Task:

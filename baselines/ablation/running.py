@@ -50,8 +50,8 @@ def run_ablation(
     """Run what the ledger does not have yet, and analyse the whole.
 
     `executor` as `bench.execution.executors` has it; by default a process for each core, on a GPU
-    one. `stack` runs of one group train as one program: by default all of a group on a GPU and one
-    on a CPU, where a stack is no faster. `timeout_s` is for each run. Raises `UsageError` before
+    one. `stack` runs of one group train as one program: by default all of a group on a GPU (of a
+    cluster: the seeds of a cell) and one on a CPU, where a stack is no faster. `timeout_s` is for each run. Raises `UsageError` before
     anything is written for a plan that cannot be run, and what `run_jobs` raises.
     """
     around = around or Surroundings()
@@ -59,7 +59,7 @@ def run_ablation(
     device = select_device(around.device)
     book = Ledger(ledger)
     workers = executor_for(executor or default_executor(device), folder=ledger / "logs")
-    size = default_stack(jobs, device) if stack is None else stack
+    size = default_stack(jobs, device, executor) if stack is None else stack
     for payload in {json.dumps(_needs(job)): job.payload for job in jobs}.values():
         require_runnable(payload)
     with workers:
@@ -94,9 +94,14 @@ def default_executor(device: str) -> str:
     return "local:1" if device.startswith("cuda") else "local"
 
 
-def default_stack(jobs: list[Job], device: str) -> int:
-    """All runs of the largest group on a GPU; one on a CPU."""
+def default_stack(jobs: list[Job], device: str, executor: str | None = None) -> int:
+    """On a GPU all runs of the largest group, or, where a cluster may have several, about those of
+    one cell; one on a CPU.
+    """
     if not device.startswith("cuda"):
         return 1
-    sizes = Counter(job.group for job in jobs if job.group is not None)
-    return max(sizes.values(), default=1)
+    groups = Counter(job.group for job in jobs)
+    if (executor or "local").startswith("local"):
+        return max(groups.values(), default=1)
+    cells = Counter((job.group, job.label.rpartition(", seed ")[0]) for job in jobs)
+    return max(cells.values(), default=1)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
+from baselines.build import build_for
 from baselines.data import TrainingSet
 from baselines.engine import BlockTerms, Engine, first_non_finite, train_through
+from baselines.stacked import stacks_of
 from baselines.tricks import TRICKS
 from bench.errors import UsageError
 from tests.baselines.conftest import small_engine, small_game
@@ -166,16 +170,76 @@ def test_a_run_of_a_stack_goes_on_as_a_single_run(digits: TrainingSet) -> None:
         torch.testing.assert_close(stack.tensors(1)[name], value, rtol=1e-4, atol=1e-4, msg=name)
 
 
-def test_runs_of_different_architectures_are_not_stacked(digits: TrainingSet) -> None:
-    games = [
-        small_game("course-gan", digits),
-        small_game("course-gan", digits, "model.latent_dim=9"),
-    ]
-    with pytest.raises(UsageError, match="may differ in seed, learning_rate"):
+CELLS = (
+    (),
+    ("tricks.label-noise=on",),
+    ("tricks.replay-buffer=on", "tricks.label-noise=on"),
+    ("tricks.minibatch-discrimination=on", "batch_size=8"),
+    ("loss=minimax",),
+    ("model.latent_dim=9",),
+    ("tricks.discriminator-steps=on", "optimiser=rmsprop", "learning_rate=1e-5"),
+)
+
+
+@pytest.mark.parametrize("stack", [False, True], ids=["in turn", "stacked"])
+def test_cells_of_one_model_are_one_program(stack: bool, digits: TrainingSet) -> None:
+    """Cells that share no settings, two seeds of each, given seed by seed: in turn each is its
+    single run bit by bit; stacked to 1e-3 after 20 steps. What is taken up again goes on as it was.
+    """
+
+    def program() -> Engine:
+        return Engine(
+            [
+                small_game("course-gan", digits, *cell, seed=seed, num_steps=20)
+                for seed in (2, 3)
+                for cell in CELLS
+            ],
+            digits,
+            stack=stack,
+        )
+
+    whole, first, again = program(), program(), program()
+    assert len(whole.lanes) == len(CELLS) * (1 if stack else 2)
+    blocks: list[BlockTerms] = []
+    train_through(whole, blocks.append)
+    values = torch.cat([block.values for block in blocks])
+    first.run_block()
+    again.load([first.tensors(run) for run in range(again.num_runs)], first.step)
+    train_through(again)
+    for run, game in enumerate(whole.games):
+        alone: list[BlockTerms] = []
+        single = Engine(build_for(game.config, digits), digits)
+        train_through(single, alone.append)
+        expected = torch.cat([block.values for block in alone])
+        found, resumed = whole.tensors(run), again.tensors(run)
+        assert set(found) == set(single.tensors())
+        if not stack:
+            assert torch.equal(values[:, run], expected)
+        torch.testing.assert_close(values[:, run], expected, rtol=1e-3, atol=1e-3)
+        for name, value in single.tensors().items():
+            assert torch.equal(found[name], resumed[name]), name
+            if not stack:
+                assert torch.equal(found[name], value), name
+            size = max(1.0, value.abs().max().item())
+            torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-3 * size, msg=name)
+
+
+def test_what_cannot_be_one_program_is_refused(digits: TrainingSet) -> None:
+    games = [small_game("course-gan", digits), small_game("dcgan", digits)]
+    with pytest.raises(UsageError, match="one model, not dcgan, dense-gan"):
         Engine(games, digits)
-    rates = [small_game("wgan", digits, f"learning_rate={rate}") for rate in (1e-5, 2e-5)]
-    with pytest.raises(UsageError, match="several learning rates are stacked with Adam only"):
-        Engine(rates, digits)
+    lengths = [small_game("course-gan", digits, num_steps=steps) for steps in (8, 16)]
+    with pytest.raises(UsageError, match="one num_steps, not 8, 16"):
+        Engine(lengths, digits)
+
+
+def test_rates_are_stacked_with_adam_alone(digits: TrainingSet) -> None:
+    for optimiser, expected in (("adam", [[0, 1, 2]]), ("rmsprop", [[0, 2], [1]])):
+        configs = [
+            small_game("wgan", digits, f"optimiser={optimiser}", f"learning_rate={rate}").config
+            for rate in (1e-5, 2e-5, 1e-5)
+        ]
+        assert stacks_of(configs) == expected
 
 
 def test_the_first_bad_step_is_found() -> None:

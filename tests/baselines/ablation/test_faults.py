@@ -219,7 +219,8 @@ def test_stacks_through_the_scheduler(make_plan: MakePlan, ledger: Ledger, tmp_p
     plan = make_plan(num_evaluations=1)
     jobs = jobs_of(plan, CPU)
     assert default_stack(jobs, "cpu") == 1
-    assert default_stack(jobs, "cuda") == 2
+    assert default_stack(jobs, "cuda") == 4, "cells and seeds"
+    assert default_stack(jobs, "cuda", "slurm:gpu") == 2, "the seeds of a cell"
     together = inline(plan, ledger, stack=2)
     assert {result.stacked for result in together.values()} == {2}
     assert {a.stack for entry in ledger.entries() for a in entry.attempts} == {2}

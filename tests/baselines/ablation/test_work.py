@@ -21,7 +21,7 @@ from baselines.engine import Engine
 from baselines.run_folder import RunFolder
 from baselines.runs import TrainingDiverged, train_run, train_stack
 from baselines.sampling import Sampler
-from baselines.stacked import require_stackable
+from baselines.stacked import require_one_program
 from baselines.trained import trained_from
 from bench.errors import UsageError
 from bench.execution.causes import cause_of, is_result
@@ -290,44 +290,26 @@ def test_one_score_that_fails_does_not_fail_the_stack(
     assert isinstance(well, dict)
 
 
-STACKING = {
-    "learning_rate": ["2e-4", "1e-4"],
-    "tricks": {"none": [], "noise": ["tricks.label-noise=on"],
-               "rates": ["tricks.two-time-scales=on"],
-               "rates-2": ["tricks.two-time-scales.discriminator=1e-3"]},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
-def test_groups_are_what_can_be_stacked(optimiser: str, make_plan: MakePlan) -> None:
-    plan = make_plan(
-        settings=[*SMALL["dense-gan"], f"optimiser={optimiser}"],
-        factors={
-            "learning_rate": [2e-4, 1e-4],
-            "trick": {**STACKING["tricks"], "many": ["batch_size=8"]},
+def test_groups_are_what_can_be_one_program(make_plan: MakePlan) -> None:
+    """Whatever differs between cells of one model and length; others are other groups."""
+    factors = {
+        "learning_rate": [2e-4, 1e-4],
+        "kind": {
+            "none": [],
+            "noise": ["tricks.label-noise=on"],
+            "rates": ["tricks.two-time-scales=on", "optimiser=rmsprop"],
+            "batch": ["batch_size=8", "tricks.minibatch-discrimination=on"],
         },
-    )
+    }
+    plan = make_plan(factors=factors)
     runs, data = make_runs(plan), load_training_set(plan.data)
-    games = {run.key: build_for(run.config, data) for run in runs}
-
-    def stackable(one: str, other: str) -> bool:
-        try:
-            require_stackable([games[one], games[other]])
-        except UsageError:
-            return False
-        return True
-
-    checked = {True: 0, False: 0}
-    for one in runs:
-        for other in runs:
-            alike = group_of(one) == group_of(other)
-            checked[alike] += 1
-            # rmsprop: two-time-scales may set rates that are equal by chance
-            assert stackable(one.key, other.key) or not alike
-            if optimiser == "adam":
-                assert stackable(one.key, other.key) == alike
-    assert checked[True] > len(runs)
-    assert checked[False]
+    require_one_program([build_for(run.config, data) for run in runs])
+    (group,) = {group_of(run) for run in runs}
+    for other in (
+        make_plan(factors=factors, num_steps=plan.num_steps + 16),
+        make_plan(factors=factors, num_images=plan.num_images + 100),
+    ):
+        assert group not in {group_of(run) for run in make_runs(other)}
 
 
 def test_seconds_of_training_over_resumptions(tmp_path: Path) -> None:
