@@ -51,8 +51,9 @@ def run_ablation(
 
     `executor` as `bench.execution.executors` has it; by default a process for each core, on a GPU
     one. `stack` runs of one group train as one program: by default all of a group on a GPU (of a
-    cluster: the seeds of a cell) and one on a CPU, where a stack is no faster. `timeout_s` is for each run. Raises `UsageError` before
-    anything is written for a plan that cannot be run, and what `run_jobs` raises.
+    cluster: the seeds of a cell) and one on a CPU, where a stack is no faster. `timeout_s` is for
+    each run. Raises `UsageError` before anything is written for a plan that cannot be run, and what
+    `run_jobs` raises.
     """
     around = around or Surroundings()
     jobs = jobs_of(plan, around)
