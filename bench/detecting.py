@@ -11,6 +11,7 @@ Shape legend: n images, H,W,C an image.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from bench.content.training import source_of
 from bench.datasets import load_dataset
 from bench.detectors import Detector, DetectorRow, DetectorSettings, detector
 from bench.detectors.base import OnFeatures
+from bench.detectors.code import detector_code
 from bench.errors import BundleError, InputError, LatentbenchError, UsageError
 from bench.extractors.base import luma
 from bench.intake import ImageStream, SetIdentity, image_set_of, parse_size
@@ -31,25 +33,59 @@ from bench.metrics.base import DetectorScores
 from bench.references import Reference
 from bench.stats import FeatureSample, subset_rows
 
+PUBLISHED = "published"
+BUDGETS = (PUBLISHED, "cpu")
 OWN = "knn-features"  # what anomaly_auc is without any detector named
 
 U8 = NDArray[np.uint8]
 PixelsAt = Callable[[NDArray[np.int64]], U8]  # images of a folder by sorted row
 
 
-def chosen_detector(name: str | None) -> DetectorRow | None:
-    """The row of a detector, None for the metric's own. Raises `UnknownNameError`, and
-    `UsageError` for one that is tuned on the labels it would be judged by.
+def chosen_detector(name: str | None, budget: str | None = None) -> DetectorRow | None:
+    """The row of a detector, None for the metric's own; that of a network with its budget among
+    its constants, "published" when None. Raises `UnknownNameError`, and `UsageError` for one that
+    is tuned on the labels it would be judged by and for a budget that there is not, or that
+    nothing takes.
     """
-    if name is None or name == OWN:
+    if budget not in (None, *BUDGETS):
+        raise UsageError(f"--budget {budget}: expected {' or '.join(BUDGETS)}")
+    row = None if name is None or name == OWN else detector(name)
+    if budget is not None and (row is None or not row.trains):
+        raise UsageError(
+            f"--budget {budget}: detector {name or OWN!r} trains no network; leave it out, or name "
+            "one that does with --detector"
+        )
+    if row is None:
         return None
-    row = detector(name)
     if row.labels == "test":
         raise UsageError(
             f"detector {name!r} is tuned on labelled test images, and a folder to score has no "
             "labels; latentbench anomaly takes labelled images"
         )
-    return row
+    if not row.trains:
+        return row
+    return dataclasses.replace(row, constants={**row.constants, "budget": budget or PUBLISHED})
+
+
+def detector_identity(row: DetectorRow) -> str:
+    """What a score by this detector is known by beside the code: its name, and of a network the
+    budget where it is not the published one.
+    """
+    budget = row.constants.get("budget", PUBLISHED)
+    return row.name if budget == PUBLISHED else f"{row.name}:{budget}"
+
+
+def cached_by(row: DetectorRow) -> dict[str, str]:
+    """What a kept score by this detector is known by: its identity, and a digest of its code,
+    whatever package that lives in. Raises `UsageError` for one whose source is not there.
+    """
+    code = detector_code(row)
+    if code is None:
+        raise UsageError(
+            f"detector {row.name!r}: its source is not to be found, so a kept score could be of "
+            "other code; score with --no-cache"
+        )
+    return {"detector": detector_identity(row), "detector_code": code}
 
 
 class FolderDetector:
@@ -58,7 +94,8 @@ class FolderDetector:
     def __init__(self, row: DetectorRow, arm: Arm, *, seed: int, device: str) -> None:
         self._row = row
         self._arm = arm
-        self._settings = DetectorSettings(seed=seed, device=device)
+        options = {"budget": row.constants.get("budget", PUBLISHED)} if row.trains else {}
+        self._settings = DetectorSettings(seed=seed, device=device, options=options)
 
     def scores(self, sample: FeatureSample, pixels: PixelsAt) -> DetectorScores | None:
         """Of the folder's images and of the held-out ones; None without held-out images. Raises

@@ -92,7 +92,9 @@ class Hint(NamedTuple):
 
 
 class KeptResults:
-    """Scores and features in `cache` for one choice of metrics, subset, seed and device."""
+    """Scores and features in `cache` for one choice of metrics, subset, seed and device; `detector`
+    is what the named detector of `anomaly_auc` is known by.
+    """
 
     def __init__(
         self,
@@ -102,12 +104,12 @@ class KeptResults:
         subset: int,
         seed: int,
         device: str,
-        detector: str | None = None,
+        detector: Mapping[str, str] | None = None,
     ) -> None:
         self._cache = cache
         self._metrics = [metric.name for metric in metrics]
         self._subset, self._seed, self._device = subset, seed, device
-        self._detector = {} if detector is None else {"detector": detector}
+        self._detector = dict(detector or {})
 
     def record(self, arm: Arm, sequence_digest: str) -> ScoreRecord | None:
         """The score of these pixels."""

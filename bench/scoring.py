@@ -27,7 +27,13 @@ from bench.cache import Cache, default_root
 from bench.content import ContentFacts, ContentObserver, content_facts, with_names
 from bench.content.thumbnails import thumbnails
 from bench.contents import Contents, content_findings_of
-from bench.detecting import FolderDetector, PixelsAt, chosen_detector
+from bench.detecting import (
+    FolderDetector,
+    PixelsAt,
+    cached_by,
+    chosen_detector,
+    detector_identity,
+)
 from bench.devices import device_description, select_device
 from bench.errors import InputError, LatentbenchError, UsageError
 from bench.evaluation import evaluate, select_metrics
@@ -99,6 +105,7 @@ class ScorerOptions(TypedDict, total=False):
     subset: int
     seed: int
     detector: str | None
+    budget: str | None
     device: str | None
     use_cache: bool
 
@@ -133,8 +140,9 @@ class Scorer:
     None; `spec` a submission spec, its name or its file; `resize` brings images of other sizes to
     WIDTHxHEIGHT. Of more than `subset` images, FID, Inception Score and class metrics see all, the
     others a fixed random choice. `seed` is that of every draw, `detector` names what judges
-    `anomaly_auc` (the distance to the 5th nearest train feature when None), `device` is "cpu" or
-    "cuda", CUDA where there is one when None.
+    `anomaly_auc` (the distance to the 5th nearest train feature when None), `budget` "cpu" shortens
+    the training of one that is a network, `device` is "cpu" or "cuda", CUDA where there is one
+    when None.
 
     Raises `UnknownNameError` for a name that no table holds, `UsageError` for a device or option
     that is not there, and `BundleError` for weights that cannot be had and for a reference that
@@ -159,15 +167,16 @@ class Scorer:
         subset: int = SUBSET_SIZE,
         seed: int = DEFAULT_SEED,
         detector: str | None = None,
+        budget: str | None = None,
         device: str | None = None,
         use_cache: bool = True,
         progress: Progress | None = None,
     ) -> None:
-        self.detector = chosen_detector(detector)
+        self.detector = chosen_detector(detector, budget)
         self.metrics = select_metrics(metrics, self.detector)
         if not any(metric.name == ANOMALY_AUC.name for metric in self.metrics):
             self.detector = None  # nothing asks for it
-        self._detector_name = None if self.detector is None else self.detector.name
+        self._detector_name = None if self.detector is None else detector_identity(self.detector)
         self.seed = _checked_seed(seed)
         self.spec = spec if isinstance(spec, SubmissionSpec | None) else load_spec(str(spec))
         self.resize = resize if isinstance(resize, Size | None) else parse_size(resize)
@@ -186,7 +195,7 @@ class Scorer:
             subset=self.subset,
             seed=self.seed,
             device=self.device,
-            detector=self._detector_name,
+            detector=cached_by(self.detector) if self.detector and use_cache else None,
         )
         self.arms = open_arms(
             str(reference),

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from bench import detecting
 from bench.__main__ import run
 from bench.datasets import Dataset
-from bench.detectors import DetectorSettings, detector
+from bench.detectors import DETECTORS, DetectorRow, DetectorSettings, detector
 from bench.errors import EXIT_OK, BundleError, UnknownNameError, UsageError
 from bench.intake import read_images
 from bench.reference_build import build_from
@@ -169,3 +169,97 @@ def test_the_command(
     out = capsys.readouterr().out
     assert "anomaly_auc: judged by detector pca" in out
     assert "|detector=pca|" in out
+
+
+class Centroid:
+    """Distance to the mean image; remembers what it was asked for."""
+
+    asked: list[dict[str, float | int | str]] = []  # noqa: RUF012  (of the class)
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        self.asked.append(settings.options)
+        self.power = 1 if settings.options == {"budget": "cpu"} else 2
+
+    def fit(self, normal: NDArray[np.uint8]) -> None:
+        self.mean = normal.mean(axis=0)
+
+    def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return (np.abs(images - self.mean) ** self.power).sum(axis=(1, 2, 3))
+
+
+@pytest.fixture
+def centroid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector that counts as a network."""
+    row = DetectorRow(name="centroid", title="t", source="s", make=Centroid, trains=True)
+    monkeypatch.setitem(DETECTORS, "centroid", row)
+    monkeypatch.setattr(Centroid, "asked", [])
+
+
+@pytest.mark.usefixtures("centroid")
+def test_the_budget_of_a_network(place: Path, manifest: str) -> None:
+    """It reaches the detector, is in record and signature, and results are not mixed up."""
+    full, short = (
+        Scorer(reference=manifest, detector="centroid", budget=budget, **ONE).score(
+            place / "samples"
+        )
+        for budget in (None, "cpu")
+    )
+    assert Centroid.asked == [{"budget": "published"}, {"budget": "cpu"}]
+    assert (full.detector, short.detector) == ("centroid", "centroid:cpu")
+    assert "|detector=centroid:cpu|" in short.signature
+    assert short.values[0].constants["budget"] == "cpu"
+    assert full.value("anomaly_auc") != short.value("anomaly_auc")
+    again = Scorer(reference=manifest, detector="centroid", budget="published", **ONE)
+    assert again.score(place / "samples").from_cache
+
+
+@pytest.mark.usefixtures("centroid")
+@pytest.mark.parametrize(
+    ("detector_name", "budget", "message"),
+    [
+        ("centroid", "short", "--budget short: expected published or cpu"),
+        ("pca", "cpu", "detector 'pca' trains no network; leave it out"),
+        (None, "cpu", "detector 'knn-features' trains no network"),
+    ],
+)
+def test_budgets_that_nothing_takes(
+    manifest: str, detector_name: str | None, budget: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        Scorer(reference=manifest, detector=detector_name, budget=budget, **ONE)
+
+
+@pytest.mark.usefixtures("centroid")
+def test_a_score_of_other_code_is_not_used(
+    place: Path, manifest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code of a detector, whatever package it lives in, is part of what a score is known by."""
+    digests = []
+
+    def code(row: DetectorRow) -> str | None:
+        digests.append(row.name)
+        return version["code"]
+
+    monkeypatch.setattr(detecting, "detector_code", code)
+    found = []
+    version: dict[str, str | None] = {}
+    for text in ("one", "one", "two"):
+        version["code"] = text
+        scorer = Scorer(reference=manifest, detector="centroid", budget="cpu", **ONE)
+        found.append(scorer.score(place / "samples").from_cache)
+    assert found == [False, True, False]
+    version["code"] = None
+    with pytest.raises(UsageError, match="'centroid': its source is not to be found.*--no-cache"):
+        Scorer(reference=manifest, detector="centroid", **ONE)
+    Scorer(reference=manifest, detector="centroid", use_cache=False, **ONE).score(place / "samples")
+    assert set(digests) == {"centroid"}
+
+
+@pytest.mark.usefixtures("centroid")
+def test_the_command_takes_a_budget(
+    place: Path, manifest: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["score", str(place / "samples"), "--reference", manifest, "--out", str(tmp_path)]
+    command += ["--metrics", "anomaly_auc", "--detector", "centroid", "--budget", "cpu"]
+    assert run(command) == EXIT_OK
+    assert "judged by detector centroid:cpu" in capsys.readouterr().out

@@ -9,6 +9,10 @@ loss at the z where the search ends. The paper names no optimiser: Adam with rat
 which works on each entry alone, so images searched together do not meet. z starts at normal numbers
 drawn from the seed and the image's own bytes. Networks run in eval mode; pixels are in [-1, 1].
 
+Budget "cpu" searches 20 steps at rate 0.2 with a narrower network: 10,000 images take 36 s on one
+core (500 steps: 15 min), after 22 s of training. Steps were chosen by their time; on one class of
+500 MNIST images fewer were no worse (AUC 0.65 with 50 steps, 0.67 with 20).
+
 Shape legend: B images of a chunk, C,H,W an image, Z latent.
 """
 
@@ -25,7 +29,7 @@ from pydantic import Field
 from torch import Tensor
 
 from baselines.config import RunConfig
-from baselines.data import scaled
+from baselines.data import MAX_SIDE_PX, scaled
 from baselines.detectors.engine_fits import epochs_of, one_class_config
 from baselines.detectors.options import DetectorOptions, options_of
 from baselines.detectors.recipe_detector import (
@@ -39,9 +43,10 @@ from baselines.trained import Trained
 from bench.detectors.base import DetectorRow, DetectorSettings
 
 CPU: dict[str, float | int | str] = {"epochs": 10, "width": 16}
-SEARCH_CPU: dict[str, float | int | str] = {**CPU, "num_steps": 50, "search_rate": 0.1}
+SEARCH_CPU: dict[str, float | int | str] = {**CPU, "num_steps": 20, "search_rate": 0.2}
 LAMBDA = 0.1
 NUM_STEPS = 500
+SEARCH_RATE = 0.05
 SEARCHED = 100  # images of a chunk
 
 
@@ -60,7 +65,7 @@ class AnoGANOptions(GANDetectorOptions):
     """`weight` is lambda."""
 
     num_steps: int = Field(NUM_STEPS, ge=1)
-    search_rate: float = Field(0.05, gt=0)
+    search_rate: float = Field(SEARCH_RATE, gt=0)
     weight: float = Field(LAMBDA, ge=0, le=1)
 
 
@@ -136,6 +141,7 @@ def _discriminator(settings: DetectorSettings) -> RecipeDetector:
     return RecipeDetector(
         RecipeFamily(
             name="gan-discriminator",
+            options=options,
             config=_config(options, settings),
             device=settings.device,
             prepare=prepare,
@@ -155,6 +161,7 @@ def _anogan(settings: DetectorSettings) -> ReconstructingDetector:
 
     family = RecipeFamily(
         name="anogan",
+        options=options,
         chunk=SEARCHED,
         config=_config(options, settings),
         device=settings.device,
@@ -170,6 +177,7 @@ DISCRIMINATOR = DetectorRow(
     make=_discriminator,
     seeded=True,
     trains=True,
+    max_side_px=MAX_SIDE_PX,
     constants={
         "epochs": epochs_of("dcgan"),
         "cpu epochs": CPU["epochs"],
@@ -184,6 +192,7 @@ ANOGAN = DetectorRow(
     make=_anogan,
     seeded=True,
     trains=True,
+    max_side_px=MAX_SIDE_PX,
     constants={
         "epochs": epochs_of("dcgan"),
         "cpu epochs": CPU["epochs"],
@@ -191,6 +200,8 @@ ANOGAN = DetectorRow(
         "cpu width": CPU["width"],
         "lambda": LAMBDA,
         "num_steps": NUM_STEPS,
+        "search_rate": SEARCH_RATE,
         "cpu num_steps": SEARCH_CPU["num_steps"],
+        "cpu search_rate": SEARCH_CPU["search_rate"],
     },
 )

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from baselines.data import scaled
+from baselines.data import MAX_SIDE_PX, scaled
 from baselines.detectors.engine_fits import epochs_of, one_class_config
 from baselines.detectors.options import DetectorOptions, options_of
 from baselines.detectors.recipe_detector import (
@@ -99,7 +99,9 @@ def _make(
     def prepare(trained: Trained, _normal: object) -> Scorer:
         return lambda images: squared_error(trained, images)
 
-    family = RecipeFamily(name=name, config=config, device=settings.device, prepare=prepare)
+    family = RecipeFamily(
+        name=name, options=options, config=config, device=settings.device, prepare=prepare
+    )
     return ReconstructingDetector(family, reconstructed)
 
 
@@ -123,6 +125,7 @@ DENSE = DetectorRow(
     make=_dense,
     seeded=True,
     trains=True,
+    max_side_px=MAX_SIDE_PX,
     constants={"epochs": epochs_of("ae-dense"), "cpu epochs": CPU_EPOCHS, "code_dim": 32},
 )
 CONV = DetectorRow(
@@ -132,6 +135,7 @@ CONV = DetectorRow(
     make=_conv,
     seeded=True,
     trains=True,
+    max_side_px=MAX_SIDE_PX,
     constants={
         "epochs": epochs_of("ae-conv"),
         "cpu epochs": CONV_CPU["epochs"],
@@ -147,6 +151,7 @@ DENOISING = DetectorRow(
     make=_denoising,
     seeded=True,
     trains=True,
+    max_side_px=MAX_SIDE_PX,
     constants={
         "epochs": epochs_of("ae-denoising-gaussian"),
         "cpu epochs": CPU_EPOCHS,

@@ -37,7 +37,7 @@ from baselines.detectors.chunks import (
 from baselines.detectors.contrast import Contrast, contrast_of
 from baselines.detectors.engine_fits import MIN_NORMAL, steps_of
 from baselines.detectors.fitting import Job, Schedule, in_eval, train_jobs
-from baselines.detectors.options import DetectorOptions, options_of
+from baselines.detectors.options import DetectorOptions, options_of, told
 from baselines.detectors.svdd_net import Encoder, Pretraining, encoder_state
 from baselines.detectors.svdd_objectives import (
     SoftBoundary,
@@ -46,7 +46,7 @@ from baselines.detectors.svdd_objectives import (
     reconstruction_objective,
 )
 from baselines.draws import derive_seed
-from bench.detectors.base import Detector, DetectorRow, DetectorSettings, require_normal
+from bench.detectors.base import Detector, DetectorRow, DetectorSettings, Option, require_normal
 from bench.errors import UsageError
 
 Boundary = Literal["one-class", "soft"]
@@ -114,6 +114,10 @@ class DeepSVDD:
             return (in_eval(network, contrast(x)).double() - centre).square().sum(1)
 
         return finite_scores(in_chunks(images, distances, device=self.device), self.name)
+
+    def settled(self) -> dict[str, Option]:
+        """See `bench.detectors.base.Telling`."""
+        return told(self.options)
 
     def start(self, normal: NDArray[np.uint8]) -> Job:
         """The pre-training of these images, before its first step."""

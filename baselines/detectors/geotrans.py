@@ -40,12 +40,12 @@ from baselines.detectors.chunks import (
 )
 from baselines.detectors.dirichlet import fit_dirichlet
 from baselines.detectors.engine_fits import EPOCH_IMAGES, MIN_NORMAL
-from baselines.detectors.options import DetectorOptions, options_of
+from baselines.detectors.options import DetectorOptions, options_of, told
 from baselines.detectors.transforms import pixel_indices, transformed
 from baselines.detectors.wide_net import WideResNet
 from baselines.draws import derive_seed
 from baselines.runs import TrainingDiverged
-from bench.detectors.base import DetectorRow, DetectorSettings, require_normal
+from bench.detectors.base import DetectorRow, DetectorSettings, Option, require_normal
 from bench.errors import LatentbenchError, UsageError
 
 NAME = "geotrans"
@@ -169,6 +169,10 @@ class GeoTrans:
         require_alike(images, self._size, NAME)
         return finite_scores(self._computed(images, self._scored), NAME)
 
+    def settled(self) -> dict[str, Option]:
+        """See `bench.detectors.base.Telling`."""
+        return told(self.options)
+
     def _computed(self, images: NDArray[np.uint8], compute: Callable[[Tensor], Tensor]) -> Tensor:
         """`compute` of the log probabilities of the images, chunk by chunk."""
         network, indices = self.network, self._indices
@@ -218,6 +222,7 @@ GEOTRANS = DetectorRow(
     make=_make,
     seeded=True,
     trains=True,
+    square=True,
     constants={
         "transforms": NUM_TRANSFORMS,
         "network": "WRN-10-2 behind a 5x5 convolution of stride 2 (paper: WRN-10-4, stride 1)",

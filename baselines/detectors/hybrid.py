@@ -20,6 +20,7 @@ from pydantic import Field
 from sklearn.svm import OneClassSVM  # type: ignore[import-untyped]
 from torch import Tensor
 
+from baselines.data import MAX_SIDE_PX
 from baselines.detectors.engine_fits import epochs_of, one_class_config
 from baselines.detectors.options import DetectorOptions, options_of
 from baselines.detectors.recipe_detector import RecipeDetector, RecipeFamily, Scorer
@@ -80,6 +81,7 @@ def _make(settings: DetectorSettings) -> RecipeDetector:
     return RecipeDetector(
         RecipeFamily(
             name=NAME,
+            options=options,
             config=config,
             device=settings.device,
             prepare=lambda trained, normal: _prepare(options, trained, normal),
@@ -94,6 +96,7 @@ HYBRID = DetectorRow(
     make=_make,
     seeded=True,
     trains=True,
+    max_side_px=MAX_SIDE_PX,
     constants={
         "epochs": epochs_of("ae-conv"),
         "cpu epochs": CPU["epochs"],

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from baselines.config import checked_options
 from baselines.models.base import Options
-from bench.detectors.base import DetectorSettings
+from bench.detectors.base import DetectorSettings, Option
 from bench.errors import UsageError
 
 Budget = Literal["published", "cpu"]
@@ -22,6 +22,11 @@ class DetectorOptions(Options):
     """What every such detector takes."""
 
     budget: Budget = "published"
+
+
+def told(options: DetectorOptions) -> dict[str, Option]:
+    """Options as a record keeps them, without those that are left to the recipe."""
+    return {key: value for key, value in options.model_dump().items() if value is not None}
 
 
 def options_of(

@@ -24,8 +24,9 @@ from baselines.detectors.chunks import (
     require_alike,
 )
 from baselines.detectors.engine_fits import fit_recipes
+from baselines.detectors.options import DetectorOptions, told
 from baselines.trained import Trained
-from bench.detectors.base import Detector
+from bench.detectors.base import Detector, Option
 from bench.errors import UsageError
 
 Scorer = Callable[[Tensor], Tensor]
@@ -34,9 +35,12 @@ Prepare = Callable[[Trained, NDArray[np.uint8]], Scorer]
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeFamily:
-    """What is trained, where, and how it scores; `chunk` images are scored at a time."""
+    """What is trained, where, and how it scores; `chunk` images are scored at a time. `options` are
+    the detector's, from which `config` was made.
+    """
 
     name: str
+    options: DetectorOptions
     config: RunConfig
     device: str
     prepare: Prepare
@@ -69,6 +73,21 @@ class RecipeDetector:
         assert self._scorer is not None  # noqa: S101  (set with the size)
         found = in_chunks(images, self._scorer, device=family.device, size=family.chunk)
         return finite_scores(found, family.name)
+
+    def settled(self) -> dict[str, Option]:
+        """The options, with what the recipe says where they say nothing."""
+        config = self.family.config
+        of_model = {
+            k: v for k, v in config.model_options.items() if isinstance(v, int | float | str)
+        }
+        return {
+            **of_model,
+            "recipe": config.recipe,
+            "train_steps": config.num_steps,
+            "batch_size": config.batch_size,
+            "learning_rate": config.learning_rate,
+            **told(self.family.options),
+        }
 
     def take_up(self, trained: Trained, normal: NDArray[np.uint8]) -> None:
         """Score by a network that was trained on these normal images."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from baselines.data import scaled
+from baselines.data import MAX_SIDE_PX, scaled
 from baselines.detectors.engine_fits import epochs_of, one_class_config
 from baselines.detectors.options import DetectorOptions, options_of
 from baselines.detectors.recipe_detector import RecipeFamily, ReconstructingDetector, Scorer
@@ -111,7 +111,9 @@ def _make(name: str, settings: DetectorSettings) -> ReconstructingDetector:
         noise = elbo_noise(options.draws, trained.game.options.latent_dim, settings.seed)
         return lambda images: negative_elbo(trained, noise, images)
 
-    family = RecipeFamily(name=name, config=config, device=settings.device, prepare=prepare)
+    family = RecipeFamily(
+        name=name, options=options, config=config, device=settings.device, prepare=prepare
+    )
     return ReconstructingDetector(family, reconstructed)
 
 
@@ -130,6 +132,7 @@ RECONSTRUCTION = DetectorRow(
     make=_reconstruction,
     seeded=True,
     trains=True,
+    max_side_px=MAX_SIDE_PX,
     constants={"epochs": epochs_of("vae"), "cpu epochs": CPU["epochs"], "latent_dim": 16},
 )
 ELBO = DetectorRow(
@@ -139,6 +142,7 @@ ELBO = DetectorRow(
     make=_elbo,
     seeded=True,
     trains=True,
+    max_side_px=MAX_SIDE_PX,
     constants={
         "epochs": epochs_of("vae"),
         "cpu epochs": CPU["epochs"],

@@ -1,7 +1,8 @@
 """One detector fitted and judged: its scores, the numbers read from them, what it cost.
 
 An oracle is tuned on a tenth of the labelled images, the same share of either kind, and judged on
-the others alone, as in Ruff et al. (ICML 2018).
+the others alone, as in Ruff et al. (ICML 2018). Which tenth depends on the labels alone, so that an
+oracle without chance in it is the same for every seed.
 
 Shape legend: N normal images, M labelled ones, H,W,C an image.
 """
@@ -17,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.detectors import Detector, DetectorRow, DetectorSettings
-from bench.detectors.base import StackFitting
+from bench.detectors.base import Option, StackFitting, Telling
 from bench.errors import LatentbenchError, UsageError
 from bench.roc import RocNumbers, roc_numbers
 
 ORACLE_SHARE = 0.1
+ORACLE_SEED = 0
 
 U8 = NDArray[np.uint8]
 I64 = NDArray[np.int64]
@@ -50,12 +52,17 @@ class Judged:
     fit_s: float
     score_s: float
 
+    @property
+    def options(self) -> dict[str, Option]:
+        """Every option as it was used, where the detector says so."""
+        return self.detector.settled() if isinstance(self.detector, Telling) else {}
 
-def oracle_rows(labels: I64, seed: int, share: float = ORACLE_SHARE) -> I64:
+
+def oracle_rows(labels: I64, share: float = ORACLE_SHARE) -> I64:
     """Which labelled images an oracle may see: a fixed random `share` of either kind, one at
     least. Raises `UsageError` where none of a kind would be left.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(ORACLE_SEED)
     chosen = []
     for kind in (0, 1):
         rows = np.flatnonzero(labels == kind)
@@ -99,7 +106,7 @@ def judge_stack(
     """One detector for each task, fitted as one program where its kind can be; a share of the time
     of the fit is each one's. Raises as `judge` does.
     """
-    oracles = [_oracle(row, task, seed) for task, seed in zip(tasks, seeds, strict=True)]
+    oracles = [oracle_rows(task.labels) if row.labels == "test" else None for task in tasks]
     settings = [
         DetectorSettings(
             seed=seed,
@@ -125,10 +132,6 @@ def judge_stack(
         _judged(row, one, task, tuned, fit_s)
         for one, task, tuned in zip(detectors, tasks, oracles, strict=True)
     ]
-
-
-def _oracle(row: DetectorRow, task: Task, seed: int) -> I64 | None:
-    return oracle_rows(task.labels, seed) if row.labels == "test" else None
 
 
 def _judged(

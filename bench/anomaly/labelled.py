@@ -2,7 +2,8 @@
 
 Images are read by `bench.intake`, so whatever is wrong with a file is found there; this file is
 about the labels. A CSV holds lines of name,label (a first line `name,label` is passed over), the
-label one of normal, anomalous, 0 and 1. Every image must have a label and every label an image.
+label one of normal, anomalous, 0 and 1. Spaces around a name are dropped unless there is an image
+of that very name. Every image must have a label and every label an image.
 
 Shape legend: N images, H rows, W columns, C channels.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,7 @@ class LabelledImages:
     labels: NDArray[np.int64]
     names: tuple[str, ...]
     reports: tuple[AuditReport, ...]
+    channels: tuple[int, ...]  # of the images of each report, before they were given as many
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -60,13 +63,18 @@ def read_labelled(
         return _of_subfolders(path, resize)
     report = read_images(path, resize=resize)
     images = _images(report)
-    found = _in_order(read_labels(labels), images[1], sanitise(str(labels), 400), report.source)
+    shown = sanitise(str(labels), 400)
+    found = _in_order(read_labels(labels, images[1]), images[1], shown, report.source)
     if found.min() == found.max():
         kind = KINDS[int(found[0])]
-        raise InputError(
-            f"{sanitise(str(labels), 400)}: every image is {kind}; an AUC needs both kinds"
-        )
-    return LabelledImages(images=images[0], labels=found, names=images[1], reports=(report,))
+        raise InputError(f"{shown}: every image is {kind}; an AUC needs both kinds")
+    return LabelledImages(
+        images=images[0],
+        labels=found,
+        names=images[1],
+        reports=(report,),
+        channels=(images[0].shape[3],),
+    )
 
 
 def _images(report: AuditReport) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -109,6 +117,7 @@ def _of_subfolders(path: Path, resize: Size | None) -> LabelledImages:
             *(f"{ANOMALOUS}/{name}" for name in anomalous_names),
         ),
         reports=reports,
+        channels=(normal.shape[3], anomalous.shape[3]),
     )
 
 
@@ -128,9 +137,10 @@ def _some(names: list[str]) -> str:
     return shown if len(names) <= NUM_NAMED else f"{shown} and {len(names) - NUM_NAMED:,} more"
 
 
-def read_labels(path: str | Path) -> dict[str, tuple[int, int]]:
-    """Printed name -> (label, line), of a CSV. Raises `UsageError` when it cannot be read,
-    `InputError` naming file and line for what is no name,label, and for a name that comes twice.
+def read_labels(path: str | Path, names: Sequence[str] = ()) -> dict[str, tuple[int, int]]:
+    """Printed name -> (label, line), of a CSV for images of these names. Raises `UsageError` when
+    it cannot be read, `InputError` naming file and line for what is no name,label, and for a name
+    that comes twice.
     """
     path = Path(path)
     shown = sanitise(str(path), 400)
@@ -140,14 +150,20 @@ def read_labels(path: str | Path) -> dict[str, tuple[int, int]]:
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise UsageError(f"{shown}: the labels cannot be read: {error}") from error
+    known = frozenset(names)
     found: dict[str, tuple[int, int]] = {}
+    begun = False
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         for row in reader:
             line = reader.line_num
             cells = tuple(cell.strip() for cell in row)
-            if not any(cells) or (line == 1 and tuple(map(str.lower, cells)) == HEADER):
+            is_header = not begun and tuple(map(str.lower, cells)) == HEADER
+            begun = begun or any(cells)
+            if not any(cells) or is_header:
                 continue
+            if sanitise(row[0]) in known:
+                cells = (row[0], *cells[1:])
             _take(cells, line, found, shown)
     except csv.Error as error:
         raise InputError(f"{shown}:{reader.line_num}: not a line of CSV: {error}") from error
@@ -187,8 +203,8 @@ def _in_order(
         line = labels[unknown[0]][1]
         more = f" (and of {len(unknown) - 1:,} more)" if len(unknown) > 1 else ""
         raise InputError(
-            f"{shown}:{line}: there is no image {unknown[0]} in {source}{more}; names are those of "
-            "the files, with their endings"
+            f"{shown}:{line}: there is no image {unknown[0]} in {source}{more}; names are as "
+            f"audit prints them, such as {names[0]}"
         )
     without = [name for name in names if name not in labels]
     if without:

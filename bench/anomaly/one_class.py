@@ -5,8 +5,9 @@ test split. A contaminated job mixes images of one other class into the training
 and unmarked, until they make up the share that is asked for, and is judged on the test images of
 these two classes (normal 5 with 7 mixed in is the example of the lecture).
 
-A job is named by its settings. Its scores stay in its folder, so that means
-over classes and differences of detectors can be judged image by image.
+A job is named by its settings, and its result says what else it was made of (`origin`). Its
+scores stay in its folder, so that means over classes and differences of detectors can be judged
+image by image.
 
 Shape legend: N normal images, M judged ones of T test images.
 """
@@ -19,14 +20,18 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.anomaly.judging import Judged, Task, judge_stack
+from bench.anomaly.naming import Budget
+from bench.anomaly.origin import data_digest
 from bench.datasets import Dataset, load_dataset
 from bench.detectors import detector
+from bench.detectors.code import detector_code
+from bench.devices import device_description
 from bench.errors import InputError, UsageError
 from bench.execution.work import Job, WorkContext
 
@@ -35,8 +40,6 @@ SCORES = "scores.npz"
 DEFAULT_EXTRACTORS = {"mnist": "digits", "fashion-mnist": "fashion"}
 WORK = "bench.anomaly.one_class:do_cell"
 STACKED_WORK = "bench.anomaly.one_class:do_cells"
-
-Budget = Literal["published", "cpu"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +65,7 @@ class Cell:
     @property
     def key(self) -> str:
         """The name of its job: SHA-256 of all of its settings. Not in it: the images behind the
-        name of the data and the code of the detector; use another ledger where these change.
+        name of the data and the code of the detector; see `bench.anomaly.origin`.
         """
         text = json.dumps({**asdict(self), "protocol": PROTOCOL}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -80,11 +83,11 @@ def cells_of(
     detectors: Iterable[str],
     *,
     num_classes: int,
-    seeds: Iterable[int],
+    seeds: Mapping[str, int],
     budget: Budget,
     extractor: str | None = None,
 ) -> list[Cell]:
-    """Every class with every detector and seed; a detector without chance has one seed.
+    """Every class with every detector and seed, `seeds` by detector; one without chance has one.
 
     Raises `UnknownNameError` for a detector, `UsageError` where a data set has no extractor of
     its own and none is given.
@@ -95,7 +98,7 @@ def cells_of(
         chosen = extractor or DEFAULT_EXTRACTORS.get(data)
         if row.reads == "features" and chosen is None:
             raise UsageError(f"detector {name!r} on {data}: choose its features by --extractor")
-        own_seeds = list(seeds) if row.seeded else [0]
+        own_seeds = range(seeds[name]) if row.seeded else [0]
         found += [
             Cell(
                 data=data,
@@ -111,18 +114,20 @@ def cells_of(
     return found
 
 
-def jobs_of(cells: Iterable[Cell], *, data_root: Path | None, device: str) -> list[Job]:
-    """The jobs of the cells; where the data lie and what computes does not name a job."""
+def jobs_of(cells: Mapping[str, Cell], *, data_root: Path | None, device: str) -> list[Job]:
+    """The jobs of cells by the name of their job; where the data lie and what computes does not
+    name a job.
+    """
     place = {"data_root": None if data_root is None else str(data_root), "device": device}
     return [
         Job(
-            key=cell.key,
+            key=key,
             label=cell.label,
             payload={**asdict(cell), **place},
             group=f"{cell.data} {cell.detector} {cell.budget}" if _trains(cell) else None,
             cost=100.0 if _trains(cell) else 1.0,
         )
-        for cell in cells
+        for key, cell in cells.items()
     ]
 
 
@@ -201,8 +206,17 @@ def do_cells(
     )
     for judged, (_, rows), context in zip(found, tasks, contexts, strict=True):
         np.savez(context.folder / SCORES, rows=rows[judged.rows], scores=judged.scores)
+    splits = [split(cells[0].data, name, data_root) for name in ("train", "test")]
+    origin = {
+        "data_digest": data_digest(*splits),
+        "device": device_description(device),
+        "budget": cells[0].budget,
+        "extractor": cells[0].extractor,
+        "code": detector_code(row, cells[0].extractor or None),
+    }
     return [
-        _numbers(judged, len(task.normal)) for judged, (task, _) in zip(found, tasks, strict=True)
+        {**_numbers(judged, len(task.normal)), **origin, "options": judged.options}
+        for judged, (task, _) in zip(found, tasks, strict=True)
     ]
 
 

@@ -20,17 +20,24 @@ class _Model(BaseModel):
 class DetectorEntry(_Model):
     """One detector: what it is, what it has seen, how it did.
 
-    `labels` and `source` are those of its row in the table; `options` those that were given;
-    `num_tuned` counts labelled test images that an oracle was tuned on and that are not judged.
+    `labels` says what kind of labels it has seen, `seen` what in words (`bench.detectors.seen`);
+    `options` are all with the values that were used, those that its fit chose included; `given`
+    those that were asked for; `code` is the digest of its code (`bench.detectors.code`);
+    `num_tuned` counts labelled test images that an oracle was tuned on
+    and that are not judged.
     `interval` is None where a side has one image. Times are seconds.
     """
 
     name: str
     title: str
     source: str
-    labels: Literal["none", "test", "outside"]
+    labels: Literal["none", "test", "outside", "data"]
+    seen: str = ""
     extractor: str | None = None
+    budget: Literal["published", "cpu"] | None = None  # of one that trains a network
     options: dict[str, FiniteFloat | int | str] = {}
+    given: dict[str, FiniteFloat | int | str] = {}
+    code: str | None = None
     num_tuned: Count = 0
     num_normal: Count
     num_anomalous: Count
@@ -42,9 +49,17 @@ class DetectorEntry(_Model):
     score_s: FiniteFloat
 
 
+class MissedEntry(_Model):
+    """A detector without a result, and why."""
+
+    name: str
+    reason: str
+
+
 class AnomalyRecord(_Model):
     """One run over a training folder and labelled test images. `labels_sha256` is that of the CSV,
-    None for labels by subfolder.
+    None for labels by subfolder. `failed` are detectors that raised, `left_out` those of a group
+    that these images do not admit.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -58,3 +73,5 @@ class AnomalyRecord(_Model):
     libraries: dict[str, str]
     findings: tuple[FindingEntry, ...] = ()
     detectors: tuple[DetectorEntry, ...]
+    failed: tuple[MissedEntry, ...] = ()
+    left_out: tuple[MissedEntry, ...] = ()

@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 
 from bench.errors import UnknownNameError, UsageError
 
-Labels = Literal["none", "test", "outside"]
-SEEN: dict[Labels, str] = {  # in a table's words
+Labels = Literal["none", "test", "outside", "data"]
+SEEN: dict[Labels, str] = {  # in the words of the list of detectors
     "none": "",
     "test": "test labels",
     "outside": "what its features learnt from",
+    "data": "labels of the data",
 }
 Option = float | int | str
 Fitted = TypeVar("Fitted")
@@ -79,6 +80,14 @@ class OnFeatures(Protocol):
 
 
 @runtime_checkable
+class Telling(Protocol):
+    """A detector that says how it was set."""
+
+    def settled(self) -> dict[str, Option]:
+        """Every option with the value that was used; after a fit, those that it chose too."""
+
+
+@runtime_checkable
 class StackFitting(Protocol):
     """A detector whose kind can be fitted to several normal sets as one program."""
 
@@ -91,9 +100,11 @@ class DetectorRow:
     """One row of the table.
 
     `labels` says what the detector has seen beside normal images: "none"; "test" for an oracle
-    tuned on the labels it is judged by; "outside" for features of an extractor, whatever that was
-    trained on (`digits`: MNIST with its labels). `seeded`: two seeds give two results. `trains`: a
-    network, so that it wants a GPU. `reads`: pixels, or features of an extractor.
+    tuned on the labels it is judged by; "outside" for features of an extractor that is chosen:
+    what that has seen is asked of `bench.detectors.seen`. `seeded`: two seeds give two results.
+    `trains`: a network, so that it wants a GPU and takes the option `budget`, "published" or
+    "cpu". `reads`: pixels, or features of an extractor. `square`: images must be;
+    `max_side_px`: the longest side it takes.
     """
 
     name: str
@@ -104,6 +115,8 @@ class DetectorRow:
     labels: Labels = "none"
     seeded: bool = False
     trains: bool = False
+    square: bool = False
+    max_side_px: int | None = None
     constants: dict[str, float | int | str] = field(default_factory=dict)
 
 
@@ -128,7 +141,7 @@ def options_of(
         kind = type(defaults[key])
         try:
             options[key] = kind(value)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise UsageError(f"{name}: {key} {value!r} is no {kind.__name__}") from error
         if kind is int and options[key] != float(value):
             raise UsageError(f"{name}: {key} {value!r} is no whole number")
@@ -138,10 +151,16 @@ def options_of(
 def require_range(
     name: str, option: str, value: float | int | str, low: float, high: float = math.inf
 ) -> None:
-    """Raises `UsageError` unless the option is a number above `low`, at most `high`."""
-    if isinstance(value, str) or not low < value <= high:
-        most = "" if high == math.inf else f" and at most {high:g}"
+    """Raises `UsageError` unless the option is a finite number above `low`, at most `high`."""
+    if isinstance(value, str) or not low < value <= high or value == math.inf:
+        most = " and less than infinity" if high == math.inf else f" and at most {high:g}"
         raise UsageError(f"{name}: {option} {value}: expected more than {low:g}{most}")
+
+
+def require_switch(name: str, option: str, value: Option) -> None:
+    """Raises `UsageError` unless the option is 0 or 1."""
+    if value not in (0, 1):
+        raise UsageError(f"{name}: {option} {value}: expected 0 or 1")
 
 
 def require_fitted(fitted: Fitted | None, name: str) -> Fitted:

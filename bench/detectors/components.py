@@ -7,7 +7,8 @@ principal components that keep 95 % of the variance. Which of them a published M
 was found out by its ten classes, and stands in the file of each detector. An image of one grey
 level has no contrast and becomes zeros before the scaling.
 
-Components are eigenvectors of the covariance in float64, agree with scikit-learn's
+Components are eigenvectors of the covariance in float64 (`bench.detectors.spectrum`: of the images'
+products where those are fewer), and agree with scikit-learn's
 `PCA(n_components=share, svd_solver="full")` in number, subspace and sign-free projections to 1e-9.
 
 Shape legend: N images, D pixels, C components.
@@ -21,10 +22,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.detectors.base import Option, require_range
+from bench.detectors.base import Option, require_range, require_switch
+from bench.detectors.spectrum import Spectrum
 from bench.detectors.vectors import Vectors
 from bench.errors import InputError
-from bench.stats import Moments
 
 F64 = NDArray[np.float64]
 VARIANCE = 0.95  # share of the variance that the components keep
@@ -39,21 +40,19 @@ class Components(NamedTuple):
     axes: F64
 
     @classmethod
-    def of(cls, f_ND: Vectors, share: float) -> Components:
+    def of(cls, f_ND: Vectors, share: float, name: str = "principal components") -> Components:
         """The fewest components that hold more than `share` of the variance, all there are for 1;
-        none where all rows are equal.
+        none where all rows are equal. Raises as `Spectrum.of` does.
         """
-        moments = Moments.of(f_ND)
-        values_D, vectors_DD = np.linalg.eigh(moments.m2)
-        values_D = values_D[::-1].clip(min=0)
-        total = values_D.sum()
-        if total <= np.finfo(np.float64).eps * (moments.mean**2).sum() * len(f_ND):
-            return cls(moments.mean, np.empty((0, len(moments.mean))))
-        rank = int((values_D > values_D[0] * len(values_D) * np.finfo(np.float64).eps).sum())
-        num = int(np.searchsorted(np.cumsum(values_D) / total, share, side="right")) + 1
-        axes = vectors_DD.T[::-1][: rank if share >= 1 else min(num, rank)]
+        spectrum = Spectrum.of(f_ND, name)
+        mean, values = spectrum.mean, spectrum.values
+        total = values.sum()
+        if total <= np.finfo(np.float64).eps * (mean**2).sum() * len(f_ND):
+            return cls(mean, np.empty((0, len(mean))))
+        num = int(np.searchsorted(np.cumsum(values) / total, share, side="right")) + 1
+        axes = spectrum.axes[: spectrum.rank if share >= 1 else min(num, spectrum.rank)]
         largest = np.abs(axes).argmax(axis=1)
-        return cls(moments.mean, axes * np.sign(axes[np.arange(len(axes)), largest])[:, None])
+        return cls(mean, axes * np.sign(axes[np.arange(len(axes)), largest])[:, None])
 
     def project(self, f_ND: Vectors) -> F64:
         """Coordinates float64 N,C."""
@@ -100,7 +99,7 @@ class Preparation:
         rows = (rows - self._low) / self._span
         if self._share is None:
             return rows
-        self._components = Components.of(rows, self._share)
+        self._components = Components.of(rows, self._share, self._name)
         return self._components.project(rows)
 
     def __call__(self, f_MD: NDArray[np.float32]) -> F64:
@@ -114,9 +113,10 @@ class Preparation:
 
 def preparation_of(name: str, options: Mapping[str, Option]) -> Preparation:
     """The preparation that a detector's options `variance` and `contrast` ask for. Raises
-    `UsageError` for a variance out of (0, 1].
+    `UsageError` for a variance out of (0, 1] and a contrast that is not 0 or 1.
     """
     variance = float(options["variance"])
     require_range(name, "variance", variance, 0, 1)
+    require_switch(name, "contrast", options["contrast"])
     share = None if variance == 1 else variance
     return Preparation(name, contrast=bool(options["contrast"]), share=share)

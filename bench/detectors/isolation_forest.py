@@ -28,6 +28,7 @@ from bench.detectors.vectors import PixelReader, VectorDetector
 NAME = "isolation-forest"
 TREES = 100
 SAMPLES = 256  # of each tree
+MAX_TREES = 10_000
 DEFAULTS: dict[str, Option] = {
     "trees": TREES,
     "samples": SAMPLES,
@@ -42,7 +43,7 @@ class Forest:
     at_least = 2
 
     def __init__(self, preparation: Preparation, *, trees: int, samples: int, seed: int) -> None:
-        require_range(NAME, "trees", trees, 0)
+        require_range(NAME, "trees", trees, 0, MAX_TREES)
         require_range(NAME, "samples", samples, 1)
         self.name = NAME
         self._trees, self._samples, self._seed = trees, samples, seed
@@ -58,6 +59,9 @@ class Forest:
             random_state=self._seed,
         ).fit(x_ND)
 
+    def chosen(self) -> dict[str, Option]:
+        return {}
+
     def scores(self, f_MD: NDArray[np.float32]) -> NDArray[np.float64]:
         forest = require_fitted(self._forest, self.name)
         return -np.asarray(forest.score_samples(self._prepared(f_MD)), np.float64)
@@ -71,7 +75,7 @@ def _make(settings: DetectorSettings) -> VectorDetector:
         samples=int(options["samples"]),
         seed=settings.seed,
     )
-    return VectorDetector(PixelReader(NAME), forest)
+    return VectorDetector(PixelReader(NAME), forest, options)
 
 
 ISOLATION_FOREST = DetectorRow(

@@ -43,6 +43,7 @@ F64 = NDArray[np.float64]
 
 BANDWIDTHS = tuple(2.0 ** (half / 2) for half in range(-9, 11))
 FOLDS = 5
+BOUNDS = 1e-6, 1e9  # of a bandwidth that is given: its square and its powers stay finite
 BLOCK_ENTRIES = 1 << 20  # distances of a block: 8 MiB
 SOURCE = "Parzen 1962; protocol: Ruff et al. 2018"
 
@@ -149,6 +150,9 @@ class KernelDensity:
         x_NC = self._prepared.fit(f_ND)
         self.fitted = _Fitted(x_NC, self._wanted or self._kernel.choose(x_NC))
 
+    def chosen(self) -> dict[str, Option]:
+        return {} if self.fitted is None else {"bandwidth": self.fitted.bandwidth}
+
     def scores(self, f_MD: NDArray[np.float32]) -> F64:
         x_NC, bandwidth = require_fitted(self.fitted, self.name)
         norm = math.log(len(x_NC)) + self._kernel.log_volume(x_NC.shape[1], bandwidth)
@@ -171,9 +175,9 @@ def _detector(
     options = options_of(settings, name, defaults)
     bandwidth = float(options["bandwidth"])
     if bandwidth:
-        require_range(name, "bandwidth", bandwidth, 0)
+        require_range(name, "bandwidth", bandwidth, *BOUNDS)
     model = KernelDensity(name, kernel, preparation_of(name, options), bandwidth)
-    return VectorDetector(PixelReader(name), model)
+    return VectorDetector(PixelReader(name), model, options)
 
 
 KDE = DetectorRow(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.detectors.base import DetectorRow, DetectorSettings, options_of, require_fitted
+from bench.detectors.base import DetectorRow, DetectorSettings, Option, options_of, require_fitted
 from bench.detectors.vectors import FeatureReader, PixelReader, VectorDetector
 from bench.errors import UsageError
 from bench.neighbours import K_NEAREST, nearest_neighbours
@@ -36,6 +36,9 @@ class KthNeighbour:
     def fit(self, f_ND: NDArray[np.float32]) -> None:
         """Keep them."""
         self._normal = f_ND
+
+    def chosen(self) -> dict[str, Option]:
+        return {"k": self.at_least}
 
     def scores(self, f_MD: NDArray[np.float32]) -> NDArray[np.float64]:
         normal = require_fitted(self._normal, self.name)

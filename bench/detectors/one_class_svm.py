@@ -22,6 +22,7 @@ Shape legend: N normal images, M scored ones, C components, S support vectors.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +47,7 @@ F64 = NDArray[np.float64]
 
 NU = 0.1  # share of normal images that may lie outside
 ORACLE_GAMMAS = tuple(2.0**power for power in range(-10, 0))
+BOUNDS = 1e-12, 1e12  # of a gamma that is given
 MAX_MATRIX = 7000  # images whose kernel matrix is made at once: 374 MiB
 CACHE_MB = 1000  # of kernel rows while libsvm solves without
 SOURCE = "Schölkopf et al. 2001; protocol: Ruff et al. 2018"
@@ -132,6 +134,9 @@ class OneClass:
                 found, best = support, value
         return require_fitted(found, self.name)
 
+    def chosen(self) -> dict[str, Option]:
+        return {} if self.support is None else {"gamma": self.support.gamma}
+
     def scores(self, f_MD: NDArray[np.float32]) -> F64:
         support = require_fitted(self.support, self.name)
         return support.scores(self._prepared(f_MD))
@@ -140,8 +145,14 @@ class OneClass:
 class Oracle(VectorDetector):
     """The one whose gamma is tuned on labelled images of the test set."""
 
-    def __init__(self, reader: PixelReader, model: OneClass, labelled: Labelled) -> None:
-        super().__init__(reader, model)
+    def __init__(
+        self,
+        reader: PixelReader,
+        model: OneClass,
+        labelled: Labelled,
+        options: Mapping[str, Option],
+    ) -> None:
+        super().__init__(reader, model, options)
         self._read, self._machine, self._labelled = reader, model, labelled
 
     def fit(self, normal: NDArray[np.uint8]) -> None:
@@ -151,17 +162,17 @@ class Oracle(VectorDetector):
         super().fit(normal)
 
 
-def _machine(settings: DetectorSettings, name: str) -> OneClass:
-    options = options_of(settings, name, DEFAULTS)
+def _machine(options: Mapping[str, Option], name: str) -> OneClass:
     nu, gamma = float(options["nu"]), float(options["gamma"])
     require_range(name, "nu", nu, 0, 1)
     if gamma:
-        require_range(name, "gamma", gamma, 0)
+        require_range(name, "gamma", gamma, *BOUNDS)
     return OneClass(name, preparation_of(name, options), nu=nu, gamma=gamma)
 
 
 def _make(settings: DetectorSettings) -> VectorDetector:
-    return VectorDetector(PixelReader("oc-svm"), _machine(settings, "oc-svm"))
+    options = options_of(settings, "oc-svm", DEFAULTS)
+    return VectorDetector(PixelReader("oc-svm"), _machine(options, "oc-svm"), options)
 
 
 def _oracle(settings: DetectorSettings) -> Oracle:
@@ -177,7 +188,8 @@ def _oracle(settings: DetectorSettings) -> Oracle:
             f"{name}: {len(images)} images and {len(labels)} labels; expected as many labels, of "
             "both kinds (0 normal, 1 anomalous)"
         )
-    return Oracle(PixelReader(name), _machine(settings, name), Labelled(images, labels))
+    options = options_of(settings, name, DEFAULTS)
+    return Oracle(PixelReader(name), _machine(options, name), Labelled(images, labels), options)
 
 
 OC_SVM = DetectorRow(

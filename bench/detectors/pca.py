@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bench.detectors.base import (
     DetectorRow,
     DetectorSettings,
+    Option,
     options_of,
     require_fitted,
     require_normal,
@@ -45,7 +46,11 @@ class PrincipalComponents:
 
     def fit(self, normal: U8) -> None:
         require_normal(normal, 1, NAME)
-        self._components = Components.of(self._read(normal) / np.float32(255), self._variance)
+        self._components = Components.of(self._read(normal) / np.float32(255), self._variance, NAME)
+
+    def settled(self) -> dict[str, Option]:
+        components = {} if self._components is None else {"components": len(self._components.axes)}
+        return {"variance": self._variance, **components}
 
     def scores(self, images: U8) -> F64:
         scores = np.empty(len(images))

@@ -8,12 +8,13 @@ Shape legend: N images, H,W,C an image, D = H W C pixels or D features.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.detectors.base import require_normal
+from bench.detectors.base import Option, require_normal
 from bench.errors import InputError, UsageError
 from bench.extractors import extractor_row
 from bench.extractors.base import Extractor
@@ -37,6 +38,9 @@ class Model(Protocol):
 
     def fit(self, f_ND: NDArray[np.float32]) -> None:
         """Raises `UsageError` or `InputError` for vectors that it cannot learn from."""
+
+    def chosen(self) -> dict[str, Option]:
+        """Options that the fit chose, by name; those that were given too, where it is simpler."""
 
     def scores(self, f_MD: NDArray[np.float32]) -> NDArray[np.float64]:
         """Float64 M, higher is more anomalous."""
@@ -92,9 +96,16 @@ class FeatureReader:
 class VectorDetector:
     """A reader and a model as one detector, of images and of vectors."""
 
-    def __init__(self, reader: Reader, model: Model) -> None:
+    def __init__(
+        self, reader: Reader, model: Model, options: Mapping[str, Option] | None = None
+    ) -> None:
         self._reader = reader
         self._model = model
+        self._options = dict(options or {})
+
+    def settled(self) -> dict[str, Option]:
+        """See `bench.detectors.base.Telling`."""
+        return {**self._options, **self._model.chosen()}
 
     def fit(self, normal: U8) -> None:
         require_normal(normal, self._model.at_least, self._model.name)

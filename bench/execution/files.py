@@ -57,11 +57,15 @@ def json_problem(value: object, name: str) -> str | None:  # noqa: PLR0911  (one
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a file; None if there is no file. Raises `Corrupt`."""
+    """The object in a file; None if there is no file. Raises `Corrupt`, and `PermissionError` for
+    one that may be sound but is not ours to read.
+    """
     try:
         values = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
+    except PermissionError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise Corrupt(f"{path} cannot be read: {error}") from error
     if not isinstance(values, dict):

@@ -17,8 +17,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -103,7 +103,7 @@ class Ledger:
 
     def keys(self) -> tuple[str, ...]:
         """Of all jobs, sorted."""
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with _permitted(), suppress(FileNotFoundError, NotADirectoryError):
             return tuple(
                 sorted(
                     path.name
@@ -130,7 +130,7 @@ class Ledger:
             raise UsageError(
                 f"{self.root / 'register.lock'} is held by another process for a minute"
             )
-        with lock:
+        with lock, _permitted():
             for job in jobs:
                 aside += self._register(job, work)
         return tuple(aside)
@@ -158,7 +158,11 @@ class Ledger:
                 place.unlink()
 
     def entry(self, key: str) -> Entry:
-        """Read one job; changes nothing."""
+        """Read one job; changes nothing. Raises `UsageError` naming a file that may not be read."""
+        with _permitted():
+            return self._entry(key)
+
+    def _entry(self, key: str) -> Entry:
         folder = self.folder(key)
         corrupt = [*folder.glob(f"*{CORRUPT}"), *folder.glob(f"attempts/*{CORRUPT}")]
         claimed = self.is_claimed(key)  # before the rest: what ends meanwhile is then seen whole
@@ -289,6 +293,18 @@ class Ledger:
             except Corrupt:
                 damaged.append(path)
         return tuple(sound), tuple(damaged)
+
+
+@contextmanager
+def _permitted() -> Iterator[None]:
+    """A file of another user is neither absent nor corrupt: its result must not be done again."""
+    try:
+        yield
+    except PermissionError as error:
+        raise UsageError(
+            f"{error.filename}: not readable by this user ({error.strerror}); ask its owner for "
+            "the right to read and write the ledger (chmod -R), or use a ledger of your own"
+        ) from error
 
 
 def _read_job(path: Path, key: str) -> tuple[Job, str] | None:

@@ -28,6 +28,7 @@ _WIDTH = 500  # jobs in Slurm's queue at a time
 _DEFAULT_HOURS = 24.0
 _LOCAL_ENDS = ("INTERRUPTED", "FINISHED")  # of a process here: its result is there now or never
 _MARGIN_MIN = 3  # submitit signals 90 s before the end, which must not come before the work's own
+_SMALLEST = 0.01  # hours, gigabytes
 _PARAMETERS = {"gpus": "gpus_per_node", "cpus": "cpus_per_task", "mem_gb": "mem_gb", "hours": ""}
 
 
@@ -159,6 +160,11 @@ def _parsed(name: str, rest: str) -> tuple[str, dict[str, Any]]:
             parameters[key] = float(value) if key in ("hours", "mem_gb") else int(value)
         except ValueError:
             raise UsageError(f"executor {name!r}: expected {key}=NUMBER, got {option!r}") from None
+        least = 0 if key == "gpus" else 1 if key == "cpus" else _SMALLEST
+        if not least <= parameters[key] < math.inf:  # not a number is neither
+            raise UsageError(
+                f"executor {name!r}: expected {key} of {least:g} or more, got {option!r}"
+            )
     return partition, parameters
 
 

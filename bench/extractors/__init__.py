@@ -22,6 +22,8 @@ _ROWS = (
         side_px=28,
         channels=1,
         citation="trained by baselines.train_extractor on the MNIST train split",
+        learnt="MNIST labels",
+        labels_of="mnist",
     ),
     ExtractorRow(
         name="fashion",
@@ -36,6 +38,8 @@ _ROWS = (
         side_px=28,
         channels=1,
         citation="trained by baselines.train_extractor on the Fashion-MNIST train split",
+        learnt="Fashion-MNIST labels",
+        labels_of="fashion-mnist",
     ),
     ExtractorRow(
         name="inception",
@@ -60,6 +64,7 @@ _ROWS = (
         },
         compiles=True,
         citation="Szegedy et al. 2016, arXiv:1512.00567; weights by torch-fidelity v0.2.0",
+        learnt="ImageNet labels",
     ),
     *FIDELITY_ROWS,
     ExtractorRow(

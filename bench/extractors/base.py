@@ -122,7 +122,9 @@ class ExtractorRow:
     for 1, grey is replicated for 3. The first of `layers`, `protocols` and `precisions` is the
     default; an empty tuple means that there is no such choice. `precision_shifts` says, for
     precisions other than the first, how far they were measured to move the FID. `compiles` says
-    whether there is a compiled form.
+    whether there is a compiled form. `learnt` says in words what the weights were fitted to, empty
+    for a fixed computation that has seen nothing; `labels_of` is the data set of
+    `bench.datasets` whose labels they have seen.
     """
 
     name: str
@@ -139,6 +141,8 @@ class ExtractorRow:
     precisions: tuple[str, ...] = ()
     precision_shifts: Mapping[str, str] = field(default_factory=dict)
     compiles: bool = False
+    learnt: str = ""
+    labels_of: str | None = None
 
     def settings_of(self, choice: ExtractorChoice) -> dict[str, str]:
         """The settings that a choice amounts to, checked: layer, protocol, precision, where the

@@ -79,6 +79,7 @@ def row_of(name: str) -> ExtractorRow:
         num_classes=None,
         channels=channels,
         citation=f"{cls.__module__}.{cls.__qualname__}",
+        learnt="data that its author knows",
     )
 
 

@@ -69,6 +69,7 @@ def _clip(variant: str, file: str, feature_dim: int, sha256: str) -> ExtractorRo
         num_classes=None,
         channels=3,
         citation="Radford et al. 2021, arXiv:2103.00020",
+        learnt="images and their texts from the web",
     )
 
 
@@ -85,6 +86,7 @@ def _dinov2(size: str, feature_dim: int, sha256: str) -> ExtractorRow:
         num_classes=None,
         channels=3,
         citation="Oquab et al. 2023, arXiv:2304.07193",
+        learnt="142 million images without labels",
     )
 
 
@@ -100,6 +102,7 @@ _VGG16 = ExtractorRow(
     channels=3,
     layers=("fc2_relu", "fc2"),
     citation="Simonyan and Zisserman 2015, arXiv:1409.1556",
+    learnt="ImageNet labels",
 )
 
 FIDELITY_ROWS = (

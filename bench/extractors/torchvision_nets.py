@@ -74,6 +74,7 @@ def row_of(name: str) -> ExtractorRow:
         num_classes=head.num_classes,
         channels=3,
         citation=str(weights.meta.get("recipe", "torchvision")),
+        learnt="ImageNet labels",
     )
 
 

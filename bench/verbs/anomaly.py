@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.errors import UsageError
+from bench.errors import EXIT_INVALID, UsageError
 from bench.verbs import one_class
 from bench.verbs.options import Quiet
 
@@ -36,20 +37,36 @@ def anomaly(
     data: Annotated[
         str | None, typer.Option(help="One-class benchmark: mnist, fashion-mnist, torchvision:...")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Benchmark: seeds of those with chance.")] = 3,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="Benchmark: seeds of those with chance, or shallow=3,network=1; default: 3."
+        ),
+    ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Benchmark: published, or cpu for short trainings.")
+        str | None,
+        typer.Option(
+            help="Training of networks: published, or cpu for a short one; default: published, "
+            "in the benchmark without a GPU cpu."
+        ),
     ] = None,
     contamination: Annotated[
-        str, typer.Option(help="Benchmark: anomalies in training; lecture, neighbours, all.")
-    ] = "none",
+        str | None,
+        typer.Option(help="Benchmark: anomalies in training; none, lecture, neighbours, all."),
+    ] = None,
     executor: Annotated[
-        str, typer.Option(help="Benchmark: local:N, dask:ADDRESS, slurm:PARTITION, ...")
-    ] = "local",
+        str | None,
+        typer.Option(
+            help="Benchmark: local:N, dask:ADDRESS, slurm:PARTITION, ...; default: local."
+        ),
+    ] = None,
     ledger: Annotated[
-        Path, typer.Option(help="Benchmark: where done fits are kept, to resume.")
-    ] = Path("runs/anomaly"),
-    data_root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
+        Path | None,
+        typer.Option(help="Benchmark: where done fits are kept, to resume; default: runs/anomaly."),
+    ] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Benchmark: where the data set lies.")
+    ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", help="NAME=VALUE of the one detector.")
     ] = None,
@@ -57,12 +74,15 @@ def anomaly(
         str | None, typer.Option(help="Extractor of detectors on features; default: digits.")
     ] = None,
     resize: Annotated[
-        str | None, typer.Option(help="WIDTHxHEIGHT to bring images of other sizes to.")
+        str | None, typer.Option(help="Folder: WIDTHxHEIGHT to bring images of other sizes to.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path(
         "latentbench-anomaly"
     ),
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every draw.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**32 - 1, help="Folder: seed of every draw; default: 0."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
     ] = None,
@@ -79,23 +99,38 @@ def anomaly(
     latentbench anomaly --train normal/ --test test/ --detector pca --detector knn-pixels
     latentbench anomaly --train normal.zip --test mixed/ --labels labels.csv --detector shallow
     latentbench anomaly --train normal/ --test test/ --detector knn-pixels --option k=2
+    latentbench anomaly --train normal/ --test test/ --detector ae-conv --budget cpu
 
     `latentbench detectors` lists them.
     """
+    of_folder = {
+        "train": train,
+        "test": test,
+        "labels": labels,
+        "option": option or None,
+        "resize": resize,
+        "seed": seed,
+    }
+    of_benchmark = {
+        "seeds": seeds,
+        "contamination": contamination,
+        "executor": executor,
+        "ledger": ledger,
+        "data-root": data_root,
+    }
     if data is not None:
-        if train is not None or test is not None or labels is not None or option:
-            raise UsageError("--data runs the benchmark: leave --train, --test and --option out")
+        _refuse(of_folder, "--data runs the benchmark", "judge a folder, without --data")
         one_class.run(
             data,
             detectors=",".join(detector or ["shallow"]),
-            seeds=seeds,
-            executor=executor,
+            seeds=seeds or "3",
+            executor=executor or "local",
             budget=budget,
-            contamination=contamination,
+            contamination=contamination or "none",
             extractor=extractor,
             data_root=data_root,
             device=device,
-            ledger=ledger,
+            ledger=ledger or Path("runs/anomaly"),
             out=out,
             json_lines=json_line,
             quiet=quiet,
@@ -106,7 +141,9 @@ def anomaly(
             "give normal images with --train and labelled ones with --test, or a data set with "
             "--data"
         )
+    _refuse(of_benchmark, "--train and --test judge a folder", "run the benchmark, with --data")
     from bench.anomaly.folder import evaluate_folder
+    from bench.anomaly.naming import require_budget
     from bench.console import print_findings
     from bench.progress import progress_report
 
@@ -119,19 +156,35 @@ def anomaly(
             out=out,
             extractor=extractor or "digits",
             options=_options(option),
+            budget=require_budget(budget),
             resize=resize,
-            seed=seed,
+            seed=seed or 0,
             device=device,
             progress=progress,
         )
     if json_line:
         sys.stdout.write(result.record.model_dump_json() + "\n")
-        return
-    _print(result.record)
-    if result.record.findings:
-        print_findings(result.record.findings)
-    sys.stdout.write(f"record: {out / 'record.json'}, curves: {out / 'roc.svg'}\n")
-    sys.stdout.write(f"scores of every image, histograms, most anomalous images: {out}/DETECTOR/\n")
+    else:
+        _print(result.record)
+        if result.record.findings:
+            print_findings(result.record.findings)
+        sys.stdout.write(f"record: {out / 'record.json'}, curves: {out / 'roc.svg'}\n")
+        sys.stdout.write(
+            f"scores of every image, histograms, most anomalous images: {out}/DETECTOR/\n"
+        )
+    for one in result.left_out:
+        sys.stderr.write(f"latentbench: {one.name} left out: {one.reason}\n")
+    for one in result.failed:
+        sys.stderr.write(f"latentbench: {one.name} failed: {one.reason}\n")
+    if result.failed:
+        raise typer.Exit(EXIT_INVALID)
+
+
+def _refuse(options: Mapping[str, object], mode: str, others: str) -> None:
+    """Raises `UsageError` for options of the other mode that were given."""
+    given = [f"--{name}" for name, value in options.items() if value is not None]
+    if given:
+        raise UsageError(f"{mode}: leave {', '.join(given)} out; they {others}")
 
 
 def _names(detector: list[str] | None) -> list[str]:
@@ -152,7 +205,6 @@ def _options(option: list[str] | None) -> dict[str, float | int | str]:
 
 def _print(record: AnomalyRecord) -> None:
     from bench.console import print_rows
-    from bench.detectors.base import SEEN
     from bench.numerals import decimals
 
     sizes = sum(part.num_images for part in record.test)
@@ -166,7 +218,7 @@ def _print(record: AnomalyRecord) -> None:
         places = 4 if interval is None else max(3, decimals(interval))
         rows.append(
             [
-                entry.name,
+                entry.name + (" (cpu budget)" if entry.budget == "cpu" else ""),
                 f"{entry.auc:.4f}",
                 ""
                 if interval is None
@@ -175,7 +227,7 @@ def _print(record: AnomalyRecord) -> None:
                 f"{entry.fpr_at_95_tpr:.4f}",
                 f"{entry.num_normal:,} + {entry.num_anomalous:,}",
                 f"{entry.fit_s:.1f} + {entry.score_s:.1f}",
-                SEEN[entry.labels],
+                entry.seen,
             ]
         )
     print_rows(

@@ -13,7 +13,8 @@ import typer
 from bench.errors import EXIT_INVALID, UsageError
 
 if TYPE_CHECKING:
-    from bench.anomaly.benchmark import Benchmark, Row
+    from bench.anomaly.benchmark import Benchmark
+    from bench.anomaly.benchmark_rows import Row
     from bench.execution.scheduling import Event, JobResult
     from bench.progress import Report
 
@@ -25,7 +26,7 @@ def run(
     data: str,
     *,
     detectors: str,
-    seeds: int,
+    seeds: str,
     executor: str,
     budget: str | None,
     contamination: str,
@@ -38,29 +39,33 @@ def run(
     quiet: bool,
 ) -> None:
     """Run, resume, publish. Exits 1 when a job failed."""
-    from bench.anomaly.benchmark import Benchmark, named_detectors, run_benchmark
-    from bench.anomaly.benchmark_report import RECORDS, keep_rows, render_benchmark
+    from bench.anomaly.benchmark import Benchmark, run_benchmark
+    from bench.anomaly.benchmark_report import render_benchmark
+    from bench.anomaly.kept_rows import RECORDS, keep_rows, read_rows
+    from bench.anomaly.naming import named_detectors, require_budget, seed_counts
+    from bench.anomaly.origin import origin_lines
     from bench.devices import select_device
     from bench.execution.ledger import Ledger
     from bench.progress import progress_report
 
     place = select_device(device)
-    if budget not in (None, "published", "cpu"):
-        raise UsageError(f"--budget {budget}: expected published or cpu")
+    names = named_detectors(detectors)
     plan = Benchmark(
         data=data,
-        detectors=named_detectors(detectors),
-        num_seeds=seeds,
-        budget="cpu" if budget == "cpu" or (budget is None and place == "cpu") else "published",
+        detectors=names,
+        seeds=seed_counts(seeds, names),
+        budget=require_budget(budget) or ("cpu" if place == "cpu" else "published"),
         extractor=extractor,
         data_root=data_root,
         device=place,
     )
     plan = Benchmark(**{**vars(plan), "pairs": _pairs(contamination, plan)})
+    read_rows(out / RECORDS)  # a file that is none is told before anything runs
     with progress_report(quiet=quiet) as progress:
         outcome = run_benchmark(plan, Ledger(ledger), executor, on_event=_teller(progress))
     command = f"latentbench anomaly --data {data} --detectors {detectors} --seeds {seeds}"
     command += "" if budget is None else f" --budget {budget}"
+    command += "" if extractor is None else f" --extractor {extractor}"
     command += "" if contamination == "none" else f" --contamination {contamination}"
     made = {"kind": "run", "data": data, "command": command}
     keep_rows(out / RECORDS, [made, *outcome.rows])
@@ -70,6 +75,9 @@ def run(
     else:
         _print([row for row in outcome.rows if row["kind"] == "mean"], data)
         sys.stdout.write(f"page: {page}, records: {out / RECORDS}\n")
+    fits = [row for row in outcome.rows if row["kind"] in ("class", "contamination")]
+    for line in origin_lines(fits):
+        sys.stderr.write(f"latentbench: {line.replace('`', '')}\n")
     _tell_failed(outcome.failed)
     if outcome.failed:
         raise typer.Exit(EXIT_INVALID)
@@ -100,16 +108,16 @@ def _teller(progress: Report) -> Callable[[Event], None]:
 
 
 def _print(means: list[Row], data: str) -> None:
+    from bench.anomaly.naming import variant
     from bench.anomaly.published import published_for
     from bench.console import print_rows
-    from bench.detectors.base import SEEN
 
     rows = []
     for row in sorted(means, key=lambda row: -row["auc"]):
         marks = published_for(data, row["detector"])
         rows.append(
             [
-                row["detector"] + (" (cpu budget)" if row["budget"] == "cpu" else ""),
+                variant(row["detector"], row["budget"], row["extractor"]),
                 f"{100 * row['auc']:.2f}",
                 f"{100 * row['low']:.2f} to {100 * row['high']:.2f}",
                 f"{100 * row['average_precision']:.1f}",
@@ -117,7 +125,7 @@ def _print(means: list[Row], data: str) -> None:
                 str(row["num_seeds"]),
                 f"{row['fit_s'] + row['score_s']:.3g}",
                 ", ".join(f"{mark.auc_percent:.1f}" for mark in marks),
-                SEEN[row["labels"]],
+                row["seen"],
             ]
         )
     columns = ["detector", "mean AUC", "95 % interval", "AP", "FPR", "seeds", "s a class"]

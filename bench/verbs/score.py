@@ -84,6 +84,9 @@ def score(
         str | None,
         typer.Option(help="What judges anomaly_auc; default: 5th nearest train feature."),
     ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Training of a --detector: published (default), or cpu.")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
     ] = None,
@@ -123,6 +126,7 @@ def score(
             subset=subset,
             seed=seed,
             detector=detector,
+            budget=budget,
             device=device,
             use_cache=not no_cache,
             progress=progress,

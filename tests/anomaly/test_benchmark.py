@@ -12,10 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from bench.anomaly import benchmark, one_class
+from bench.anomaly import benchmark, naming, one_class
 from bench.anomaly.benchmark import Benchmark, Outcome, run_benchmark
-from bench.anomaly.benchmark_report import RECORDS, keep_rows, read_rows, render_benchmark
+from bench.anomaly.benchmark_report import render_benchmark
+from bench.anomaly.kept_rows import RECORDS, keep_rows, read_rows
 from bench.anomaly.one_class import Cell, read_scores, training_rows
+from bench.anomaly.origin import data_digest
 from bench.datasets import Dataset
 from bench.detectors import DETECTORS, DetectorRow, DetectorSettings
 from bench.errors import InputError, NothingFoundError, UnknownNameError, UsageError
@@ -153,15 +155,15 @@ def test_a_detector_that_fails_is_told_and_the_others_go_on(
 
 
 def test_names_and_groups() -> None:
-    everything = benchmark.named_detectors("all")
-    shallow, network = map(benchmark.named_detectors, ("shallow", "network"))
+    everything = naming.named_detectors("all")
+    shallow, network = map(naming.named_detectors, ("shallow", "network"))
     assert set(everything) == {*shallow, *network}
     assert not {*shallow} & {*network}
-    assert benchmark.named_detectors("pca, knn-pixels,pca") == ("pca", "knn-pixels")
+    assert naming.named_detectors("pca, knn-pixels,pca") == ("pca", "knn-pixels")
     with pytest.raises(UnknownNameError, match="unknown detector 'knn'"):
-        benchmark.named_detectors("knn")
+        naming.named_detectors("knn")
     with pytest.raises(UsageError, match="no detector is named; valid: .*; all, shallow, network"):
-        benchmark.named_detectors(" , ")
+        naming.named_detectors(" , ")
     assert (5, 7) in benchmark.neighbour_pairs(10)
     assert len(benchmark.all_pairs(10)) == 90
 
@@ -195,7 +197,8 @@ def test_the_page(tmp_path: Path, outcome: Outcome) -> None:
     assert told in page
     forest = next(r for r in of_kind(outcome, "mean") if r["detector"] == "isolation-forest")
     assert f"| 92.3 | {100 * forest['auc'] - 92.3:+.1f} |" in page
-    assert "Mean over 1 pairs of classes (1+2)" in page
+    assert "Normal 1, 2 mixed in:" in page
+    assert "pairs of classes" not in page
     assert "Normal 5, 7 mixed in" not in page
     for name in ("mnist.svg", "mnist-contamination.svg"):
         assert (tmp_path / name).read_text().startswith("<?xml")
@@ -207,7 +210,8 @@ def test_a_detector_run_again_takes_the_place_of_its_old_rows(
     path = tmp_path / RECORDS
     keep_rows(path, outcome.rows)
     knn = [row for row in outcome.rows if row.get("detector") == "knn-pixels"]
-    rows = keep_rows(path, [{**row, "seed": 7} for row in knn])
+    other = {"class": {"seed": 7}, "mean": {"auc": 0.5, "seeds": [7]}}
+    rows = keep_rows(path, [{**row, **other.get(row["kind"], {})} for row in knn])
     seeds = {r["seed"] for r in rows if (r["kind"], r.get("detector")) == ("class", "knn-pixels")}
     assert seeds == {7}  # those of the earlier run are gone
     assert {r["detector"] for r in rows if r["kind"] == "class"} == set(PLAN.detectors)
@@ -259,3 +263,221 @@ def test_classes_of_a_network_are_fitted_as_one_program(
     assert Centroid.calls == [2]  # of three classes, the third one is by itself
     for one, other in zip(of_kind(alone, "class"), of_kind(stacked, "class"), strict=True):
         assert (one["normal_class"], one["auc"]) == (other["normal_class"], other["auc"])
+
+
+def counted(plan: Benchmark, ledger: Ledger) -> tuple[Outcome, int]:
+    """Rows, and how many fits were made for them."""
+    events: list[Event] = []
+    found = run_benchmark(plan, ledger, "inline", on_event=events.append)
+    return found, sum(event.kind == "done" for event in events)
+
+
+def test_a_result_says_what_it_was_made_of(tmp_path: Path, outcome: Outcome) -> None:
+    for row in of_kind(outcome, "class"):
+        assert len(row["data_digest"]) == len(row["code"]) == 64
+        assert row["code_state"] == "current"
+        assert row["device"].startswith("cpu")
+        assert (row["budget"], row["extractor"]) == ("published", "")
+        expected = {"k": 5} if row["detector"] == "knn-pixels" else {"trees": 100, "samples": 256}
+        assert expected.items() <= row["options"].items()
+    assert len({row["code"] for row in of_kind(outcome, "class")}) == 2
+    page = _page(tmp_path / "page", outcome.rows)
+    assert "results" not in page.split("Computed on:")[1].split("###")[0]
+
+
+def _page(out: Path, rows: list[dict[str, Any]]) -> str:
+    keep_rows(out / RECORDS, rows)
+    return render_benchmark(out).read_text()
+
+
+def test_results_of_other_images_are_not_used(
+    tmp_path: Path, digits: dict[str, Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One grey level of one test image: everything is run again, and the old results stay."""
+    ledger = Ledger(tmp_path / "ledger")
+    plan = Benchmark(detectors=("knn-pixels",), num_seeds=1)
+    before, made = counted(plan, ledger)
+    assert made == 3
+    others = dict(digits)
+    images = digits["test"].images.copy()
+    images[0, 0, 0] ^= 1
+    others["test"] = digits["test"]._replace(images=images)
+    with monkeypatch.context() as patch:
+        for module in (one_class, benchmark):
+            patch.setattr(module, "split", lambda _data, name, _root: others[name])
+        after, made = counted(plan, ledger)
+        assert made == 3
+        assert counted(plan, ledger)[1] == 0
+        digests = {row["data_digest"] for row in of_kind(after, "class")}
+        assert not digests & {row["data_digest"] for row in of_kind(before, "class")}
+    again, made = counted(plan, ledger)
+    assert made == 0
+    assert again.rows == before.rows
+    labels = np.roll(digits["test"].labels, 1)
+    parts = digits["train"], digits["test"]._replace(labels=labels)
+    assert data_digest(*parts) != data_digest(*digits.values())
+
+
+def test_results_of_older_code_and_of_older_versions_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    plan = Benchmark(detectors=("knn-pixels", "pca"), num_seeds=1)
+    monkeypatch.setattr(
+        one_class, "detector_code", lambda row, _: "0" * 64 if row.name == "pca" else None
+    )
+    found, made = counted(plan, ledger)
+    assert made == 6
+    assert {(r["detector"], r["code_state"]) for r in of_kind(found, "class")} == {
+        ("pca", "older"),
+        ("knn-pixels", "not recorded"),
+    }
+    page = _page(tmp_path / "page", found.rows)
+    assert "3 of 6 results were made by older code than that which is here now (`pca`)" in page
+    bare = [
+        {k: v for k, v in row.items() if k not in ("data_digest", "code")}
+        for row in found.rows
+        if row.get("detector") == "knn-pixels"
+    ]
+    page = _page(tmp_path / "bare", bare)
+    assert "3 of 3 results do not record their images, device and code" in page
+
+
+def test_an_older_ledger_is_used_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results as older versions kept them: numbers alone, under the same name."""
+    ledger = Ledger(tmp_path / "ledger")
+    plan = Benchmark(detectors=("pca",), num_seeds=1)
+    whole = one_class.do_cells
+    new = ("data_digest", "device", "budget", "extractor", "code", "options")
+
+    def older(payloads: Any, contexts: Any) -> list[dict[str, Any]]:
+        found = whole(payloads, contexts)
+        return [{k: v for k, v in one.items() if k not in new} for one in found]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one_class, "do_cells", older)
+        run_benchmark(plan, ledger, "inline")
+    found, made = counted(plan, ledger)
+    assert made == 0
+    (mean,) = of_kind(found, "mean")
+    assert mean["device"] == "not recorded"
+    page = _page(tmp_path / "page", found.rows)
+    assert "Computed on: not recorded." in page
+    assert "3 of 3 results do not record their images" in page
+
+
+def test_what_features_have_seen_depends_on_the_data(tmp_path: Path) -> None:
+    """`digits` has learnt MNIST's labels, `hog` nothing."""
+    ledger = Ledger(tmp_path / "ledger")
+    plan = Benchmark(detectors=("knn-features",), num_seeds=1)
+    on_digits = run_benchmark(plan, ledger, "inline").rows
+    on_hog = run_benchmark(changed(plan, extractor="hog"), ledger, "inline").rows
+    labels = [{row["labels"] for row in rows if "labels" in row} for rows in (on_digits, on_hog)]
+    assert labels == [{"data"}, {"none"}]
+    page = _page(tmp_path / "hog", on_hog)
+    assert "`knn-features` on hog |" in page
+    assert "The best detector without labels is `knn-features` on hog" in page
+    page = _page(tmp_path / "hog", on_digits)  # beside the other, not in its place
+    assert "| `knn-features` on digits (trained on labels) |" in page
+    assert "| `knn-features` on hog |" in page
+    assert "Trained on: labels of this data (digits)." in page
+
+
+def test_budgets_stand_beside_each_other(tmp_path: Path, outcome: Outcome) -> None:
+    rows = [row for row in outcome.rows if row.get("detector") == "knn-pixels"]
+    trained = [{**row, "trains": True} for row in rows]
+    keep_rows(tmp_path / RECORDS, trained)
+    kept = keep_rows(tmp_path / RECORDS, [{**row, "budget": "cpu"} for row in trained])
+    assert len(kept) == 2 * len(rows)
+
+
+def test_comparisons_outlive_a_run_that_finds_the_same(tmp_path: Path, outcome: Outcome) -> None:
+    """A second run shares a detector with the first; all p-values are adjusted together."""
+    first = keep_rows(tmp_path / RECORDS, outcome.rows)
+    again = run_benchmark(
+        Benchmark(detectors=("knn-pixels", "pca"), num_seeds=1), Ledger(tmp_path / "l"), "inline"
+    )
+    kept = keep_rows(tmp_path / RECORDS, again.rows)
+    pairs = [row for row in kept if row["kind"] == "pair"]
+    assert {frozenset((r["first"], r["second"])) for r in pairs} == {
+        frozenset(("knn-pixels", "isolation-forest")),
+        frozenset(("knn-pixels", "pca")),
+    }
+    by_p = sorted(pairs, key=lambda row: row["p_value"])
+    assert by_p[0]["p_adjusted"] == pytest.approx(min(1, 2 * by_p[0]["p_value"]))
+    (alone,) = [row for row in first if row["kind"] == "pair"]
+    assert alone["p_adjusted"] == alone["p_value"]
+
+
+def test_records_of_an_older_version_are_told(tmp_path: Path, outcome: Outcome) -> None:
+    old = [{k: v for k, v in row.items() if k != "seen"} for row in outcome.rows]
+    path = tmp_path / RECORDS
+    path.write_text("".join(json.dumps(row) + "\n" for row in old))
+    with pytest.raises(InputError, match="rows of an older version.*run the benchmark again"):
+        keep_rows(path, outcome.rows)
+
+
+def test_tables_by_class(tmp_path: Path, outcome: Outcome) -> None:
+    """AUC, average precision and FPR of every class, by the rows."""
+    page = _page(tmp_path, outcome.rows)
+    for title, key in (
+        ("Average precision", "average_precision"),
+        ("FPR at 95 % TPR", "fpr_at_95_tpr"),
+    ):
+        table = page.split(f"### {title} of each normal class")[1].split("###")[0]
+        for name in PLAN.detectors:
+            rows = [r for r in of_kind(outcome, "class") if r["detector"] == name]
+            cells = [
+                f"{100 * np.mean([r[key] for r in rows if r['normal_class'] == c]):.1f}"
+                for c in range(3)
+            ]
+            assert f"| `{name}` | {' | '.join(cells)} |" in table
+
+
+def test_contamination_has_intervals(tmp_path: Path, digits: dict[str, Dataset]) -> None:
+    """Of one pair DeLong's, of the mean over pairs another draw of the test images they share."""
+    plan = changed(PLAN, detectors=("knn-pixels",), pairs=((0, 1), (1, 2)), shares=(0.0, 0.1))
+    found = run_benchmark(plan, Ledger(tmp_path / "ledger"), "inline")
+    single = of_kind(found, "contamination")
+    means = of_kind(found, "contamination-mean")
+    assert [row["share"] for row in means] == [0.0, 0.1]
+    for mean in means:
+        own = [row for row in single if row["share"] == mean["share"]]
+        assert mean["auc"] == pytest.approx(np.mean([row["auc"] for row in own]))
+        assert mean["low"] < mean["auc"] < mean["high"] <= 1
+        assert mean["num_pairs"] == 2
+    page = _page(tmp_path, found.rows)
+    assert "Mean over 2 pairs of classes (0+1, 1+2):" in page
+    last = means[-1]
+    told = f"{100 * last['auc']:.1f} [{100 * last['low']:.1f}, {100 * last['high']:.1f}]"
+    assert told in page.split("Mean over 2 pairs")[1]
+    alone = run_benchmark(changed(plan, pairs=((1, 2),)), Ledger(tmp_path / "ledger"), "inline")
+    page = _page(tmp_path / "alone", alone.rows)
+    row = next(r for r in of_kind(alone, "contamination") if r["share"] == 0.1)
+    told = f"{100 * row['auc']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+    assert told in page.split("Normal 1, 2 mixed in:")[1]
+
+
+def test_seeds_by_group_and_name(tmp_path: Path) -> None:
+    names = ("knn-pixels", "isolation-forest", "ae-dense")
+    assert naming.seed_counts("3", names) == dict.fromkeys(names, 3)
+    assert naming.seed_counts("shallow=3, network=1", names) == {
+        "knn-pixels": 3,
+        "isolation-forest": 3,
+        "ae-dense": 1,
+    }
+    found = naming.seed_counts("isolation-forest=4,shallow=2,1", names)
+    assert found == {"knn-pixels": 2, "isolation-forest": 4, "ae-dense": 1}
+    with pytest.raises(UnknownNameError, match="isolation-forrest"):
+        naming.seed_counts("isolation-forrest=4", names)
+    for wrong in ("", "0", "x", "shallow=", "2.5", "-1", "1001"):
+        with pytest.raises(UsageError, match="--seeds"):
+            naming.seed_counts(wrong, names)
+    plan = changed(PLAN, seeds={"isolation-forest": 2}, num_seeds=1, pairs=())
+    found_rows = run_benchmark(plan, Ledger(tmp_path / "ledger"), "inline")
+    counts = {row["detector"]: row["num_seeds"] for row in of_kind(found_rows, "mean")}
+    assert counts == {"knn-pixels": 1, "isolation-forest": 2}
+    single = changed(plan, seeds={})
+    alone = run_benchmark(single, Ledger(tmp_path / "ledger"), "inline")
+    page = _page(tmp_path / "page", alone.rows)
+    assert "One seed: `isolation-forest`. Their intervals are for another draw of test" in page

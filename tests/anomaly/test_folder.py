@@ -75,11 +75,11 @@ def test_an_oracle_is_not_judged_on_what_it_was_tuned_on(place):
     # a tenth of 25 and of 30, rounded down
     assert (entry.num_tuned, entry.num_normal, entry.num_anomalous) == (5, 23, 27)
     assert entry.labels == "test"
-    tuned = oracle_rows(result.task.labels, 0)
+    tuned = oracle_rows(result.task.labels)
     assert not set(tuned.tolist()) & set(result.judged[0].rows.tolist())
     assert sorted([*tuned, *result.judged[0].rows]) == list(range(55))
     with pytest.raises(UsageError, match="1 images of label 1"):
-        oracle_rows(np.array([0, 0, 0, 1]), 0)
+        oracle_rows(np.array([0, 0, 0, 1]))
 
 
 def test_every_detector_of_this_package(place):
@@ -191,7 +191,8 @@ def test_the_command(place, tmp_path, capsys):
         assert name in out
     assert run([*command, "--detector", "knn-pixels", "--option", "k=2", "--json"]) == EXIT_OK
     record = json.loads(capsys.readouterr().out)
-    assert record["detectors"][0]["options"] == {"k": "2"}
+    assert record["detectors"][0]["options"] == {"k": 2}
+    assert record["detectors"][0]["given"] == {"k": "2"}
     assert run([*command, "--detector", "pca", "--option", "variance"]) == EXIT_USAGE
     assert "--option 'variance': expected NAME=VALUE" in capsys.readouterr().err
     assert run([*command, "--detector", "nonsense"]) == EXIT_USAGE

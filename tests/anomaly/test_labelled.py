@@ -133,3 +133,34 @@ def test_sizes_and_colours(folder, mnist: RealSample):
     assert found.images.shape == (6, 14, 14, 3)
     np.testing.assert_array_equal(found.images[5], colour)
     np.testing.assert_array_equal(found.images[:5, ..., 0], found.images[:5, ..., 2])
+
+
+def test_empty_lines_before_the_header(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("\n , \nname,label\na.png,0\n")
+    assert read_labels(path) == {"a.png": (0, 4)}
+    path.write_text("a.png,0\nname,label\n")
+    with pytest.raises(InputError, match=r"labels.csv:2: label 'label' of name"):
+        read_labels(path)
+
+
+def test_names_with_spaces(tmp_path, mnist: RealSample):
+    """A name's own spaces count; others around it do not."""
+    write_pngs(mnist.images[:3], tmp_path / "mixed")
+    for old, new in (("00000.png", " a.png"), ("00001.png", "b c .png")):
+        (tmp_path / "mixed" / old).rename(tmp_path / "mixed" / new)
+    labels = tmp_path / "labels.csv"
+    labels.write_text(" a.png,1\n  b c .png ,0\n 00002.png,0\n")
+    found = read_labelled(tmp_path / "mixed", labels)
+    assert dict(zip(found.names, found.labels.tolist(), strict=True)) == {
+        " a.png": 1,
+        "b c .png": 0,
+        "00002.png": 0,
+    }
+
+
+def test_names_of_an_array_are_shown(tmp_path, mnist: RealSample):
+    np.save(tmp_path / "images.npy", mnist.images[:12])
+    (tmp_path / "labels.csv").write_text("0.png,1\n")
+    with pytest.raises(InputError, match="names are as audit prints them, such as 0+[^0-9]*$"):
+        read_labelled(tmp_path / "images.npy", tmp_path / "labels.csv")

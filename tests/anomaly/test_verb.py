@@ -10,7 +10,7 @@ import pytest
 
 from bench.__main__ import run
 from bench.anomaly import benchmark, one_class
-from bench.anomaly.benchmark_report import RECORDS
+from bench.anomaly.kept_rows import RECORDS
 from bench.datasets import Dataset
 from bench.detectors import DETECTORS
 from bench.errors import EXIT_INVALID, EXIT_OK, EXIT_USAGE, UsageError
@@ -74,7 +74,14 @@ def test_a_fit_that_fails_exits_1(
         (["--detectors", "knn"], "unknown detector 'knn'"),
         (["--budget", "short"], "--budget short: expected published or cpu"),
         (["--contamination", "some"], "--contamination some: expected none, lecture"),
-        (["--train", "x"], "leave --train, --test and --option out"),
+        (["--train", "x"], "leave --train out; they judge a folder"),
+        (
+            ["--labels", "x", "--option", "k=2", "--resize", "8x8", "--seed", "1"],
+            "leave --labels, --option, --resize, --seed out",
+        ),
+        (["--seeds", "0"], "--seeds 0: expected a number of 1 to 1000"),
+        (["--seeds", "shallow=x"], "--seeds shallow=x: expected a number"),
+        (["--seeds", "network=2"], "--seeds network=2: says nothing of knn-pixels"),
         (["--executor", "cloud"], "unknown executor 'cloud'"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -275,7 +277,14 @@ def test_the_oracle_takes_the_best_gamma(threes, others, mnist: RealSample):
         ("knn-pixels", {"k": "2.5"}, "k '2.5' is no int"),
         ("knn-pixels", {"k": 2.5}, "k 2.5 is no whole number"),
         ("pca", {"variance": 0}, "variance 0.0: expected more than 0 and at most 1"),
-        ("kde", {"bandwidth": -1}, "bandwidth -1.0: expected more than 0"),
+        ("kde", {"bandwidth": -1}, "bandwidth -1.0: expected more than 1e-06 and at most 1e"),
+        ("kde", {"bandwidth": 1e-300}, "bandwidth 1e-300: expected more than 1e-06"),
+        ("kde-exponential", {"bandwidth": math.inf}, "bandwidth inf: expected .* at most 1e"),
+        ("oc-svm", {"gamma": math.inf}, "gamma inf: expected more than 1e-12 and at most 1e"),
+        ("oc-svm", {"gamma": "1e300"}, "gamma 1e.300: expected"),
+        ("oc-svm", {"contrast": 7}, "contrast 7: expected 0 or 1"),
+        ("isolation-forest", {"trees": 10**9}, "trees 1000000000: expected .* at most 10000"),
+        ("isolation-forest", {"trees": math.inf}, "trees inf is no int"),
         ("oc-svm", {"nu": 2}, "nu 2.0: expected more than 0 and at most 1"),
         ("isolation-forest", {"trees": 0}, "trees 0: expected more than 0"),
         ("kde", {"variance": float("nan")}, "variance nan: expected more than 0"),

@@ -16,6 +16,7 @@ from bench.detectors.base import (
     DetectorSettings,
     Reconstructing,
     StackFitting,
+    Telling,
 )
 from bench.errors import InputError, UnknownNameError, UsageError
 from tests.baselines.detectors.conftest import TINY, entry_points, made, row_of, shortest
@@ -142,6 +143,34 @@ def test_options_are_checked(name: str) -> None:
             make(DetectorSettings(options=dict(options)))
     make(DetectorSettings(options={"budget": "cpu"}))
     make(DetectorSettings(options={"epochs": "3"}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_tells_how_it_was_set(name: str) -> None:
+    """Given options, defaults of the budget, and what the recipe says where they say nothing."""
+    options: dict[str, float | int | str] = {"budget": "cpu", "learning_rate": "0.003"}
+    detector = row_of(name).make(DetectorSettings(options=options))
+    assert isinstance(detector, Telling)
+    told = detector.settled()
+    assert told["budget"] == "cpu"
+    assert told["learning_rate"] == 0.003
+    assert told["epochs"] == row_of(name).constants["cpu epochs"]
+    assert all(isinstance(value, int | float | str) for value in told.values())
+    assert isinstance(told["batch_size"], int)
+    plain = row_of(name).make(DetectorSettings())
+    assert isinstance(plain, Telling)
+    assert plain.settled()["epochs"] == row_of(name).constants["epochs"]
+    assert plain.settled()["learning_rate"] > 0  # type: ignore[operator]  (a number)
+
+
+def test_the_search_on_a_cpu_is_short() -> None:
+    """Of AnoGAN, whose search costs more than its training; what is short is labelled."""
+    row = row_of("anogan")
+    short = row.make(DetectorSettings(options={"budget": "cpu"}))
+    assert isinstance(short, Telling)
+    assert short.settled()["num_steps"] == row.constants["cpu num_steps"] == 20
+    assert short.settled()["search_rate"] == row.constants["cpu search_rate"]
+    assert row.constants["num_steps"] == 500
 
 
 @pytest.mark.parametrize("name", NAMES)
