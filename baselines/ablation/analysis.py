@@ -16,6 +16,7 @@ from baselines.ablation.conclusions import Findings, conclusions
 from baselines.ablation.curves import CurvePoint, Efficiency, curves, efficiencies
 from baselines.ablation.designs import Fraction
 from baselines.ablation.effects import MetricEffects, analysed
+from baselines.ablation.naming import cell_names, counted
 from baselines.ablation.outcomes import (
     CollapseRule,
     FactorTest,
@@ -27,7 +28,15 @@ from baselines.ablation.outcomes import (
 from baselines.ablation.paired import PairedDifference, paired_differences
 from baselines.ablation.plan import AblationPlan
 from baselines.ablation.ranking import rank_effects
-from baselines.ablation.results import CELL, RunResult, curve_frame, final_frame
+from baselines.ablation.results import (
+    CELL,
+    FINISHED,
+    OUTCOME,
+    SEED,
+    RunResult,
+    curve_frame,
+    final_frame,
+)
 from baselines.ablation.tradeoff import Arrow, TimeRatio, arrows, cell_time_ratios, time_ratios
 from bench.errors import NothingFoundError
 from bench.reporting.words import Sentence
@@ -58,6 +67,11 @@ class Analysis:
     cell_times: Sequence[TimeRatio]
     sentences: Sequence[Sentence]
 
+    @property
+    def has_one_seed(self) -> bool:
+        """Whether nothing tells how seeds differ."""
+        return self.final[SEED].nunique() == 1
+
 
 def analyse(
     plan: AblationPlan, results: Mapping[str, RunResult], rule: CollapseRule | None = None
@@ -84,8 +98,13 @@ def analyse(
     )
     has_base = base in set(final[CELL])
     curved = not curve.empty and base in set(curve[CELL])
-    fraction = plan.made_design.fraction
     missing = len(runs) - len(known)
+    limits = [
+        *_about(missing, len(runs), plan.made_design.fraction),
+        *_without_values(plan, final),
+        *_without_base(plan, final, base),
+        *_without_times([results[run.key] for run in known]),
+    ]
     return Analysis(
         plan=plan,
         base=base,
@@ -107,7 +126,7 @@ def analyse(
         ],
         times=findings.times,
         cell_times=cell_time_ratios(final, base),
-        sentences=[*_about(missing, len(runs), fraction), *conclusions(findings)],
+        sentences=[*limits, *conclusions(findings)],
     )
 
 
@@ -124,8 +143,64 @@ def _perfect(runs: Sequence[Run], results: Mapping[str, RunResult]) -> dict[str,
 def _about(missing: int, num_runs: int, fraction: Fraction | None) -> list[Sentence]:
     said = []
     if missing:
-        said.append(Sentence("bad", f"{missing} of {num_runs} runs have no result yet."))
+        have = "has" if missing == 1 else "have"
+        said.append(
+            Sentence("bad", f"{missing} of {counted(num_runs, 'run')} {have} no result yet.")
+        )
     if fraction is not None:
         relation = " = ".join(map(str, fraction.defining_relation))
         said.append(Sentence("note", f"The design is a fraction, {fraction.name}: I = {relation}."))
     return said
+
+
+def _without_values(plan: AblationPlan, final: pd.DataFrame) -> list[Sentence]:
+    """Metrics that nothing can be said of; of diverged runs the outcomes speak."""
+    finished = final[final[OUTCOME] == FINISHED]
+    if finished.empty:
+        return [
+            Sentence("bad", f"No run finished: of {', '.join(plan.metrics)} nothing can be said.")
+        ]
+    counts = {metric: int(finished[metric].notna().sum()) for metric in plan.metrics}
+    none = [metric for metric, count in counts.items() if count == 0]
+    single = [metric for metric, count in counts.items() if count == 1]
+    said = []
+    if none:
+        said.append(
+            Sentence(
+                "bad",
+                f"No run has a value of {', '.join(none)}, so nothing is said of it: too few "
+                "images, or an extractor that cannot tell it.",
+            )
+        )
+    if single:
+        said.append(
+            Sentence("bad", f"One run alone has a value of {', '.join(single)}: nothing compares.")
+        )
+    return said
+
+
+def _without_base(plan: AblationPlan, final: pd.DataFrame, base: str) -> list[Sentence]:
+    """Why other cells cannot be compared with the base."""
+    own = final[final[CELL] == base]
+    name = f"the base cell ({cell_names(plan)[base]})"
+    if own.empty:
+        why = f"No run of {name} has a result yet"
+    elif (own[OUTCOME] != FINISHED).all():
+        why = f"Every run of {name} diverged"
+    else:
+        return []
+    text = f"{why}: there are no differences from it, and no steps or times over its own."
+    return [Sentence("bad", text)]
+
+
+def _without_times(results: Sequence[RunResult]) -> list[Sentence]:
+    num = sum(result.shared for result in results)
+    if not num:
+        return []
+    return [
+        Sentence(
+            "note",
+            f"{counted(num, 'run')} trained in one program with runs of other cells, whose time is "
+            "shared evenly: what a trick costs in time is not told by them; --stack 1 measures it.",
+        )
+    ]

@@ -99,14 +99,13 @@ def ablate(
     latentbench ablate status latentbench-ablation/course
     latentbench ablate report latentbench-ablation/course
     """
-    from baselines.ablation.console import print_preview, print_status
     from bench.errors import UsageError
 
     if plan in (STATUS, REPORT):
         if place is None:
             raise UsageError(f"ablate {plan}: give the folder of an ablation, or its ledger")
         if plan == STATUS:
-            print_status(_ledger_in(place), None)
+            _print_status(place)
         else:
             _render(place, tables)
         return
@@ -120,20 +119,29 @@ def ablate(
         "num_images": num_images,
     }
     chosen = _plan_of(plan, changes, cpu_sized=cpu_sized)
+    from baselines.ablation.console import print_preview, print_status
     from baselines.ablation.jobs import Surroundings, jobs_of
-    from baselines.ablation.records import about
+    from baselines.ablation.records import about, write_about
     from bench.execution.ledger import Ledger
 
     folder = out or Path(FOLDER) / chosen.name
     book = Ledger(ledger or folder / "ledger")
     around = Surroundings(data_root=data_root, device=device, keep=keep)
-    if dry_run:
-        print_preview(chosen, book)
-    elif show_status:
+    places = {"data_root": data_root, "device": device, "out": out, "ledger": ledger}
+    command = _command(plan or "", changes | places, cpu_sized=cpu_sized)
+    described = about(chosen, folder, book.root, command=command, cpu_sized=cpu_sized)
+    if show_status:
         print_status(book, chosen)
-    elif emit_slurm is not None:
+    elif dry_run or emit_slurm is not None:
+        from baselines.ablation.checks import require_all_runnable
+
         jobs = jobs_of(chosen, around)
-        _emit(jobs, book, emit_slurm, options=slurm_option or [], timeout_s=timeout)
+        require_all_runnable(jobs)
+        if emit_slurm is None or dry_run:
+            print_preview(chosen, book)
+        else:
+            write_about(folder, described)
+            _emit(jobs, book, emit_slurm, options=slurm_option or [], timeout_s=timeout)
     else:
         options: dict[str, Any] = {
             "executor": executor,
@@ -141,12 +149,11 @@ def ablate(
             "timeout_s": timeout,
             "max_attempts": max_attempts,
         }
-        command = _command(plan or "", changes, cpu_sized=cpu_sized, out=out, ledger=ledger)
         _run(
             chosen,
             book,
             around=around,
-            described=about(chosen, folder, book.root, command=command, cpu_sized=cpu_sized),
+            described=described,
             out=folder,
             options=options,
             tables=tables,
@@ -172,10 +179,10 @@ def _plan_of(name: str | None, changes: dict[str, Any], *, cpu_sized: bool) -> A
     return changed_plan(plan, changes, cpu_sized=cpu_sized)
 
 
-def _command(plan: str, changes: dict[str, Any], *, cpu_sized: bool, **places: Path | None) -> str:
+def _command(plan: str, options: dict[str, Any], *, cpu_sized: bool) -> str:
     """What to type for the same results."""
     words = ["latentbench", "ablate", plan]
-    for key, value in (changes | places).items():
+    for key, value in options.items():
         if value is not None:
             words += [f"--{key.replace('_', '-')}", str(value)]
     return shlex.join([*words, *(["--cpu-sized"] if cpu_sized else [])])
@@ -195,6 +202,7 @@ def _run(
     """Run, report, and tell what failed."""
     from baselines.ablation.console import print_conclusion, print_edits, print_failed
     from baselines.ablation.jobs import preview
+    from baselines.ablation.records import write_about
     from baselines.ablation.report import write_report
     from baselines.ablation.running import run_ablation
     from bench.errors import EXIT_INVALID
@@ -203,10 +211,17 @@ def _run(
     print_edits(preview(plan, ledger))
     require_writable(out)
     with _events(quiet=quiet) as on_event:
-        ablation = run_ablation(plan, ledger.root, around=around, on_event=on_event, **options)
+        ablation = run_ablation(
+            plan,
+            ledger.root,
+            around=around,
+            on_begin=lambda: write_about(out, described),
+            on_event=on_event,
+            **options,
+        )
     if ablation.analysis is not None:
-        write_report(out, described, ledger, tables=tables)
-        print_conclusion(out)
+        written = write_report(out, described, ledger, tables=tables, analysis=ablation.analysis)
+        print_conclusion(out, written.sentences)
     if ablation.failed:
         print_failed(ablation.failed)
         raise typer.Exit(EXIT_INVALID)
@@ -234,13 +249,26 @@ def _ledger_in(place: Path) -> Ledger:
     from bench.errors import NothingFoundError
     from bench.execution.ledger import Ledger
 
-    candidates = [place, place / LEDGER]
-    if (place / PLAN).is_file():
-        candidates.append(place / read_about(place).ledger)
-    for candidate in candidates:
+    own = [place / read_about(place).ledger] if (place / PLAN).is_file() else []
+    for candidate in [place, *own, place / LEDGER]:
         if (candidate / "jobs").is_dir():
             return Ledger(candidate)
     raise NothingFoundError(f"{place}: no ledger of an ablation here; give the folder of one")
+
+
+def _print_status(place: Path) -> None:
+    """Of a ledger, by the plan beside it where there is one."""
+    from baselines.ablation.console import print_status
+    from baselines.ablation.records import PLAN, read_about
+
+    ledger = _ledger_in(place)
+    for out in (place, place.parent):
+        if (out / PLAN).is_file():
+            described = read_about(out)
+            if (out / described.ledger).resolve() == ledger.root.resolve():
+                print_status(ledger, described.parsed_plan)
+                return
+    print_status(ledger, None)
 
 
 def _render(place: Path, tables: Literal["csv", "parquet"]) -> None:
@@ -249,8 +277,8 @@ def _render(place: Path, tables: Literal["csv", "parquet"]) -> None:
     from baselines.ablation.report import render_again
 
     out = place if (place / PLAN).is_file() else place.parent
-    render_again(out if (out / PLAN).is_file() else place, tables=tables)
-    print_conclusion(out)
+    out = out if (out / PLAN).is_file() else place
+    print_conclusion(out, render_again(out, tables=tables).sentences)
 
 
 def _emit(

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from baselines.ablation.describing import budget, title_of
 from baselines.ablation.jobs import Preview, jobs_of, preview
+from baselines.ablation.naming import counted
 from baselines.ablation.plan import AblationPlan
-from baselines.ablation.records import read_about
-from baselines.ablation.report import PAGE, README, conclusion
+from baselines.ablation.report import PAGE, README
 from bench.console import print_rows
 from bench.execution.ledger import Ledger
 from bench.execution.scheduling import JobResult
 from bench.execution.status import status
 from bench.progress import duration
 from bench.reporting.markdown import MARKS
+from bench.reporting.words import Sentence
 
 MAX_TOLD = 10  # failed runs, corrupt files
 
@@ -24,53 +25,95 @@ MAX_TOLD = 10  # failed runs, corrupt files
 def print_preview(plan: AblationPlan, ledger: Ledger) -> None:
     """The cells with what is done and what the rest will cost; nothing is written."""
     shown = preview(plan, ledger)
-    num_seeds = len(plan.seeds)
+    cells, seeds = len(plan.made_design.cells), len(plan.seeds)
     sys.stdout.write(
-        f"{title_of(plan)}\n{plan.design}, {len(plan.made_design.cells)} cells, {num_seeds} seeds, "
+        f"{title_of(plan)}\n{plan.design}, {counted(cells, 'cell')}, {counted(seeds, 'seed')}, "
         f"{budget(plan, shown.runs)}, {plan.num_images:,} images scored after "
         f"{' '.join(f'{step:,}' for step in shown.runs[0].evaluations)} steps\n\n"
     )
     rows = []
-    for cell in range(len(plan.made_design.cells)):
+    for cell in range(cells):
         own = [run for run in shown.runs if run.cell == cell]
-        done = sum(run.key in shown.done for run in own)
-        left = [shown.estimates[run.key] for run in own if run.key not in shown.done]
-        cost = duration(sum(one.seconds for one in left)) if left else ""
+        left = [run.key for run in own if run.key not in shown.done]
         rows.append(
-            [own[0].label, f"{done} of {len(own)}", cost, left[0].basis if left else "",
-             own[0].config.digest[:8]]
-        )  # fmt: skip
-    print_rows(["cell", "done", "training left", "estimated by", "configuration"], rows)
-    left_s = sum(
-        shown.estimates[run.key].seconds for run in shown.runs if run.key not in shown.done
-    )
-    sys.stdout.write(
-        f"\n{len(shown.runs) - len(shown.done)} of {len(shown.runs)} runs to do: about "
-        f"{duration(left_s)} of training on one core, sampling and scoring not counted\n"
-    )
+            [
+                own[0].label,
+                f"{len(own) - len(left)} of {len(own)}",
+                duration(_training_s(shown, left)) if left else "",
+                duration(_scoring_s(shown, left)) if left else "",
+                shown.estimates[left[0]].basis if left else "",
+                own[0].config.digest[:8],
+            ]
+        )
+    print_rows(["cell", "done", "training", "scoring", "estimated by", "configuration"], rows)
+    left = [run.key for run in shown.runs if run.key not in shown.done]
+    sys.stdout.write(f"\n{len(left)} of {counted(len(shown.runs), 'run')} to do")
+    if left:
+        sys.stdout.write(
+            f": about {duration(_training_s(shown, left))} of training and "
+            f"{duration(_scoring_s(shown, left))} of sampling and scoring, one run at a time, "
+            f"{_basis(shown, left)}"
+        )
+    sys.stdout.write("\n")
     print_edits(shown)
+
+
+def _training_s(shown: Preview, keys: Sequence[str]) -> float:
+    return sum(shown.estimates[key].seconds for key in keys)
+
+
+def _scoring_s(shown: Preview, keys: Sequence[str]) -> float:
+    return sum(shown.scoring[key] for key in keys)
+
+
+def _basis(shown: Preview, keys: Sequence[str]) -> str:
+    """What the estimates of runs rest on."""
+    if all(shown.estimates[key].basis == "table" for key in keys):
+        return (
+            "by a table that was measured on one core of a CPU: another or a busy machine may take "
+            "several times as long, a GPU much less; runs that finish here correct it"
+        )
+    if any(shown.estimates[key].basis == "other plans" for key in keys):
+        return "by the runs of other plans that are done here"
+    return "by the runs that are done here"
 
 
 def print_edits(shown: Preview) -> None:
     """How a plan differs from what its ledger has."""
     if shown.num_changed:
-        told = "; ".join(f"{what} ({count} runs)" for what, count in shown.changed.items())
+        told = "; ".join(
+            f"{what} ({counted(count, 'run')})" for what, count in shown.changed.items()
+        )
+        have = "has" if shown.num_changed == 1 else "have"
         sys.stdout.write(
-            f"changed: {shown.num_changed} runs of the ledger have another configuration in this "
-            f"plan and are done anew: {told}\n"
+            f"changed: {counted(shown.num_changed, 'run')} of the ledger {have} another "
+            f"configuration in this plan and will be done anew, training included: {told}\n"
         )
     if shown.orphans:
-        sys.stdout.write(
-            f"orphans: {len(shown.orphans)} runs of the ledger are not in this plan; they are kept "
-            "and left out\n"
-        )
+        sys.stdout.write(_orphans(len(shown.orphans)))
+
+
+def _orphans(num: int) -> str:
+    are, they = ("is", "it is") if num == 1 else ("are", "they are")
+    return (
+        f"orphans: {counted(num, 'run')} of the ledger {are} not in this plan; {they} kept and "
+        "left out\n"
+    )
 
 
 def print_status(ledger: Ledger, plan: AblationPlan | None) -> None:
-    """Counts, running and failed runs, times."""
-    found = status(ledger, None if plan is None else [job.key for job in jobs_of(plan)])
+    """Counts, running and failed runs, times; of a plan's own runs, where one is given."""
+    jobs = None if plan is None else jobs_of(plan)
+    found = status(ledger, None if jobs is None else [job.key for job in jobs])
     told = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
-    sys.stdout.write(f"{ledger.root}: {found.total} runs: {told or 'none'}\n")
+    sys.stdout.write(f"{ledger.root}: {counted(found.total, 'run')}: {told or 'none'}\n")
+    if jobs is not None:
+        compared = ledger.compare(jobs)
+        if compared.changed:
+            runs = counted(len(compared.changed), "run")
+            sys.stdout.write(f"changed: {runs} of earlier settings under the same names\n")
+        if compared.orphans:
+            sys.stdout.write(_orphans(len(compared.orphans)))
     if found.worked_s:
         left = "" if found.remaining_s is None else f", about {duration(found.remaining_s)} left"
         sys.stdout.write(
@@ -95,16 +138,16 @@ def print_status(ledger: Ledger, plan: AblationPlan | None) -> None:
         sys.stdout.write(f"not readable, done again by the next command: {path}\n")
 
 
-def print_conclusion(out: Path) -> None:
+def print_conclusion(out: Path, sentences: Sequence[Sentence]) -> None:
     """What a report in `out` says, and where it is."""
-    for said in conclusion(out, read_about(out)):
+    for said in sentences:
         sys.stdout.write(f"{MARKS[said.tone]} {said.text}\n")
     sys.stdout.write(f"\nreport: {out / PAGE}, {out / README}\n")
 
 
 def print_failed(failed: Sequence[JobResult]) -> None:
     """Runs without a result, with their reasons, on stderr."""
-    sys.stderr.write(f"latentbench: {len(failed)} runs failed:\n")
+    sys.stderr.write(f"latentbench: {counted(len(failed), 'run')} failed:\n")
     for one in failed[:MAX_TOLD]:
         sys.stderr.write(f"  {one.label}: {one.cause}: {one.message}\n")
     if len(failed) > MAX_TOLD:

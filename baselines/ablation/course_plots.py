@@ -111,12 +111,17 @@ def _legend_below(ax: Axes) -> None:
 
 
 def _scale(ax: Axes, means: Sequence[float]) -> None:
-    """Logarithmic where values lie far apart, so that the end of training can be seen; a band that
-    reaches below zero ends at the axis.
+    """Logarithmic where values lie far apart, so that the end of training can be seen; bands that
+    reach far, as those of two seeds do, end at the axis.
     """
     if means and min(means) > 0 and max(means) > WIDE * min(means):
         ax.set_yscale("log")
         ax.set_ylim(min(means) / 1.6, max(means) * 1.6)
+        return
+    span = max(means, default=0.0) - min(means, default=0.0)
+    if span > 0:
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(low, min(means) - FAR * span), min(high, max(means) + FAR * span))
 
 
 def plot_arrows(

@@ -1,12 +1,14 @@
 """Metrics over training, and how soon a cell is as good as the base at its end.
 
-A curve is the mean over seeds at each step with Student's t interval; runs that have diverged have
-no value any more, and every point tells how many are left.
+A curve is the mean over runs at each step with Student's t interval, where there is more than one
+seed; runs that have diverged have no value any more, and every point tells how many are left.
 
-Sample efficiency: the first measured step at which a run is at least as good as the mean of the
-base's runs at their last step. A run is looked at a few times only, so the true step lies between
-that one and the one before; a run that never gets there is censored, and counts in the median as
-later than all others (so that a median of mostly censored runs is told as beyond the last step).
+Sample efficiency: the first measured step at which a run is at least as good as the median of the
+base's runs at their last step (of an even number the worse of the two in the middle, so that more
+than half of the base's own runs get there; their mean, which one bad run moves, half of them may
+never reach). A run is looked at a few times only, so the true step lies between that one and the
+one before; a run that never gets there is censored, and counts in the median as later than all
+others (so that a median of mostly censored runs is told as beyond the last step).
 """
 
 from __future__ import annotations
@@ -25,10 +27,12 @@ from baselines.ablation.results import CELL, SEED, STEP
 from bench.errors import InputError
 from bench.uncertainty import LEVEL
 
+GOOD = "good"  # the column that is added: `ranking.goodness`
+
 
 class CurvePoint(NamedTuple):
-    """Mean over seeds of a metric in a group (a cell or a level) after `step` steps; the band is
-    None for a single run.
+    """Mean over runs of a metric in a group (a cell or a level) after `step` steps; the band is
+    None for a single run, and in a table of one seed.
     """
 
     group: str
@@ -60,16 +64,17 @@ def curves(frame: pd.DataFrame, metric: str, by: str = CELL) -> list[CurvePoint]
     for group, step, value in zip(known[by], known[STEP], known[metric], strict=True):
         by_point.setdefault((str(group), int(step)), []).append(float(value))
     order = {name: place for place, name in enumerate(dict.fromkeys(map(str, known[by])))}
+    banded = known[SEED].nunique() > 1
     return [
-        _point(*point, np.array(by_point[point]))
+        _point(*point, np.array(by_point[point]), banded=banded)
         for point in sorted(by_point, key=lambda point: (order[point[0]], point[1]))
     ]
 
 
-def _point(group: str, step: int, values: NDArray[np.float64]) -> CurvePoint:
+def _point(group: str, step: int, values: NDArray[np.float64], *, banded: bool) -> CurvePoint:
     mean = float(values.mean())
-    if len(values) == 1:
-        return CurvePoint(group, step, mean, None, None, 1)
+    if len(values) == 1 or not banded:
+        return CurvePoint(group, step, mean, None, None, len(values))
     t = float(t_distribution.ppf(0.5 + LEVEL / 2, len(values) - 1))
     half = t * float(values.std(ddof=1)) / math.sqrt(len(values))
     return CurvePoint(group, step, mean, mean - half, mean + half, len(values))
@@ -87,13 +92,14 @@ def efficiencies(
     good = goodness(metric, frame[metric].to_numpy(np.float64), perfect.get(metric))
     if good is None:
         return []
-    table = frame.assign(good=good)
-    ends = table[table[CELL] == base].dropna(subset=["good"])
+    table = frame.assign(**{GOOD: good})
+    ends = table[table[CELL] == base].dropna(subset=[GOOD])
     if ends.empty:
         return []
     last_step = int(ends[STEP].max())
-    at_end = ends[ends[STEP] == last_step]
-    target = float(at_end["good"].mean())
+    at_end = ends[ends[STEP] == last_step].sort_values(GOOD)
+    middle = at_end.iloc[(len(at_end) - 1) // 2]
+    target = float(middle[GOOD])
     found = []
     for cell, rows in table.groupby(CELL, sort=False):
         steps = [_first(rows, int(seed), target) for seed in sorted(set(rows[SEED]))]
@@ -103,7 +109,7 @@ def efficiencies(
             Efficiency(
                 str(cell),
                 metric,
-                float(at_end[metric].mean()),
+                float(middle[metric]),
                 len(steps),
                 sum(math.isinf(step) for step in steps),
                 median if reached else None,
@@ -115,5 +121,5 @@ def efficiencies(
 
 def _first(rows: pd.DataFrame, seed: int, target: float) -> float:
     """The first measured step of a run at or above the target, infinity for none."""
-    reached = rows.loc[(rows[SEED] == seed) & (rows["good"] >= target), STEP]
+    reached = rows.loc[(rows[SEED] == seed) & (rows[GOOD] >= target), STEP]
     return math.inf if reached.empty else float(reached.min())

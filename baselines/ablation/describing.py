@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from baselines.ablation.analysis import Analysis
 from baselines.ablation.cells import Run
+from baselines.ablation.naming import counted
 from baselines.ablation.plan import AblationPlan
 from baselines.ablation.records import About
 from baselines.ablation.results import RunResult
@@ -50,7 +51,7 @@ def design_facts(plan: AblationPlan, runs: Sequence[Run]) -> list[Fact]:
             ))
             for factor in plan.factors
         ),
-        ("design", f"{plan.design}, {len(plan.made_design.cells)} cells"),
+        ("design", f"{plan.design}, {counted(len(plan.made_design.cells), 'cell')}"),
     ]  # fmt: skip
     fraction = plan.made_design.fraction
     if fraction is not None:
@@ -116,7 +117,10 @@ def conflicts(results: Mapping[str, RunResult]) -> list[Sentence]:
     ):
         counts = Counter(value for value in values if value is not None)
         if len(counts) > 1:
-            told = "; ".join(f"{_short(value)} in {count} runs" for value, count in counts.items())
+            told = "; ".join(
+                f"{_short(value, counts)} in {counted(count, 'run')}"
+                for value, count in counts.items()
+            )
             verb = "trained on" if what == "images" else "of"
             said.append(
                 Sentence("bad", f"The results are {verb} {len(counts)} different {what} ({told}): "
@@ -125,8 +129,13 @@ def conflicts(results: Mapping[str, RunResult]) -> list[Sentence]:
     return said
 
 
-def _short(value: str) -> str:
-    return value[:8] if len(value) == 64 else value
+def _short(value: str, all_values: Iterable[str]) -> str:
+    """Of a digest the beginning, of a protocol the parts that others have not."""
+    if len(value) == 64:
+        return value[:8]
+    parts = [set(one.split("|")) for one in all_values]
+    own = [part for part in value.split("|") if not all(part in one for one in parts)]
+    return "|".join(own) or value
 
 
 def summary(

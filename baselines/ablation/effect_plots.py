@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-from baselines.ablation.conclusions import helps
 from baselines.ablation.effects import Effect, MetricEffects
 from baselines.ablation.naming import effect_name, level_name
+from baselines.ablation.wording import helps
 from bench.metrics import METRICS
 from bench.plots.palette import INK, MUTED, dress
 

@@ -8,8 +8,10 @@ Effects are contrasts against the base level (`coding.contrast`). Standard error
 residual, which pools what seeds do to cells and interactions of three or more factors; intervals
 and p-values are Student's t with its degrees of freedom. The standardised effect is the effect over
 the residual deviation of one run, with the interval of a noncentral t. P-values are corrected by
-Holm over all effects of all metrics that are analysed together. Sums of squares are those of a term
-beside all others (type III), in a balanced table those of any type; shares are of the total.
+Holm over all effects of all metrics that are analysed together. A table of one seed has no
+intervals: its residual would be interactions, and not what another seed gives. Sums of squares are
+those of a term beside all others (type III), in a balanced table those of any type; shares are of
+the total.
 
 A design decides what can be told: one-at-a-time and leave-one-out have no interactions, and their
 effects hold beside the base only; in a fraction every effect names its aliases. Agrees with
@@ -95,8 +97,8 @@ class Effect:
 @dataclass(frozen=True, kw_only=True)
 class MetricEffects:
     """The model of one metric. `sigma` is the residual deviation of a run, None where the table
-    leaves no degrees of freedom; `left_out` are terms that the design cannot tell; `missing` runs
-    had no value.
+    leaves no degrees of freedom or has one seed; `left_out` are terms that the design cannot tell;
+    `num_missing` runs had no value.
     """
 
     metric: str
@@ -146,6 +148,9 @@ def metric_effects(
     levels = levels_present(known, levels)
     coding = coded(known, levels, interactions=interactions)
     fit = fitted(coding, known[metric].to_numpy(np.float64))
+    num_seeds = known[SEED].nunique()
+    if num_seeds == 1:  # what is left are interactions, which say nothing of other seeds
+        fit = fit._replace(df=0)
     effects = tuple(
         _effect(metric, coding, levels, fit, dict(zip(term, chosen, strict=True)))
         for term in coding.columns
@@ -160,11 +165,11 @@ def metric_effects(
         sigma=fit.sigma,
         df=fit.df,
         num_runs=len(known),
-        num_seeds=known[SEED].nunique(),
+        num_seeds=num_seeds,
         num_columns=coding.matrix.shape[1],
         num_missing=len(frame) - len(known),
         left_out=coding.left_out,
-        notes=tuple(_notes(coding, fit, levels, len(frame) - len(known))),
+        notes=tuple(_notes(coding, fit, levels, num_seeds, len(frame) - len(known))),
     )
 
 
@@ -226,7 +231,7 @@ def _effect(metric: str, coding: Coded, levels: Levels, fit: Fit, chosen: dict[s
     )
 
 
-def _notes(coding: Coded, fit: Fit, levels: Levels, num_missing: int) -> list[str]:
+def _notes(coding: Coded, fit: Fit, levels: Levels, num_seeds: int, num_missing: int) -> list[str]:
     said = []
     pairs = [term for term in coding.left_out if len(term) == 2]
     lost = [term for term in coding.left_out if len(term) == 1]
@@ -239,10 +244,17 @@ def _notes(coding: Coded, fit: Fit, levels: Levels, num_missing: int) -> list[st
         )
     elif pairs:
         said.append(f"interactions that cannot be told: {', '.join(map(name_of, pairs))}")
-    if fit.df <= 0:
+    if num_seeds == 1:
+        said.append(
+            "one seed: what another would give is not known, and there are no intervals; add seeds"
+        )
+    elif fit.df <= 0:
         said.append("no run is left to measure the spread: no intervals; add seeds")
+    elif fit.total_ss == 0:
+        said.append("all runs have one and the same value, so that nothing changes it")
     elif fit.residual_ss == 0:
         said.append("the runs do not differ beyond the effects: no intervals")
     if num_missing:
-        said.append(f"{num_missing} runs have no value and are left out; see outcomes and ranks")
+        left = "run has no value and is" if num_missing == 1 else "runs have no value and are"
+        said.append(f"{num_missing} {left} left out; see outcomes and ranks")
     return said

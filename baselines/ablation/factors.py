@@ -15,13 +15,25 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from baselines.config import valid_keys
 from baselines.tricks import TRICKS
 from bench.errors import UnknownNameError, UsageError
 
 OFF, ON = "off", "on"
+MAX_NAME = 200  # letters
+
+
+def checked_name(name: str, kind: str) -> str:
+    """A name that a line of a table can show."""
+    if not name or not name.isprintable() or len(name) > MAX_NAME:
+        told = f"{name[:20]}..." if len(name) > MAX_NAME else name
+        raise UsageError(
+            f"{kind} {told!r}: expected a name of 1 to {MAX_NAME} letters on one line, without "
+            "control characters; name levels as [factors.NAME] does"
+        )
+    return name
 
 
 class Level(BaseModel):
@@ -29,8 +41,13 @@ class Level(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1)
+    name: str
     settings: tuple[str, ...] = ()
+
+    @field_validator("name")
+    @classmethod
+    def _shown(cls, name: str) -> str:
+        return checked_name(name, "level")
 
 
 class Factor(BaseModel):
@@ -38,8 +55,13 @@ class Factor(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1)
+    name: str
     levels: tuple[Level, ...]
+
+    @field_validator("name")
+    @classmethod
+    def _shown(cls, name: str) -> str:
+        return checked_name(name, "factor")
 
     @model_validator(mode="after")
     def _distinct(self) -> Factor:

@@ -21,25 +21,42 @@ from bench.plots.palette import INK
 
 MAX_NAMED = 5  # cells that a plot of learning curves names
 SIDE_IN = 4.4
+FIGURE_FILES = (
+    "effects-*.svg", "interactions-*.svg", "learning-*.svg", "arrows-*.svg", "cost-gain.svg",
+)  # fmt: skip
 NOTES = {
     "effects": "Each level less the base level, averaged over all other factors; below the line "
-    "interactions, as differences of differences. Filled: significant at 5 % after Holm's "
-    "correction over all effects of all metrics; green helps, orange hurts. Whiskers: 95 % "
-    "intervals over seeds.",
+    "interactions, as differences of differences.",
     "interactions": "In deviations of a run: main effects framed, interactions beside them. Green "
     "is better, orange worse, * significant after Holm's correction.",
-    "learning": "Means over runs with the 95 % interval of the mean as a band. Of many cells the "
-    "base and the best at the end that lost no run are named, the others pale. Dashed: real "
-    "images, where they are not far off.",
-    "tradeoffs": "Arrows lead from the mean of the base level to that of the level, the pale cross "
-    "is the 95 % interval of the shift. Costs are training times; whiskers are 95 % intervals.",
+    "learning": "Means over runs. Of many cells the base and the best at the end that lost no run "
+    "are named, the others pale. Dashed: real images, where they are not far off.",
+    "tradeoffs": "Arrows lead from the mean of the base level to that of the level. Costs are "
+    "training times.",
     "samples": "The same latents in every cell.",
 }
+INTERVALS = {
+    "effects": "Filled: significant at 5 % after Holm's correction over all effects of all "
+    "metrics; green helps, orange hurts. Whiskers: 95 % intervals over seeds.",
+    "learning": "Bands: the 95 % interval of the mean.",
+    "tradeoffs": "Pale crosses and whiskers are 95 % intervals of the shift and of the ratio.",
+}
+ONE_SEED = "One seed: no intervals."
+
+
+def notes_of(analysis: Analysis) -> dict[str, str]:
+    """What holds for all of a section, by its anchor."""
+    return {
+        anchor: f"{text} {ONE_SEED if analysis.has_one_seed else INTERVALS[anchor]}"
+        if anchor in INTERVALS
+        else text
+        for anchor, text in NOTES.items()
+    }
 
 
 class Shown(NamedTuple):
-    """A figure of one section; `name` is that of its file. `NOTES` has what holds for all of a
-    section.
+    """A figure of one section; `name` is that of its file, one of `FIGURE_FILES`; `notes_of` has
+    what holds for all of a section.
     """
 
     name: str
@@ -62,8 +79,8 @@ def figures_of(analysis: Analysis) -> list[Shown]:
 
 def _forests(analysis: Analysis) -> Iterator[Shown]:
     for one in analysis.effects:
-        if not one.effects:
-            continue
+        if not any(e.estimate or e.low is not None for e in one.effects):
+            continue  # all runs have one value
         figure = new_figure(1.2 * SIDE_IN, 1.0 + 0.24 * len(one.effects))
         plot_forest(one, ax=figure.subplots())
         yield Shown(
@@ -95,7 +112,7 @@ def _learning(analysis: Analysis) -> Iterator[Shown]:
         return
     plan = analysis.plan
     first = plan.metrics[0]
-    factors = [f for f in plan.levels if analysis.curve[first].notna().any()]
+    factors = list(plan.levels) if analysis.curve[first].nunique() > 1 else []
     if factors:
         columns = min(len(factors), 2)
         rows = math.ceil(len(factors) / columns)
@@ -113,7 +130,7 @@ def _learning(analysis: Analysis) -> Iterator[Shown]:
             f"{first} over training by level of each factor",
         )
     for metric in plan.metrics:
-        if not analysis.curves.get(metric):
+        if len({point.mean for point in analysis.curves.get(metric, ())}) < 2:
             continue
         figure = new_figure(SIDE_IN, 3.9)
         plot_curves(
@@ -151,6 +168,8 @@ def named_cells(analysis: Analysis, metric: str) -> dict[str, str]:
 def _arrows(analysis: Analysis) -> Iterator[Shown]:
     for plane in dict.fromkeys((a.quality_metric, a.diversity_metric) for a in analysis.arrows):
         own = [a for a in analysis.arrows if (a.quality_metric, a.diversity_metric) == plane]
+        if not any(a.quality.shift or a.diversity.shift for a in own):
+            continue
         figure = new_figure(SIDE_IN, 4.4)
         plot_arrows(own, ax=figure.subplots())
         quality, diversity = plane

@@ -17,12 +17,18 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from baselines.ablation.cells import Run, make_runs
-from baselines.ablation.costs import Estimate, estimates, tabulated_s
+from baselines.ablation.costs import (
+    Estimate,
+    estimates,
+    scoring_estimates,
+    tabulated_s,
+    tabulated_scoring_s,
+)
 from baselines.ablation.plan import AblationPlan
 from baselines.ablation.results import FINISHED, RunResult
 from baselines.ablation.work import Task
 from bench.datasets import DATASETS, TORCHVISION
-from bench.errors import InputError
+from bench.errors import InputError, UsageError
 from bench.execution.ledger import Ledger
 from bench.execution.work import Job
 
@@ -47,6 +53,7 @@ class Preview(NamedTuple):
 
     runs: tuple[Run, ...]
     estimates: dict[str, Estimate]  # seconds of training by key
+    scoring: dict[str, float]  # seconds of sampling and scoring by key
     done: frozenset[str]  # keys
     changed: dict[str, int]
     num_changed: int
@@ -73,13 +80,18 @@ def label_of_job(plan: AblationPlan, run: Run) -> str:
     return f"{plan.name}: {run.label}, seed {run.seed}"
 
 
+def cell_of(job: Job) -> str:
+    """A job's label without its seed."""
+    return job.label.rpartition(", seed ")[0]
+
+
 def group_of(run: Run) -> str:
     """A digest that runs have in common which may train as one program: of one model, length and
-    data set, as `baselines.stacked.require_one_program` demands, measured after the same steps.
+    data set, as `baselines.stacked.require_one_program` demands, measured alike.
     """
-    config = run.config
-    alike = [config.model, config.num_steps, config.data, list(run.evaluations)]
-    return hashlib.sha256(json.dumps(alike).encode()).hexdigest()[:16]
+    config = {name: getattr(run.config, name) for name in ("model", "num_steps", "data")}
+    text = json.dumps(run.identity | {"config": config}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _task(run: Run, around: Surroundings) -> Task:
@@ -128,11 +140,14 @@ def preview(plan: AblationPlan, ledger: Ledger) -> Preview:
     runs = make_runs(plan)
     jobs = jobs_of(plan)
     compared = ledger.compare(jobs)
-    measured = {
-        key: result.train_s
+    finished = {
+        key: result
         for key, result in results_of(ledger, runs).items()
-        if result.train_s is not None and result.outcome == FINISHED
+        if result.outcome == FINISHED
     }
+    trained = {key: one.train_s for key, one in finished.items() if one.train_s is not None}
+    scored = {key: (one.sample_s or 0.0) + (one.score_s or 0.0) for key, one in finished.items()}
+    past = _elsewhere(ledger, [*compared.orphans, *(one.old_key for one in compared.changed)])
     payloads = {job.key: job.payload for job in jobs}
     changes: Counter[str] = Counter()
     for one in compared.changed:
@@ -141,12 +156,40 @@ def preview(plan: AblationPlan, ledger: Ledger) -> Preview:
             changes.update(_differences(old.payload, payloads[one.new_key]))
     return Preview(
         runs=runs,
-        estimates=estimates(runs, measured),
+        estimates=estimates(runs, trained, [one.training for one in past]),
+        scoring=scoring_estimates(runs, scored, [one.scoring for one in past]),
         done=frozenset(compared.done),
         changed=dict(changes),
         num_changed=len({one.new_key for one in compared.changed}),
         orphans=compared.orphans,
     )
+
+
+class _Pace(NamedTuple):
+    """How many times what the table says a run took."""
+
+    training: float
+    scoring: float
+
+
+def _elsewhere(ledger: Ledger, keys: Sequence[str]) -> list[_Pace]:
+    """The pace of runs of other plans, of those that tell."""
+    found = []
+    for key in keys:
+        entry = ledger.entry(key)
+        if entry.job is None or entry.result is None:
+            continue
+        try:
+            task = Task.model_validate(entry.job.payload)
+            result = RunResult.model_validate(entry.result.values)
+            usual_s = tabulated_s(task.run_config)
+        except (ValidationError, UsageError, KeyError):  # of another program, or another version
+            continue
+        if result.outcome == FINISHED and result.train_s:
+            scored_s = (result.sample_s or 0.0) + (result.score_s or 0.0)
+            usual_score_s = tabulated_scoring_s(len(task.evaluations), task.num_images)
+            found.append(_Pace(result.train_s / usual_s, scored_s / usual_score_s))
+    return found
 
 
 _SURROUNDINGS = frozenset({"data_root", "device", "keep"})

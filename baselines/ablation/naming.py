@@ -1,4 +1,4 @@
-"""Short names of levels, effects and cells, as plots and tables show them."""
+"""Short names of levels, effects and cells, as plots and tables show them, and counts of things."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from baselines.ablation.effects import Effect
 from baselines.ablation.plan import AblationPlan
 
 ALL_BASE = "base levels"
+
+
+def counted(number: int, noun: str) -> str:
+    """As "1 seed", "1,000 steps"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def level_name(factor: str, level: str) -> str:

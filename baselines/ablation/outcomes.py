@@ -13,13 +13,16 @@ says how their metrics count.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import gammaln
+from scipy.stats import hypergeom
 
 from baselines.ablation.coding import Levels
 from baselines.ablation.results import CELL, DIVERGED, FINISHED, OUTCOME
@@ -28,6 +31,9 @@ from bench.uncertainty import holm, wilson
 COLLAPSED = "collapsed"
 STATE = "state"  # the column that `with_states` adds
 EQUAL = 1e-7  # relative: tables as likely as the one seen, but for rounding
+GRID = 1e-10  # of logarithms, so that sums in any order are equal
+MAX_TABLES = 20_000  # a second or two
+DRAWS = 99_999
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,22 +127,79 @@ def factor_outcomes(frame: pd.DataFrame, levels: Levels) -> list[FactorTest]:
 def fisher_exact(bad: Sequence[int], totals: Sequence[int]) -> float:
     """Two-sided p-value of equal shares in L groups, `bad` of `totals` each: the probability of all
     tables with the same margins that are no likelier than this one (Freeman & Halton 1951).
+
+    Exact as long as `MAX_TABLES` partial tables of one weight and margin are left at a time, else
+    by `DRAWS` random tables, whose p-value is never below 1 / (`DRAWS` + 1).
     """
-    all_bad = sum(bad)
+    n_L = np.asarray(totals, np.int64)
+    ways_L = [np.round(_log_ways(int(n)) / GRID).astype(np.int64) for n in n_L]
+    limit = sum(int(ways[k]) for ways, k in zip(ways_L, bad, strict=True)) + round(EQUAL / GRID)
+    exact = _exact_tail(n_L, sum(bad), ways_L, limit)
+    return _drawn_tail(n_L, sum(bad), ways_L, limit) if exact is None else min(1.0, exact)
 
-    def log_weight(table: Sequence[int]) -> float:
-        return sum(
-            math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-            for k, n in zip(table, totals, strict=True)
+
+def _log_ways(n: int) -> NDArray[np.float64]:
+    """Logarithms of the numbers of ways to choose 0 to n of n."""
+    k = np.arange(n + 1)
+    found: NDArray[np.float64] = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    return found
+
+
+def _exact_tail(
+    n_L: NDArray[np.int64], num_bad: int, ways_L: Sequence[NDArray[np.int64]], limit: int
+) -> float | None:
+    """Probability of the tables of a weight up to `limit`, group by group: partial tables with the
+    same rest and weight are one, and one whose completions are all on one side of the limit goes
+    no further (Mehta & Patel 1983). None where too many are left.
+    """
+    least, most = _bounds(ways_L, num_bad)
+    rest_P, weight_P, share_P = np.array([num_bad]), np.array([0]), np.array([1.0])
+    tail = 0.0
+    for group, (n, ways) in enumerate(zip(n_L, ways_L, strict=True)):
+        k, after = np.arange(n + 1), int(n_L[group + 1 :].sum())
+        rest = rest_P[:, None] - k
+        possible = (rest >= 0) & (rest <= after)
+        chance = hypergeom.pmf(k, after + n, rest_P[:, None], n)
+        rest, weight = rest[possible], (weight_P[:, None] + ways)[possible]
+        share = (share_P[:, None] * chance)[possible]
+        inside = weight + most[group + 1][rest] <= limit
+        tail += float(share[inside].sum())
+        open_ = ~inside & (weight + least[group + 1][rest] <= limit)
+        pairs, place = np.unique(
+            np.stack([rest[open_], weight[open_]]), axis=1, return_inverse=True
         )
+        rest_P, weight_P = pairs
+        share_P = np.bincount(place.ravel(), share[open_], minlength=len(rest_P))
+        if len(rest_P) > MAX_TABLES:
+            return None
+    return tail
 
-    seen = log_weight(bad)
-    weights = [
-        log_weight(table)
-        for table in itertools.product(*(range(min(n, all_bad) + 1) for n in totals))
-        if sum(table) == all_bad
-    ]
-    largest = max(weights)
-    whole = math.fsum(math.exp(w - largest) for w in weights)
-    tail = math.fsum(math.exp(w - largest) for w in weights if w <= seen + EQUAL)
-    return min(1.0, tail / whole)
+
+def _bounds(
+    ways_L: Sequence[NDArray[np.int64]], num_bad: int
+) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+    """The least and the most that the groups from each one on can add to the weight, by how many
+    bad runs are left to them; those that cannot be are never asked for.
+    """
+    never = np.int64(2**60)
+    least = [np.full(num_bad + 1, never)]
+    least[0][0] = 0
+    most = [np.full(num_bad + 1, -never)]
+    most[0][0] = 0
+    for ways in reversed(ways_L):
+        low, high = np.full(num_bad + 1, never), np.full(num_bad + 1, -never)
+        for k, weight in enumerate(ways[: num_bad + 1]):
+            upto = num_bad + 1 - k
+            low[k:] = np.minimum(low[k:], least[0][:upto] + weight)
+            high[k:] = np.maximum(high[k:], most[0][:upto] + weight)
+        least.insert(0, low)
+        most.insert(0, high)
+    return least, most
+
+
+def _drawn_tail(
+    n_L: NDArray[np.int64], num_bad: int, ways_L: Sequence[NDArray[np.int64]], limit: int
+) -> float:
+    drawn = np.random.default_rng(0).multivariate_hypergeometric(n_L, num_bad, size=DRAWS)
+    weight = sum(ways[k] for ways, k in zip(ways_L, drawn.T, strict=True))
+    return (1 + int((weight <= limit).sum())) / (1 + DRAWS)

@@ -48,7 +48,8 @@ class PairedDifference:
     p_value: float | None = None
     p_holm: float | None = None
     p_sign_flip: float | None = None
-    seeds_needed: int | None = None  # for 80 % power, were the truth as large as the estimate
+    # for 80 % power at 5 % in this comparison alone (not Holm's), were the truth as the estimate
+    seeds_needed: int | None = None
 
     @property
     def is_significant(self) -> bool:

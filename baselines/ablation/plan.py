@@ -44,7 +44,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveInt,
     ValidationError,
     field_validator,
     model_validator,
@@ -57,7 +56,13 @@ from baselines.sampling import SamplingOptions
 from bench.errors import UnknownNameError, UsageError
 from bench.metrics import METRICS
 
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+# Strict: 100.0, "100" and true are no numbers of steps.
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+
+MAX_SEEDS = 10_000
+MAX_IMAGES = 1_000_000  # sampled at a time: held in memory
+MAX_NAME = 100  # letters of a plan's name, which is that of a folder
 
 DEFAULT_METRICS = (
     "fid",
@@ -68,8 +73,11 @@ DEFAULT_METRICS = (
     "coverage_k5",
     "modes_covered",
 )
-# Columns of the tables of results, which a factor would hide.
-RESERVED = frozenset({"cell", "seed", "step", "outcome", "reason", "train_s", "key"})
+# Columns of the tables of results and of their analysis, which a factor would hide.
+RESERVED = frozenset(
+    {"cell", "seed", "step", "outcome", "reason", "train_s", "key", "state", "good", "log_train_s",
+     "residual"}
+)  # fmt: skip
 
 
 class AblationPlan(BaseModel):
@@ -79,19 +87,19 @@ class AblationPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MAX_NAME)
     recipe: str
     settings: tuple[str, ...] = ()
     factors: tuple[Factor, ...]
     design: Kind = "full-factorial"
-    resolution: int | None = None
+    resolution: Annotated[int, Field(strict=True)] | None = None
     seeds: tuple[Seed, ...] = (0, 1, 2, 3, 4)
-    num_steps: PositiveInt | None = None
-    share: float | None = Field(None, gt=0, le=1)  # of the recipe's steps
-    num_evaluations: PositiveInt = 5
+    num_steps: Count | None = None
+    share: float | None = Field(None, gt=0, le=1, strict=True)  # of the recipe's steps
+    num_evaluations: Count = 5
     data: str = "mnist"
     metrics: tuple[str, ...] = DEFAULT_METRICS
-    num_images: int = Field(10_000, ge=2)
+    num_images: int = Field(10_000, ge=2, le=MAX_IMAGES, strict=True)
     reference: str | None = None
     extractor: str | None = None
     sampling: SamplingOptions = Field(default_factory=SamplingOptions)
@@ -105,9 +113,11 @@ class AblationPlan(BaseModel):
     @classmethod
     def _counted(cls, raw: object) -> object:
         if isinstance(raw, int) and not isinstance(raw, bool):
-            if raw < 1:
-                raise UsageError(f"seeds = {raw}: give a number of 1 or more, or a list")
+            if not 1 <= raw <= MAX_SEEDS:
+                raise UsageError(f"seeds = {raw}: give 1 or more, up to {MAX_SEEDS:,}, or a list")
             return tuple(range(raw))
+        if not isinstance(raw, list | tuple):
+            raise UsageError(f"seeds = {raw!r}: expected a whole number, or a list of them")
         return raw
 
     @model_validator(mode="after")

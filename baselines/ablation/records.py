@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from bench.execution.ledger import Ledger
 from bench.stats import write_atomically
 
 PLAN, RECORDS, GRIDS, LEDGER = "plan.json", "records.jsonl", "grids", "ledger"
+GRID_FILES = ("cell-[0-9]*.png",)
 
 
 class About(BaseModel):
@@ -59,7 +61,27 @@ def about(
 
 
 def write_about(out: Path, described: About) -> None:
+    """Keep what is run, before it runs, so that what there is of it can be reported at any time.
+    Samples of another plan, whose cells have the same numbers, are removed.
+    """
+    with suppress(NothingFoundError, InputError):
+        if _sampled(read_about(out)) != _sampled(described):
+            remove_others(out / GRIDS, GRID_FILES, ())
     write_atomically(out / PLAN, f"{described.model_dump_json(indent=1)}\n".encode())
+
+
+def _sampled(described: About) -> dict[str, Any]:
+    """What the samples of a cell depend on, and some more."""
+    other = ("name", "seeds", "metrics", "num_evaluations", "num_images")
+    return {key: value for key, value in described.plan.items() if key not in other}
+
+
+def remove_others(folder: Path, patterns: Iterable[str], kept: Collection[str]) -> None:
+    """Remove what an earlier report left: the files of these patterns that are not `kept`."""
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            if path.name not in kept:
+                path.unlink()
 
 
 def read_about(out: Path) -> About:
@@ -111,13 +133,14 @@ def read_records(out: Path) -> dict[str, RunResult]:
 
 
 def keep_grids(out: Path, runs: Sequence[Run], ledger: Ledger) -> None:
-    """Copy the samples of the first seed of each cell that has any."""
+    """Copy the samples of the first seed of each cell that has any; others are removed."""
     cells: set[int] = set()
     for run in runs:
         source = ledger.work_folder(run.key) / GRID
         if run.cell not in cells and source.is_file():
             cells.add(run.cell)
             write_atomically(grid_path(out, run.cell), source.read_bytes())
+    remove_others(out / GRIDS, GRID_FILES, {grid_path(out, cell).name for cell in cells})
 
 
 def grid_path(out: Path, cell: int) -> Path:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from markupsafe import Markup
 from PIL import Image
@@ -13,9 +14,9 @@ from PIL import Image
 from baselines.ablation.analysis import Analysis, analyse
 from baselines.ablation.cells import Run
 from baselines.ablation.describing import budget, design_facts, run_facts, summary, title_of
-from baselines.ablation.figures import NOTES, Shown, figures_of
+from baselines.ablation.figures import FIGURE_FILES, Shown, figures_of, notes_of
 from baselines.ablation.jobs import results_of
-from baselines.ablation.naming import cell_names
+from baselines.ablation.naming import cell_names, counted
 from baselines.ablation.records import (
     About,
     grid_path,
@@ -23,6 +24,7 @@ from baselines.ablation.records import (
     known_runs,
     read_about,
     read_records,
+    remove_others,
     write_about,
     write_records,
 )
@@ -55,13 +57,19 @@ class _Report:
     """Everything that both forms show."""
 
     def __init__(
-        self, out: Path, described: About, runs: Sequence[Run], results: Mapping[str, RunResult]
+        self,
+        out: Path,
+        described: About,
+        runs: Sequence[Run],
+        results: Mapping[str, RunResult],
+        analysis: Analysis,
     ) -> None:
         self.out, self.described, self.runs, self.results = out, described, runs, results
-        self.analysis: Analysis = analyse(described.parsed_plan, results)
+        self.analysis = analysis
         self.title = title_of(self.analysis.plan)
         self.sentences: list[Sentence] = summary(self.analysis, described, runs, results)
         self.figures: list[Shown] = figures_of(self.analysis)
+        self.notes = notes_of(self.analysis)
         self.tables: list[ShownTable] = tables_of(self.analysis)
         names = cell_names(self.analysis.plan)
         self.labels = {run.cell: names[run.label] for run in runs}
@@ -77,8 +85,8 @@ class _Report:
         """What stands below the title."""
         plan = self.analysis.plan
         found = [
-            f"{len(plan.made_design.cells)} cells, {plan.design}",
-            f"{len(plan.seeds)} seeds",
+            f"{counted(len(plan.made_design.cells), 'cell')}, {plan.design}",
+            counted(len(plan.seeds), "seed"),
             budget(plan, self.runs),
             f"{plan.num_images:,} images scored",
         ]
@@ -92,27 +100,42 @@ class _Report:
         return [("summary", "In words"), *middle, ("design", "Design and budget")]
 
 
+class Written(NamedTuple):
+    """A report that was written: its analysis, and what it says in words."""
+
+    analysis: Analysis
+    sentences: Sequence[Sentence]
+
+
 def write_report(
-    out: Path, described: About, ledger: Ledger | None = None, *, tables: TableFormat = "csv"
-) -> Analysis:
+    out: Path,
+    described: About,
+    ledger: Ledger | None = None,
+    *,
+    tables: TableFormat = "csv",
+    analysis: Analysis | None = None,
+) -> Written:
     """Write records, tables, figures, README.md and the page; from the ledger when one is given,
-    else from the records in `out`. Gives the analysis. Raises `NothingFoundError` without results.
+    else from the records in `out`. What an earlier report left and this one lacks is removed.
+    `analysis` is that of these results, where it is there already. Raises `NothingFoundError`
+    without results, before anything is written.
     """
     runs = known_runs(described)
     results = read_records(out) if ledger is None else results_of(ledger, runs)
-    analyse(described.parsed_plan, results)  # refuses before anything is written
+    analysis = analysis or analyse(described.parsed_plan, results)
     write_about(out, described)
     if ledger is not None:
         write_records(out, runs, results)
         keep_grids(out, runs, ledger)
-    report = _Report(out, described, runs, results)
+    report = _Report(out, described, runs, results, analysis)
     write_tables(report.analysis, out / TABLES, tables)
     write_atomically(out / PAGE, _page(report).encode("utf-8", "replace"))
     write_atomically(out / README, _readme(report).encode("utf-8", "replace"))
-    return report.analysis
+    remove_others(out, FIGURE_FILES, {f"{shown.name}.svg" for shown in report.figures})
+    return Written(report.analysis, report.sentences)
 
 
-def render_again(out: Path, *, tables: TableFormat = "csv") -> Analysis:
+def render_again(out: Path, *, tables: TableFormat = "csv") -> Written:
     """The report of a folder from its own records, or from its ledger where that is there."""
     described = read_about(out)
     place = out / described.ledger
@@ -152,8 +175,8 @@ def _page(report: _Report) -> str:
             tables={anchor: in_section(report.tables, anchor) for anchor in SECTIONS},
             design=report.design,
             command=report.described.command,
-            notes={anchor: NOTES.get(anchor, "") for anchor in SECTIONS},
-            num_runs=len(report.results),
+            notes={anchor: report.notes.get(anchor, "") for anchor in SECTIONS},
+            made_from=counted(len(report.results), "run"),
         )
     )
 
@@ -171,7 +194,7 @@ def _readme(report: _Report) -> str:
     lines += [f"- {MARKS[said.tone]} {markdown_text(said.text)}" for said in report.sentences]
     for anchor, name in report.sections()[1:-1]:
         lines += ["", f"## {name}", ""]
-        lines += [NOTES[anchor], ""] if anchor in NOTES else []
+        lines += [report.notes[anchor], ""] if anchor in report.notes else []
         for shown in report.figures:
             if shown.section == anchor:
                 file = f"{shown.name}.svg"

@@ -5,7 +5,8 @@ The final table has a row for each run (cell and seed):
     cell, seed, outcome, reason, train_s, <a column for each factor>, <a column for each metric>
 
 and the curve table the same with `step`, a row for each evaluation. A metric without a value is
-missing (NaN) there; a diverged run has no final metric at all, and stays a row.
+missing (NaN) there, as is a time that was shared with runs of other settings; a diverged run has no
+final metric at all, and stays a row.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class RunResult(BaseModel):
     """A run that is over. `perfect` is what real images score, by metric, where that is known; a
     diverged run says why, and keeps the evaluations that it reached. `data_digest` is that of the
     training images, `protocol` the signature of its scores but for the images; `train_s` is a
-    run's share where `stacked` runs were trained together.
+    run's share where `stacked` runs were trained together; `shared` says that some of those were of
+    other settings, so that its share tells nothing of its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +56,7 @@ class RunResult(BaseModel):
     protocol: str | None = None
     device: str | None = None
     stacked: int = Field(1, ge=1)
+    shared: bool = False
     sample_s: FiniteFloat | None = Field(None, ge=0)  # of all evaluations
     score_s: FiniteFloat | None = Field(None, ge=0)
 
@@ -73,6 +76,10 @@ def _row(run: Run) -> dict[str, Any]:
     return {CELL: run.label, SEED: run.seed, **run.levels}
 
 
+def _own_s(result: RunResult) -> float | None:
+    return None if result.shared else result.train_s
+
+
 def final_frame(runs: Sequence[Run], results: Mapping[str, RunResult]) -> pd.DataFrame:
     """A row for each run that has a result; see the module's docstring."""
     rows = []
@@ -83,7 +90,7 @@ def final_frame(runs: Sequence[Run], results: Mapping[str, RunResult]) -> pd.Dat
         last = result.evaluations[-1].values if result.outcome == FINISHED else {}
         rows.append(
             _row(run)
-            | {OUTCOME: result.outcome, REASON: result.reason, TRAIN_S: result.train_s}
+            | {OUTCOME: result.outcome, REASON: result.reason, TRAIN_S: _own_s(result)}
             | {metric: last.get(metric) for metric in run.metrics}
         )
     return _numeric(pd.DataFrame(rows), runs)
@@ -96,7 +103,8 @@ def curve_frame(runs: Sequence[Run], results: Mapping[str, RunResult]) -> pd.Dat
         result = results.get(run.key)
         for entry in () if result is None else result.evaluations:
             values = {metric: entry.values.get(metric) for metric in run.metrics}
-            rows.append(_row(run) | {STEP: entry.step, TRAIN_S: entry.train_s} | values)
+            own_s = None if result is None or result.shared else entry.train_s
+            rows.append(_row(run) | {STEP: entry.step, TRAIN_S: own_s} | values)
     return _numeric(pd.DataFrame(rows), runs)
 
 

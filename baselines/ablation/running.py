@@ -9,7 +9,6 @@ ablation.analysis.sentences, ablation.analysis.final
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +16,17 @@ from typing import NamedTuple
 
 from baselines.ablation.analysis import Analysis, analyse
 from baselines.ablation.cells import make_runs
-from baselines.ablation.jobs import STACKED_WORK, WORK, Surroundings, jobs_of, results_of
+from baselines.ablation.checks import require_all_runnable
+from baselines.ablation.jobs import (
+    STACKED_WORK,
+    WORK,
+    Surroundings,
+    cell_of,
+    jobs_of,
+    results_of,
+)
 from baselines.ablation.plan import AblationPlan
 from baselines.ablation.results import RunResult
-from baselines.ablation.work import require_runnable
 from bench.devices import select_device
 from bench.execution.executors import executor_for
 from bench.execution.ledger import Ledger
@@ -45,6 +51,7 @@ def run_ablation(
     around: Surroundings | None = None,
     timeout_s: float | None = None,
     max_attempts: int = 3,
+    on_begin: Callable[[], None] | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Ablation:
     """Run what the ledger does not have yet, and analyse the whole.
@@ -52,8 +59,9 @@ def run_ablation(
     `executor` as `bench.execution.executors` has it; by default a process for each core, on a GPU
     one. `stack` runs of one group train as one program: by default all of a group on a GPU (of a
     cluster: the seeds of a cell) and one on a CPU, where a stack is no faster. `timeout_s` is for
-    each run. Raises `UsageError` before anything is written for a plan that cannot be run, and what
-    `run_jobs` raises.
+    each run. `on_begin` is called when the plan has been found to be runnable, before the first
+    run. Raises `UsageError` before that, and before anything is written, for a plan that cannot be
+    run, and what `run_jobs` raises.
     """
     around = around or Surroundings()
     jobs = jobs_of(plan, around)
@@ -61,8 +69,9 @@ def run_ablation(
     book = Ledger(ledger)
     workers = executor_for(executor or default_executor(device), folder=ledger / "logs")
     size = default_stack(jobs, device, executor) if stack is None else stack
-    for payload in {json.dumps(_needs(job)): job.payload for job in jobs}.values():
-        require_runnable(payload)
+    require_all_runnable(jobs)
+    if on_begin is not None:
+        on_begin()
     with workers:
         outcomes = run_jobs(
             jobs,
@@ -83,13 +92,6 @@ def run_ablation(
     )
 
 
-def _needs(job: Job) -> list[object]:
-    """What a job loads before it begins."""
-    return [
-        job.payload[name] for name in ("data", "data_root", "reference", "extractor", "metrics")
-    ]
-
-
 def default_executor(device: str) -> str:
     """One process on a GPU, which a stack fills; one for each core elsewhere."""
     return "local:1" if device.startswith("cuda") else "local"
@@ -104,5 +106,5 @@ def default_stack(jobs: list[Job], device: str, executor: str | None = None) -> 
     groups = Counter(job.group for job in jobs)
     if (executor or "local").startswith("local"):
         return max(groups.values(), default=1)
-    cells = Counter((job.group, job.label.rpartition(", seed ")[0]) for job in jobs)
+    cells = Counter((job.group, cell_of(job)) for job in jobs)
     return max(cells.values(), default=1)

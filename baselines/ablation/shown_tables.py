@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from baselines.ablation.analysis import Analysis
 from baselines.ablation.effects import Effect
+from baselines.ablation.least_squares import Share
 from baselines.ablation.naming import cell_names, effect_name
 from baselines.ablation.outcomes import OutcomeShare
+from baselines.ablation.wording import short
 from bench.numerals import number, percent
 from bench.table_formats import markdown_text
 
@@ -31,11 +33,12 @@ class ShownTable(NamedTuple):
 
 
 def tables_of(analysis: Analysis) -> list[ShownTable]:
-    """Effects, cells, outcomes, differences from the base, sample efficiency; empty ones left
-    out.
+    """Effects, shares of variance, cells, outcomes, differences from the base, sample efficiency;
+    empty ones left out.
     """
     found = [
         _effects(analysis),
+        _variance(analysis),
         _cells(analysis),
         _outcomes(analysis),
         _differences(analysis),
@@ -46,12 +49,11 @@ def tables_of(analysis: Analysis) -> list[ShownTable]:
 
 def with_bounds(value: float, low: float | None, high: float | None, *, sign: bool = False) -> str:
     """As "-4.2" above "[-6.1, -2.3]", the value alone without an interval."""
-    mark = "+" if sign else ""
     if abs(value) < ROUNDING * max(abs(low or 0.0), abs(high or 0.0)):
         value = 0.0
     if low is None or high is None:
-        return f"{value:{mark}.3g}"
-    return f"{value:{mark}.3g}\n[{low:{mark}.3g}, {high:{mark}.3g}]"
+        return short(value, sign=sign)
+    return f"{short(value, sign=sign)}\n[{short(low, sign=sign)}, {short(high, sign=sign)}]"
 
 
 def p_text(value: float | None) -> str:
@@ -75,7 +77,9 @@ def _effects(analysis: Analysis) -> ShownTable:
         "effects-table",
         "effects",
         "All effects",
-        "With 95 % intervals over seeds; * significant after Holm's correction.",
+        "One seed: no intervals."
+        if analysis.has_one_seed
+        else "With 95 % intervals over seeds; * significant after Holm's correction.",
         ("effect", *metrics),
         rows,
     )
@@ -88,6 +92,32 @@ def _effect_text(effect: Effect | None) -> str:
     return text.replace("\n", "*\n") if effect.is_significant else text
 
 
+def _variance(analysis: Analysis) -> ShownTable:
+    """A row for each source, a column for each metric."""
+    by_source: dict[str, dict[str, Share]] = {}
+    for one in analysis.effects:
+        for share in one.shares:
+            by_source.setdefault(share.source, {})[one.metric] = share
+    metrics = [one.metric for one in analysis.effects if one.shares]
+    rows = [
+        (source, *(_share_text(shares.get(metric)) for metric in metrics))
+        for source, shares in by_source.items()
+    ]
+    return ShownTable(
+        "variance-table",
+        "effects",
+        "Where runs differ",
+        "Shares of the sum of squares of all runs: the seed, each factor, each pair beyond its "
+        "factors, and what is left. They add up to 100 % where every cell has every seed.",
+        ("source", *metrics),
+        rows,
+    )
+
+
+def _share_text(share: Share | None) -> str:
+    return "-" if share is None else percent(max(share.share, 0.0))
+
+
 def _cells(analysis: Analysis) -> ShownTable:
     """Means over the seeds of each cell, with the standard deviation of a run."""
     metrics, names = analysis.plan.metrics, cell_names(analysis.plan)
@@ -96,7 +126,7 @@ def _cells(analysis: Analysis) -> ShownTable:
         texts = []
         for metric in metrics:
             known = own[metric].dropna()
-            spread = f"\n± {known.std(ddof=1):.2g}" if len(known) > 1 else ""
+            spread = f"\n± {short(known.std(ddof=1), digits=2)}" if len(known) > 1 else ""
             texts.append(f"{number(float(known.mean()))}{spread}" if len(known) else "none")
         rows.append((names[str(cell)], str(len(own)), *texts))
     goal = [number(analysis.perfect.get(metric)) for metric in metrics]
@@ -105,7 +135,9 @@ def _cells(analysis: Analysis) -> ShownTable:
         "cells-table",
         "cells",
         "Cells",
-        "Mean over seeds ± deviation of a run; runs that diverged have no value.",
+        "The one seed of each; a run that diverged has no value."
+        if analysis.has_one_seed
+        else "Mean over seeds ± deviation of a run; runs that diverged have no value.",
         ("cell", "runs", *metrics),
         rows,
     )
@@ -160,8 +192,8 @@ def _differences(analysis: Analysis) -> ShownTable:
         "differences-table",
         "cells",
         f"{first} against the base cell, seed by seed",
-        f"The base cell: {names[analysis.base]}. Seeds needed for 80 % power, were the truth as "
-        "large as the estimate.",
+        f"The base cell: {names[analysis.base]}. Seeds needed for 80 % power in this comparison "
+        "alone, at 5 % without Holm's correction, were the truth as large as the estimate.",
         ("cell", "seeds", "difference", "in deviations", "p, Holm", "p, signs", "seeds needed"),
         rows,
     )
@@ -190,8 +222,8 @@ def _efficiency(analysis: Analysis) -> ShownTable:
         "efficiency-table",
         "tradeoffs",
         "Steps and time",
-        f"Steps until a run is as good as the base at its end ({first} {number(target)}), the "
-        "median over seeds; training time over the base's.",
+        f"Steps until a run is as good as the median run of the base at its end ({first} "
+        f"{number(target)}), the median over seeds; training time over the base's.",
         ("cell", "steps", "of the base's", "never got there", "time"),
         rows,
     )

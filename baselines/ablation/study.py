@@ -38,7 +38,7 @@ from pathlib import Path
 from baselines.ablation.budgets import changed_plan
 from baselines.ablation.jobs import Surroundings
 from baselines.ablation.presets import PRESETS, preset_plan
-from baselines.ablation.records import PLAN, about, read_about
+from baselines.ablation.records import PLAN, about, read_about, write_about
 from baselines.ablation.report import PAGE, README, conclusion, render_again, write_report
 from baselines.ablation.running import run_ablation
 from bench.errors import EXIT_INVALID, LatentbenchError
@@ -68,6 +68,9 @@ def run_preset(name: str, options: argparse.Namespace) -> int:
     ledger = Ledger(options.work / name)
     out = options.out / name
     around = Surroundings(data_root=options.data_root, device=options.device)
+    described = about(
+        plan, out, ledger.root, command=_command(options), cpu_sized=options.cpu_sized
+    )
     with progress_report() as progress:
         ablation = run_ablation(
             plan,
@@ -75,17 +78,11 @@ def run_preset(name: str, options: argparse.Namespace) -> int:
             executor=options.executor,
             stack=options.stack,
             around=around,
+            on_begin=lambda: write_about(out, described),
             on_event=lambda event: progress(name, event.finished, event.total),
         )
     if ablation.analysis is not None:
-        described = about(
-            plan,
-            out,
-            ledger.root,
-            command=_command(options),
-            cpu_sized=options.cpu_sized,
-        )
-        write_report(out, described, ledger)
+        write_report(out, described, ledger, analysis=ablation.analysis)
     return len(ablation.failed)
 
 

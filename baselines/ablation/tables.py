@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
 from baselines.ablation.analysis import Analysis
 from baselines.ablation.paired import paired_frame
+from baselines.ablation.records import remove_others
 from baselines.ablation.tradeoff import arrows_frame
 from bench.errors import UsageError
 from bench.stats import write_atomically
 from bench.table_formats import csv_cell
 
 TableFormat = Literal["csv", "parquet"]
+NAMES = ("runs", "curve", "effects", "ranks", "variance", "differences", "outcomes", "factors",
+         "arrows", "learning", "efficiency", "times")  # fmt: skip
 
 
 def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
-    """Tables by name: runs, curve, effects, ranks, variance, differences, outcomes, factors,
-    arrows, learning, efficiency, times. Empty ones are left out.
-    """
+    """Tables by name, of `NAMES`; empty ones are left out."""
     found = {
         "runs": analysis.final,
         "curve": analysis.curve,
@@ -66,12 +67,15 @@ def scores_by_cell(analysis: Analysis) -> pd.DataFrame:
 
 
 def write_tables(analysis: Analysis, folder: Path, kind: TableFormat = "csv") -> None:
-    """A file for each table. Raises `UsageError` for Parquet without pyarrow."""
-    for name, frame in frames(analysis).items():
-        if kind == "csv":
-            write_atomically(folder / f"{name}.csv", _csv(frame))
-        else:
-            write_atomically(folder / f"{name}.parquet", _parquet(frame))
+    """A file for each table; those that an earlier report left and this one lacks are removed.
+    Raises `UsageError` for Parquet without pyarrow.
+    """
+    found = frames(analysis)
+    for name, frame in found.items():
+        data = _csv(frame) if kind == "csv" else _parquet(frame)
+        write_atomically(folder / f"{name}.{kind}", data)
+    patterns = [f"{name}.{ending}" for name in NAMES for ending in get_args(TableFormat)]
+    remove_others(folder, patterns, {f"{name}.{kind}" for name in found})
 
 
 def _csv(frame: pd.DataFrame) -> bytes:

@@ -18,39 +18,41 @@ fails, and says so.
 
 from __future__ import annotations
 
-import functools
 import io
 import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from baselines.ablation.cells import SAMPLING_SEED
+from baselines.ablation.loading import scorer_of, training_set_of
 from baselines.ablation.results import DIVERGED, Evaluation, RunResult
 from baselines.checkpoint import read_checkpoint
 from baselines.config import RunConfig, make_config
-from baselines.data import TrainingSet, load_training_set
-from baselines.run_folder import CHECKPOINT, GRIDS, LOG, MILESTONES, RunFolder, grid_picture
+from baselines.run_folder import (
+    CHECKPOINT,
+    GRIDS,
+    LOG,
+    MILESTONES,
+    RunFolder,
+    grid_picture,
+)
 from baselines.runs import TrainingDiverged, train_stack
 from baselines.sample import write_manifest, write_samples
 from baselines.sampling import Sampler, SamplingOptions, manifest_of
 from baselines.trained import CHUNK, trained_from
-from bench.cache import Cache, default_root
 from bench.devices import device_description, select_device
 from bench.errors import BundleError, UsageError
 from bench.execution.causes import TaskTimeout, cause_of
 from bench.execution.files import set_aside
 from bench.execution.work import WorkContext
 from bench.record import ScoreRecord
-from bench.scoring import Scorer
 from bench.stats import write_atomically
 
 SCORES, GRID, SAMPLES = "scores.json", "grid.png", "samples"
@@ -94,16 +96,6 @@ class Scores(BaseModel):
     score_s: float = 0.0
 
 
-def require_runnable(payload: Mapping[str, Any]) -> None:
-    """Load what every run of a plan needs, so that a wrong name of data, reference, extractor or
-    metric is told before the first training and not after it. Raises what loading them raises.
-    """
-    task = Task.model_validate(payload)
-    device = select_device(task.device)
-    _training_set(task.data, task.data_root, device)
-    _scorer(task.reference, task.extractor, tuple(sorted(task.metrics)), device, 0)
-
-
 def do_run(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str, Any]:
     """One run; gives its `RunResult` as JSON. Raises `TrainingDiverged`, with that in `details`."""
     (outcome,) = do_stack([payload], [context])
@@ -142,7 +134,7 @@ def _train(works: Sequence[_Work]) -> None:
     ready = [work for work in works if work.divergence is None]
     if not ready:
         return
-    data = _training_set(first.task.data, first.task.data_root, first.device)
+    data = training_set_of(first.task.data, first.task.data_root, first.device)
     for work in ready:
         work.drop_unreadable()
     try:
@@ -219,7 +211,7 @@ class _Work:
         reason = None
         if divergence is not None:
             reason = f"{divergence['term']} is not finite at step {divergence['step']}"
-        starts = [e["stacked"] for e in self.run.events() if e["event"] in ("start", "resume")]
+        starts = [e for e in self.run.events() if e["event"] in ("start", "resume")]
         return RunResult(
             key=self.context.key,
             outcome="finished" if divergence is None else "diverged",
@@ -232,7 +224,8 @@ class _Work:
             data_digest=scores.data_digest,
             protocol=scores.protocol,
             device=scores.device,
-            stacked=starts[-1] if starts else 1,
+            stacked=starts[-1]["stacked"] if starts else 1,
+            shared=any(event.get("kinds", 1) > 1 for event in starts),
             sample_s=round(scores.sample_s, 3),
             score_s=round(scores.score_s, 3),
         )
@@ -280,7 +273,7 @@ class _Work:
     def _score(self, images: NDArray[np.uint8], step: int) -> ScoreRecord:
         task = self.task
         with _in_turn:
-            scorer = _scorer(
+            scorer = scorer_of(
                 task.reference,
                 task.extractor,
                 tuple(sorted(task.metrics)),
@@ -301,7 +294,9 @@ class _Work:
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def _no_scores(self, data_digest: str | None = None) -> Scores:
-        data = data_digest or _training_set(self.task.data, self.task.data_root, self.device).digest
+        data = (
+            data_digest or training_set_of(self.task.data, self.task.data_root, self.device).digest
+        )
         return Scores(data_digest=data, device=device_description(self.device))
 
     def _kept_scores(self) -> Scores | None:
@@ -315,33 +310,3 @@ class _Work:
 def _protocol(record: ScoreRecord) -> str:
     """The signature, but for the images."""
     return "|".join(part for part in record.signature.split("|") if not part.startswith("images="))
-
-
-@functools.lru_cache(maxsize=2)
-def _training_set(source: str, data_root: str | None, device: str) -> TrainingSet:
-    root = None if data_root is None else Path(data_root)
-    return load_training_set(source, data_root=root, device=device)
-
-
-@functools.lru_cache(maxsize=2)
-def _scorer(
-    reference: str, extractor: str | None, metrics: tuple[str, ...], device: str, memory_step: int
-) -> Scorer:
-    """Loaded once a process. What real images score is cached on disk; features of samples, which
-    nobody scores twice, are not.
-    """
-    settings: dict[str, Any] = {
-        "reference": reference,
-        "extractor": extractor,
-        "metrics": metrics,
-        "device": device,
-        "use_cache": False,
-    }
-    scorer = Scorer(**settings)
-    if memory_step:
-        usual = scorer.arms[0].network.batch_size
-        scorer = Scorer(**settings, batch_size=max(1, usual >> memory_step))
-        if device.startswith("cuda"):
-            torch.cuda.empty_cache()
-    scorer.cache = Cache(default_root())
-    return scorer

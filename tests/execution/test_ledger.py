@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -269,3 +271,39 @@ def test_a_ledger_that_vanishes_stops_the_run(ledger: Ledger, trace: Path, inlin
     with pytest.raises(UsageError, match="every worker must see the ledger at one path"):
         run_jobs(plan(trace, 2), works.square, ledger, inline, on_event=vanish)
     assert calls(trace) == []
+
+
+@pytest.mark.parametrize("name", ["result.json", "claim"])
+def test_what_is_not_ours_to_read_is_told_and_left_alone(
+    name: str, ledger: Ledger, inline: Workers, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused as another user's file would be: these tests may run as root, who may read all."""
+    (job,) = plan(trace, 1)
+    with inline:
+        run_jobs([job], works.square, ledger, inline)
+    path = ledger.folder(job.key) / name
+    before = path.read_bytes()
+    opened = os.open
+
+    def refused(file: Any, *arguments: Any, **options: Any) -> int:
+        if os.fspath(file) == str(path) or os.fspath(file) == os.path.realpath(path):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(file))
+        return opened(file, *arguments, **options)
+
+    def read_bytes(file: Path) -> bytes:
+        descriptor = os.open(file, os.O_RDONLY)
+        with os.fdopen(descriptor, "rb") as stream:
+            return stream.read()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refused)
+        patched.setattr(Path, "read_bytes", read_bytes)
+        for use in (ledger.entry, lambda _key: ledger.compare([job])):
+            with pytest.raises(UsageError, match=rf"{name}: not readable by this user.*chmod"):
+                use(job.key)
+        with inline, pytest.raises(UsageError, match="not readable by this user"):
+            run_jobs([job], works.square, ledger, inline)
+    assert path.read_bytes() == before
+    assert not list(ledger.folder(job.key).glob("*.corrupt"))
+    assert ledger.entry(job.key).state == "done"
+    assert calls(trace) == [job.key]

@@ -102,6 +102,10 @@ def test_what_slurm_is_asked_for() -> None:
     assert bare._limits(None) == {"name": "latentbench", "timeout_min": 1440, "gpus_per_node": 2}
     with pytest.raises(UsageError, match=r"unknown parameter .*'gpu'. Did you mean 'gpus'"):
         executor_for("slurm:main,gpu=1")
+    for option, least in (("gpus=-1", 0), ("cpus=0", 1), ("hours=nan", 0.01), ("hours=inf", 0.01),
+                          ("mem_gb=-2", 0.01), ("hours=0", 0.01)):  # fmt: skip
+        with pytest.raises(UsageError, match=f"of {least} or more, got '{option}'"):
+            executor_for(f"slurm:gpu,{option}")
     with pytest.raises(UsageError, match="expected gpus=NUMBER"):
         executor_for("slurm:main,gpus=all")
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from baselines.ablation.analysis import Analysis, analyse
 from baselines.ablation.cells import Run, make_runs
-from baselines.ablation.plan import AblationPlan
+from baselines.ablation.plan import RESERVED, AblationPlan, parse_plan
 from baselines.ablation.presets import preset_plan
 from baselines.ablation.results import Evaluation, RunResult
-from bench.errors import NothingFoundError
+from bench.errors import NothingFoundError, UsageError
 
 METRICS = ["fid", "precision_k3", "recall_k3", "coverage_k5", "modes_covered", "density_k5"]
 PERFECT = {"fid": 0.2, "coverage_k5": 0.97, "modes_covered": 10.0, "density_k5": 1.0}
@@ -103,3 +106,98 @@ def test_part_of_the_results() -> None:
     assert found.differences == ()
     with pytest.raises(NothingFoundError, match="none of 32 runs"):
         analyse(plan, {})
+
+
+def said(found: Analysis) -> str:
+    return "\n".join(sentence.text for sentence in found.sentences)
+
+
+def test_no_factor_can_have_the_name_of_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every column that is in a table, or is put into one while it is analysed."""
+    put: set[str] = set()
+    assign = pd.DataFrame.assign
+
+    def noted(frame: pd.DataFrame, **columns: Any) -> pd.DataFrame:
+        put.update(columns)
+        return assign(frame, **columns)
+
+    monkeypatch.setattr(pd.DataFrame, "assign", noted)
+    plan = preset_plan("course", metrics=METRICS, seeds=2)
+    found = analysed_plan(plan)
+    columns = put | set(found.final) | set(found.curve)
+    own = columns - set(plan.levels) - set(METRICS)
+    assert {"state", "good", "log_train_s", "outcome"} <= own
+    assert own <= RESERVED
+    for name in own:
+        with pytest.raises(UsageError, match="have a column of that name"):
+            parse_plan({"name": "p", "recipe": "course-gan",
+                        "factors": {name: {"x": [], "y": ["loss=minimax"]}}})  # fmt: skip
+
+
+def changed(plan: AblationPlan, **values: float | None) -> dict[str, RunResult]:
+    """Results in which some metrics are what is said."""
+    found = {}
+    for run in make_runs(plan):
+        result = result_of(run)
+        entries = [
+            entry.model_copy(update={"values": entry.values | values})
+            for entry in result.evaluations
+        ]
+        found[run.key] = result.model_copy(update={"evaluations": tuple(entries)})
+    return found
+
+
+def diverged(run: Run) -> RunResult:
+    return RunResult(key=run.key, outcome="diverged", reason="g_loss is not finite at step 9")
+
+
+def test_a_metric_without_any_value_is_told() -> None:
+    plan = preset_plan("course", metrics=["fid", "fid_infinity", "recall_k3"], seeds=2)
+    found = analyse(plan, changed(plan, fid_infinity=None))
+    assert [one.metric for one in found.effects] == ["fid", "recall_k3"]
+    assert "No run has a value of fid_infinity, so nothing is said of it" in said(found)
+    first, *others = make_runs(plan)
+    few = {first.key: changed(plan)[first.key]}
+    assert "One run alone has a value of fid, recall_k3" in said(analyse(plan, few))
+    all_gone = analyse(plan, {run.key: diverged(run) for run in (first, *others)})
+    text = said(all_gone)
+    assert "No run finished: of fid, fid_infinity, recall_k3 nothing can be said." in text
+    assert "All ended badly, so that no factor can be seen to change how often." in text
+    assert "No factor is shown" not in text
+
+
+def test_a_base_that_diverged_is_told() -> None:
+    plan = preset_plan("course", metrics=["fid"], seeds=2)
+    results = changed(plan) | {run.key: diverged(run) for run in make_runs(plan) if run.is_base}
+    found = analyse(plan, results)
+    assert not found.differences
+    assert "Every run of the base cell (base levels) diverged: there are no differences" in said(
+        found
+    )
+    without = {run.key: result_of(run) for run in make_runs(plan) if not run.is_base}
+    assert "No run of the base cell (base levels) has a result yet" in said(analyse(plan, without))
+    assert "base cell" not in said(analyse(plan, changed(plan)))
+
+
+def test_times_that_runs_of_several_cells_share_are_no_cost() -> None:
+    plan = preset_plan("course", metrics=["fid"], seeds=2)
+    shared = {
+        key: result.model_copy(update={"shared": True}) for key, result in changed(plan).items()
+    }
+    found = analyse(plan, shared)
+    assert not found.times
+    assert not found.cell_times
+    assert "32 runs trained in one program with runs of other cells" in said(found)
+    assert analyse(plan, changed(plan)).times
+
+
+def test_one_seed_has_no_intervals() -> None:
+    plan = preset_plan("course", metrics=["fid", "precision_k3"], seeds=1)
+    found = analysed_plan(plan)
+    assert found.has_one_seed
+    assert all(effect.low is None for one in found.effects for effect in one.effects)
+    assert all(point.low is None for points in found.curves.values() for point in points)
+    assert all(one.low is None for one in found.times)
+    text = said(found)
+    assert "Nothing can be said with one seed" in text
+    assert "On all metrics: one seed: what another would give is not known" in text

@@ -9,7 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from baselines.ablation.cells import Run, evaluation_steps, make_runs
-from baselines.ablation.costs import SECONDS_PER_STEP, estimates, tabulated_s
+from baselines.ablation.costs import (
+    EVALUATION_S,
+    IMAGE_S,
+    SECONDS_PER_STEP,
+    estimates,
+    scoring_estimates,
+    tabulated_s,
+)
 from baselines.ablation.plan import parse_plan
 from baselines.ablation.presets import PRESETS, preset_plan
 from baselines.ablation.results import Evaluation, RunResult, curve_frame, final_frame
@@ -126,6 +133,15 @@ def test_finished_runs_improve_the_estimate() -> None:
     # others: the geometric mean of 10 and 1
     assert found[runs[5].key].basis == "other cells"
     assert found[runs[5].key].seconds == pytest.approx(math.sqrt(10) * tabulated_s(runs[5].config))
+
+
+def test_scoring_has_its_costs() -> None:
+    """Two evaluations of 1,000 images; a run that took twice as long makes the others dearer."""
+    runs = runs_of(num_images=1_000)
+    (usual,) = {round(seconds, 9) for seconds in scoring_estimates(runs, {}).values()}
+    assert usual == pytest.approx(2 * (EVALUATION_S + 1_000 * IMAGE_S))
+    found = scoring_estimates(runs, {runs[0].key: 2 * usual, runs[1].key: 0.0})
+    assert list(found.values()) == pytest.approx([2 * usual] * 8)
 
 
 def test_tables_of_results() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from baselines.ablation.analysis import Analysis, analyse
 from baselines.ablation.budgets import CPU_BUDGETS, changed_plan
 from baselines.ablation.jobs import Surroundings, jobs_of
 from baselines.ablation.plan import read_plan
 from baselines.ablation.presets import PRESETS, preset_plan
+from baselines.ablation.records import read_about
 from bench.__main__ import run
 from bench.errors import (
+    EXIT_INTERRUPTED,
     EXIT_INVALID,
     EXIT_NOTHING_FOUND,
     EXIT_OK,
@@ -27,6 +31,7 @@ from bench.execution.attempts import Attempt
 from bench.execution.executors import executor_for
 from bench.execution.ledger import Ledger
 from bench.execution.scheduling import run_jobs
+from bench.execution.work import Job
 from tests.baselines.ablation import works
 from tests.baselines.ablation.conftest import MakePlan, tiny, toml_of
 from tests.test_light_imports import HEAVY, modules_after
@@ -117,9 +122,10 @@ def test_a_plan_that_cannot_be_run_is_refused_before_anything_is_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write(**changes)
-    assert run(["ablate", "plan.toml", "--executor", "inline"]) == EXIT_USAGE
-    assert message in capsys.readouterr().err
-    assert files(tmp_path / "here") == ["plan.toml"]
+    for way in (["--executor", "inline"], ["--dry-run"], ["--emit-slurm", "jobs"]):
+        assert run(["ablate", "plan.toml", *way]) == EXIT_USAGE
+        assert message in capsys.readouterr().err
+        assert files(tmp_path / "here") == ["plan.toml"]
 
 
 @pytest.mark.parametrize(
@@ -148,6 +154,94 @@ def test_refusals(
     assert run(["ablate", *arguments]) == code
     assert message in capsys.readouterr().err
     assert files(tmp_path) == []
+
+
+def test_what_there_is_of_an_interrupted_ablation_is_reported(
+    write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_run(jobs: list[Job], *arguments: Any, **options: Any) -> None:
+        run_jobs(jobs[:1], *arguments, **options)
+        raise KeyboardInterrupt
+
+    write(num_evaluations=1)
+    arguments = ["ablate", "plan.toml", "--executor", "inline", "--device", "cpu", "--quiet"]
+    with monkeypatch.context() as patched:
+        patched.setattr("baselines.ablation.running.run_jobs", one_run)
+        assert run(arguments) == EXIT_INTERRUPTED
+    out = Path("latentbench-ablation/tiny")
+    assert (out / "plan.json").is_file()
+    assert not (out / "report.html").exists()
+    capsys.readouterr()
+    assert run(["ablate", "report", str(out)]) == EXIT_OK
+    assert "3 of 4 runs have no result yet." in capsys.readouterr().out
+    assert run(["ablate", "status", str(out)]) == EXIT_OK
+    assert "4 runs: 3 todo, 1 done" in capsys.readouterr().out
+    assert run(arguments) == EXIT_OK
+    assert "no result yet" not in capsys.readouterr().out
+
+
+def test_status_is_of_the_plan_and_tells_orphans(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(num_evaluations=1)
+    arguments = ["ablate", "plan.toml", "--executor", "inline", "--device", "cpu", "--quiet"]
+    assert run(arguments) == EXIT_OK
+    assert run([*arguments, "--seeds", "1"]) == EXIT_OK
+    out = Path("latentbench-ablation/tiny")
+    for place in (out, out / "ledger"):
+        capsys.readouterr()
+        assert run(["ablate", "status", str(place)]) == EXIT_OK
+        shown = capsys.readouterr().out
+        assert "2 runs: 2 done" in shown
+        assert "orphans: 2 runs of the ledger are not in this plan" in shown
+    (out / "plan.json").unlink()
+    assert run(["ablate", "status", str(out)]) == EXIT_OK
+    assert "4 runs: 4 done" in capsys.readouterr().out
+
+
+def test_results_are_analysed_once(
+    write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = []
+
+    def counted(*arguments: Any) -> Analysis:
+        times.append(arguments)
+        return analyse(*arguments)
+
+    for module in ("running", "report"):
+        monkeypatch.setattr(f"baselines.ablation.{module}.analyse", counted)
+    write(num_evaluations=1, seeds=1)
+    assert run(["ablate", "plan.toml", "--executor", "inline", "--quiet"]) == EXIT_OK
+    assert len(times) == 1
+    assert "Nothing can be said with one seed" in capsys.readouterr().out
+    assert run(["ablate", "report", "latentbench-ablation/tiny"]) == EXIT_OK
+    assert len(times) == 2
+
+
+def test_a_report_tells_the_whole_command(write: Write) -> None:
+    write(num_evaluations=1)
+    given = ["ablate", "plan.toml", "--seeds", "3", "--data-root", "my data", "--device", "cpu",
+             "--out", "here", "--ledger", "b"]  # fmt: skip
+    assert run([*given, "--emit-slurm", "jobs"]) == EXIT_OK
+    assert shlex.split(read_about(Path("here")).command) == ["latentbench", *given]
+
+
+def test_a_dry_run_tells_what_its_estimate_rests_on(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(num_evaluations=1, seeds=1)
+    assert run(["ablate", "plan.toml", "--dry-run"]) == EXIT_OK
+    shown = capsys.readouterr().out
+    assert "2 cells, 1 seed, 40 steps" in shown
+    # two evaluations of 40 images: 2 x (1.2 + .022) s
+    assert "2 of 2 runs to do: about 0 s of training and 2 s of sampling and scoring" in shown
+    assert "measured on one core of a CPU" in shown
+    assert run(["ablate", "plan.toml", "--executor", "inline", "--quiet"]) == EXIT_OK
+    capsys.readouterr()
+    assert run(["ablate", "plan.toml", "--dry-run", "--seeds", "2"]) == EXIT_OK
+    assert "one run at a time, by the runs that are done here" in capsys.readouterr().out
+    assert run(["ablate", "plan.toml", "--dry-run"]) == EXIT_OK
+    assert "\n0 of 2 runs to do\n" in capsys.readouterr().out
 
 
 def test_failed_runs_end_with_1(
@@ -199,6 +293,10 @@ def test_the_emitted_array_runs_by_hand(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(seeds=1, num_evaluations=1)
+    # emitted where there is no GPU, for nodes that have one
+    assert run(["ablate", "plan.toml", "--seeds", "2", "--device", "cuda", "--emit-slurm", "gpu",
+                "--out", "elsewhere"]) == EXIT_OK  # fmt: skip
+    assert "4 runs in gpu/jobs.txt" in capsys.readouterr().out
     assert run(["ablate", "plan.toml", "--device", "cpu", "--emit-slurm", "jobs",
                 "--slurm-option", "--partition=gpu"]) == EXIT_OK  # fmt: skip
     assert "2 runs in jobs/jobs.txt" in capsys.readouterr().out
@@ -216,6 +314,8 @@ def test_the_emitted_array_runs_by_hand(
     ledger = Ledger("latentbench-ablation/tiny/ledger")
     keys = [job.key for job in jobs_of(read_plan(path))]
     assert [ledger.entry(key).state for key in keys] == ["todo", "done"]
+    assert run(["ablate", "report", "latentbench-ablation/tiny"]) == EXIT_OK
+    assert "1 of 2 runs has no result yet." in capsys.readouterr().out
 
 
 def test_a_short_plan() -> None:
@@ -246,5 +346,5 @@ def test_conflicting_results_are_told(
     capsys.readouterr()
     assert run(["ablate", "report", str(out)]) == EXIT_OK
     said = capsys.readouterr().out
-    assert "✕ The results are trained on 2 different images (ffffffff in 1 runs; " in said
+    assert "✕ The results are trained on 2 different images (ffffffff in 1 run; " in said
     assert "✕ The results are of 2 different devices" in said

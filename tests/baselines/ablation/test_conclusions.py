@@ -9,13 +9,20 @@ import pandas as pd
 import pytest
 from scipy.stats import t as t_distribution
 
-from baselines.ablation.conclusions import Findings, conclusions, helps, needed
+from baselines.ablation.conclusions import Findings, conclusions
 from baselines.ablation.curves import curves, efficiencies
 from baselines.ablation.effects import analysed
-from baselines.ablation.outcomes import cell_outcomes, factor_outcomes, with_states
+from baselines.ablation.open_questions import needed
+from baselines.ablation.outcomes import (
+    CollapseRule,
+    cell_outcomes,
+    factor_outcomes,
+    with_states,
+)
 from baselines.ablation.ranking import rank_effects
 from baselines.ablation.simulation import simulated_table
 from baselines.ablation.tradeoff import arrows, arrows_frame, cell_time_ratios, time_ratios
+from baselines.ablation.wording import helps
 from bench.errors import InputError
 
 TWO = {"A": ("off", "on"), "B": ("off", "on")}
@@ -105,8 +112,8 @@ def test_curves_have_bands_over_seeds() -> None:
 
 
 def test_steps_to_the_bases_end_with_censoring() -> None:
-    """The base ends at 4 and 2, so the target is 3: `fast` is there at 100 and 200, `slow` in one
-    run of three.
+    """The base ends at 4 and 2, and the worse of the two in the middle is the target: `fast` is
+    there at once, `slow` in one run of three.
     """
     table = curve(
         {
@@ -120,9 +127,9 @@ def test_steps_to_the_bases_end_with_censoring() -> None:
         }
     )
     base, fast, slow = efficiencies(table, "fid", "base", {})
-    assert base.target == 3.0
-    assert (base.num_censored, base.median_steps) == (1, None)
-    assert (fast.num_censored, fast.median_steps, fast.ratio) == (0, 150.0, 0.5)
+    assert base.target == 4.0
+    assert (base.num_censored, base.median_steps, base.ratio) == (0, 300.0, 1.0)
+    assert (fast.num_censored, fast.median_steps, fast.ratio) == (0, 100.0, 1 / 3)
     assert (slow.num_censored, slow.median_steps, slow.ratio) == (2, None, None)
     with pytest.raises(InputError, match="no cell 'none'"):
         efficiencies(table, "fid", "none", {})
@@ -150,7 +157,7 @@ def test_what_helps_and_what_interacts() -> None:
     assert "A (on) with B (on) interact on fid: both together are worse than the sum" in said
     assert "after Holm" in said
     assert "Whether B (on) changes fid cannot be told" in said
-    assert "No effect is significant" not in said
+    assert "No effect" not in said
     tones = {sentence.text[:16]: sentence.tone for sentence in conclusions(findings)}
     assert tones["A (on) helps fid"] == "good"
     assert tones["A (on) hurts pre"] == "bad"
@@ -160,10 +167,12 @@ def test_nothing_significant_is_said_with_the_seeds_it_would_take() -> None:
     frame = final(seed=3)
     analyses = analysed(frame, TWO, ["fid"])
     said = texts(Findings(effects=analyses))
-    assert "No effect is significant: none of 3 stands out" in said
+    assert said.startswith("No effect on the values of a metric is significant: none of 3 stands")
+    effect = min(analyses[0].effects[:2], key=lambda effect: effect.p_value or 1.0)
+    seeds = needed(analyses[0], effect, 0.05 / 3)
+    assert f"Nearest to it is {effect.name} (on) on fid: were it as large as it looks, " in said
+    assert f"about {seeds:,} seeds would be needed to show it; this has 6." in said
     assert "seeds would be needed for 80 % power" in said
-    effect = analyses[0].effects[0]
-    seeds = needed(analyses[0], effect)
     assert seeds is not None
     assert seeds > analyses[0].num_seeds
 
@@ -216,6 +225,74 @@ def test_bad_ends_are_told() -> None:
     assert "10 runs have no value and are left out" in said
 
 
+def test_what_ranks_show_is_not_denied_above() -> None:
+    """Values of the few runs that are left show nothing; that the others diverged does."""
+    frame = final(seed=3)
+    frame["outcome"] = frame["outcome"].astype(object)
+    gone = (frame["A"] == "on") & (frame["seed"] != 0)
+    frame.loc[gone, "outcome"] = "diverged"
+    frame.loc[gone, "fid"] = NAN
+    states = with_states(frame, {})
+    findings = Findings(
+        effects=analysed(frame, TWO, ["fid"]),
+        ranks=rank_effects(frame, TWO, ["fid"], {}),
+        cells=cell_outcomes(states),
+        factors=factor_outcomes(states, TWO),
+    )
+    first, *others = [sentence.text for sentence in conclusions(findings)]
+    assert first == (
+        "No effect on the values of a metric is significant: none of 3 stands out from the spread "
+        "between seeds at 5 % after Holm's correction. Significant, and told below, is how often "
+        "runs end badly and which runs come out behind others, with diverged ones as the worst."
+    )
+    assert any(text.startswith("How often runs end badly depends on A") for text in others)
+    assert any(text.startswith("By ranks, a diverged run counting") for text in others)
+    (open_a,) = [text for text in others if text.startswith("Whether A (on)")]
+    assert "Whether A (on) changes fid among runs that finish cannot be told" in open_a
+
+
+def test_the_headline_knows_of_ranks() -> None:
+    """A helps by values, and B, whose runs diverge, is worse by ranks alone."""
+    frame = final(seed=1, A=-6.0)
+    frame["outcome"] = frame["outcome"].astype(object)
+    gone = (frame["B"] == "on") & (frame["seed"] > 1)
+    frame.loc[gone, "outcome"] = "diverged"
+    frame.loc[gone, "fid"] = NAN
+    findings = Findings(
+        effects=analysed(frame, TWO, ["fid"]), ranks=rank_effects(frame, TWO, ["fid"], {})
+    )
+    assert conclusions(findings)[0].text == (
+        "On fid, the first metric of the plan: A (on) helps; B (on) is worse by ranks alone."
+    )
+
+
+def test_all_bad_tells_nothing_of_factors() -> None:
+    frame = final()
+    states = with_states(frame.assign(outcome="diverged"), {})
+    said = texts(
+        Findings(
+            effects=[],
+            cells=cell_outcomes(states),
+            factors=factor_outcomes(states, TWO),
+            rule=CollapseRule(),
+        )
+    )
+    assert "All ended badly, so that no factor can be seen to change how often." in said
+    assert "No factor is shown" not in said
+
+
+def test_one_bad_run_of_the_base_does_not_move_its_target() -> None:
+    """The mean of 2, 2, 2 and 90 would be reached by all at once, that of 2, 2, 2 and 1.9 by one
+    run of the base alone.
+    """
+    ends = {"bad": [2.0, 2.0, 2.0, 90.0], "good": [2.0, 2.0, 2.0, 1.9]}
+    for values in ends.values():
+        table = curve({("base", seed): [95.0, value] for seed, value in enumerate(values)})
+        (base,) = efficiencies(table, "fid", "base", {})
+        assert base.target == 2.0
+        assert (base.median_steps, base.ratio) == (200.0, 1.0)
+
+
 def test_all_well() -> None:
     states = with_states(final(), {})
     said = texts(Findings(effects=analysed(states, TWO, ["fid"]), cells=cell_outcomes(states)))
@@ -226,5 +303,5 @@ def test_one_seed_says_nothing() -> None:
     frame = final()
     frame = frame[(frame["seed"] == 0) & ~((frame["A"] == "on") & (frame["B"] == "on"))]
     said = texts(Findings(effects=analysed(frame, TWO, ["fid"])))
-    assert "Nothing can be said: no effect has an interval." in said
+    assert said.startswith("Nothing can be said with one seed: no effect has an interval")
     assert "add seeds" in said

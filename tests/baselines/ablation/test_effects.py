@@ -212,7 +212,7 @@ def test_missing_values_are_counted() -> None:
     found = metric_effects(frame, MIXED, "fid")
     assert found.num_missing == 1
     assert found.num_runs == len(frame) - 1
-    assert "1 runs have no value" in " ".join(found.notes)
+    assert "1 run has no value" in " ".join(found.notes)
 
 
 def test_a_factor_that_does_not_vary_is_told() -> None:

@@ -173,6 +173,9 @@ def test_an_edited_plan_runs_what_is_new_and_tells_what_changed(
     longer = preview(make_plan(**one | {"seeds": 2, "num_steps": 56}), ledger)
     assert (len(longer.done), longer.num_changed) == (0, 4)
     assert longer.changed == {"evaluations: [40] -> [56]": 4, "num_steps: 40 -> 56": 4}
+    assert {estimate.basis for estimate in longer.estimates.values()} == {"other plans"}
+    one_run = next(iter(before.scoring.values()))
+    assert list(longer.scoring.values()) == pytest.approx([one_run] * 4, rel=0.9)
     other = preview(make_plan(**one, factors=["replay-buffer"]), ledger)
     assert (len(other.done), len(other.orphans)) == (1, 3)  # plans share the plain run
     levels = {"0": ["tricks.label-noise=off"], "1": ["tricks.label-noise=on"]}
@@ -239,6 +242,29 @@ def test_failed_runs_are_told_with_their_reason(
     assert ablation.analysis is None
     assert len(ablation.failed) == 2
     assert "seven is not a colour" in (ablation.failed[0].message or "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        (
+            {"factors": ["minibatch-discrimination"], "sampling": {"rejection_gamma": 80}},
+            "tiny: minibatch-discrimination=on: its samples cannot be drawn so.*minibatch layer",
+        ),
+        ({"factors": {"loss": ["hinge", "minimax"]}, "sampling": {"budget": 2}},
+         "tiny: loss=hinge"),
+        ({"recipe": "vae", "settings": [], "factors": {"model.beta": [1, 2]},
+          "sampling": {"budget": 2}}, "'vae': rejection by the discriminator needs a GAN"),
+        ({"factors": {"latent": {"a": [], "b": ["tricks.latent.distribution=uniform"]}},
+          "sampling": {"truncation": 0.5}}, "tiny: latent=b: .* this run has none"),
+    ],
+)  # fmt: skip
+def test_tricks_of_sampling_that_a_cell_cannot_have_are_told_before_it_trains(
+    changes: dict[str, Any], match: str, make_plan: MakePlan, ledger: Ledger
+) -> None:
+    with pytest.raises(UsageError, match=match):
+        run_ablation(make_plan(seeds=1, **changes), ledger.root, executor="inline", around=CPU)
+    assert not ledger.keys()
 
 
 def test_data_that_are_not_there_are_told_once_and_nothing_is_begun(

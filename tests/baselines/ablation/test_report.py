@@ -27,15 +27,26 @@ from baselines.ablation.effect_plots import BETTER, WORSE, plot_forest, plot_int
 from baselines.ablation.naming import cell_names, effect_name
 from baselines.ablation.plan import AblationPlan
 from baselines.ablation.presets import preset_plan
-from baselines.ablation.records import about, grid_path, read_about, read_records, write_records
+from baselines.ablation.records import (
+    about,
+    grid_path,
+    keep_grids,
+    read_about,
+    read_records,
+    write_about,
+    write_records,
+)
 from baselines.ablation.report import render_again, write_report
 from baselines.ablation.results import RunResult
 from baselines.ablation.shown_tables import tables_of, to_markdown, with_bounds
-from baselines.ablation.tables import frames, write_tables
+from baselines.ablation.tables import NAMES, frames, write_tables
+from baselines.ablation.wording import short
+from baselines.ablation.work import GRID
 from bench.errors import InputError, NothingFoundError
+from bench.execution.ledger import Ledger
 from bench.plots import figure_svg, new_figure
 from bench.reporting.theme import themed_svg
-from tests.baselines.ablation.test_analysis import METRICS, result_of
+from tests.baselines.ablation.test_analysis import METRICS, changed, result_of
 
 
 def results(plan: AblationPlan) -> dict[str, RunResult]:
@@ -134,6 +145,104 @@ def test_the_same_again_from_its_own_records(out: Path, reported: AblationPlan) 
     assert lines[0]["cell"].startswith("label-noise=off")
 
 
+def test_what_an_earlier_report_left_is_removed(tmp_path: Path) -> None:
+    """One of a factorial with Parquet tables, then one of a smaller plan with one metric and CSV;
+    what is not ours stays.
+    """
+    out = tmp_path / "out"
+    ledger = Ledger(tmp_path / "ledger")
+    for metrics, factors, kind in (
+        (["fid", "recall_k3"], ["label-noise", "replay-buffer"], "parquet"),
+        (["fid"], ["label-noise"], "csv"),
+    ):
+        plan = preset_plan("course", metrics=metrics, factors=factors, seeds=2)
+        found = {run.key: result_of(run) for run in make_runs(plan)}
+        described = about(plan, out, ledger.root, command="c")
+        write_about(out, described)
+        assert not list(out.glob("grids/*")), "samples of other cells under the same numbers"
+        write_records(out, make_runs(plan), found)
+        for run in make_runs(plan):
+            grid_path(out, run.cell).parent.mkdir(exist_ok=True)
+            Image.fromarray(np.zeros((6, 6), np.uint8)).save(grid_path(out, run.cell))
+        write_report(out, described, tables="csv" if kind == "csv" else "parquet")
+        if kind == "parquet":
+            first = {path.relative_to(out) for path in out.rglob("*")}
+            (out / "mine.svg").touch()
+            (out / "tables" / "mine.csv").touch()
+    left = {path.relative_to(out) for path in out.rglob("*") if path.is_file()}
+    assert Path("effects-recall_k3.svg") in first - left
+    assert Path("tables/effects.parquet") in first - left
+    assert Path("grids/cell-03.png") in first - left
+    assert {Path("effects-fid.svg"), Path("tables/effects.csv"), Path("grids/cell-01.png"),
+            Path("mine.svg"), Path("tables/mine.csv")} <= left  # fmt: skip
+    text = (out / "README.md").read_text()
+    assert {str(path) for path in left if path.suffix in (".svg", ".png")} == {
+        *re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text), "mine.svg"
+    }  # fmt: skip
+
+
+def test_samples_that_no_run_has_any_more_are_removed(tmp_path: Path) -> None:
+    plan = preset_plan("course", metrics=["fid"], factors=["label-noise"], seeds=1)
+    ledger = Ledger(tmp_path / "ledger")
+    first, second = make_runs(plan)
+    (ledger.work_folder(first.key)).mkdir(parents=True)
+    (ledger.work_folder(first.key) / GRID).write_bytes(b"png")
+    grid_path(tmp_path, second.cell).parent.mkdir()
+    grid_path(tmp_path, second.cell).write_bytes(b"of an earlier plan")
+    keep_grids(tmp_path, [first, second], ledger)
+    assert [path.name for path in (tmp_path / "grids").iterdir()] == ["cell-00.png"]
+
+
+def test_a_report_of_one_seed_claims_no_intervals(tmp_path: Path) -> None:
+    plan = preset_plan("course", metrics=["fid", "precision_k3"], factors=["label-noise"], seeds=1)
+    write_records(tmp_path, make_runs(plan), results(plan))
+    write_report(tmp_path, about(plan, tmp_path, tmp_path / "ledger", command="c"))
+    text = (tmp_path / "README.md").read_text()
+    assert "2 cells, full-factorial; 1 seed; " in text
+    assert "One seed: no intervals." in text
+    for false in ("1 seeds", "intervals over seeds", "interval of the mean", "± "):
+        assert false not in text
+    assert "from 2 runs." in (tmp_path / "report.html").read_text()
+
+
+def test_a_report_where_everything_diverged(tmp_path: Path) -> None:
+    plan = preset_plan("course", metrics=["fid", "precision_k3", "recall_k3"], seeds=1)
+    gone = {
+        run.key: RunResult(key=run.key, outcome="diverged", reason="g_loss is not finite")
+        for run in make_runs(plan)
+    }
+    write_records(tmp_path, make_runs(plan), gone)
+    written = write_report(tmp_path, about(plan, tmp_path, tmp_path / "ledger", command="c"))
+    assert any("No run finished" in said.text for said in written.sentences)
+    assert not list(tmp_path.glob("*.svg"))
+    assert "![" not in (tmp_path / "README.md").read_text()
+
+
+def test_a_metric_that_never_varies_has_no_figures(tmp_path: Path) -> None:
+    plan = preset_plan("course", metrics=["fid", "precision_k3", "recall_k3"], seeds=2)
+    found = analyse(plan, changed(plan, precision_k3=0.0, recall_k3=0.0))
+    names = {shown.name for shown in figures.figures_of(found)}
+    assert {"effects-fid", "learning-fid"} <= names
+    assert not {name for name in names if "precision" in name or "recall" in name}
+    notes = [said.text for said in found.sentences]
+    assert "On precision_k3, recall_k3: all runs have one and the same value, so that nothing " \
+        "changes it." in notes  # fmt: skip
+
+
+def test_a_band_does_not_set_the_axis() -> None:
+    points = [CurvePoint("a", step, 3.0 + step, -500.0, 500.0, 2) for step in (0, 1)]
+    low, high = plot_curves(points, "fid", ax=new_figure(4, 4).subplots()).get_ylim()
+    assert (low, high) == (3.0 - 1.5, 4.0 + 1.5)
+
+
+def test_numbers_in_words() -> None:
+    assert short(1784.6, sign=True) == "+1,780"
+    assert short(-123456.0) == "-123,000"
+    assert short(0.04211) == "0.0421"
+    assert short(351.2, digits=2) == "350"
+    assert short(2.13e9) == "2.13e+09"
+
+
 def test_damaged_folders(out: Path, tmp_path: Path) -> None:
     with pytest.raises(NothingFoundError, match="no ablation here"):
         render_again(tmp_path)
@@ -159,8 +268,7 @@ def test_tables_as_files(analysis: Analysis, tmp_path: Path) -> None:
     effects = pd.read_csv(tmp_path / "csv" / "effects.csv")
     first = analysis.effects[0].effects[0]
     assert effects.loc[0, "estimate"] == pytest.approx(first.estimate, rel=1e-12)
-    assert {"runs", "curve", "effects", "ranks", "variance", "differences", "outcomes", "factors",
-            "arrows", "learning", "efficiency", "times"} == set(frames(analysis))  # fmt: skip
+    assert set(frames(analysis)) == set(NAMES)
 
 
 def test_a_forest_shows_what_the_effects_say(analysis: Analysis) -> None:
@@ -266,8 +374,12 @@ def test_names_and_bounds(plan: AblationPlan) -> None:
 
 def test_tables_as_text(analysis: Analysis) -> None:
     found = {table.anchor: table for table in tables_of(analysis)}
-    assert set(found) == {"effects-table", "cells-table", "outcomes-table", "differences-table",
-                          "efficiency-table"}  # fmt: skip
+    assert set(found) == {"effects-table", "variance-table", "cells-table", "outcomes-table",
+                          "differences-table", "efficiency-table"}  # fmt: skip
+    shares = {row[0]: row[1] for row in found["variance-table"].rows}
+    told = {share.source: share.share for share in analysis.effects[0].shares}
+    assert list(shares) == list(told)
+    assert shares["non-saturating"] == f"{100 * told['non-saturating']:.0f} %"
     for table in found.values():
         assert all(len(row) == len(table.heads) for row in table.rows)
         lines = to_markdown(table)
@@ -295,7 +407,11 @@ def test_results_that_do_not_fit_together_are_told(plan: AblationPlan) -> None:
     found[second] = found[second].model_copy(update={"data_digest": "b" * 64, "protocol": "x"})
     (said,) = conflicts(found)
     assert said.tone == "bad"
-    assert "trained on 2 different images (aaaaaaaa in 1 runs; bbbbbbbb in 1 runs)" in said.text
+    found[second] = found[first].model_copy(update={"protocol": "x|code=2"})
+    found[first] = found[first].model_copy(update={"protocol": "x|code=1"})
+    (other,) = conflicts(found)
+    assert "protocols of scoring (code=1 in 1 run; code=2 in 1 run)" in other.text
+    assert "trained on 2 different images (aaaaaaaa in 1 run; bbbbbbbb in 1 run)" in said.text
 
 
 def test_the_headline_names_what_helps(analysis: Analysis) -> None:
@@ -327,7 +443,7 @@ def test_the_study_runs_what_it_is_told(
         study, "preset_plan", lambda name: preset_plan(name, metrics=["fid"], num_evaluations=1)
     )
     monkeypatch.setattr(
-        study, "write_report", lambda out, described, _ledger: write_report(out, described)
+        study, "write_report", lambda out, described, _ledger, **_: write_report(out, described)
     )
     arguments = ["--out", str(tmp_path / "reports"), "--work", str(tmp_path / "runs")]
     study.main([*arguments, "--cpu-sized", "--presets", "course", "--seeds", "2"])

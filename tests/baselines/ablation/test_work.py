@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,16 @@ def test_a_stack_gives_what_its_runs_give_alone(
             assert mine[0] == theirs[0]
             expected = theirs[1]["fid"]
             assert mine[1]["fid"] == (pytest.approx(expected, rel=1e-3) if together else expected)
+
+
+def test_time_that_cells_share_is_told(make_plan: MakePlan, tmp_path: Path) -> None:
+    (tmp_path / "stack").mkdir()
+    for factors, shared in (({"learning_rate": [2e-4, 1e-4]}, False), (["label-noise"], True)):
+        plan = make_plan(factors=factors, seeds=1, num_evaluations=1)
+        found = stacked(plan, tmp_path / "stack")
+        assert [RunResult.model_validate(one).shared for one in found] == [shared] * 2
+        shutil.rmtree(tmp_path / "stack")
+        (tmp_path / "stack").mkdir()
 
 
 def test_one_score_that_fails_does_not_fail_the_stack(
