@@ -7,7 +7,6 @@ A reference is given by the name of a bundle, by the path of its manifest, or as
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from bench.references import (
     load_reference,
     require_same_extractor,
 )
+from bench.submissions import submission_name
 
 DEFAULT_EXTRACTOR = "inception"  # for real images without a bundle
 
@@ -63,6 +63,14 @@ class Arm:
                 f"{manifest.width_px}x{manifest.height_px} px; the extractor brings both to one "
                 "size, and part of the distance is that of the sizes",
                 f"generate that size, or --resize {manifest.width_px}x{manifest.height_px}",
+            )
+        if submission.channels > self.extractor.row.channels:
+            yield warning(
+                "colour-to-grey",
+                f"colour images; extractor {self.extractor.name!r} sees their ITU-R BT.601 luma "
+                "only",
+                "save grey images (R=G=B), or choose an extractor that sees colour",
+                submission.num_images,
             )
         if not self.extractor.verified:
             yield warning(
@@ -197,16 +205,6 @@ def _require_offered(name: str, extractor: str | None, choice: ExtractorChoice) 
         return
     row = extractor_row(extractor)
     row.settings_of(replace(choice, protocol=None) if every and row.protocols else choice)
-
-
-def submission_name(path: str | Path) -> str:
-    """The last two parts of a path as it was given, because every other team's folder is called
-    `samples`; of the absolute path when it ends in dots.
-    """
-    given = Path(os.path.normpath(path))
-    if given.name in ("", ".."):
-        given = given.absolute().resolve()
-    return "/".join(part for part in given.parts[-2:] if part not in ("/", ".."))
 
 
 def warning(code: str, message: str, fix: str, count: int = 1) -> FindingEntry:

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 import operator
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypedDict, Unpack
 
@@ -22,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import provenance
-from bench.arms import Arm, open_arms, submission_name, warning
+from bench.arms import Arm, open_arms
 from bench.cache import Cache, default_root
-from bench.content import ContentFacts, ContentObserver, content_facts, with_names
+from bench.content import ContentFacts, content_facts, with_names
 from bench.content.thumbnails import thumbnails
 from bench.contents import Contents, content_findings_of
 from bench.detecting import (
@@ -39,12 +35,9 @@ from bench.errors import InputError, LatentbenchError, UsageError
 from bench.evaluation import evaluate, select_metrics
 from bench.exhibiting import feature_exhibits, training_thumbnails
 from bench.expected import Expected, expected_values, metric_inputs
+from bench.extractions import Extractions, identity_of, stage_of
 from bench.extractors.base import ExtractorChoice
-from bench.features import Extraction
 from bench.intake import (
-    ImageSet,
-    ImageStream,
-    SetIdentity,
     Size,
     SubmissionSpec,
     image_set_of,
@@ -56,16 +49,16 @@ from bench.kept import KeptResults, Reading
 from bench.metrics.anomaly_auc import ANOMALY_AUC
 from bench.metrics.base import MetricInputs
 from bench.record import (
-    COMPILING_STAGE,
     ExtractorIdentity,
     FindingEntry,
     Identity,
-    Kind,
     ScoreRecord,
     Submission,
 )
 from bench.references import Reference
 from bench.stats import SUBSET_SIZE, FeatureSample
+from bench.stopwatch import Stopwatch
+from bench.submissions import submission_name, submission_of
 
 DEFAULT_SEED = 2020
 ARRAY_BLOCK = 512  # images of an array that are handed on together
@@ -108,25 +101,6 @@ class ScorerOptions(TypedDict, total=False):
     budget: str | None
     device: str | None
     use_cache: bool
-
-
-@dataclass
-class _Stopwatch:
-    """Seconds by stage."""
-
-    times_s: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            elapsed = time.perf_counter() - start
-            self.times_s[name] = round(self.times_s.get(name, 0.0) + elapsed, 4)
-
-    def copy(self) -> _Stopwatch:
-        return _Stopwatch(dict(self.times_s))
 
 
 class Scorer:
@@ -185,8 +159,6 @@ class Scorer:
             raise UsageError(f"subset {subset}: expected at least 2 images")
         self.cache = Cache(default_root() if use_cache else None)
         self.device = select_device(None if device is None else str(device))
-        self._has_run = False
-        self._compile_told_s = 0.0
         self._last: dict[str, MadeOf] = {}  # by signature, of the submission scored last
         self.contents = Contents(self.cache)
         self.kept = KeptResults(
@@ -215,7 +187,9 @@ class Scorer:
             cache=self.cache,
             progress=progress,
         )
-
+        self._extractions = Extractions(
+            self.arms, self.kept, self.contents, subset=self.subset, seed=self.seed
+        )
         self._detectors = (
             {}
             if self.detector is None
@@ -250,25 +224,29 @@ class Scorer:
         """`score`, with a record for each protocol from one decoding."""
         if not str(path):
             raise UsageError("an empty path: give a folder, zip, npz, npy or idx file")
-        watch = _Stopwatch()
+        watch = Stopwatch()
         reading = Reading(path, self.spec, limit, self.resize)
         found: Sequence[ScoreRecord | FeatureSample] | None = None
         hint = self.kept.hint(reading, self.arms)
         if hint is not None:  # known by name and time: look before computing anything
-            stream = reading.stream(_stage(progress, "read"))
+            stream = reading.stream(stage_of(progress, "read"))
             with watch.stage("intake"), stream:
                 for _ in stream:
                     pass
             stream.report.raise_if_invalid()
-            if _identity(stream).sequence_digest == hint.sequence_digest:
+            if identity_of(stream).sequence_digest == hint.sequence_digest:
                 found = hint.found
         if found is None:
-            stream, found = self._read_and_extract(reading, watch, progress)
-        identity, report = _identity(stream), stream.report
+            stream, found = self._extractions.of_file(reading, watch, progress)
+        identity, report = identity_of(stream), stream.report
         self.kept.put_hint(reading, identity)
         self._last.clear()
-        submission = _submission(
-            identity, sanitise(submission_name(path)), report.source, report.kind, self.resize
+        submission = submission_of(
+            identity,
+            name=submission_name(path),
+            source=report.source,
+            kind=report.kind,
+            resize=self.resize,
         )
         findings = tuple(FindingEntry(**vars(finding)) for finding in report.findings)
         official = limit is None or report.num_files <= limit
@@ -294,16 +272,18 @@ class Scorer:
         """Score images in memory, uint8 N,H,W or N,H,W,C with C 1 or 3, with the first extractor.
         Raises `InputError`.
         """
-        watch = _Stopwatch()
+        watch = Stopwatch()
         with watch.stage("intake"):
             array = np.asarray(images)
             image_set = image_set_of(array[..., None] if array.ndim == 3 else array)
-        submission = _submission(image_set.identity, sanitise(str(name)), "memory", "array", None)
+        submission = submission_of(
+            image_set.identity, name=str(name), source="memory", kind="array", resize=None
+        )
         self._last.clear()
         arm = self.arms[0]
         found = self.kept.find(arm, submission.sequence_digest, submission.num_images)
         if found is None:
-            found = self._sample_in_memory(arm, image_set, watch, progress)
+            found = self._extractions.in_memory(arm, image_set, watch, progress)
         return self._score(
             arm,
             submission,
@@ -368,75 +348,12 @@ class Scorer:
         except OSError as error:  # a submission that went away or changed while it was read
             return Failure(str(path), InputError(f"{sanitise(str(path))}: {error}"))
 
-    def _read_and_extract(
-        self,
-        reading: Reading,
-        watch: _Stopwatch,
-        progress: Progress | None,
-    ) -> tuple[ImageStream, Sequence[ScoreRecord | FeatureSample]]:
-        """Features of a submission, computed while it is read; or, when it turns out that these
-        pixels were scored before, what the cache holds of them.
-        """
-        known: list[ScoreRecord | FeatureSample] = []
-
-        def is_known(identity: SetIdentity) -> bool:
-            known.extend(
-                self.kept.find_all(self.arms, identity.sequence_digest, identity.num_images)
-            )
-            return bool(known)
-
-        with watch.stage("intake and features"), reading.stream() as stream:
-            extraction = Extraction(
-                lambda: [arm.network for arm in self.arms],
-                stream.num_images,
-                subset=self.subset,
-                seed=self.seed,
-            )
-            observer = ContentObserver(max(1, stream.num_images))
-            identity = extraction.consume(
-                stream, _stage(progress, "features"), is_known=is_known, observe=observer.add
-            )
-            if not extraction.abandoned or self.contents.facts(identity.sequence_digest) is None:
-                self.contents.put(identity.sequence_digest, observer.facts())
-            if extraction.abandoned:
-                return stream, known
-            samples = extraction.samples()
-        if not self._has_run:  # what loading and tuning cost, once
-            first_s = sum(getattr(arm.network, "first_batch_s", None) or 0.0 for arm in self.arms)
-            watch.times_s["of these, the first batch"] = round(first_s, 4)
-            self._has_run = True
-        compile_s = sum(_compile_s(arm.network) for arm in self.arms)
-        if compile_s > self._compile_told_s:  # with the submission that paid for it
-            watch.times_s[COMPILING_STAGE] = round(compile_s - self._compile_told_s, 4)
-            self._compile_told_s = compile_s
-        for arm, sample in zip(self.arms, samples, strict=True):
-            self.kept.put_sample(arm, identity, sample)
-        return stream, samples
-
-    def _sample_in_memory(
-        self,
-        arm: Arm,
-        image_set: ImageSet,
-        watch: _Stopwatch,
-        progress: Progress | None,
-    ) -> FeatureSample:
-        images = image_set.images
-        with watch.stage("features"):
-            extraction = Extraction(
-                lambda: [arm.network], len(images), subset=self.subset, seed=self.seed
-            )
-            for start in range(0, len(images), ARRAY_BLOCK):
-                extraction.add(images[start : start + ARRAY_BLOCK], _stage(progress, "features"))
-            sample = extraction.samples()[0]
-        self.kept.put_sample(arm, image_set.identity, sample)
-        return sample
-
     def _score(
         self,
         arm: Arm,
         submission: Submission,
         findings: tuple[FindingEntry, ...],
-        watch: _Stopwatch,
+        watch: Stopwatch,
         *,
         found: ScoreRecord | FeatureSample,
         names: Sequence[str],
@@ -446,8 +363,6 @@ class Scorer:
         progress: Progress | None,
     ) -> ScoreRecord:
         findings += tuple(arm.warnings(submission))
-        if submission.channels > arm.extractor.row.channels:
-            findings += (_colour_to_grey(submission.num_images, arm.extractor.name),)
         if isinstance(found, FeatureSample):
             record = self.kept.record(arm, submission.sequence_digest)
         else:
@@ -513,7 +428,7 @@ class Scorer:
         self._last[record.signature] = MadeOf(inputs, sample)
         return record.model_copy(update={"findings": findings + with_names(content, names)})
 
-    def _expected(self, arm: Arm, sample: FeatureSample, watch: _Stopwatch) -> dict[str, Expected]:
+    def _expected(self, arm: Arm, sample: FeatureSample, watch: Stopwatch) -> dict[str, Expected]:
         with watch.stage("expected values"):
             return expected_values(
                 arm.reference,
@@ -536,54 +451,11 @@ def _scored(arm: Arm, record: ScoreRecord) -> bool:
     )
 
 
-def _identity(stream: ImageStream) -> SetIdentity:
-    identity = stream.report.identity
-    if identity is None:
-        raise InputError(f"{stream.report.source}: no images to score")
-    return identity
-
-
-def _stage(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
-    return None if progress is None else functools.partial(progress, name)
-
-
 def _checked_seed(seed: int) -> int:
     number = operator.index(seed)
     if not 0 <= number < 2**32:
         raise UsageError(f"seed {number}: expected 0 to 2**32 - 1")
     return number
-
-
-def _colour_to_grey(num_images: int, extractor: str) -> FindingEntry:
-    return warning(
-        "colour-to-grey",
-        f"colour images; extractor {extractor!r} sees their ITU-R BT.601 luma only",
-        "save grey images (R=G=B), or choose an extractor that sees colour",
-        num_images,
-    )
-
-
-def _submission(
-    identity: SetIdentity, name: str, source: str, kind: Kind, resize: Size | None
-) -> Submission:
-    return Submission(
-        name=name,
-        source=source,
-        kind=kind,
-        num_images=identity.num_images,
-        height_px=identity.height,
-        width_px=identity.width,
-        channels=3 if identity.channels == 3 else 1,
-        resize=None if resize is None else f"{resize.width}x{resize.height}",
-        digest=identity.digest,
-        pixel_digest=identity.pixel_digest,
-        sequence_digest=identity.sequence_digest,
-    )
-
-
-def _compile_s(network: object) -> float:
-    """What compiling has cost so far, in seconds."""
-    return getattr(getattr(network, "compiling", None), "compile_s", None) or 0.0
 
 
 def _now() -> str:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from bench import arms
 from bench.__main__ import run
 from bench.errors import (
     EXIT_OK,
@@ -31,6 +30,7 @@ from bench.record import ScoreRecord, read_records
 from bench.references import find_manifests, read_manifest
 from bench.scoring import Failure, Scorer, score, score_many
 from bench.study_report import photo_crops
+from bench.submissions import submission_name
 from tests.conftest import RealSample, write_pngs
 from tests.inception_weights import save_random_weights
 
@@ -88,7 +88,7 @@ def test_the_container_of_real_images_does_not_matter(photos: Path, tmp_path: Pa
     for place in (photos / "real", *(tmp_path / f"real.{kind}" for kind in ("npz", "npy", "zip"))):
         record = score(photos / "fake", reference=place, use_cache=False, **PLAIN)  # type: ignore[arg-type]
         found[place.name] = values(record)
-        assert record.reference.name == arms.submission_name(place)
+        assert record.reference.name == submission_name(place)
         entries = {entry.metric: entry for entry in record.values}
         assert (entries["fid"].n_real, entries["fid"].n_fake) == (7, 5)
         assert entries["fid"].expected is None

@@ -21,6 +21,7 @@ LEVELS: tuple[frozenset[str], ...] = (
         {
             "bench.intake.*",
             "bench.stats",
+            "bench.stopwatch",
             "bench.terminal",
             "bench.comparing",
             "bench.comparing.tolerance",
@@ -50,7 +51,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "bench.plots.*",
         }
     ),
-    frozenset({"bench.weights", "bench.comparing.judgement"}),
+    frozenset({"bench.weights", "bench.comparing.judgement", "bench.submissions"}),
     frozenset({"bench.neighbours.*", "bench.comparing.comparison", "bench.content.*"}),
     frozenset(
         {
@@ -88,6 +89,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"bench.arms"}),
     frozenset({"bench.detecting"}),
     frozenset({"bench.kept", "bench.contents", "bench.content_audit"}),
+    frozenset({"bench.extractions"}),
     frozenset({"bench.scoring"}),
     frozenset(
         {

@@ -27,8 +27,9 @@ from bench.metrics import METRICS
 from bench.metrics.base import Sizes
 from bench.record import COMPILING_STAGE, ScoreRecord
 from bench.references import find_manifest, load_reference
-from bench.scoring import Failure, Scorer, score, score_many, submission_name
+from bench.scoring import Failure, Scorer, score, score_many
 from bench.stats import subset_rows
+from bench.submissions import submission_name
 from tests.conftest import RealSample, write_pngs
 
 FAST = ["fid", "precision_k3", "modes_covered"]

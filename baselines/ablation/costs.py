@@ -3,8 +3,8 @@
     training = steps x SECONDS_PER_STEP[model] x batch size / that of the table x factors of tricks
     sampling and scoring = evaluations x (EVALUATION_S + images x IMAGE_S)
 
-The table was measured by `measured_step_s` on one core of a busy Zen 5 CPU with the recipes' own
-options, 28 px images, tricks on the course networks and on DCGAN, rounded; sampling and scoring
+The table holds medians of three blocks of steps on one core of a busy Zen 5 CPU, with the recipes'
+own options, 28 px images, tricks on the course networks and on DCGAN, rounded; sampling and scoring
 there with the default metrics (1.4 s for 500 images, 2.1 for 2,000, 6.3 for 10,000), where FID
 alone costs about half. It says little about other machines beyond which cells cost more than
 others: on a GPU, where small networks cost their launches, tricks and models differ less. So an
@@ -16,18 +16,11 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from baselines.ablation.cells import Run
-from baselines.build import build_for
 from baselines.config import RunConfig
-from baselines.data import training_set
-from baselines.draws import BLOCK_STEPS
-from baselines.engine import Engine
 
 Basis = Literal["table", "other plans", "other cells", "same cell"]
 
@@ -125,17 +118,3 @@ def scoring_estimates(
     logs = [math.log(ratio) for ratio in ratios or elsewhere if ratio > 0]
     scale = math.exp(statistics.fmean(logs)) if logs else 1.0
     return {key: scale * usual for key, usual in tabulated.items()}
-
-
-def measured_step_s(config: RunConfig, num_blocks: int = 3) -> float:
-    """Median seconds of a step of training on random 28 px images, the first block left out."""
-    generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (1_000, 28, 28, 1), dtype=np.uint8)
-    data = training_set(images, np.arange(1_000) % 10, name="noise")
-    engine = Engine(build_for(config, data), data)
-    times = []
-    for _ in range(num_blocks + 1):
-        start = time.perf_counter()
-        engine.run_block()
-        times.append((time.perf_counter() - start) / BLOCK_STEPS)
-    return statistics.median(times[1:])

@@ -60,12 +60,6 @@ def _factors(analysis: Analysis) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def scores_by_cell(analysis: Analysis) -> pd.DataFrame:
-    """Mean of each metric over the seeds of a cell, for each cell; runs that diverged have none."""
-    metrics = list(analysis.plan.metrics)
-    return analysis.final.groupby("cell", sort=False)[metrics].mean()
-
-
 def write_tables(analysis: Analysis, folder: Path, kind: TableFormat = "csv") -> None:
     """A file for each table; those that an earlier report left and this one lacks are removed.
     Raises `UsageError` for Parquet without pyarrow.

@@ -22,7 +22,7 @@ from scipy.stats import rankdata
 
 from bench import provenance
 from bench.anomaly.applying import Missed, obstacle
-from bench.anomaly.folder_record import Options, entry_of, file_sha256, findings_of, submission_of
+from bench.anomaly.folder_record import Options, entry_of, file_sha256, findings_of, read_from
 from bench.anomaly.judging import Judged, Task, judge
 from bench.anomaly.labelled import KINDS, LabelledImages, read_labelled, same_channels
 from bench.anomaly.naming import Budget, is_named, named_detectors, require_budget
@@ -114,8 +114,8 @@ def evaluate_folder(
     )
     record = AnomalyRecord(
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        train=submission_of(normal, train, size),
-        test=tuple(submission_of(report, report.source, size) for report in tested.reports),
+        train=read_from(normal, train, size),
+        test=tuple(read_from(report, report.source, size) for report in tested.reports),
         labels_sha256=None if labels is None else file_sha256(labels),
         code=Identity(name=provenance.version(), digest=provenance.source_digest()),
         seed=seed,

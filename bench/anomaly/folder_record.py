@@ -11,32 +11,26 @@ from bench.anomaly.labelled import LabelledImages
 from bench.anomaly.naming import Budget
 from bench.anomaly.overlap import colour_finding, overlap_findings
 from bench.anomaly.record import DetectorEntry
-from bench.arms import submission_name
 from bench.detectors.code import detector_code
 from bench.detectors.seen import extractor_of, seen_by
-from bench.intake import AuditReport, Size, sanitise
+from bench.intake import AuditReport, Size
 from bench.record import FindingEntry, IntervalEntry, Submission
+from bench.submissions import submission_name, submission_of
 from bench.uncertainty import LEVEL
 
 Options = Mapping[str, float | int | str]
 
 
-def submission_of(report: AuditReport, path: str | Path, size: Size | None) -> Submission:
+def read_from(report: AuditReport, path: str | Path, size: Size | None) -> Submission:
     """What was read from a path, brought to a size."""
     identity = report.identity
     assert identity is not None  # noqa: S101  (a valid report has one)
-    return Submission(
-        name=sanitise(submission_name(path)),
+    return submission_of(
+        identity,
+        name=submission_name(path),
         source=report.source,
         kind=report.kind,
-        num_images=identity.num_images,
-        height_px=identity.height,
-        width_px=identity.width,
-        channels=3 if identity.channels == 3 else 1,
-        resize=None if size is None else f"{size.width}x{size.height}",
-        digest=identity.digest,
-        pixel_digest=identity.pixel_digest,
-        sequence_digest=identity.sequence_digest,
+        resize=size,
     )
 
 

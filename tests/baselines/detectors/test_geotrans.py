@@ -1,4 +1,4 @@
-"""The group of transforms, the Dirichlet estimate, the two scores of GeoTrans."""
+"""The group of transforms, the Dirichlet estimate, the two scores and the stacks of GeoTrans."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from scipy.special import gammaln
 from scipy.stats import dirichlet
 
 from baselines.detectors.dirichlet import fit_dirichlet, inverse_psi, log_kernel
-from baselines.detectors.geotrans import GeoTrans, log_softmax, simple_score
+from baselines.detectors.geotrans import (
+    GeoTrans,
+    fit_together,
+    log_softmax,
+    simple_score,
+)
+from baselines.detectors.transform_training import (
+    TransformJob,
+    TransformSchedule,
+    train_transforms,
+)
 from baselines.detectors.transforms import (
     Transform,
     applied,
@@ -22,8 +32,11 @@ from baselines.detectors.transforms import (
     transforms,
 )
 from baselines.detectors.wide_net import WideResNet
+from baselines.runs import TrainingDiverged
+from bench.detectors.base import StackFitting
 from bench.errors import LatentbenchError, UsageError
-from tests.baselines.detectors.conftest import made
+from tests.baselines.detectors.conftest import made, shortest
+from tests.conftest import RealSample
 
 Pictures = NDArray[np.uint8]
 
@@ -186,3 +199,136 @@ def test_wide_networks() -> None:
     for depth in (4, 11):
         with pytest.raises(UsageError, match=f"depth {depth}"):
             WideResNet(1, 72, depth=depth, width=1, first_stride=1)
+
+
+class InDouble(torch.nn.Module):
+    """A network in float64 on float32 images."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network.double()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(x.double())
+        return logits
+
+
+def jobs_of(sets: list[Pictures], *, double: bool) -> list[TransformJob]:
+    """One job for each set, of different seeds."""
+    jobs = []
+    for seed, images in enumerate(sets):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network: torch.nn.Module = WideResNet(1, 72, depth=10, width=0.5, first_stride=2)
+        job = TransformJob(
+            name=f"set {seed}",
+            network=InDouble(network) if double else network,
+            normal=torch.from_numpy(images.transpose(0, 3, 1, 2).copy()),
+            generator=torch.Generator().manual_seed(10 + seed),
+        )
+        jobs.append(job)
+    return jobs
+
+
+def sets_of(mnist: RealSample) -> list[Pictures]:
+    """Three classes, of 90, 60 and 33 images."""
+    return [
+        mnist.images[mnist.labels == digit][:count] for digit, count in ((1, 90), (7, 60), (0, 33))
+    ]
+
+
+def test_stacked_trainings_equal_single_ones_in_float64(mnist: RealSample) -> None:
+    """20 steps on three sets of several sizes, all with the same number of steps: weights and the
+    statistics of batch norm within 1e-9, so that each saw its own batches and no others, and what
+    differs in float32 is rounding alone.
+    """
+    indices = pixel_indices(28, 28)
+    schedule = TransformSchedule(num_steps=20, batch_size=32, learning_rate=1e-3)
+    sets = sets_of(mnist)
+    single, stacked = jobs_of(sets, double=True), jobs_of(sets, double=True)
+    start = [
+        {name: value.clone() for name, value in job.network.state_dict().items()} for job in single
+    ]
+    train_transforms(single, indices, schedule, stack=False)
+    train_transforms(stacked, indices, schedule, stack=True)
+    for before, one, other in zip(start, single, stacked, strict=True):
+        expected, found = one.network.state_dict(), other.network.state_dict()
+        assert sum("running_" in name for name in expected) == 2 * 7
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-9, msg=name)
+            assert not torch.equal(before[name], value)
+        assert found["network.body.4.num_batches_tracked"] == 20
+
+
+def test_stacked_trainings_equal_single_ones_in_float32(mnist: RealSample) -> None:
+    """3 steps: every tensor within 1e-4 of its norm."""
+    indices = pixel_indices(28, 28)
+    schedule = TransformSchedule(num_steps=3, batch_size=32, learning_rate=1e-3)
+    sets = sets_of(mnist)
+    single, stacked = jobs_of(sets, double=False), jobs_of(sets, double=False)
+    train_transforms(single, indices, schedule, stack=False)
+    train_transforms(stacked, indices, schedule, stack=True)
+    for one, other in zip(single, stacked, strict=True):
+        expected, found = one.network.state_dict(), other.network.state_dict()
+        for name, value in expected.items():
+            difference = (found[name] - value).float().norm()
+            assert difference <= 1e-4 * value.float().norm(), name
+
+
+@pytest.mark.parametrize("score", ["dirichlet", "simple"])
+def test_a_stack_equals_its_single_fits(score: str, mnist: RealSample) -> None:
+    """Short fits to three sets of several sizes as one program: scores within 1e-3."""
+    sets, images = sets_of(mnist), mnist.images[300:330]
+    together = [shortest("geotrans", seed=seed, score=score) for seed in range(3)]
+    fit_together(together, sets, stack=True)
+    for seed, (stacked, normal) in enumerate(zip(together, sets, strict=True)):
+        single = shortest("geotrans", seed=seed, score=score)
+        single.fit(normal)
+        expected, found = single.scores(images), stacked.scores(images)
+        np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
+        assert np.ptp(expected) > 10 * np.abs(found - expected).max()
+
+
+@pytest.mark.parametrize("stack", [None, True])
+def test_turns_on_a_cpu_and_a_stack_of_one_are_bit_equal(
+    stack: bool | None, mnist: RealSample
+) -> None:
+    """To single fits: two sets that take turns, and one set asked to be a stack."""
+    sets = sets_of(mnist)[: 1 if stack else 2]
+    together = [shortest("geotrans", seed=seed) for seed in range(len(sets))]
+    assert isinstance(together[0], StackFitting)
+    if stack is None:
+        together[0].fit_stack(together[1:], sets)
+    else:
+        fit_together(together, sets, stack=stack)
+    for seed, (found, normal) in enumerate(zip(together, sets, strict=True)):
+        single = shortest("geotrans", seed=seed)
+        single.fit(normal)
+        images = mnist.images[200:220]
+        np.testing.assert_array_equal(found.scores(images), single.scores(images))
+
+
+def test_what_cannot_be_stacked(ones: Pictures) -> None:
+    first = shortest("geotrans")
+    assert isinstance(first, StackFitting)
+    with pytest.raises(UsageError, match="2 detectors cannot be fitted to 1 sets"):
+        first.fit_stack([shortest("geotrans")], [ones])
+    for other in (shortest("deep-svdd"), shortest("geotrans", score="simple")):
+        with pytest.raises(UsageError, match="geotrans: only detectors of this row with the same"):
+            first.fit_stack([other], [ones, ones])
+    with pytest.raises(UsageError, match="geotrans: normal sets of several sizes H,W,C"):
+        first.fit_stack([shortest("geotrans")], [ones, ones[:, 4:24, 4:24]])
+    with pytest.raises(UsageError, match="geotrans needs 2 or more"):
+        first.fit_stack([shortest("geotrans")], [ones, ones[:1]])
+
+
+@pytest.mark.parametrize("stack", [False, True])
+def test_what_fails_in_a_stack_names_the_set(stack: bool, ones: Pictures) -> None:
+    """A set of images that are all alike has no Dirichlet score; a rate that diverges."""
+    flat = np.zeros_like(ones[:8])
+    together = [shortest("geotrans"), shortest("geotrans", seed=1)]
+    with pytest.raises(UsageError, match="geotrans, normal set 1: .*all alike"):
+        fit_together(together, [ones, flat], stack=stack)
+    together = [shortest("geotrans", learning_rate=1e25, epochs=0.005) for _ in range(2)]
+    with pytest.raises(TrainingDiverged, match="^geotrans, normal set 0: .* step [0-9]+ of"):
+        fit_together(together, [ones, ones], stack=stack)
