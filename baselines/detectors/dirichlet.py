@@ -26,7 +26,9 @@ EULER = -float(psi(1.0))
 
 def inverse_psi(y: NDArray[np.float64]) -> NDArray[np.float64]:
     """The x > 0 with psi(x) = y, by five Newton steps (Minka 2000, appendix C)."""
-    x = np.where(y >= -2.22, np.exp(np.minimum(y, 700.0)) + 0.5, -1 / (y + EULER))
+    low = y < -2.22
+    # at y = psi(1) = -EULER, which is not low, the quotient would be infinite
+    x = np.where(low, -1 / np.where(low, y + EULER, -1), np.exp(np.minimum(y, 700.0)) + 0.5)
     for _ in range(5):
         x = x - (psi(x) - y) / polygamma(1, x)
     return np.asarray(x)

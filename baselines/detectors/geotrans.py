@@ -13,21 +13,19 @@ all images. Here the network is WRN-10 of option `width` behind a first convolut
 the rate falls to 0 along a half cosine; a batch is a draw of images and transforms at random, and
 an epoch 6,000 images in all 72 transforms.
 
-Shape legend: N images, B of a batch, C,H,W an image, T transforms, P pixels.
+Shape legend: K detectors, N images, B of a batch, C,H,W an image, T transforms, P pixels.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from baselines.data import scaled
 from baselines.detectors.chunks import (
@@ -41,16 +39,20 @@ from baselines.detectors.chunks import (
 from baselines.detectors.dirichlet import fit_dirichlet
 from baselines.detectors.engine_fits import EPOCH_IMAGES, MIN_NORMAL
 from baselines.detectors.options import DetectorOptions, options_of, told
+from baselines.detectors.transform_training import (
+    TransformJob,
+    TransformSchedule,
+    train_transforms,
+)
 from baselines.detectors.transforms import pixel_indices, transformed
 from baselines.detectors.wide_net import WideResNet
 from baselines.draws import derive_seed
 from baselines.runs import TrainingDiverged
-from bench.detectors.base import DetectorRow, DetectorSettings, Option, require_normal
+from bench.detectors.base import Detector, DetectorRow, DetectorSettings, Option, require_normal
 from bench.errors import LatentbenchError, UsageError
 
 NAME = "geotrans"
 NUM_TRANSFORMS = 72
-CHECKED_STEPS = 50  # between two looks at the loss
 SCORED = 20  # images of a chunk, each in all transforms
 
 
@@ -70,48 +72,11 @@ class GeoTransOptions(DetectorOptions):
 
 
 CPU: dict[str, float | int | str] = {
-    "epochs": 1,
+    "epochs": 0.25,  # ten classes of MNIST in about 20 core-minutes, 1 epoch in 35
     "width": 1,
     "learning_rate": 2e-3,
     "fit_images": 1000,
 }
-
-
-def train_transforms(
-    network: nn.Module,
-    normal: Tensor,
-    indices: Tensor,
-    options: GeoTransOptions,
-    *,
-    seed: int,
-    on_step: Callable[[int, float], None] | None = None,
-) -> None:
-    """Train in place on uint8 N,C,H,W; everything lies on one device. Raises `TrainingDiverged`."""
-    batch, device = options.batch_size, normal.device
-    steps = max(1, round(options.epochs * EPOCH_IMAGES * len(indices) / batch))
-    optimiser = torch.optim.Adam(network.parameters(), options.learning_rate, fused=True)
-    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    generator = torch.Generator(device).manual_seed(derive_seed(seed, NAME))
-    network.train()
-    for step in range(steps):
-        which = torch.randint(len(normal), (batch,), generator=generator, device=device)
-        turned = torch.randint(len(indices), (batch,), generator=generator, device=device)
-        x = transformed(normal[which], indices[turned])
-        x = scaled(x, "signed").contiguous(memory_format=torch.channels_last)
-        loss = F.cross_entropy(network(x), turned)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        rate.step()
-        if step % CHECKED_STEPS == 0 or step == steps - 1:
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise TrainingDiverged(
-                    f"{NAME}: the loss is not finite at step {step} of {steps}; "
-                    "choose a lower learning_rate"
-                )
-            if on_step is not None:
-                on_step(step, value)
 
 
 @torch.no_grad()
@@ -130,7 +95,7 @@ def simple_score(log_y: Tensor) -> Tensor:
 
 
 class GeoTrans:
-    """See `bench.detectors.base.Detector`."""
+    """See `bench.detectors.base.Detector` and `StackFitting`."""
 
     def __init__(self, settings: DetectorSettings, options: GeoTransOptions) -> None:
         self.device, self.seed, self.options = settings.device, settings.seed, options
@@ -141,28 +106,13 @@ class GeoTrans:
 
     def fit(self, normal: NDArray[np.uint8]) -> None:
         """Train on square images uint8 N,H,W,C. Raises `UsageError` for others."""
-        require_normal(normal, MIN_NORMAL, NAME)
-        _, height, width, channels = normal.shape
-        options = self.options
-        indices = pixel_indices(height, width).to(self.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.seed, NAME, "weights"))
-            network = WideResNet(
-                channels,
-                len(indices),
-                depth=options.depth,
-                width=options.width,
-                first_stride=options.first_stride,
-            )
-        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        with repeatable():
-            train_transforms(
-                network, planar(normal).to(self.device), indices, options, seed=self.seed
-            )
-        self.network = network.eval().requires_grad_(requires_grad=False)
-        self._indices = indices
-        self.alpha = self._fitted_alpha(normal) if options.score == "dirichlet" else None
-        self._size = (height, width, channels)
+        fit_together([self], [normal])
+
+    def fit_stack(self, others: Sequence[Detector], normals: Sequence[NDArray[np.uint8]]) -> None:
+        """This one on the first of `normals` and each of the others on its own: stacked on a GPU,
+        one after the other on a CPU.
+        """
+        fit_together([self, *others], normals)
 
     def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """float64 M; see the module's docstring."""
@@ -172,6 +122,35 @@ class GeoTrans:
     def settled(self) -> dict[str, Option]:
         """See `bench.detectors.base.Telling`."""
         return told(self.options)
+
+    def start(self, normal: NDArray[np.uint8], indices: Tensor, name: str) -> TransformJob:
+        """The training on these images under the transforms T,P, before its first step."""
+        options = self.options
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.seed, NAME, "weights"))
+            network = WideResNet(
+                normal.shape[-1],
+                len(indices),
+                depth=options.depth,
+                width=options.width,
+                first_stride=options.first_stride,
+            )
+        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return TransformJob(
+            name=name,
+            network=network,
+            normal=planar(normal).to(self.device),
+            generator=torch.Generator(self.device).manual_seed(derive_seed(self.seed, NAME)),
+        )
+
+    def take_up(self, job: TransformJob, normal: NDArray[np.uint8], indices: Tensor) -> None:
+        """Score by a trained job and, where the option says so, by its Dirichlet parameters."""
+        self.network = job.network.eval().requires_grad_(requires_grad=False)
+        self._indices = indices
+        needed = self.options.score == "dirichlet"
+        self.alpha = self._fitted_alpha(normal, job.name) if needed else None
+        _, height, width, channels = normal.shape
+        self._size = (height, width, channels)
 
     def _computed(self, images: NDArray[np.uint8], compute: Callable[[Tensor], Tensor]) -> Tensor:
         """`compute` of the log probabilities of the images, chunk by chunk."""
@@ -191,14 +170,14 @@ class GeoTrans:
         exponents = torch.from_numpy(self.alpha - 1).to(log_y.device)
         return -(exponents * log_y).sum((1, 2))
 
-    def _fitted_alpha(self, normal: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _fitted_alpha(self, normal: NDArray[np.uint8], name: str) -> NDArray[np.float64]:
         """Dirichlet parameters of each transform, from normal images drawn without replacement."""
         generator = torch.Generator().manual_seed(derive_seed(self.seed, NAME, "dirichlet"))
         order = torch.randperm(len(normal), generator=generator).numpy()
         log_y = self._computed(normal[order[: self.options.fit_images]], lambda found: found)
         if not torch.isfinite(log_y).all():
             raise TrainingDiverged(
-                f"{NAME}: log probabilities of normal images are not finite; "
+                f"{name}: log probabilities of normal images are not finite; "
                 "choose a lower learning_rate"
             )
         means = log_y.exp().mean(0).numpy(), log_y.mean(0).numpy()
@@ -206,9 +185,54 @@ class GeoTrans:
             return fit_dirichlet(*means)
         except LatentbenchError as error:
             raise UsageError(
-                f"{NAME}: {error}. Normal images that are all alike, or that the network is sure "
+                f"{name}: {error}. Normal images that are all alike, or that the network is sure "
                 "of to the last digit, have no Dirichlet score: use option score=simple"
             ) from error
+
+
+def fit_together(
+    detectors: Sequence[Detector],
+    normals: Sequence[NDArray[np.uint8]],
+    *,
+    stack: bool | None = None,
+) -> None:
+    """Fit detectors of one set of options, each to its own images; see `train_transforms` for
+    `stack`. Raises `UsageError` for others, and `TrainingDiverged` naming set and step.
+    """
+    first = cast("GeoTrans", detectors[0])
+    own = _alike(detectors, normals)
+    options = first.options
+    indices = pixel_indices(*normals[0].shape[1:3]).to(first.device)
+    many = len(own) > 1
+    jobs = [
+        each.start(normal, indices, f"{NAME}, normal set {number}" if many else NAME)
+        for number, (each, normal) in enumerate(zip(own, normals, strict=True))
+    ]
+    schedule = TransformSchedule(
+        num_steps=max(1, round(options.epochs * EPOCH_IMAGES * len(indices) / options.batch_size)),
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+    )
+    with repeatable():
+        train_transforms(jobs, indices, schedule, stack=stack)
+    for each, job, normal in zip(own, jobs, normals, strict=True):
+        each.take_up(job, normal, indices)
+
+
+def _alike(detectors: Sequence[Detector], normals: Sequence[NDArray[np.uint8]]) -> list[GeoTrans]:
+    if len(detectors) != len(normals):
+        raise UsageError(f"{len(detectors)} detectors cannot be fitted to {len(normals)} sets")
+    own = [each for each in detectors if isinstance(each, GeoTrans)]
+    if len(own) < len(detectors) or len({each.options for each in own}) != 1:
+        raise UsageError(
+            f"{NAME}: only detectors of this row with the same options train as one stack"
+        )
+    for normal in normals:
+        require_normal(normal, MIN_NORMAL, NAME)
+    sizes = {normal.shape[1:] for normal in normals}
+    if len(sizes) != 1:
+        raise UsageError(f"{NAME}: normal sets of several sizes H,W,C: {sorted(sizes)}")
+    return own
 
 
 def _make(settings: DetectorSettings) -> GeoTrans:

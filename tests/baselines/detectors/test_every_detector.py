@@ -128,9 +128,8 @@ def test_reconstructions_are_images_closer_to_normal(
         np.testing.assert_array_equal(detector.reconstructions(images[:3]), found[:3])
 
 
-def test_stack_fitting_is_offered_by_all_but_geotrans(fitted: Fitted) -> None:
-    missing = {name for name in NAMES if not isinstance(fitted[name], StackFitting)}
-    assert missing == {"geotrans"}
+def test_stack_fitting_is_offered_by_all(fitted: Fitted) -> None:
+    assert {name for name in NAMES if not isinstance(fitted[name], StackFitting)} == set()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -105,6 +105,7 @@ def test_sides_that_do_not_turn() -> None:
 
 
 @given(st.floats(1e-3, 1e4))
+@example(1.0)  # psi(1) = minus Euler's constant, a pole of the start for small x
 def test_inverse_of_digamma(x: float) -> None:
     from scipy.special import psi
 
@@ -219,7 +220,7 @@ def jobs_of(sets: list[Pictures], *, double: bool) -> list[TransformJob]:
     for seed, images in enumerate(sets):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network: torch.nn.Module = WideResNet(1, 72, depth=10, width=0.5, first_stride=2)
+            network: torch.nn.Module = WideResNet(1, 72, depth=10, width=0.25, first_stride=2)
         job = TransformJob(
             name=f"set {seed}",
             network=InDouble(network) if double else network,
@@ -238,26 +239,35 @@ def sets_of(mnist: RealSample) -> list[Pictures]:
 
 
 def test_stacked_trainings_equal_single_ones_in_float64(mnist: RealSample) -> None:
-    """20 steps on three sets of several sizes, all with the same number of steps: weights and the
-    statistics of batch norm within 1e-9, so that each saw its own batches and no others, and what
-    differs in float32 is rounding alone.
+    """20 steps on three sets of several sizes: weights and the statistics of batch norm within
+    1e-10, and so are both scores of one of them. So each saw its own batches and no others, and
+    what differs in float32 is rounding alone.
     """
-    indices = pixel_indices(28, 28)
+    indices, images = pixel_indices(28, 28), mnist.images[300:320]
     schedule = TransformSchedule(num_steps=20, batch_size=32, learning_rate=1e-3)
     sets = sets_of(mnist)
     single, stacked = jobs_of(sets, double=True), jobs_of(sets, double=True)
-    start = [
+    starts = [
         {name: value.clone() for name, value in job.network.state_dict().items()} for job in single
     ]
     train_transforms(single, indices, schedule, stack=False)
     train_transforms(stacked, indices, schedule, stack=True)
-    for before, one, other in zip(start, single, stacked, strict=True):
+    for start, one, other in zip(starts, single, stacked, strict=True):
         expected, found = one.network.state_dict(), other.network.state_dict()
         assert sum("running_" in name for name in expected) == 2 * 7
-        for name, value in expected.items():
-            torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-9, msg=name)
-            assert not torch.equal(before[name], value)
         assert found["network.body.4.num_batches_tracked"] == 20
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, rtol=1e-10, atol=1e-10, msg=name)
+            assert not torch.equal(start[name], value)
+    for score in ("dirichlet", "simple"):
+        scores = []
+        for jobs in (single, stacked):
+            detector = shortest("geotrans", score=score, fit_images=20)
+            assert isinstance(detector, GeoTrans)
+            detector.take_up(jobs[1], sets[1], indices)
+            scores.append(detector.scores(images))
+        np.testing.assert_allclose(scores[1], scores[0], rtol=1e-10)
+        assert np.ptp(scores[0]) > 1e3 * np.abs(scores[1] - scores[0]).max()
 
 
 def test_stacked_trainings_equal_single_ones_in_float32(mnist: RealSample) -> None:
@@ -275,14 +285,17 @@ def test_stacked_trainings_equal_single_ones_in_float32(mnist: RealSample) -> No
             assert difference <= 1e-4 * value.float().norm(), name
 
 
-@pytest.mark.parametrize("score", ["dirichlet", "simple"])
-def test_a_stack_equals_its_single_fits(score: str, mnist: RealSample) -> None:
-    """Short fits to three sets of several sizes as one program: scores within 1e-3."""
+def test_a_stack_equals_its_single_fits(mnist: RealSample) -> None:
+    """Short fits to three sets of several sizes as one program, in float32: simple scores within
+    1e-3 of the largest. Dirichlet parameters are large where probabilities hardly vary, so that
+    those of a short fit pass rounding on; their equality is shown in float64 above.
+    """
     sets, images = sets_of(mnist), mnist.images[300:330]
-    together = [shortest("geotrans", seed=seed, score=score) for seed in range(3)]
+    options: dict[str, float | str] = {"learning_rate": 1e-3, "score": "simple"}
+    together = [shortest("geotrans", seed=seed, **options) for seed in range(3)]
     fit_together(together, sets, stack=True)
     for seed, (stacked, normal) in enumerate(zip(together, sets, strict=True)):
-        single = shortest("geotrans", seed=seed, score=score)
+        single = shortest("geotrans", seed=seed, **options)
         single.fit(normal)
         expected, found = single.scores(images), stacked.scores(images)
         np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
