@@ -40,9 +40,10 @@ def contamination_lines(data: str, rows: Sequence[Row]) -> list[str]:
 
 
 def draw_contamination(path: Path, rows: Sequence[Row]) -> None:
-    """The plot of every table."""
+    """The plot of every table; a detector has one colour in all of them, the order of the last."""
     panels = panels_of(rows)
-    figure = new_figure(4.6 * len(panels), 3.8)
+    order = list(dict.fromkeys(name for panel in reversed(panels) for name in panel.curves))
+    figure = new_figure(4.2 * len(panels) + 1.8, 3.8)
     figure.set_facecolor("white")
     axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
     for ax, panel in zip(axes, panels, strict=True):
@@ -50,7 +51,7 @@ def draw_contamination(path: Path, rows: Sequence[Row]) -> None:
             name: {share: 100 * row["auc"] for share, row in sorted(points.items())}
             for name, points in panel.curves.items()
         }
-        plot_contamination(curves, ax=ax, title=panel.title)
+        plot_contamination(curves, ax=ax, title=panel.title, order=order, named=panel is panels[-1])
     save_figure(figure, path)
 
 

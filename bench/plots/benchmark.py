@@ -72,10 +72,19 @@ def _is_left_empty(ordered: Sequence[DetectorMark]) -> bool:
 
 
 def plot_contamination(
-    curves: Mapping[str, Mapping[float, float]], *, ax: Axes, title: str = ""
+    curves: Mapping[str, Mapping[float, float]],
+    *,
+    ax: Axes,
+    title: str = "",
+    order: Sequence[str] | None = None,
+    named: bool = True,
 ) -> Axes:
-    """AUC in percent against the share of anomalies among the training images, by detector."""
-    for number, (name, points) in enumerate(curves.items()):
+    """AUC in percent against the share of anomalies among the training images, by detector. `order`
+    fixes which detector has which colour, for several plots; `named` adds the legend.
+    """
+    places = {name: place for place, name in enumerate(order or curves)}
+    for name, points in curves.items():
+        number = places[name]
         shares = sorted(points)
         ax.plot(
             [100 * share for share in shares],
@@ -88,5 +97,6 @@ def plot_contamination(
             label=name,
         )
     dress(ax, title=title, x="anomalies among the training images, %", y="AUC, %")
-    legend(ax, loc="lower left")
+    if named:
+        legend(ax, beside=True)
     return ax

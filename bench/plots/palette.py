@@ -67,6 +67,14 @@ def dress(ax: Axes, *, title: str = "", x: str = "", y: str = "", grid: str = "y
     return ax
 
 
-def legend(ax: Axes, *, loc: Place = "best", columns: int = 1) -> None:
-    """A legend without a frame."""
-    ax.legend(loc=loc, ncols=columns, fontsize=8, frameon=False, labelcolor=INK, handlelength=1.6)
+def legend(ax: Axes, *, loc: Place = "best", columns: int = 1, beside: bool = False) -> None:
+    """A legend without a frame; `beside` the axes on the right, where it covers nothing."""
+    ax.legend(
+        loc="upper left" if beside else loc,
+        bbox_to_anchor=(1.0, 1.0) if beside else None,
+        ncols=columns,
+        fontsize=8,
+        frameon=False,
+        labelcolor=INK,
+        handlelength=1.6,
+    )
