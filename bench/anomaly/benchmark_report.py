@@ -31,6 +31,7 @@ KINDS = {
     "outside": "features from other data",
     "data": "features from these labels",
 }
+NETWORK = ", network"
 COLUMNS = (  # of a fit's row: what the tables by class are of
     (
         "AUC",
@@ -178,7 +179,7 @@ def _draw_means(path: Path, data: str, means: Sequence[Row]) -> None:
             100 * row["auc"],
             100 * row["low"],
             100 * row["high"],
-            KINDS[row["labels"]] + (", network" if row["trains"] else ""),
+            KINDS[row["labels"]] + (NETWORK if row["trains"] else ""),
             tuple(mark.auc_percent for mark in published_for(data, row["detector"])),
         )
         for row in means
@@ -187,5 +188,6 @@ def _draw_means(path: Path, data: str, means: Sequence[Row]) -> None:
     goal = None if best is None else (f"best published: {best.method}", best.auc_percent)
     figure = new_figure(7.0, 1.0 + 0.27 * len(marks))
     figure.set_facecolor("white")
-    plot_mean_auc(marks, ax=figure.subplots(), goal=goal)
+    kinds = [kind + network for network in ("", NETWORK) for kind in KINDS.values()]
+    plot_mean_auc(marks, ax=figure.subplots(), goal=goal, kinds=kinds)
     save_figure(figure, path)

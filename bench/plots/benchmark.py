@@ -24,15 +24,20 @@ class DetectorMark(NamedTuple):
 
 
 def plot_mean_auc(
-    marks: Sequence[DetectorMark], *, ax: Axes, goal: tuple[str, float] | None = None
+    marks: Sequence[DetectorMark],
+    *,
+    ax: Axes,
+    goal: tuple[str, float] | None = None,
+    kinds: Sequence[str] = (),
 ) -> Axes:
     """A detector a line, the best on top; crosses are published figures, the dashed line the best
-    published one of any method.
+    published one of any method. `kinds` fixes which kind has which colour, for several plots.
     """
     ordered = sorted(marks, key=lambda mark: -mark.auc)
-    kinds = list(dict.fromkeys(mark.kind for mark in marks))
-    for number, kind in enumerate(kinds):
+    for number, kind in enumerate(dict.fromkeys([*kinds, *(mark.kind for mark in marks)])):
         places = [place for place, mark in enumerate(ordered) if mark.kind == kind]
+        if not places:
+            continue
         own = [ordered[place] for place in places]
         colour = OKABE_ITO[number % len(OKABE_ITO)]
         ax.hlines(places, [m.low for m in own], [m.high for m in own], color=colour, linewidth=2)
