@@ -21,6 +21,7 @@ LEVELS: tuple[frozenset[str], ...] = (
         {
             "bench.intake.*",
             "bench.stats",
+            "bench.destinations",
             "bench.stopwatch",
             "bench.terminal",
             "bench.comparing",

@@ -205,8 +205,8 @@ def _run(
     from baselines.ablation.records import write_about
     from baselines.ablation.report import write_report
     from baselines.ablation.running import run_ablation
+    from bench.destinations import require_writable
     from bench.errors import EXIT_INVALID
-    from bench.verbs.score import require_writable
 
     print_edits(preview(plan, ledger))
     require_writable(out)

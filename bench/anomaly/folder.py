@@ -27,8 +27,9 @@ from bench.anomaly.judging import Judged, Task, judge
 from bench.anomaly.labelled import KINDS, LabelledImages, read_labelled, same_channels
 from bench.anomaly.naming import Budget, is_named, named_detectors, require_budget
 from bench.anomaly.pictures import anomalies_figure, histogram_figure, roc_figure
-from bench.anomaly.places import RECORD, remove_earlier, require_apart, require_writable
+from bench.anomaly.places import RECORD, remove_earlier, require_apart
 from bench.anomaly.record import AnomalyRecord, MissedEntry
+from bench.destinations import require_writable
 from bench.detectors import detector
 from bench.devices import device_description, select_device
 from bench.errors import InputError, LatentbenchError, UsageError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -33,16 +32,6 @@ def require_apart(out: Path, sources: Iterable[str | Path | None], names: Iterab
             raise UsageError(
                 f"{source} lies in {inside}, where results of a detector go; name another --out"
             )
-
-
-def require_writable(out: Path) -> None:
-    """Make the folder for results before anything is computed. Raises `UsageError`."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise UsageError(f"{out}: results cannot be written there: {error}") from error
 
 
 def remove_earlier(out: Path, kept: Iterable[str]) -> None:

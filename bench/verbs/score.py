@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.destinations import require_writable
 from bench.errors import EXIT_INVALID, InvalidSubmission, UsageError
 from bench.verbs.options import Quiet
 
@@ -108,7 +108,7 @@ def score(
     from bench.progress import progress_report
     from bench.scoring import Failure, Scorer
 
-    require_writable(out)
+    require_writable(out, "records")
     with progress_report(quiet=quiet) as progress:
         scorer = Scorer(
             reference=reference,
@@ -152,16 +152,6 @@ def score(
             sys.stderr.write(f"latentbench: {scored} scored, {len(failures)} failed\n")
         codes = {failure.error.exit_code for failure in failures}
         raise typer.Exit(codes.pop() if len(codes) == 1 else EXIT_INVALID)
-
-
-def require_writable(out: Path) -> None:
-    """Make the folder for records before anything is scored. Raises `UsageError`."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise UsageError(f"{out}: records cannot be written there: {error}") from error
 
 
 def deliver(records: Sequence[ScoreRecord], out: Path, *, json_lines: bool) -> None:
