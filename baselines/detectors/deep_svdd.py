@@ -17,14 +17,16 @@ Shape legend: K detectors, N normal images, B images of a batch, C,H,W an image,
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import MultiStepLR
 
 from baselines.detectors.chunks import (
     ImageSize,
@@ -35,7 +37,7 @@ from baselines.detectors.chunks import (
     require_alike,
 )
 from baselines.detectors.contrast import Contrast, contrast_of
-from baselines.detectors.engine_fits import MIN_NORMAL, steps_of
+from baselines.detectors.engine_fits import steps_of
 from baselines.detectors.fitting import Job, Schedule, in_eval, train_jobs
 from baselines.detectors.options import DetectorOptions, options_of, told
 from baselines.detectors.svdd_net import Encoder, Pretraining, encoder_state
@@ -45,8 +47,9 @@ from baselines.detectors.svdd_objectives import (
     one_class_objective,
     reconstruction_objective,
 )
+from baselines.detectors.together import require_sets, require_together
 from baselines.draws import derive_seed
-from bench.detectors.base import Detector, DetectorRow, DetectorSettings, Option, require_normal
+from bench.detectors.base import Detector, DetectorRow, DetectorSettings, Option
 from bench.errors import UsageError
 
 Boundary = Literal["one-class", "soft"]
@@ -164,9 +167,9 @@ def fit_together(
     """Fit detectors of one row and one set of options, each to its own images. Raises `UsageError`
     for others, and `TrainingDiverged` naming stage, set and step.
     """
-    first = cast("DeepSVDD", detectors[0])
-    own = _alike(first, detectors, normals)
-    options, name = first.options, first.name
+    own = require_together(DeepSVDD, detectors, normals, lambda each: (each.name, each.options))
+    options, name = own[0].options, own[0].name
+    require_sets(normals, name)
     with repeatable():
         jobs = [each.start(normal) for each, normal in zip(own, normals, strict=True)]
         if options.pretrain_epochs:
@@ -178,7 +181,7 @@ def fit_together(
             )
         jobs = [each.placed(job) for each, job in zip(own, jobs, strict=True)]
         soft = SoftBoundary(options.nu, steps_of(options.warm_up_epochs, options.batch_size))
-        is_soft = first.boundary == "soft"
+        is_soft = own[0].boundary == "soft"
         train_jobs(
             jobs,
             soft.objective if is_soft else one_class_objective,
@@ -190,24 +193,6 @@ def fit_together(
         each.take_up(job)
 
 
-def _alike(
-    first: DeepSVDD, detectors: Sequence[Detector], normals: Sequence[NDArray[np.uint8]]
-) -> list[DeepSVDD]:
-    if len(detectors) != len(normals):
-        raise UsageError(f"{len(detectors)} detectors cannot be fitted to {len(normals)} sets")
-    own = [each for each in detectors if isinstance(each, DeepSVDD)]
-    if len(own) < len(detectors) or len({(each.name, each.options) for each in own}) != 1:
-        raise UsageError(
-            f"{first.name}: only detectors of this row with the same options train as one stack"
-        )
-    for normal in normals:
-        require_normal(normal, MIN_NORMAL, first.name)
-    sizes = {normal.shape[1:] for normal in normals}
-    if len(sizes) != 1:
-        raise UsageError(f"{first.name}: normal sets of several sizes H,W,C: {sorted(sizes)}")
-    return own
-
-
 def _schedule(options: DeepSVDDOptions, stage: str, *, pretraining: bool) -> Schedule:
     return Schedule(
         stage=stage,
@@ -217,7 +202,9 @@ def _schedule(options: DeepSVDDOptions, stage: str, *, pretraining: bool) -> Sch
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
         weight_decay=options.pretrain_weight_decay if pretraining else options.weight_decay,
-        milestone=steps_of(options.milestone, options.batch_size),
+        decay=functools.partial(
+            MultiStepLR, milestones=[steps_of(options.milestone, options.batch_size)]
+        ),
     )
 
 

@@ -24,16 +24,14 @@ from baselines.checkpoint import non_finite_tensor
 from baselines.config import RunConfig, make_config
 from baselines.data import training_set
 from baselines.detectors.chunks import repeatable
+from baselines.detectors.together import require_sets, set_name
 from baselines.engine import BlockTerms, Engine, first_non_finite, train_through
 from baselines.recipes import recipe_row
 from baselines.run_folder import checkpoint_of
 from baselines.runs import TrainingDiverged
 from baselines.trained import Trained, trained_from
-from bench.detectors.base import require_normal
-from bench.errors import UsageError
 
 EPOCH_IMAGES = 6000
-MIN_NORMAL = 2
 
 
 def steps_of(epochs: float, batch_size: int) -> int:
@@ -72,11 +70,7 @@ def fit_recipes(
     Raises `UsageError` for too few images or sizes that differ or do not fit the model, and
     `TrainingDiverged` naming detector, set, step and term.
     """
-    for normal in normals:
-        require_normal(normal, MIN_NORMAL, name)
-    sizes = {normal.shape[1:] for normal in normals}
-    if len(sizes) != 1:
-        raise UsageError(f"{name}: normal sets of several sizes H,W,C: {sorted(sizes)}")
+    require_sets(normals, name)
     data = training_set(np.concatenate(list(normals)), None, name=name, device=device)
     bounds = np.cumsum([0, *map(len, normals)])
     subsets = [torch.arange(a, b) for a, b in itertools.pairwise(bounds)]
@@ -90,7 +84,7 @@ def fit_recipes(
             where = first_non_finite(block, number if block.values.dim() == 3 else None)
             if where is not None:
                 raise TrainingDiverged(
-                    f"{_set_name(name, number, len(games))}: {where[1]} is not finite at step "
+                    f"{set_name(name, number, len(games))}: {where[1]} is not finite at step "
                     f"{where[0]} of {engine.num_steps}; choose a lower learning_rate"
                 )
 
@@ -99,16 +93,12 @@ def fit_recipes(
     return [_trained(engine, number, name) for number in range(engine.num_runs)]
 
 
-def _set_name(name: str, number: int, count: int) -> str:
-    return name if count == 1 else f"{name}, normal set {number}"
-
-
 def _trained(engine: Engine, number: int, name: str) -> Trained:
     checkpoint = checkpoint_of(engine, number)
     bad = non_finite_tensor(checkpoint)
     if bad is not None:
         raise TrainingDiverged(
-            f"{_set_name(name, number, engine.num_runs)}: {bad} is not finite after step "
+            f"{set_name(name, number, engine.num_runs)}: {bad} is not finite after step "
             f"{engine.step}; choose a lower learning_rate"
         )
     return trained_from(checkpoint, engine.device)

@@ -18,14 +18,16 @@ Shape legend: K detectors, N images, B of a batch, C,H,W an image, T transforms,
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from baselines.data import scaled
 from baselines.detectors.chunks import (
@@ -37,18 +39,20 @@ from baselines.detectors.chunks import (
     require_alike,
 )
 from baselines.detectors.dirichlet import fit_dirichlet
-from baselines.detectors.engine_fits import EPOCH_IMAGES, MIN_NORMAL
+from baselines.detectors.engine_fits import steps_of
+from baselines.detectors.fitting import Job, Schedule, train_jobs
 from baselines.detectors.options import DetectorOptions, options_of, told
-from baselines.detectors.transform_training import (
-    TransformJob,
-    TransformSchedule,
-    train_transforms,
+from baselines.detectors.together import require_sets, require_together, set_name
+from baselines.detectors.transforms import (
+    TransformedBatches,
+    pixel_indices,
+    transform_objective,
+    transformed,
 )
-from baselines.detectors.transforms import pixel_indices, transformed
 from baselines.detectors.wide_net import WideResNet
 from baselines.draws import derive_seed
 from baselines.runs import TrainingDiverged
-from bench.detectors.base import Detector, DetectorRow, DetectorSettings, Option, require_normal
+from bench.detectors.base import Detector, DetectorRow, DetectorSettings, Option
 from bench.errors import LatentbenchError, UsageError
 
 NAME = "geotrans"
@@ -123,7 +127,7 @@ class GeoTrans:
         """See `bench.detectors.base.Telling`."""
         return told(self.options)
 
-    def start(self, normal: NDArray[np.uint8], indices: Tensor, name: str) -> TransformJob:
+    def start(self, normal: NDArray[np.uint8], indices: Tensor) -> Job:
         """The training on these images under the transforms T,P, before its first step."""
         options = self.options
         with torch.random.fork_rng(devices=[]):
@@ -135,20 +139,23 @@ class GeoTrans:
                 width=options.width,
                 first_stride=options.first_stride,
             )
-        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return TransformJob(
-            name=name,
-            network=network,
-            normal=planar(normal).to(self.device),
-            generator=torch.Generator(self.device).manual_seed(derive_seed(self.seed, NAME)),
+        return Job(
+            network=network.to(self.device),
+            images=planar(normal).to(self.device),
+            seed=derive_seed(self.seed, NAME),
         )
 
-    def take_up(self, job: TransformJob, normal: NDArray[np.uint8], indices: Tensor) -> None:
-        """Score by a trained job and, where the option says so, by its Dirichlet parameters."""
-        self.network = job.network.eval().requires_grad_(requires_grad=False)
+    def take_up(
+        self, job: Job, normal: NDArray[np.uint8], indices: Tensor, name: str = NAME
+    ) -> None:
+        """Score by a trained job and, where the option says so, by its Dirichlet parameters;
+        `name` is for errors.
+        """
+        network = job.network.eval().requires_grad_(requires_grad=False)
+        self.network = network.to(memory_format=torch.channels_last)
         self._indices = indices
         needed = self.options.score == "dirichlet"
-        self.alpha = self._fitted_alpha(normal, job.name) if needed else None
+        self.alpha = self._fitted_alpha(normal, name) if needed else None
         _, height, width, channels = normal.shape
         self._size = (height, width, channels)
 
@@ -196,43 +203,28 @@ def fit_together(
     *,
     stack: bool | None = None,
 ) -> None:
-    """Fit detectors of one set of options, each to its own images; see `train_transforms` for
+    """Fit detectors of one set of options, each to its own images; see `train_jobs` for
     `stack`. Raises `UsageError` for others, and `TrainingDiverged` naming set and step.
     """
-    first = cast("GeoTrans", detectors[0])
-    own = _alike(detectors, normals)
-    options = first.options
-    indices = pixel_indices(*normals[0].shape[1:3]).to(first.device)
-    many = len(own) > 1
-    jobs = [
-        each.start(normal, indices, f"{NAME}, normal set {number}" if many else NAME)
-        for number, (each, normal) in enumerate(zip(own, normals, strict=True))
-    ]
-    schedule = TransformSchedule(
-        num_steps=max(1, round(options.epochs * EPOCH_IMAGES * len(indices) / options.batch_size)),
+    own = require_together(GeoTrans, detectors, normals, lambda each: (NAME, each.options))
+    require_sets(normals, NAME)
+    options = own[0].options
+    indices = pixel_indices(*normals[0].shape[1:3]).to(own[0].device)
+    jobs = [each.start(normal, indices) for each, normal in zip(own, normals, strict=True)]
+    num_steps = steps_of(options.epochs * len(indices), options.batch_size)
+    schedule = Schedule(
+        stage=NAME,
+        num_steps=num_steps,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
+        decay=functools.partial(CosineAnnealingLR, T_max=num_steps),
     )
     with repeatable():
-        train_transforms(jobs, indices, schedule, stack=stack)
-    for each, job, normal in zip(own, jobs, normals, strict=True):
-        each.take_up(job, normal, indices)
-
-
-def _alike(detectors: Sequence[Detector], normals: Sequence[NDArray[np.uint8]]) -> list[GeoTrans]:
-    if len(detectors) != len(normals):
-        raise UsageError(f"{len(detectors)} detectors cannot be fitted to {len(normals)} sets")
-    own = [each for each in detectors if isinstance(each, GeoTrans)]
-    if len(own) < len(detectors) or len({each.options for each in own}) != 1:
-        raise UsageError(
-            f"{NAME}: only detectors of this row with the same options train as one stack"
+        train_jobs(
+            jobs, transform_objective, schedule, batches=TransformedBatches(indices), stack=stack
         )
-    for normal in normals:
-        require_normal(normal, MIN_NORMAL, NAME)
-    sizes = {normal.shape[1:] for normal in normals}
-    if len(sizes) != 1:
-        raise UsageError(f"{NAME}: normal sets of several sizes H,W,C: {sorted(sizes)}")
-    return own
+    for number, (each, job, normal) in enumerate(zip(own, jobs, normals, strict=True)):
+        each.take_up(job, normal, indices, set_name(NAME, number, len(own)))
 
 
 def _make(settings: DetectorSettings) -> GeoTrans:

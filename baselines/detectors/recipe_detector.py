@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +24,9 @@ from baselines.detectors.chunks import (
 )
 from baselines.detectors.engine_fits import fit_recipes
 from baselines.detectors.options import DetectorOptions, told
+from baselines.detectors.together import require_together
 from baselines.trained import Trained
 from bench.detectors.base import Detector, Option
-from bench.errors import UsageError
 
 Scorer = Callable[[Tensor], Tensor]
 Prepare = Callable[[Trained, NDArray[np.uint8]], Scorer]
@@ -123,19 +122,14 @@ def fit_together(
     stack: bool | None = None,
 ) -> None:
     """Fit detectors of one row, each to its own normal images; see `fit_recipes` for `stack`."""
-    if len(detectors) != len(normals):
-        raise UsageError(f"{len(detectors)} detectors cannot be fitted to {len(normals)} sets")
-    first = cast("RecipeDetector", detectors[0])
-    for other in detectors:
-        alike = isinstance(other, RecipeDetector)
-        if not alike or cast("RecipeDetector", other).family.name != first.family.name:
-            raise UsageError(f"{first.family.name}: only detectors of this row train as one stack")
-    own = [cast("RecipeDetector", each) for each in detectors]
+    own = require_together(
+        RecipeDetector, detectors, normals, lambda each: (each.family.name, each.family.options)
+    )
     trained = fit_recipes(
         [each.family.config for each in own],
         normals,
-        first.family.name,
-        device=first.family.device,
+        own[0].family.name,
+        device=own[0].family.device,
         stack=stack,
     )
     for each, network, normal in zip(own, trained, normals, strict=True):

@@ -6,19 +6,25 @@ that come in are those of the border, mirrored (d c b a | a b c d), as in the au
 (section 5.1). Each transform only moves pixels, so it is one index of the flattened image, and any
 batch of them is one gather.
 
-Shape legend: T transforms, P pixels (H x W), B images, C channels.
+Shape legend: K jobs, T transforms, P pixels (H x W), B images, C channels.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
+from baselines.data import scaled
+from baselines.detectors.fitting import Batch, Job, Schedule, pooled
+from baselines.tricks.base import Net
 from bench.errors import UsageError
 
 SHARE = 4  # a translation is a fourth of the side
@@ -76,3 +82,39 @@ def transformed(x: Tensor, indices: Tensor) -> Tensor:
     """Images B,C,H,W, each under its own row of indices B,P: B,C,H,W."""
     flat = x.flatten(2)
     return flat.gather(2, indices[:, None].expand(-1, flat.shape[1], -1)).view_as(x)
+
+
+@dataclass(frozen=True)
+class TransformedBatches:
+    """Images and transforms at random: `train_jobs`'s batches, from uint8 images.
+
+    Job k draws from a generator of its own, seeded with its seed: the images of a step, then the
+    rows of `indices` T,P. The objective reads the rows as "turned" K,B.
+    """
+
+    indices: Tensor
+
+    def __call__(self, jobs: Sequence[Job], schedule: Schedule) -> Iterator[Batch]:
+        """Batches in [-1, 1], without an end."""
+        pool, device = pooled(jobs), self.indices.device
+        generators = [torch.Generator(device).manual_seed(job.seed) for job in jobs]
+        starts = itertools.accumulate((len(job.images) for job in jobs[:-1]), initial=0)
+        bounds = [(start, len(job.images)) for start, job in zip(starts, jobs, strict=True)]
+        size = (schedule.batch_size,)
+        while True:
+            places, turned = [], []
+            for (start, count), generator in zip(bounds, generators, strict=True):
+                drawn = torch.randint(count, size, generator=generator, device=device)
+                places.append(drawn + start)
+                turned.append(
+                    torch.randint(len(self.indices), size, generator=generator, device=device)
+                )
+            rows = torch.stack(turned)
+            x = transformed(pool[torch.cat(places)], self.indices[rows.flatten()])
+            yield Batch(scaled(x, "signed").view(*rows.shape, *x.shape[1:]), {"turned": rows})
+
+
+def transform_objective(net: Net, x: Tensor, read: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Cross entropy of the transform that each image went through; mean, and of each image B."""
+    losses = F.cross_entropy(net(x), read["turned"], reduction="none")
+    return losses.mean(), losses

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.optim.lr_scheduler import MultiStepLR
 
 from baselines.data import TrainingSet, training_set
 from baselines.detectors import deep_svdd, recipe_detector
@@ -111,7 +114,7 @@ def test_stacked_jobs_equal_single_ones_in_float64() -> None:
                 batch_size=16,
                 learning_rate=1e-3,
                 weight_decay=1e-3,
-                milestone=12,
+                decay=functools.partial(MultiStepLR, milestones=[12]),
             )
             train_jobs(
                 jobs,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -11,23 +13,22 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import gammaln
 from scipy.stats import dirichlet
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from baselines.detectors.dirichlet import fit_dirichlet, inverse_psi, log_kernel
+from baselines.detectors.fitting import Job, Schedule, train_jobs
 from baselines.detectors.geotrans import (
     GeoTrans,
     fit_together,
     log_softmax,
     simple_score,
 )
-from baselines.detectors.transform_training import (
-    TransformJob,
-    TransformSchedule,
-    train_transforms,
-)
 from baselines.detectors.transforms import (
     Transform,
+    TransformedBatches,
     applied,
     pixel_indices,
+    transform_objective,
     transformed,
     transforms,
 )
@@ -214,18 +215,17 @@ class InDouble(torch.nn.Module):
         return logits
 
 
-def jobs_of(sets: list[Pictures], *, double: bool) -> list[TransformJob]:
+def jobs_of(sets: list[Pictures], *, double: bool) -> list[Job]:
     """One job for each set, of different seeds."""
     jobs = []
     for seed, images in enumerate(sets):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network: torch.nn.Module = WideResNet(1, 72, depth=10, width=0.25, first_stride=2)
-        job = TransformJob(
-            name=f"set {seed}",
+        job = Job(
             network=InDouble(network) if double else network,
-            normal=torch.from_numpy(images.transpose(0, 3, 1, 2).copy()),
-            generator=torch.Generator().manual_seed(10 + seed),
+            images=torch.from_numpy(images.transpose(0, 3, 1, 2).copy()),
+            seed=10 + seed,
         )
         jobs.append(job)
     return jobs
@@ -238,20 +238,33 @@ def sets_of(mnist: RealSample) -> list[Pictures]:
     ]
 
 
+def train(jobs: list[Job], indices: torch.Tensor, num_steps: int, *, stack: bool) -> None:
+    """As `fit_together` does, for a number of steps."""
+    schedule = Schedule(
+        stage="geotrans",
+        num_steps=num_steps,
+        batch_size=32,
+        learning_rate=1e-3,
+        decay=functools.partial(CosineAnnealingLR, T_max=num_steps),
+    )
+    train_jobs(
+        jobs, transform_objective, schedule, batches=TransformedBatches(indices), stack=stack
+    )
+
+
 def test_stacked_trainings_equal_single_ones_in_float64(mnist: RealSample) -> None:
     """20 steps on three sets of several sizes: weights and the statistics of batch norm within
     1e-10, and so are both scores of one of them. So each saw its own batches and no others, and
     what differs in float32 is rounding alone.
     """
     indices, images = pixel_indices(28, 28), mnist.images[300:320]
-    schedule = TransformSchedule(num_steps=20, batch_size=32, learning_rate=1e-3)
     sets = sets_of(mnist)
     single, stacked = jobs_of(sets, double=True), jobs_of(sets, double=True)
     starts = [
         {name: value.clone() for name, value in job.network.state_dict().items()} for job in single
     ]
-    train_transforms(single, indices, schedule, stack=False)
-    train_transforms(stacked, indices, schedule, stack=True)
+    train(single, indices, 20, stack=False)
+    train(stacked, indices, 20, stack=True)
     for start, one, other in zip(starts, single, stacked, strict=True):
         expected, found = one.network.state_dict(), other.network.state_dict()
         assert sum("running_" in name for name in expected) == 2 * 7
@@ -268,21 +281,6 @@ def test_stacked_trainings_equal_single_ones_in_float64(mnist: RealSample) -> No
             scores.append(detector.scores(images))
         np.testing.assert_allclose(scores[1], scores[0], rtol=1e-10)
         assert np.ptp(scores[0]) > 1e3 * np.abs(scores[1] - scores[0]).max()
-
-
-def test_stacked_trainings_equal_single_ones_in_float32(mnist: RealSample) -> None:
-    """3 steps: every tensor within 1e-4 of its norm."""
-    indices = pixel_indices(28, 28)
-    schedule = TransformSchedule(num_steps=3, batch_size=32, learning_rate=1e-3)
-    sets = sets_of(mnist)
-    single, stacked = jobs_of(sets, double=False), jobs_of(sets, double=False)
-    train_transforms(single, indices, schedule, stack=False)
-    train_transforms(stacked, indices, schedule, stack=True)
-    for one, other in zip(single, stacked, strict=True):
-        expected, found = one.network.state_dict(), other.network.state_dict()
-        for name, value in expected.items():
-            difference = (found[name] - value).float().norm()
-            assert difference <= 1e-4 * value.float().norm(), name
 
 
 def test_a_stack_equals_its_single_fits(mnist: RealSample) -> None:
