@@ -14,16 +14,12 @@ from pathlib import Path
 from bench.cache import Cache
 from bench.content import TrainingPixels, source_of, training_pixels
 from bench.errors import BundleError, UsageError
-from bench.extractors import extractor_row
+from bench.extractors import ALL_PROTOCOLS, extractor_row, resolve_extractors
 from bench.extractors.base import Extractor, ExtractorChoice, ResolvedExtractor
 from bench.intake import Size, parse_size
+from bench.real_images import RealImages
 from bench.record import FindingEntry, Submission
-from bench.reference_build import (
-    ALL_PROTOCOLS,
-    RealImages,
-    reference_from,
-    resolve_extractors,
-)
+from bench.reference_build import reference_from
 from bench.references import (
     DEFAULT_EXTRACTORS,
     Reference,

@@ -7,41 +7,30 @@ length; see `bench.references` for what a bundle holds.
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import provenance
+from bench.bundles import bundle_arrays, bundle_manifest
 from bench.cache import Cache, cache_key
-from bench.content import (
-    ContentFacts,
-    ContentObserver,
-    ReferenceContent,
-    TrainingPixels,
-    content_facts,
-    reference_content_of,
-    training_pixels,
-)
+from bench.content import ContentFacts, ReferenceContent, reference_content_of
 from bench.datasets import load_dataset, user_data_dir
-from bench.errors import InputError, InvalidSubmission, UsageError
+from bench.errors import InputError, UsageError
 from bench.expected import held_out_values
-from bench.extractors import EXTRACTORS, extractor_row
+from bench.extractors import EXTRACTORS, resolve_extractors
 from bench.extractors.base import Extractor, ExtractorChoice, ResolvedExtractor
-from bench.features import Extraction, cached_sample, keep_sample, sample_key
-from bench.intake import ImageStream, SetIdentity, Size, audit, image_set_of
+from bench.features import cached_sample, keep_sample, sample_key
+from bench.intake import SetIdentity, Size
 from bench.metrics import METRICS
-from bench.neighbours import NearestNeighbours, nearest_neighbours
+from bench.real_images import RealImages, Seen
 from bench.references import (
     DEFAULT_EXTRACTORS,
     NUM_NEIGHBOURS,
-    Manifest,
     Reference,
     load_reference,
     manifest_json,
@@ -50,7 +39,6 @@ from bench.references import (
 from bench.stats import (
     SUBSET_SEED,
     SUBSET_SIZE,
-    FeatureSample,
     arrays_from_bytes,
     arrays_to_bytes,
     write_atomically,
@@ -58,181 +46,8 @@ from bench.stats import (
 
 HELD_OUT_SIZES = (1_000, 2_000, 5_000, 10_000)
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-MAX_HALF = 65_504.0  # largest float16
-ARRAY_BLOCK = 512  # images of an array that are handed on together
-ALL_PROTOCOLS = "all"
 
 Progress = Callable[[str, int, int], None]
-
-
-class Seen(NamedTuple):
-    """What is kept of real images: features for each extractor, identity, what is in the pixels."""
-
-    samples: list[FeatureSample]
-    identity: SetIdentity
-    facts: ContentFacts
-
-
-@dataclass(frozen=True)
-class RealImages:
-    """Where real images come from: an array uint8 N,H,W,C, or a path to stream."""
-
-    source: NDArray[np.uint8] | Path
-    resize: Size | None = None
-
-    def samples(
-        self,
-        load: Callable[[], Sequence[Extractor]],
-        *,
-        subset: int = SUBSET_SIZE,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Seen:
-        """What each extractor makes of the images, and what the images are, from one decoding.
-
-        Raises `InvalidSubmission` with every finding, `UsageError`, `NothingFoundError`.
-        """
-        if isinstance(self.source, np.ndarray):
-            images = self.source
-            extraction = Extraction(load, len(images), subset=subset, seed=SUBSET_SEED)
-            for start in range(0, len(images), ARRAY_BLOCK):
-                extraction.add(images[start : start + ARRAY_BLOCK], progress)
-            identity = image_set_of(images).identity
-            return Seen(extraction.samples(), identity, content_facts(images))
-        with ImageStream(self.source, resize=self.resize) as stream:
-            observer = ContentObserver(stream.num_images)
-            extraction = Extraction(load, stream.num_images, subset=subset, seed=SUBSET_SEED)
-            identity = extraction.consume(stream, progress, observe=observer.add)
-        return Seen(extraction.samples(), identity, observer.facts())
-
-    def facts(self) -> ContentFacts:
-        """What is in the pixels, without extracting anything. Raises as `samples` does."""
-        if isinstance(self.source, np.ndarray):
-            return content_facts(self.source)
-        with ImageStream(self.source, resize=self.resize) as stream:
-            observer = ContentObserver(stream.num_images)
-            for block in stream:
-                observer.add(block)
-        stream.report.raise_if_invalid()
-        return observer.facts()
-
-    def pixels(self, facts: ContentFacts) -> TrainingPixels:
-        """The images again, by row."""
-        images = self.source
-        if isinstance(images, np.ndarray):
-            return lambda rows: images[rows]
-        return training_pixels(images, facts.hashes, resize=self.resize)
-
-    def identity(self) -> SetIdentity:
-        """What the images are, without extracting anything."""
-        if isinstance(self.source, np.ndarray):
-            return image_set_of(self.source).identity
-        report = audit(self.source, resize=self.resize, keep_pixels=False)
-        try:
-            report.raise_if_invalid()
-        except InvalidSubmission as error:
-            raise InvalidSubmission(f"the reference: {error}", error.findings) from error
-        assert report.identity is not None  # noqa: S101  (a valid report has one)
-        return report.identity
-
-
-def _half(values: NDArray[np.float32], what: str) -> NDArray[np.float16]:
-    largest = float(np.abs(values).max())
-    if not largest <= MAX_HALF:
-        raise InputError(f"{what} reach {largest:.3g}; they cannot be kept as float16")
-    return values.astype(np.float16)
-
-
-def _store_nearest(
-    arrays: dict[str, NDArray[np.generic]], split: str, nearest: NearestNeighbours
-) -> None:
-    arrays[f"{split}_nearest_distances"] = nearest.distances.astype(np.float32)
-    arrays[f"{split}_nearest_indices"] = nearest.indices.astype(np.int32)
-
-
-def _class_counts(sample: FeatureSample) -> NDArray[np.int64] | None:
-    if sample.classes is not None:
-        return sample.classes.predicted_counts
-    logits = sample.features.logits
-    return None if logits is None else np.bincount(logits.argmax(axis=1), minlength=logits.shape[1])
-
-
-def bundle_arrays(
-    train: FeatureSample,
-    test: FeatureSample | None,
-    *,
-    labels: Mapping[str, NDArray[np.int64]] | None = None,
-    device: str = "cpu",
-    half: bool = True,
-) -> dict[str, NDArray[np.generic]]:
-    """The arrays of a bundle from what is kept of both splits and, if known, their labels.
-
-    With `half`, features are stored as float16, and neighbours are those of the features as
-    stored, so that a bundle is consistent in itself.
-    """
-    labels = labels or {}
-
-    def store(values: NDArray[np.float32], what: str) -> NDArray[np.floating]:
-        return _half(values, what) if half else values
-
-    kept = store(train.features.values, "train features")
-    subset = kept.astype(np.float32)
-    arrays: dict[str, NDArray[np.generic]] = {
-        "train_mean": train.moments.mean,
-        "train_m2": train.moments.m2,
-        "train_features": kept,
-        "train_indices": train.rows.astype(np.int32),
-    }
-    if "train" in labels:
-        arrays["train_labels"] = labels["train"][train.rows].astype(np.int32)
-    counts = _class_counts(train)
-    if counts is not None:
-        arrays["train_class_counts"] = counts
-    nearest = nearest_neighbours(subset, subset, NUM_NEIGHBOURS, exclude_self=True, device=device)
-    _store_nearest(arrays, "train", nearest)
-    if test is not None:
-        test_kept = store(test.features.values, "test features")
-        arrays["test_mean"], arrays["test_m2"] = test.moments.mean, test.moments.m2
-        arrays["test_features"] = test_kept
-        if test.features.logits is not None:
-            arrays["test_logits"] = store(test.features.logits, "test logits")
-        if "test" in labels:
-            arrays["test_labels"] = labels["test"][test.rows].astype(np.int32)
-        nearest = nearest_neighbours(
-            test_kept.astype(np.float32), subset, NUM_NEIGHBOURS, device=device
-        )
-        _store_nearest(arrays, "test", nearest)
-    return arrays
-
-
-def _manifest(
-    name: str,
-    extractor: ResolvedExtractor,
-    identities: Mapping[str, SetIdentity],
-    *,
-    num_subset: int,
-    resize: Size | None,
-    command: str,
-    arrays: bytes,
-) -> Manifest:
-    train = identities["train"]
-    return Manifest(
-        name=name,
-        extractor=extractor.name,
-        extractor_digest=extractor.digest,
-        settings=dict(extractor.settings),
-        height_px=train.height,
-        width_px=train.width,
-        channels=3 if train.channels == 3 else 1,
-        num_train=train.num_images,
-        num_test=identities["test"].num_images if "test" in identities else 0,
-        num_subset=num_subset,
-        subset_seed=SUBSET_SEED,
-        data_digests={split: identity.pixel_digest for split, identity in identities.items()},
-        resize=None if resize is None else f"{resize.width}x{resize.height}",
-        code_version=provenance.version(),
-        command=command,
-        arrays_sha256=hashlib.sha256(arrays).hexdigest(),
-    )
 
 
 def _require_enough(name: str, num_train: int) -> None:
@@ -293,7 +108,7 @@ def build_references(
         )
         arrays |= content.arrays()
         data = arrays_to_bytes(arrays, compress=True)
-        manifest = _manifest(
+        manifest = bundle_manifest(
             name,
             extractor,
             identities,
@@ -377,7 +192,7 @@ def reference_from(
     for position, (extractor, _) in enumerate(extractors):
         arrays = bundle_arrays(samples[position], None, device=device, half=False)
         arrays |= content.arrays()
-        manifest = _manifest(
+        manifest = bundle_manifest(
             name,
             extractor,
             {"train": identity},
@@ -402,28 +217,6 @@ def _content(
     content = reference_content_of(images.facts() if facts is None else facts)
     cache.put("content", key, arrays_to_bytes(content.arrays()))
     return content
-
-
-def resolve_extractors(
-    name: str,
-    choice: ExtractorChoice,
-    *,
-    download: Progress | None = None,
-) -> list[ResolvedExtractor]:
-    """The extractor of that name, or one for each of its protocols when that is `all`."""
-    row = extractor_row(name)
-    if choice.protocol != ALL_PROTOCOLS:
-        return [row.resolve(choice, download=download)]
-    if not row.protocols:
-        raise UsageError(f"extractor {name!r} has no choice of protocol; leave it out")
-    return [
-        row.resolve(_with_protocol(choice, protocol), download=download)
-        for protocol in row.protocols
-    ]
-
-
-def _with_protocol(choice: ExtractorChoice, protocol: str) -> ExtractorChoice:
-    return ExtractorChoice(**{**vars(choice), "protocol": protocol})
 
 
 def build_from(

@@ -45,7 +45,7 @@ def normal_interval(estimate: float, standard_error: float, method: str) -> Unce
 
 def wilson(successes: float, n: int) -> Uncertainty:
     """Interval of a share of `n` (Wilson 1927): never empty, never beyond 0 and 1."""
-    p = successes / n
+    p = min(max(successes / n, 0.0), 1.0)  # a share that was summed up may pass 1 by rounding
     centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
     # at 0 and 1 the nearer bound is the estimate itself, up to rounding
@@ -87,9 +87,9 @@ def share_interval(estimate: float, error: float, n: int, method: str) -> Uncert
     """
     slack = estimate * (1 - estimate)
     if error <= 0 or slack <= MIN_SLACK:
-        return wilson(min(max(estimate, 0.0), 1.0) * n, n)._replace(
-            estimate=estimate, standard_error=max(error, 0.0)
-        )
+        found = wilson(min(max(estimate, 0.0), 1.0) * n, n)
+        low, high = min(found.low, estimate), max(found.high, estimate)  # p n / n may round
+        return Uncertainty(estimate, max(error, 0.0), low, high, found.method)
     centre, half = math.log(estimate / (1 - estimate)), Z * error / slack
     low, high = float(expit(centre - half)), float(expit(centre + half))
     return Uncertainty(estimate, error, min(low, estimate), max(high, estimate), method)

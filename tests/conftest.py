@@ -13,8 +13,11 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
-settings.register_profile("latentbench", deadline=None, database=None)  # machines are noisy
-settings.load_profile("latentbench")
+# The same examples in every run, so that a failure is the change's; `--hypothesis-profile=explore`
+# looks for new ones (with `--hypothesis-seed=N`). No deadline: machines are noisy.
+settings.register_profile("same", deadline=None, database=None, derandomize=True)
+settings.register_profile("explore", deadline=None, database=None, print_blob=True)
+settings.load_profile("same")
 
 DATA = Path(__file__).parent / "data"
 

@@ -85,7 +85,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"bench.metrics.*", "bench.extractors.*", "bench.references", "bench.features"}),
     frozenset({"bench.metrics", "bench.extractors"}),
     frozenset({"bench.detectors.*"}),
-    frozenset({"bench.expected", "bench.exhibiting"}),
+    frozenset({"bench.expected", "bench.exhibiting", "bench.bundles", "bench.real_images"}),
     frozenset({"bench.evaluation", "bench.reference_build"}),
     frozenset({"bench.arms"}),
     frozenset({"bench.detecting"}),

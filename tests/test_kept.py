@@ -18,8 +18,9 @@ from bench.extractors import extractor_row
 from bench.extractors.base import ResolvedExtractor
 from bench.intake import Size, load_spec
 from bench.kept import Reading
+from bench.real_images import RealImages
 from bench.record import ScoreRecord
-from bench.reference_build import RealImages, build_references
+from bench.reference_build import build_references
 from bench.scoring import Scorer
 from tests.conftest import RealSample, write_pngs
 

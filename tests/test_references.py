@@ -19,7 +19,8 @@ from bench.extractors.base import ExtractorChoice, ResolvedExtractor
 from bench.intake import Size
 from bench.metrics import METRICS
 from bench.neighbours import nearest_neighbours
-from bench.reference_build import RealImages, build_from, build_references
+from bench.real_images import RealImages
+from bench.reference_build import build_from, build_references
 from bench.references import (
     Reference,
     Wanted,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.uncertainty import (
@@ -88,6 +88,8 @@ def test_share_interval_without_variation_is_wilsons():
     error=st.floats(0, 10),
     n=st.integers(1, 10**6),
 )
+@example(p=0.9999999999999999, error=0.0, n=307)  # p n / n is another float
+@example(p=2.2204482269633226e-146, error=0.0, n=125_000)
 def test_share_interval_stays_inside(p, error, n):
     found = share_interval(p, error, n, "m")
     assert 0 <= found.low <= found.estimate <= found.high <= 1

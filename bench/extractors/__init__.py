@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from bench.errors import UnknownNameError
+from collections.abc import Callable
+
+from bench.errors import UnknownNameError, UsageError
 from bench.extractors import custom
-from bench.extractors.base import ComputedWeights, ExtractorRow, PackagedWeights
+from bench.extractors.base import (
+    ComputedWeights,
+    ExtractorChoice,
+    ExtractorRow,
+    PackagedWeights,
+    ResolvedExtractor,
+)
 from bench.extractors.fidelity_rows import FIDELITY_ROWS
 from bench.weights import HostedWeights
 
@@ -99,6 +107,7 @@ _ROWS = (
     ),
 )
 
+ALL_PROTOCOLS = "all"
 FORMS = {  # names that stand for whole families
     "torchvision:NAME": "a torchvision classification backbone, such as torchvision:resnet50",
     custom.FORM: "a class of your own",
@@ -124,3 +133,25 @@ def extractor_row(name: str) -> ExtractorRow:
     if ":" in name:
         return custom.row_of(name)
     raise UnknownNameError("extractor", name, [*EXTRACTORS, *FORMS])
+
+
+def resolve_extractors(
+    name: str,
+    choice: ExtractorChoice,
+    *,
+    download: Callable[[str, int, int], None] | None = None,
+) -> list[ResolvedExtractor]:
+    """The extractor of that name, or one for each of its protocols when that is `all`."""
+    row = extractor_row(name)
+    if choice.protocol != ALL_PROTOCOLS:
+        return [row.resolve(choice, download=download)]
+    if not row.protocols:
+        raise UsageError(f"extractor {name!r} has no choice of protocol; leave it out")
+    return [
+        row.resolve(_with_protocol(choice, protocol), download=download)
+        for protocol in row.protocols
+    ]
+
+
+def _with_protocol(choice: ExtractorChoice, protocol: str) -> ExtractorChoice:
+    return ExtractorChoice(**{**vars(choice), "protocol": protocol})

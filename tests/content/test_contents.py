@@ -16,8 +16,9 @@ from bench.contents import content_findings_of
 from bench.errors import EXIT_USAGE
 from bench.extractors import extractor_row
 from bench.extractors.base import ResolvedExtractor
+from bench.real_images import RealImages
 from bench.record import ScoreRecord
-from bench.reference_build import RealImages, build_references
+from bench.reference_build import build_references
 from bench.references import find_manifest, load_reference, manifest_json, reference_of, verify
 from bench.scoring import Scorer
 from bench.stats import arrays_from_bytes, arrays_to_bytes

@@ -33,7 +33,8 @@ from bench.extractors import extractor_row
 from bench.extractors.base import Extractor, ExtractorChoice
 from bench.extractors.resampling import network_input
 from bench.intake import ImageStream
-from bench.reference_build import RealImages, build_references
+from bench.real_images import RealImages
+from bench.reference_build import build_references
 from bench.scoring import Scorer
 from tests.inception_weights import save_random_weights
 
