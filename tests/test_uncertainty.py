@@ -31,6 +31,8 @@ def test_wilson_of_newcombes_examples():
     ):
         found = wilson(successes, n)
         assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+    beyond = wilson(float(np.nextafter(50, 51)), 50)  # a sum of shares, by rounding
+    assert (beyond.estimate, beyond.standard_error, beyond.high) == (1, 0, 1)
 
 
 def test_standard_error_by_hand():

@@ -41,6 +41,10 @@ def ablate(
     share: Annotated[
         float | None, typer.Option(help="Or a share of the recipe's steps, up to 1.")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value in every cell, as for train. Repeatable."),
+    ] = None,
     cpu_sized: Annotated[
         bool, typer.Option("--cpu-sized", help="Budgets that a CPU can train, labelled as such.")
     ] = False,
@@ -117,6 +121,7 @@ def ablate(
         "share": share,
         "data": data,
         "num_images": num_images,
+        "settings": settings or None,
     }
     chosen = _plan_of(plan, changes, cpu_sized=cpu_sized)
     from baselines.ablation.console import print_preview, print_status
@@ -183,8 +188,9 @@ def _command(plan: str, options: dict[str, Any], *, cpu_sized: bool) -> str:
     """What to type for the same results."""
     words = ["latentbench", "ablate", plan]
     for key, value in options.items():
-        if value is not None:
-            words += [f"--{key.replace('_', '-')}", str(value)]
+        option = "--set" if key == "settings" else f"--{key.replace('_', '-')}"
+        for one in value if isinstance(value, list) else [value]:
+            words += [] if one is None else [option, str(one)]
     return shlex.join([*words, *(["--cpu-sized"] if cpu_sized else [])])
 
 
@@ -249,7 +255,7 @@ def _ledger_in(place: Path) -> Ledger:
     from bench.errors import NothingFoundError
     from bench.execution.ledger import Ledger
 
-    own = [place / read_about(place).ledger] if (place / PLAN).is_file() else []
+    own = [(place / read_about(place).ledger).resolve()] if (place / PLAN).is_file() else []
     for candidate in [place, *own, place / LEDGER]:
         if (candidate / "jobs").is_dir():
             return Ledger(candidate)

@@ -138,6 +138,11 @@ def _short(value: str, all_values: Iterable[str]) -> str:
     return "|".join(own) or value
 
 
+def _settings(plan: AblationPlan) -> str:
+    told = ", ".join(plan.settings)
+    return f", and in every cell {told} in place of the recipe's own" if told else ""
+
+
 def summary(
     analysis: Analysis, described: About, runs: Sequence[Run], results: Mapping[str, RunResult]
 ) -> list[Sentence]:
@@ -147,8 +152,9 @@ def summary(
         said.append(
             Sentence(
                 "note",
-                f"CPU-sized: {budget(analysis.plan, runs)} and {analysis.plan.num_images:,} "
-                "images. This shows what can be seen so early, not what holds at full length.",
+                f"CPU-sized: {budget(analysis.plan, runs)}, {analysis.plan.num_images:,} images"
+                f"{_settings(analysis.plan)}. This shows what can be seen so early, not what holds "
+                "at full length.",
             )
         )
     return [*said, *analysis.sentences]

@@ -122,6 +122,11 @@ def test_costs_come_from_the_table_first() -> None:
     assert seconds == pytest.approx([2.2, 3.3, 4.4, 6.6])
     half = recipe_config("course-gan", settings=["batch_size=32", "num_steps=100"])
     assert tabulated_s(half) == pytest.approx(1.1)
+    narrow = recipe_config("dcgan", settings=["model.width=16", "num_steps=100"])
+    assert tabulated_s(narrow) == pytest.approx(35 / 4**1.4)
+    widths = ["model.generator_widths=[896]", "model.discriminator_widths=[896]"]
+    narrow = recipe_config("course-gan", settings=[*widths, "num_steps=100"])
+    assert tabulated_s(narrow) == pytest.approx(2.2 / 2**1.4)
 
 
 def test_finished_runs_improve_the_estimate() -> None:

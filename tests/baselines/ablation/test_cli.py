@@ -332,6 +332,36 @@ def test_a_short_plan() -> None:
         assert changed_plan(preset_plan(name), {}, cpu_sized=True).num_images == 2_000
 
 
+def test_settings_of_a_short_plan_stand_below_the_plans_own() -> None:
+    """Below those of the command line, of the plan, and of what its factors vary."""
+    plan = preset_plan("course", settings=["learning_rate=0.01", "beta1=0.4"])
+    narrow = CPU_BUDGETS["course-gan"]["settings"][:2]
+    short = changed_plan(plan, {"settings": ["beta1=0.3"]}, cpu_sized=True)
+    assert short.settings == ("learning_rate=0.01", "beta1=0.3", *narrow)
+    varied = preset_plan("course", factors={"learning_rate": [1e-4, 2e-4]})
+    assert changed_plan(varied, {}, cpu_sized=True).settings == narrow
+    assert changed_plan(plan, {"settings": ["beta1=0.3"]}).settings[1:] == ("beta1=0.3",)
+    with pytest.raises(UsageError, match="learning_rat"):
+        changed_plan(plan, {"settings": ["learning_rat=0.3"]})
+
+
+def test_settings_from_the_command_line(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(seeds=1, num_evaluations=1)
+    out = tmp_path / "out"
+    arguments = ["ablate", "plan.toml", "--set", "beta1=0.3", "--set", "learning_rate=0.001"]
+    assert run([*arguments, "--executor", "inline", "--device", "cpu", "--quiet",
+                "--out", str(out)]) == EXIT_OK  # fmt: skip
+    described = json.loads((out / "plan.json").read_text())
+    assert described["plan"]["settings"][-2:] == ["beta1=0.3", "learning_rate=0.001"]
+    assert "--set beta1=0.3 --set learning_rate=0.001" in described["command"]
+    assert "beta1=0.3 learning\\_rate=0.001" in (out / "README.md").read_text()
+    capsys.readouterr()
+    assert run([*arguments[:2], "--set", "beta1", "--dry-run"]) == EXIT_USAGE
+    assert "beta1" in capsys.readouterr().err
+
+
 def test_conflicting_results_are_told(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
