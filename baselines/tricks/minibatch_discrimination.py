@@ -38,12 +38,20 @@ class MinibatchDiscrimination(nn.Module):
 
     def statistic(self, f: Tensor) -> Tensor:
         """o(x): N,B, between 0 (all far away) and N - 1 (all equal)."""
-        m = (f @ self.kernels).view(-1, *self.shape)  # N,B,C
-        distance = (m[:, None] - m[None]).abs().sum(-1)  # N,N,B
-        return torch.exp(-distance).sum(1) - 1  # itself left out
+        m = (f @ self.kernels).view(-1, *self.shape).transpose(0, 1)  # B,N,C
+        return torch.exp(-_distances(m)).sum(2).T - 1  # itself left out
 
     def forward(self, f: Tensor) -> Tensor:
         return torch.cat([f, self.statistic(f)], dim=1)
+
+
+def _distances(m: Tensor) -> Tensor:
+    """L1 between the rows of B,N,C: B,N,N. `cdist` takes a CPU 0.4 of the time, with its gradient;
+    on a GPU it gives each of the pairs a block of threads, far too many for C numbers.
+    """
+    if m.is_cuda:
+        return (m[:, :, None] - m[:, None]).abs().sum(-1)
+    return torch.cdist(m, m, p=1.0)
 
 
 def _plan(plan: Plan, options: MinibatchDiscriminationOptions) -> Plan:
