@@ -20,7 +20,7 @@ At full length, five evaluations of 10,000 images included, 80 runs take about 6
 180 core-hours (dcgan). The recipes as they are make no digits in the steps that a CPU has time for:
 the course generator with the non-saturating loss has a FID of 2,984 after 480 steps and of 301,
 with 7 of 10 digits, after 2,400; of 17 runs of 1,200 steps all had collapsed. So `--cpu-sized`
-narrows the networks and raises the rate (`baselines.ablation.budgets`).
+narrows the networks, halves the batches and raises the rate (`baselines.ablation.budgets`).
 
 2,000 images are enough for that: the standard error of a FID from so many is 0.23 at a FID of 2.3
 and 5.9 at one of 815, that of a precision of .7 is .010, and the bias of the FID is the same in all
