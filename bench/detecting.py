@@ -23,9 +23,10 @@ from bench.arms import Arm
 from bench.content.thumbnails import thumbnails
 from bench.content.training import source_of
 from bench.datasets import load_dataset
-from bench.detectors import Detector, DetectorRow, DetectorSettings, detector
+from bench.detectors import Detector, DetectorRow, detector
 from bench.detectors.base import OnFeatures
 from bench.detectors.code import detector_code
+from bench.detectors.failures import WatchedSettings, checked_scores, failures_named
 from bench.errors import BundleError, InputError, LatentbenchError, UsageError
 from bench.extractors.base import luma
 from bench.intake import ImageStream, SetIdentity, image_set_of, parse_size
@@ -95,37 +96,43 @@ class FolderDetector:
         self._row = row
         self._arm = arm
         options = {"budget": row.constants.get("budget", PUBLISHED)} if row.trains else {}
-        self._settings = DetectorSettings(seed=seed, device=device, options=options)
+        self._settings = WatchedSettings(seed=seed, device=device, options=options)
 
     def scores(self, sample: FeatureSample, pixels: PixelsAt) -> DetectorScores | None:
         """Of the folder's images and of the held-out ones; None without held-out images. Raises
-        `BundleError` when pixels are needed that are not at hand, and what the detector raises.
+        `BundleError` when pixels are needed that are not at hand, and `LatentbenchError` when the
+        detector fails or gives anything but one finite score an image.
         """
         reference = self._arm.reference
         if reference.test is None:
             return None
         if self._row.reads == "features":
-            found = self._on_features.scores_of_features(sample.features.values)
+            found = self._of_features(sample.features.values)
         else:
             images = with_channels(pixels(sample.rows), reference.manifest.channels)
-            found = self._on_pixels.scores(images)
-        return DetectorScores(self._row.name, self._finite(found), self._held_out)
+            found = self._of_pixels(images)
+        return DetectorScores(self._row.name, found, self._held_out)
 
     @functools.cached_property
     def _on_features(self) -> OnFeatures:
-        made = self._row.make(self._settings)
-        if not isinstance(made, OnFeatures):
-            raise UsageError(
-                f"detector {self._row.name!r} makes its features of images alone; "
-                "latentbench anomaly takes it, score does not"
-            )
-        made.fit_features(self._arm.reference.train)
+        with failures_named(self._row.name):
+            made = self._row.make(self._settings)
+            if not isinstance(made, OnFeatures):
+                raise UsageError(
+                    f"detector {self._row.name!r} makes its features of images alone; "
+                    "latentbench anomaly takes it, score does not"
+                )
+            made.fit_features(self._arm.reference.train)
+        self._settings.require_read(self._row.name)
         return made
 
     @functools.cached_property
     def _on_pixels(self) -> Detector:
-        made = self._row.make(self._settings)
-        made.fit(reference_pixels(self._arm.reference, "train", self._row.name))
+        normal = reference_pixels(self._arm.reference, "train", self._row.name)
+        with failures_named(self._row.name):
+            made = self._row.make(self._settings)
+            made.fit(normal)
+        self._settings.require_read(self._row.name)
         return made
 
     @functools.cached_property
@@ -133,15 +140,18 @@ class FolderDetector:
         reference = self._arm.reference
         if self._row.reads == "features":
             assert reference.test is not None  # noqa: S101  (asked before)
-            return self._finite(self._on_features.scores_of_features(reference.test.values))
-        return self._finite(
-            self._on_pixels.scores(reference_pixels(reference, "test", self._row.name))
-        )
+            return self._of_features(reference.test.values)
+        return self._of_pixels(reference_pixels(reference, "test", self._row.name))
 
-    def _finite(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        if not np.isfinite(scores).all():
-            raise LatentbenchError(f"detector {self._row.name!r} gave scores that are not finite")
-        return scores
+    def _of_features(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        made, name = self._on_features, self._row.name
+        with failures_named(name):
+            return checked_scores(name, made.scores_of_features(features), len(features))
+
+    def _of_pixels(self, images: U8) -> NDArray[np.float64]:
+        made, name = self._on_pixels, self._row.name
+        with failures_named(name):
+            return checked_scores(name, made.scores(images), len(images))
 
 
 def with_channels(images: U8, channels: int) -> U8:

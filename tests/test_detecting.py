@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,7 +14,14 @@ from bench import detecting
 from bench.__main__ import run
 from bench.datasets import Dataset
 from bench.detectors import DETECTORS, DetectorRow, DetectorSettings, detector
-from bench.errors import EXIT_OK, BundleError, UnknownNameError, UsageError
+from bench.errors import (
+    EXIT_INTERNAL,
+    EXIT_OK,
+    BundleError,
+    LatentbenchError,
+    UnknownNameError,
+    UsageError,
+)
 from bench.intake import read_images
 from bench.reference_build import build_from
 from bench.references import find_manifest, load_reference
@@ -169,6 +177,76 @@ def test_the_command(
     out = capsys.readouterr().out
     assert "anomaly_auc: judged by detector pca" in out
     assert "|detector=pca|" in out
+
+
+def _ends_early(*, fits: bool, found: object) -> type:
+    class Ends:
+        """Raises in its fit, or gives what is no score for each image."""
+
+        def __init__(self, _settings: DetectorSettings) -> None: ...
+
+        def fit(self, normal: NDArray[np.uint8]) -> None:
+            if not fits:
+                raise ValueError("no fit today")
+
+        fit_features = fit
+
+        def scores(self, images: NDArray[np.uint8]) -> object:
+            return found(len(images)) if callable(found) else found
+
+        scores_of_features = scores
+
+    return Ends
+
+
+@pytest.mark.parametrize("reads", ["pixels", "features"])
+@pytest.mark.parametrize(
+    ("fits", "found", "message"),
+    [
+        (True, lambda num: np.zeros(num - 1), r"gave scores of shape \(39,\); expected 40 numbers"),
+        (True, lambda num: np.zeros((num, 1)), r"gave scores of shape \(40, 1\); expected 40"),
+        (True, lambda num: [0.0] * num, "gave scores of type list"),
+        (True, lambda num: np.full(num, None), "gave scores of type object"),
+        (True, lambda num: np.full(num, np.nan), "40 of 40 scores are not finite"),
+        # those of the 40 images pass, those of the 60 held-out ones do not
+        (True, np.zeros(40), r"gave scores of shape \(40,\); expected 60"),
+        (False, None, r"failed: ValueError: no fit today \(test_detecting.py:[0-9]+\)"),
+    ],
+)
+def test_what_gives_no_scores_is_not_published(
+    place: Path,
+    manifest: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    reads: Literal["pixels", "features"],
+    fits: bool,
+    found: object,
+    message: str,
+) -> None:
+    make = _ends_early(fits=fits, found=found)
+    row = DetectorRow(name="ends", title="t", source="s", make=make, reads=reads)
+    monkeypatch.setitem(DETECTORS, "ends", row)
+    scorer = Scorer(reference=manifest, detector="ends", use_cache=False, **ONE)
+    with pytest.raises(LatentbenchError, match=f"detector 'ends'.*{message}"):
+        scorer.score(place / "samples")
+    command = ["score", str(place / "samples"), "--reference", manifest, "--out", str(tmp_path)]
+    command += ["--metrics", "anomaly_auc", "--detector", "ends", "--no-cache"]
+    assert run(command) == EXIT_INTERNAL
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.err
+    assert "anomaly_auc" not in shown.out
+
+
+def test_a_budget_that_a_network_never_reads(
+    place: Path, manifest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = _ends_early(fits=True, found=np.zeros)
+    row = DetectorRow(name="ends", title="t", source="s", make=make, trains=True)
+    monkeypatch.setitem(DETECTORS, "ends", row)
+    scorer = Scorer(reference=manifest, detector="ends", budget="cpu", use_cache=False, **ONE)
+    with pytest.raises(UsageError, match="detector 'ends' takes no options, got budget"):
+        scorer.score(place / "samples")
 
 
 class Centroid:

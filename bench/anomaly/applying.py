@@ -35,6 +35,8 @@ def obstacle(row: DetectorRow, task: Task, extractor: str) -> str | None:
         return f"{size}, and it turns images by 90 degrees; --resize to a square"
     if row.max_side_px is not None and max(height, width) > row.max_side_px:
         return f"{size}, and it takes at most {row.max_side_px} px a side; --resize"
+    if len(task.normal) < row.at_least:
+        return f"{len(task.normal)} normal images, and it needs {row.at_least} or more"
     fewest = int(np.bincount(task.labels, minlength=2).min())
     if row.labels == "test" and fewest < 2:
         return "an oracle is tuned on one labelled image of each kind and judged on another"

@@ -17,14 +17,18 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.anomaly.benchmark_rows import Fit, Row, rows_of
-from bench.anomaly.naming import Budget
+from bench.anomaly.naming import BUDGETS, Budget
 from bench.anomaly.one_class import STACKED_WORK, WORK, Cell, cells_of, jobs_of, split
 from bench.anomaly.origin import data_digest, key_in
 from bench.datasets import Dataset
+from bench.destinations import require_writable
+from bench.detectors import all_detectors
+from bench.devices import DEVICE_TYPES
 from bench.errors import NothingFoundError, UsageError
 from bench.execution.executors import executor_for
 from bench.execution.ledger import Ledger
 from bench.execution.scheduling import Event, JobResult, run_jobs
+from bench.extractors import extractor_row
 
 DEVICE_STACK = 10
 SHARES = (0.0, 0.01, 0.05, 0.10, 0.20)
@@ -39,7 +43,7 @@ OTHER_IMAGES = (
 class Benchmark:
     """What is run. `seeds` are numbers of seeds by detector, where they are not `num_seeds`;
     `pairs` (normal class, contaminant) of the contamination study, none of which leaves it out; it
-    has one seed, the first.
+    has one seed, the first. Raises `UsageError` for what cannot be used as given.
     """
 
     data: str = "mnist"
@@ -53,6 +57,18 @@ class Benchmark:
     stack: int | None = None  # fits of a network as one program; default: 10 on a GPU, else 1
     pairs: tuple[tuple[int, int], ...] = ()
     shares: tuple[float, ...] = SHARES
+
+    def __post_init__(self) -> None:
+        if not self.detectors:
+            raise UsageError(f"no detector is named; valid: {', '.join(all_detectors())}")
+        if self.budget not in BUDGETS:
+            raise UsageError(f"budget {self.budget!r}: expected {' or '.join(BUDGETS)}")
+        if self.device.partition(":")[0] not in DEVICE_TYPES:
+            raise UsageError(f"device {self.device!r}: expected {' or '.join(DEVICE_TYPES)}")
+        if self.stack is not None and self.stack < 1:
+            raise UsageError(f"stack {self.stack}: expected 1 or more, or None for the default")
+        if self.extractor is not None:
+            extractor_row(self.extractor)
 
 
 class Outcome(NamedTuple):
@@ -125,6 +141,7 @@ def run_benchmark(
     `NothingFoundError` when no job is done.
     """
     plain, mixed = benchmark_cells(plan)
+    require_writable(ledger.root, "finished fits")
     train, test = _splits(plan)
     digest = data_digest(train, test)
     cells = {key_in(ledger, cell.key, digest): cell for cell in [*plain, *mixed]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,16 @@ import numpy as np
 from bench.anomaly.benchmark_contamination import contamination_lines, draw_contamination
 from bench.anomaly.benchmark_rows import Row
 from bench.anomaly.benchmark_words import name_of, percents, sentences, signed
-from bench.anomaly.kept_rows import RECORDS, of_variant, read_rows
+from bench.anomaly.kept_rows import RECORDS, claimed, of_variant, read_rows
 from bench.anomaly.naming import variant
 from bench.anomaly.origin import origin_lines
-from bench.anomaly.published import PUBLISHED, best_published, published_for
+from bench.anomaly.published import (
+    PUBLISHED,
+    PublishedClasses,
+    best_published,
+    classes_published_for,
+    published_for,
+)
 from bench.errors import NothingFoundError
 from bench.plots import new_figure, save_figure
 from bench.plots.benchmark import DetectorMark, plot_mean_auc
@@ -66,8 +72,15 @@ Ledoit and Wolf's (up to 1 point higher for `mahalanobis-hog` on MNIST).
 
 def render_benchmark(out: Path) -> Path:
     """Write README.md and the plots beside the records; gives the page. Raises
-    `NothingFoundError` without records.
+    `NothingFoundError` without records, `InputError` for others, and as `claimed` does.
     """
+    if not (out / RECORDS).exists():
+        raise NothingFoundError(f"{out / RECORDS}: no records of a benchmark; run it first")
+    with claimed(out):
+        return _render(out)
+
+
+def _render(out: Path) -> Path:
     rows = read_rows(out / RECORDS)
     if not rows:
         raise NothingFoundError(f"{out / RECORDS}: no records of a benchmark; run it first")
@@ -90,8 +103,8 @@ def _section(out: Path, data: str, rows: Sequence[Row]) -> list[str]:
         told = sentences(data, means, _of_kind(rows, "pair"))
         lines += [*(f"- {sentence}" for sentence in told), ""]
         lines += [f"![mean AUC by detector]({data}.svg)", "", *_mean_table(data, means)]
-        lines += [*_notes(means, _of_kind(rows, "class", "contamination")), ""]
-        lines += _class_tables(means, _of_kind(rows, "class"))
+        lines += [*_notes(data, means, _of_kind(rows, "class", "contamination")), ""]
+        lines += _class_tables(data, means, _of_kind(rows, "class"))
         _draw_means(out / f"{data}.svg", data, means)
     if mixed:
         lines += contamination_lines(data, mixed)
@@ -126,7 +139,7 @@ def _mean_table(data: str, means: Sequence[Row]) -> list[str]:
     return [*lines, ""]
 
 
-def _notes(means: Sequence[Row], fits: Sequence[Row]) -> list[str]:
+def _notes(data: str, means: Sequence[Row], fits: Sequence[Row]) -> list[str]:
     """What a reader of the table must know: devices, budgets, seeds, what results were made of."""
     lines = [f"- Computed on: {'; '.join(sorted({row['device'] for row in fits}))}."]
     short = [row for row in means if row["budget"] == "cpu"]
@@ -134,6 +147,14 @@ def _notes(means: Sequence[Row], fits: Sequence[Row]) -> list[str]:
         lines.append(
             "- *cpu budget*: a shorter training, of a narrower network where that is the cost, "
             "than the published one; the list `latentbench detectors` gives both."
+        )
+    wide = published_for(data, "kde-exponential")
+    if wide and any(row["detector"] == "kde" for row in means):
+        told = ", ".join(f"{mark.auc_percent:.1f}" for mark in wide)
+        lines.append(
+            f"- `kde` has no published figure beside it: that of KDE ({told}, {wide[0].source}) is "
+            "set beside `kde-exponential`, whose wide kernel gives it class by class; a Gaussian "
+            "whose bandwidth is chosen, as in `kde`, does not."
         )
     alone = [row for row in means if row["seeded"] and row["num_seeds"] == 1]
     if alone:
@@ -147,29 +168,57 @@ def _notes(means: Sequence[Row], fits: Sequence[Row]) -> list[str]:
     return lines + [f"- {line}" for line in origin_lines(fits)]
 
 
-def _class_tables(means: Sequence[Row], rows: Sequence[Row]) -> list[str]:
+def _class_tables(data: str, means: Sequence[Row], rows: Sequence[Row]) -> list[str]:
     classes = sorted({row["normal_class"] for row in rows})
-    by_variant: dict[tuple[str, str], list[Row]] = {}
+    by_place: dict[tuple[tuple[str, str], int], list[Row]] = {}
     for row in rows:
-        by_variant.setdefault(of_variant(row), []).append(row)
+        by_place.setdefault((of_variant(row), row["normal_class"]), []).append(row)
     lines = []
     for title, key, text in COLUMNS:
         lines += [f"### {title} of each normal class", "", f"Percent, {text}.", ""]
         lines.append(f"| detector | {' | '.join(map(str, classes))} |")
         lines.append(f"|---|{'---:|' * len(classes)}")
         for mean in means:
-            own = [row for row in by_variant[of_variant(mean)] if row["seed"] in mean["seeds"]]
-            cells = [_class_cell([r for r in own if r["normal_class"] == c], key) for c in classes]
+            own = {c: _of_seeds(by_place.get((of_variant(mean), c), []), mean) for c in classes}
+            cells = [_class_cell(fits, key) for fits in own.values()]
             lines.append(f"| {name_of(mean)} | {' | '.join(cells)} |")
+            if key == "auc":
+                for theirs in classes_published_for(data, mean["detector"]):
+                    lines += _published_lines(theirs, own)
         lines.append("")
     return lines
 
 
-def _class_cell(rows: Sequence[Row], key: str) -> str:
-    value = f"{100 * float(np.mean([row[key] for row in rows])):.1f}"
-    if key != "auc" or rows[0]["low"] is None:
+def _of_seeds(fits: Sequence[Row], mean: Row) -> list[Row]:
+    return [fit for fit in fits if fit["seed"] in mean["seeds"]]
+
+
+def _published_lines(theirs: PublishedClasses, own: Mapping[int, Sequence[Row]]) -> list[str]:
+    """Two lines of the table of AUC: the figures of a paper, and ours less these."""
+    figures, apart = [], []
+    for normal_class, fits in own.items():
+        known = normal_class < len(theirs.auc_percents)
+        figure = theirs.auc_percents[normal_class] if known else None
+        figures.append("-" if figure is None else f"{figure:.1f}")
+        apart.append("-" if figure is None or not fits else signed(_mean_of(fits, "auc") - figure))
+    return [
+        f"| *published: {theirs.method}, {theirs.source}* | {' | '.join(figures)} |",
+        f"| *difference* | {' | '.join(apart)} |",
+    ]
+
+
+def _mean_of(fits: Sequence[Row], key: str) -> float:
+    """In percent."""
+    return 100 * float(np.mean([fit[key] for fit in fits]))
+
+
+def _class_cell(fits: Sequence[Row], key: str) -> str:
+    if not fits:
+        return "-"
+    value = f"{_mean_of(fits, key):.1f}"
+    if key != "auc" or fits[0]["low"] is None:
         return value
-    return f"{value} ({50 * (rows[0]['high'] - rows[0]['low']):.1f})"
+    return f"{value} ({50 * (fits[0]['high'] - fits[0]['low']):.1f})"
 
 
 def _draw_means(path: Path, data: str, means: Sequence[Row]) -> None:

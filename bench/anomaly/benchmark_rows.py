@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.anomaly.benchmark_scores import read_scores
 from bench.anomaly.combining import FitInfluence, MeanAuc, difference, influence, mean_auc
 from bench.anomaly.naming import variant
-from bench.anomaly.one_class import Cell, read_scores
-from bench.anomaly.origin import code_state
+from bench.anomaly.one_class import Cell
 from bench.detectors import detector
 from bench.detectors.seen import seen_by
 from bench.uncertainty import holm
@@ -85,7 +85,6 @@ def _fit_row(kind: str, fit: Fit) -> Row:
         "device": values.get("device", UNRECORDED),
         "data_digest": values.get("data_digest"),
         "code": values.get("code"),
-        "code_state": code_state(values, cell.detector, cell.extractor),
     }
 
 
@@ -96,7 +95,9 @@ def _variant(name: str, fits: Sequence[Fit]) -> str:
 
 def _influence(fit: Fit, labels: I64) -> FitInfluence:
     anomalous = (labels != fit.cell.normal_class).astype(np.int64)
-    return influence(read_scores(fit.folder), anomalous)
+    num_scores = fit.values["num_normal"] + fit.values["num_anomalous"]
+    scores = read_scores(fit.folder, num_test=len(labels), num_scores=num_scores)
+    return influence(scores, anomalous)
 
 
 def _means(fits: Sequence[Fit], labels: I64) -> dict[str, MeanAuc]:

@@ -10,37 +10,37 @@ not have are removed. A detector that fails is told and the others are judged.
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from scipy.stats import rankdata
-
 from bench import provenance
 from bench.anomaly.applying import Missed, obstacle
+from bench.anomaly.folder_files import Files, files_of, write_files
 from bench.anomaly.folder_record import Options, entry_of, file_sha256, findings_of, read_from
 from bench.anomaly.judging import Judged, Task, judge
-from bench.anomaly.labelled import KINDS, LabelledImages, read_labelled, same_channels
-from bench.anomaly.naming import Budget, is_named, named_detectors, require_budget
-from bench.anomaly.pictures import anomalies_figure, histogram_figure, roc_figure
-from bench.anomaly.places import RECORD, remove_earlier, require_apart
-from bench.anomaly.record import AnomalyRecord, MissedEntry
-from bench.destinations import require_writable
-from bench.detectors import detector
+from bench.anomaly.labelled import LabelledImages, read_labelled, same_channels
+from bench.anomaly.naming import (
+    Budget,
+    is_named,
+    named_detectors,
+    require_budget,
+    unloadable_in,
+)
+from bench.anomaly.places import folder_for_results, require_apart
+from bench.anomaly.record import AnomalyRecord, DetectorEntry, MissedEntry
+from bench.detectors import DetectorRow, detector
+from bench.detectors.failures import failure_of, failures_named
 from bench.devices import device_description, select_device
-from bench.errors import InputError, LatentbenchError, UsageError
+from bench.errors import InputError, UsageError
 from bench.extractors import extractor_row
 from bench.intake import AuditReport, Size, parse_size, read_images
-from bench.plots import figure_png, figure_svg
 from bench.record import Identity
-from bench.stats import write_atomically
-from bench.table_formats import csv_cell
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
+MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +55,30 @@ class FolderResult:
     left_out: tuple[Missed, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Each:
+    """What every detector is given; `given` is how they were named, `images` the names of the
+    labelled images, None where no files are wanted; `options` are by detector.
+    """
+
+    names: tuple[str, ...]
+    given: str
+    task: Task
+    images: tuple[str, ...] | None
+    options: Mapping[str, Options]
+    extractor: str
+    seed: int
+    device: str
+
+
+class _Done(NamedTuple):
+    judged: Judged
+    entry: DetectorEntry
+    files: Files
+
+
 class _Outcome(NamedTuple):
-    judged: tuple[Judged, ...]
+    done: tuple[_Done, ...]
     failed: tuple[Missed, ...]
     left_out: tuple[Missed, ...]
 
@@ -81,117 +103,125 @@ def evaluate_folder(
     `train` is anything that `score` takes. `test` is a folder with `normal/` and `anomalous/`, or
     anything that `score` takes with `labels`, a CSV of name,label. `detectors` are names of the
     table, "shallow" for those that train no network, "all" for every one; of a group, those that
-    these images do not admit are left out. `extractor` is that of detectors on features, `options`
-    are for a single detector, `budget` "cpu" shortens the training of networks, `resize` brings
-    images of other sizes to WIDTHxHEIGHT. With `out`, the files that this module names are written
-    there; it may not lie in what is read.
+    these images do not admit, or that cannot be loaded, are left out. `extractor` is that of
+    detectors on features, `options` are for a single detector, `budget` "cpu" shortens the training
+    of networks, `resize` brings images of other sizes to WIDTHxHEIGHT. With `out`, the files that
+    this module names are written there; it may not lie in what is read.
 
     Raises `UnknownNameError`, `UsageError`, `InvalidSubmission` with every finding, `InputError`
-    for labels or images that do not fit, and what the first detector raised when all failed.
+    for labels or images that do not fit, and when all detectors failed what the first one raised,
+    as a `LatentbenchError` in any case.
     """
     given = detectors if isinstance(detectors, str) else ",".join(detectors)
     names = named_detectors(given)
     if options and len(names) != 1:
         raise UsageError(f"options are those of one detector, {len(names)} are named")
     given_options = _with_budget(names, options or {}, require_budget(budget))
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed {seed}: expected 0 to {MAX_SEED:,}")
     extractor_row(extractor)
     device = select_device(device)
     if out is not None:
         require_apart(Path(out), (train, test, labels), names)
-        require_writable(Path(out))
-    size = resize if isinstance(resize, Size | None) else parse_size(resize)
-    normal = read_images(train, resize=size)
-    tested = read_labelled(test, labels, resize=size)
-    task = _task(normal, tested)
-    outcome = _judge_each(
-        names,
-        task,
-        given=given,
-        options=given_options,
-        extractor=extractor,
-        seed=seed,
-        device=device,
-        progress=progress,
-    )
-    record = AnomalyRecord(
-        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        train=read_from(normal, train, size),
-        test=tuple(read_from(report, report.source, size) for report in tested.reports),
-        labels_sha256=None if labels is None else file_sha256(labels),
-        code=Identity(name=provenance.version(), digest=provenance.source_digest()),
-        seed=seed,
-        device=device_description(device),
-        libraries=provenance.library_versions(),
-        findings=findings_of(normal, tested, task),
-        detectors=tuple(entry_of(one, task, extractor, given_options) for one in outcome.judged),
-        failed=tuple(MissedEntry(**one._asdict()) for one in outcome.failed),
-        left_out=tuple(MissedEntry(**one._asdict()) for one in outcome.left_out),
-    )
-    result = FolderResult(
+    with folder_for_results(None if out is None else Path(out)):
+        size = resize if isinstance(resize, Size | None) else parse_size(resize)
+        normal = read_images(train, resize=size)
+        tested = read_labelled(test, labels, resize=size)
+        task = _task(normal, tested)
+        outcome = _judge_each(
+            _Each(
+                names=names,
+                given=given,
+                task=task,
+                images=None if out is None else tested.names,
+                options=given_options,
+                extractor=extractor,
+                seed=seed,
+                device=device,
+            ),
+            progress,
+        )
+        record = AnomalyRecord(
+            created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            train=read_from(normal, train, size),
+            test=tuple(read_from(report, report.source, size) for report in tested.reports),
+            labels_sha256=None if labels is None else file_sha256(labels),
+            code=Identity(name=provenance.version(), digest=provenance.source_digest()),
+            seed=seed,
+            device=device_description(device),
+            libraries=provenance.library_versions(),
+            findings=findings_of(normal, tested, task),
+            detectors=tuple(one.entry for one in outcome.done),
+            failed=tuple(MissedEntry(**one._asdict()) for one in outcome.failed),
+            left_out=tuple(MissedEntry(**one._asdict()) for one in outcome.left_out),
+        )
+        judged = tuple(one.judged for one in outcome.done)
+        if out is not None:
+            write_files(Path(out), record, task, judged, [one.files for one in outcome.done])
+    return FolderResult(
         record=record,
         task=task,
         names=tested.names,
-        judged=outcome.judged,
+        judged=judged,
         failed=outcome.failed,
         left_out=outcome.left_out,
     )
-    if out is not None:
-        write_result(result, Path(out))
-    return result
 
 
-def _judge_each(
-    names: Sequence[str],
-    task: Task,
-    *,
-    given: str,
-    options: Mapping[str, Options],
-    extractor: str,
-    seed: int,
-    device: str,
-    progress: Progress | None,
-) -> _Outcome:
-    """Every detector that the images admit, by itself; `given` is how they were named."""
-    judged: list[Judged] = []
+def _judge_each(each: _Each, progress: Progress | None) -> _Outcome:
+    """Every detector that the images admit, by itself."""
+    done: list[_Done] = []
     failed: list[Missed] = []
-    left_out: list[Missed] = []
-    first: LatentbenchError | None = None
-    for place, name in enumerate(names):
+    left_out = [Missed(*broken) for broken in unloadable_in(each.given)]
+    first: tuple[str, Exception] | None = None
+    for place, name in enumerate(each.names):
         if progress is not None:
-            progress(f"detector {name}", place, len(names))
+            progress(f"detector {name}", place, len(each.names))
         row = detector(name)
-        reason = None if is_named(name, given) else obstacle(row, task, extractor)
+        reason = None if is_named(name, each.given) else obstacle(row, each.task, each.extractor)
         if reason is not None:
             left_out.append(Missed(name, reason))
             continue
         try:
-            judged.append(
-                judge(
-                    row,
-                    task,
-                    seed=seed,
-                    device=device,
-                    extractor=extractor,
-                    options=options[name],
-                )
-            )
-        except LatentbenchError as error:
-            failed.append(Missed(name, str(error)))
-            first = first or error
-    if judged:
-        return _Outcome(tuple(judged), tuple(failed), tuple(left_out))
+            done.append(_judge_one(row, each))
+        except Exception as error:  # noqa: BLE001  (code of any package)
+            failed.append(Missed(name, failure_of(error)))
+            first = first or (name, error)
+    if done:
+        return _Outcome(tuple(done), tuple(failed), tuple(left_out))
     if first is not None:
-        raise first
+        with failures_named(first[0]):
+            raise first[1]
     told = "; ".join(f"{one.name}: {one.reason}" for one in left_out)
-    raise UsageError(f"no detector of {given!r} can be applied: {told}")
+    raise UsageError(f"no detector of {each.given!r} can be applied: {told}")
+
+
+def _judge_one(row: DetectorRow, each: _Each) -> _Done:
+    """Raises whatever the detector raises in anything that it is asked for."""
+    judged = judge(
+        row,
+        each.task,
+        seed=each.seed,
+        device=each.device,
+        extractor=each.extractor,
+        options=each.options[row.name],
+    )
+    entry = entry_of(judged, each.task, each.extractor, each.options)
+    files = {} if each.images is None else files_of(judged, each.task, each.images)
+    return _Done(judged, entry, files)
 
 
 def _with_budget(
     names: Sequence[str], options: Options, budget: Budget | None
 ) -> dict[str, Options]:
     """The options of each detector: those given, and for a network the budget. Raises
-    `UsageError` for two budgets.
+    `UsageError` for two budgets, and for one that none of the detectors takes.
     """
+    if budget is not None and not any(detector(name).trains for name in names):
+        raise UsageError(
+            f"--budget {budget}: none of the chosen detectors trains a network "
+            f"({', '.join(names)}); leave it out, or choose one that does"
+        )
     if budget is not None and options.get("budget", budget) != budget:
         raise UsageError(f"--budget {budget} and --option budget={options['budget']}: give one")
     found: dict[str, Options] = {}
@@ -212,38 +242,3 @@ def _task(normal: AuditReport, tested: LabelledImages) -> Task:
             "--resize WIDTHxHEIGHT"
         )
     return Task(normal=train, images=test, labels=tested.labels)
-
-
-def write_result(result: FolderResult, out: Path) -> None:
-    """Every file of a result, each whole or not at all. Raises `UsageError` when `out` cannot be
-    written.
-    """
-    try:
-        remove_earlier(out, [one.row.name for one in result.judged])
-        for one in result.judged:
-            folder = out / one.row.name
-            write_atomically(folder / "scores.csv", _scores_csv(one, result).encode())
-            figure = histogram_figure(one, result.task)
-            write_atomically(folder / "histogram.svg", figure_svg(figure).encode())
-            figure = anomalies_figure(one, result.task)
-            write_atomically(folder / "most-anomalous.png", figure_png(figure))
-        svg = figure_svg(roc_figure(result.judged, result.task))
-        write_atomically(out / "roc.svg", svg.encode())
-        text = result.record.model_dump_json(indent=1) + "\n"
-        write_atomically(out / RECORD, text.encode())
-    except OSError as error:
-        raise UsageError(f"{out}: the results cannot be written there: {error}") from error
-
-
-def _scores_csv(one: Judged, result: FolderResult) -> str:
-    """Name, label, score and rank of every judged image, in the order of the images."""
-    ranks = rankdata(-one.scores, method="min").astype(int)
-    labels = result.task.labels
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["name", "label", "score", "rank"])
-    for row, score, rank in zip(
-        one.rows.tolist(), one.scores.tolist(), ranks.tolist(), strict=True
-    ):
-        writer.writerow([csv_cell(result.names[row]), KINDS[labels[row]], repr(score), rank])
-    return stream.getvalue()

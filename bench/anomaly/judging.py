@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.detectors import Detector, DetectorRow, DetectorSettings
+from bench.detectors import Detector, DetectorRow
 from bench.detectors.base import Option, StackFitting, Telling
-from bench.errors import LatentbenchError, UsageError
+from bench.detectors.failures import WatchedSettings, checked_scores
+from bench.errors import UsageError
 from bench.roc import RocNumbers, roc_numbers
 
 ORACLE_SHARE = 0.1
@@ -69,8 +70,9 @@ def oracle_rows(labels: I64, share: float = ORACLE_SHARE) -> I64:
         num = max(1, math.floor(share * len(rows)))
         if len(rows) < 2:
             raise UsageError(
-                f"{len(rows)} images of label {kind}: an oracle is tuned on one and judged on "
-                "another; give more, or a detector without labels"
+                f"{len(rows)} {('normal', 'anomalous')[kind]} image{'s' if len(rows) != 1 else ''} "
+                "to judge by: an oracle is tuned on one and judged on another; give two or more, "
+                "or take a detector without labels"
             )
         chosen.append(rng.permutation(rows)[:num])
     return np.sort(np.concatenate(chosen))
@@ -86,7 +88,8 @@ def judge(
     options: Mapping[str, float | int | str] | None = None,
 ) -> Judged:
     """Fit a detector to the normal images and judge it on the labelled ones. Raises what the
-    detector raises, and `LatentbenchError` for scores that are not finite or not one an image.
+    detector raises, `UsageError` for options that it never looks at, and `LatentbenchError` for
+    scores that are not one finite number an image.
     """
     (found,) = judge_stack(
         row, [task], seeds=[seed], device=device, extractor=extractor, options=options
@@ -108,7 +111,7 @@ def judge_stack(
     """
     oracles = [oracle_rows(task.labels) if row.labels == "test" else None for task in tasks]
     settings = [
-        DetectorSettings(
+        WatchedSettings(
             seed=seed,
             device=device,
             extractor=extractor,
@@ -127,6 +130,8 @@ def judge_stack(
     else:
         for one, normal in zip(detectors, normals, strict=True):
             one.fit(normal)
+    for chosen in settings:
+        chosen.require_read(row.name)
     fit_s = (time.perf_counter() - start) / len(detectors)
     return [
         _judged(row, one, task, tuned, fit_s)
@@ -152,13 +157,3 @@ def _judged(
         fit_s=round(fit_s, 4),
         score_s=round(time.perf_counter() - start, 4),
     )
-
-
-def checked_scores(name: str, scores: NDArray[np.float64], num: int) -> NDArray[np.float64]:
-    """The scores, if they are `num` finite numbers. Raises `LatentbenchError`."""
-    if scores.shape != (num,):
-        raise LatentbenchError(f"detector {name!r} gave scores {scores.shape} for {num} images")
-    if not np.isfinite(scores).all():
-        bad = int((~np.isfinite(scores)).sum())
-        raise LatentbenchError(f"detector {name!r} gave {bad:,} scores that are not finite")
-    return scores

@@ -1,4 +1,7 @@
-"""The records file of benchmarks: rows of several runs together, one JSON line each."""
+"""The records file of benchmarks: rows of several runs together, one JSON line each.
+
+Runs that end at the same time change it one after the other, behind a lock beside it.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.anomaly.benchmark_fields import fault_of
 from bench.anomaly.benchmark_rows import Row
 from bench.anomaly.naming import variant
-from bench.errors import InputError
+from bench.errors import InputError, UsageError
+from bench.execution.claims import Claim, claim_within
 from bench.stats import write_atomically
 from bench.uncertainty import holm
 
 RECORDS = "records.jsonl"
+LOCK = ".records.lock"
+WAIT_S = 120.0  # for another run: to add rows and draw a page takes seconds
+MOMENTARY = "code_state"  # of older versions: true when it was written, see `origin.code_state`
 IDENTITY = (  # of a row: a later one takes the place of an earlier one
     "kind",
     "data",
@@ -27,6 +35,10 @@ IDENTITY = (  # of a row: a later one takes the place of an earlier one
     "seed",
     "command",
 )
+REMEDY = (
+    "remove it, or name another --out, and run the benchmark again: what is in its ledger is not "
+    "computed anew"
+)
 RESULT = ("auc", "low", "high", "seeds")  # of a mean: what comparisons with it rest on
 
 
@@ -36,37 +48,60 @@ def keep_rows(path: Path, rows: Iterable[Row]) -> list[Row]:
     They take the place of those of the same detectors with the same budget and extractor.
     Comparisons of one whose mean has changed since are dropped where they are not made again; the
     p-values of all that stay are adjusted for their number. Raises `InputError` for a file that is
-    none.
+    none, and as `claimed` does.
     """
-    new = list(rows)
-    old = read_rows(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with claimed(path.parent):
+        ordered = _together(read_rows(path), list(rows))
+        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in ordered)
+        write_atomically(path, text.encode())
+    return ordered
+
+
+def claimed(out: Path) -> Claim:
+    """The right to change records and page of a folder: a context manager. Raises `UsageError`
+    when another run holds it for `WAIT_S`.
+    """
+    claim = claim_within(out / LOCK, WAIT_S)
+    if claim is None:
+        raise UsageError(
+            f"{out / LOCK}: another run has been writing there for {WAIT_S:.0f} s; run the same "
+            "command again when it has ended: what is in the ledger is not computed anew"
+        )
+    return claim
+
+
+def _together(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
     again = {of_variant(row) for row in new if row["kind"] == "mean"}
     changed = _changed(old, new)
     kept = {_identity(row): row for row in old if not _is_old(row, again, changed)}
     kept |= {_identity(row): row for row in new}
-    ordered = _adjusted([kept[identity] for identity in sorted(kept, key=json.dumps)])
-    text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in ordered)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text.encode())
-    return ordered
+    return _adjusted([kept[identity] for identity in sorted(kept, key=json.dumps)])
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a records file, none where there is no file. Raises `InputError`."""
-    if not path.is_file():
+    """The rows of a records file, none where there is no file. Raises `InputError` naming the line
+    that is no row.
+    """
+    if not path.exists():
         return []
     try:
-        rows = [json.loads(line) for line in path.read_text().splitlines() if line]
-        kinds = {(row["kind"], "seen" in row) for row in rows}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a records file, JSON lines expected: {error}") from error
-    if ("mean", False) in kinds:
-        raise InputError(
-            f"{path}: rows of an older version, which do not say what their detectors have seen; "
-            "remove the file (or name another --out) and run the benchmark again: what is in its "
-            "ledger is not computed anew"
-        )
-    return rows
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a records file: {error}; {REMEDY}") from error
+    return [_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _row(path: Path, number: int, line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        fault: str | None = f"JSON expected: {error}"
+    else:
+        fault = fault_of(row)
+    if fault is None:
+        return {key: value for key, value in row.items() if key != MOMENTARY}
+    raise InputError(f"{path}, line {number}: no row of a benchmark ({fault}); {REMEDY}")
 
 
 def of_variant(row: Row) -> tuple[str, str]:

@@ -30,6 +30,7 @@ LABELS = {NORMAL: 0, ANOMALOUS: 1, "0": 0, "1": 1}
 HEADER = ("name", "label")
 MAX_CSV_BYTES = 256 << 20
 NUM_NAMED = 3  # of many names in a message
+OTHER_MARKS = ";\t"  # between cells, by other programs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,11 @@ def read_labelled(
     found = _in_order(read_labels(labels, images[1]), images[1], shown, report.source)
     if found.min() == found.max():
         kind = KINDS[int(found[0])]
-        raise InputError(f"{shown}: every image is {kind}; an AUC needs both kinds")
+        other = KINDS[1 - int(found[0])]
+        raise InputError(
+            f"{shown}: every image is {kind}; an AUC needs both kinds, so add images labelled "
+            f"{other}, or label those that are"
+        )
     return LabelledImages(
         images=images[0],
         labels=found,
@@ -148,8 +153,17 @@ def read_labels(path: str | Path, names: Sequence[str] = ()) -> dict[str, tuple[
         if path.stat().st_size > MAX_CSV_BYTES:
             raise InputError(f"{shown}: more than {MAX_CSV_BYTES:,} bytes of labels")
         text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{shown}: the labels cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{shown}: the labels cannot be read: byte {error.start} is no UTF-8 text; save the "
+            "file as CSV in UTF-8"
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UsageError(
+            f"{shown}: the labels cannot be read: {reason}; give a CSV file of name,label with "
+            "--labels"
+        ) from error
     known = frozenset(names)
     found: dict[str, tuple[int, int]] = {}
     begun = False
@@ -174,11 +188,15 @@ def read_labels(path: str | Path, names: Sequence[str] = ()) -> dict[str, tuple[
 
 def _take(cells: tuple[str, ...], line: int, found: dict[str, tuple[int, int]], shown: str) -> None:
     """Enter one line."""
-    if len(cells) != 2 or not cells[0]:
+    if not cells[0]:
+        raise InputError(f"{shown}:{line}: a label without a name; write name,label")
+    if len(cells) != 2:
+        number = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+        other = next((f", not {mark!r}" for mark in OTHER_MARKS if mark in cells[0]), "")
+        quoting = "; a name with a comma stands in double quotes" if len(cells) > 2 else ""
         raise InputError(
-            f"{shown}:{line}: {len(cells)} cells, expected a name and a label"
-            if cells[0]
-            else f"{shown}:{line}: a label without a name"
+            f"{shown}:{line}: {number}, expected a name and a label with one comma between "
+            f"them{other}{quoting}"
         )
     name, label = sanitise(cells[0]), LABELS.get(cells[1].lower())
     if label is None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from bench.detectors import all_detectors, detector
+from bench.detectors import Unloadable, all_detectors, detector, loadable_detectors
 from bench.errors import UsageError
 
 Budget = Literal["published", "cpu"]
 BUDGETS: tuple[Budget, ...] = ("published", "cpu")
 GROUPS = {"all": None, "shallow": False, "network": True}  # by whether a network is trained
 MAX_SEEDS = 1000
+EXPECTED_SEEDS = (
+    f"expected a number of 1 to {MAX_SEEDS}, or NAME=NUMBER with commas (shallow=3,network=1)"
+)
 
 
 def _parts(text: str) -> list[str]:
@@ -19,9 +22,19 @@ def _parts(text: str) -> list[str]:
 
 
 def group_members(name: str) -> tuple[str, ...]:
-    """The detectors of a group."""
+    """The detectors of a group, as far as they can be loaded; see `unloadable_in`."""
     wanted = GROUPS[name]
-    return tuple(n for n in all_detectors() if wanted is None or detector(n).trains == wanted)
+    rows = loadable_detectors().rows
+    return tuple(row.name for row in rows if wanted is None or row.trains == wanted)
+
+
+def unloadable_in(text: str) -> tuple[Unloadable, ...]:
+    """Detectors that a group among these names would have if they could be loaded: all that
+    cannot, since nobody knows of what group they are.
+    """
+    asked = _parts(text)
+    broken = loadable_detectors().broken if any(part in GROUPS for part in asked) else ()
+    return tuple(one for one in broken if one.name not in asked)
 
 
 def named_detectors(text: str) -> tuple[str, ...]:
@@ -57,10 +70,17 @@ def seed_counts(text: str, names: Iterable[str]) -> dict[str, int]:
     `UsageError`, and `UnknownNameError` for a name that is neither.
     """
     counts: dict[str, dict[str, int]] = {"all": {}, "group": {}, "own": {}}
+    said: set[str] = set()
     for part in _parts(text) or [text]:
         name, separator, number = (piece.strip() for piece in part.rpartition("="))
         count = _count(number, text)
-        if not separator or name == "all":
+        name = name if separator else "all"
+        if name in said:
+            raise UsageError(f"--seeds {text}: more than one number of {name}; give one")
+        said.add(name)
+        if not name:
+            raise UsageError(f"--seeds {text}: no name before '='; {EXPECTED_SEEDS}")
+        if name == "all":
             counts["all"] |= dict.fromkeys(all_detectors(), count)
         elif name in GROUPS:
             counts["group"] |= dict.fromkeys(group_members(name), count)
@@ -75,10 +95,7 @@ def seed_counts(text: str, names: Iterable[str]) -> dict[str, int]:
 
 def _count(number: str, text: str) -> int:
     if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= MAX_SEEDS:
-        raise UsageError(
-            f"--seeds {text}: expected a number of 1 to {MAX_SEEDS}, or NAME=NUMBER with commas "
-            "(shallow=3,network=1)"
-        )
+        raise UsageError(f"--seeds {text or repr(text)}: {EXPECTED_SEEDS}")
     return int(number)
 
 

@@ -34,6 +34,7 @@ from bench.detectors.code import detector_code
 from bench.devices import device_description
 from bench.errors import InputError, UsageError
 from bench.execution.work import Job, WorkContext
+from bench.stats import arrays_to_bytes, write_atomically
 
 PROTOCOL = 1  # raised when the numbers of a job come to mean something else
 SCORES = "scores.npz"
@@ -205,7 +206,8 @@ def do_cells(
         options={"budget": cells[0].budget} if row.trains else {},
     )
     for judged, (_, rows), context in zip(found, tasks, contexts, strict=True):
-        np.savez(context.folder / SCORES, rows=rows[judged.rows], scores=judged.scores)
+        kept = arrays_to_bytes({"rows": rows[judged.rows], "scores": judged.scores})
+        write_atomically(context.folder / SCORES, kept)
     splits = [split(cells[0].data, name, data_root) for name in ("train", "test")]
     origin = {
         "data_digest": data_digest(*splits),
@@ -235,15 +237,3 @@ def _numbers(judged: Judged, num_normal: int) -> dict[str, Any]:
         "fit_s": judged.fit_s,
         "score_s": judged.score_s,
     }
-
-
-def read_scores(folder: Path) -> Scores:
-    """What `do_cell` left in the folder of its job. Raises `InputError` where it is not there."""
-    try:
-        with np.load(folder / SCORES) as archive:
-            return Scores(archive["rows"], archive["scores"])
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{folder / SCORES}: the scores of a finished job cannot be read ({error}); delete the "
-            "job's folder in the ledger and run the command again"
-        ) from error

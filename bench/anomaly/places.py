@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bench.destinations import require_writable
 from bench.errors import UsageError
 
 RECORD = "record.json"
@@ -32,6 +33,32 @@ def require_apart(out: Path, sources: Iterable[str | Path | None], names: Iterab
             raise UsageError(
                 f"{source} lies in {inside}, where results of a detector go; name another --out"
             )
+
+
+@contextmanager
+def folder_for_results(out: Path | None) -> Iterator[None]:
+    """The folder, made before anything is computed; where that fails, what was made is removed as
+    far as nothing is in it. Raises `UsageError` when nothing can be written there.
+    """
+    if out is None:
+        yield
+        return
+    places = (out, *out.parents)
+    file = next((place for place in places if place.is_file()), None)
+    if file is not None:
+        raise UsageError(
+            f"{out}: the results cannot be written there: {file} is a file; name a folder with "
+            "--out"
+        )
+    made = [place for place in places if not place.is_dir()]
+    try:
+        require_writable(out)
+        yield
+    except BaseException:
+        for place in made:
+            with suppress(OSError):  # not made, or something is in it
+                place.rmdir()
+        raise
 
 
 def remove_earlier(out: Path, kept: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import metadata
+from typing import NamedTuple
 
 from bench.detectors.base import Detector, DetectorRow, DetectorSettings
 from bench.detectors.isolation_forest import ISOLATION_FOREST
@@ -16,7 +17,17 @@ from bench.detectors.one_class_svm import OC_SVM, OC_SVM_ORACLE
 from bench.detectors.pca import PCA
 from bench.errors import LatentbenchError, UnknownNameError
 
-__all__ = ["DETECTORS", "Detector", "DetectorRow", "DetectorSettings", "all_detectors", "detector"]
+__all__ = [
+    "DETECTORS",
+    "Detector",
+    "DetectorRow",
+    "DetectorSettings",
+    "Loadable",
+    "Unloadable",
+    "all_detectors",
+    "detector",
+    "loadable_detectors",
+]
 
 GROUP = "latentbench.detectors"
 _ROWS: tuple[DetectorRow, ...] = (
@@ -57,10 +68,43 @@ def detector(name: str) -> DetectorRow:
     entry = _from_entry_points().get(name)
     if entry is None:
         raise UnknownNameError("detector", name, all_detectors())
+    package = "the package that brings it" if entry.dist is None else f"package {entry.dist.name}"
+    remedy = f"mend or uninstall {package}"
     try:
         row = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise LatentbenchError(f"detector {name!r}: {entry.value}: {error}") from error
+    except Exception as error:  # whatever a module does when it is imported
+        raise LatentbenchError(
+            f"detector {name!r}: {entry.value} cannot be loaded: {type(error).__name__}: {error}; "
+            f"{remedy}"
+        ) from error
     if not isinstance(row, DetectorRow) or row.name != name:
-        raise LatentbenchError(f"detector {name!r}: {entry.value} is no row of that name")
+        raise LatentbenchError(
+            f"detector {name!r}: {entry.value} is no DetectorRow of that name; {remedy}"
+        )
     return row
+
+
+class Unloadable(NamedTuple):
+    """An entry point that does not lead to a row, and why."""
+
+    name: str
+    reason: str
+
+
+class Loadable(NamedTuple):
+    """The rows that can be loaded, in the order of `all_detectors`, and the names of the others."""
+
+    rows: tuple[DetectorRow, ...]
+    broken: tuple[Unloadable, ...]
+
+
+def loadable_detectors() -> Loadable:
+    """Every detector that can be loaded; one broken package leaves the others usable."""
+    rows: list[DetectorRow] = []
+    broken: list[Unloadable] = []
+    for name in all_detectors():
+        try:
+            rows.append(detector(name))
+        except LatentbenchError as error:
+            broken.append(Unloadable(name, str(error)))
+    return Loadable(tuple(rows), tuple(broken))

@@ -103,8 +103,9 @@ class DetectorRow:
     tuned on the labels it is judged by; "outside" for features of an extractor that is chosen:
     what that has seen is asked of `bench.detectors.seen`. `seeded`: two seeds give two results.
     `trains`: a network, so that it wants a GPU and takes the option `budget`, "published" or
-    "cpu". `reads`: pixels, or features of an extractor. `square`: images must be;
-    `max_side_px`: the longest side it takes.
+    "cpu". `reads`: pixels, or features of an extractor. `at_least`: the fewest normal images that
+    it can be fitted to, with its own options. `square`: images must be; `max_side_px`: the longest
+    side it takes.
     """
 
     name: str
@@ -115,6 +116,7 @@ class DetectorRow:
     labels: Labels = "none"
     seeded: bool = False
     trains: bool = False
+    at_least: int = 2
     square: bool = False
     max_side_px: int | None = None
     constants: dict[str, float | int | str] = field(default_factory=dict)
@@ -141,11 +143,17 @@ def options_of(
         kind = type(defaults[key])
         try:
             options[key] = kind(value)
-        except (ValueError, OverflowError) as error:
-            raise UsageError(f"{name}: {key} {value!r} is no {kind.__name__}") from error
-        if kind is int and options[key] != float(value):
-            raise UsageError(f"{name}: {key} {value!r} is no whole number")
+            whole = kind is not int or options[key] == float(value)
+        except (ValueError, OverflowError, TypeError) as error:
+            raise _no_value(name, key, value, defaults[key]) from error
+        if not whole:
+            raise _no_value(name, key, value, defaults[key])
     return options
+
+
+def _no_value(name: str, key: str, value: object, default: Option) -> UsageError:
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    return UsageError(f"{name}: {key} {value!r}: expected {kind}, such as {default}")
 
 
 def require_range(

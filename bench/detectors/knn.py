@@ -71,6 +71,7 @@ KNN_PIXELS = DetectorRow(
     title="distance to the 5th nearest normal image, raw pixels",
     source=SOURCE,
     make=_on_pixels,
+    at_least=K_NEAREST,
     constants={"k": K_NEAREST},
 )
 KNN_HOG = DetectorRow(
@@ -78,6 +79,7 @@ KNN_HOG = DetectorRow(
     title="distance to the 5th nearest normal image, histograms of oriented gradients",
     source=f"{SOURCE}; features: Dalal & Triggs 2005",
     make=_on_hog,
+    at_least=K_NEAREST,
     constants={"k": K_NEAREST, "features": "hog"},
 )
 KNN_FEATURES = DetectorRow(
@@ -87,5 +89,6 @@ KNN_FEATURES = DetectorRow(
     make=_on_features,
     reads="features",
     labels="outside",
+    at_least=K_NEAREST,
     constants={"k": K_NEAREST},
 )

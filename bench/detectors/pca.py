@@ -85,5 +85,6 @@ PCA = DetectorRow(
     title="reconstruction error from principal components with 95 % of the variance",
     source="Jackson and Mudholkar 1979",
     make=_make,
+    at_least=1,
     constants={"variance": VARIANCE},
 )

@@ -123,10 +123,10 @@ def anomaly(
         one_class.run(
             data,
             detectors=",".join(detector or ["shallow"]),
-            seeds=seeds or "3",
-            executor=executor or "local",
+            seeds="3" if seeds is None else seeds,
+            executor="local" if executor is None else executor,
             budget=budget,
-            contamination=contamination or "none",
+            contamination="none" if contamination is None else contamination,
             extractor=extractor,
             data_root=data_root,
             device=device,
@@ -199,6 +199,10 @@ def _options(option: list[str] | None) -> dict[str, float | int | str]:
         name, separator, value = given.partition("=")
         if not separator or not name:
             raise UsageError(f"--option {given!r}: expected NAME=VALUE")
+        if name in found:
+            raise UsageError(
+                f"--option {name} is given twice, as {found[name]} and as {value}; give one"
+            )
         found[name] = value
     return found
 

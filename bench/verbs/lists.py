@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
+
+SHORT = "cpu "  # before the name of a constant: its value with the budget cpu
 
 
 def metrics() -> None:
@@ -48,10 +51,10 @@ def extractors() -> None:
 def detectors() -> None:
     """List the anomaly detectors: what each is, what it sees, where it comes from."""
     from bench.console import print_rows
-    from bench.detectors import all_detectors, detector
+    from bench.detectors import loadable_detectors
     from bench.detectors.base import SEEN
 
-    rows = [detector(name) for name in all_detectors()]
+    rows, broken = loadable_detectors()
     print_rows(
         ["detector", "what it is", "reads", "beside normal images", "trains", "source"],
         [
@@ -59,6 +62,26 @@ def detectors() -> None:
             for r in rows
         ],
     )
+    networks = [row for row in rows if row.trains]
+    if networks:
+        sys.stdout.write("\nTraining of networks, published and with --budget cpu:\n")
+    sys.stdout.writelines(f"  {row.name}: {_budgets(row.constants)}\n" for row in networks)
+    sys.stderr.writelines(f"latentbench: {one.name} left out: {one.reason}\n" for one in broken)
+
+
+def _budgets(constants: Mapping[str, float | int | str]) -> str:
+    """What the budgets of a detector differ in."""
+    short = {
+        name.removeprefix(SHORT): value
+        for name, value in constants.items()
+        if name.startswith(SHORT)
+    }
+    if not short:
+        return "its author does not say"
+    told = [
+        ", ".join(f"{name} {by[name]}" for name in short if name in by) for by in (constants, short)
+    ]
+    return f"{told[0]}; cpu: {told[1]}"
 
 
 def cache(

@@ -39,12 +39,14 @@ def run(
     quiet: bool,
 ) -> None:
     """Run, resume, publish. Exits 1 when a job failed."""
-    from bench.anomaly.benchmark import Benchmark, run_benchmark
+    from bench.anomaly.benchmark import Benchmark, benchmark_cells, run_benchmark
     from bench.anomaly.benchmark_report import render_benchmark
     from bench.anomaly.kept_rows import RECORDS, keep_rows, read_rows
-    from bench.anomaly.naming import named_detectors, require_budget, seed_counts
+    from bench.anomaly.naming import named_detectors, require_budget, seed_counts, unloadable_in
     from bench.anomaly.origin import origin_lines
+    from bench.destinations import require_writable
     from bench.devices import select_device
+    from bench.execution.executors import executor_for
     from bench.execution.ledger import Ledger
     from bench.progress import progress_report
 
@@ -60,7 +62,12 @@ def run(
         device=place,
     )
     plan = Benchmark(**{**vars(plan), "pairs": _pairs(contamination, plan)})
-    read_rows(out / RECORDS)  # a file that is none is told before anything runs
+    benchmark_cells(plan)  # what cannot be is told before anything is made or run
+    executor_for(executor)
+    read_rows(out / RECORDS)
+    require_writable(out)
+    for one in unloadable_in(detectors):
+        sys.stderr.write(f"latentbench: {one.name} left out: {one.reason}\n")
     with progress_report(quiet=quiet) as progress:
         outcome = run_benchmark(plan, Ledger(ledger), executor, on_event=_teller(progress))
     command = f"latentbench anomaly --data {data} --detectors {detectors} --seeds {seeds}"
@@ -87,7 +94,9 @@ def _pairs(contamination: str, plan: Benchmark) -> tuple[tuple[int, int], ...]:
     from bench.anomaly import benchmark
 
     if contamination not in PAIRS:
-        raise UsageError(f"--contamination {contamination}: expected {', '.join(PAIRS)}")
+        raise UsageError(
+            f"--contamination {contamination or repr('')}: expected {', '.join(PAIRS)}"
+        )
     if contamination == "none":
         return ()
     if contamination == "lecture":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from bench.anomaly import benchmark, naming, one_class
 from bench.anomaly.benchmark import Benchmark, Outcome, run_benchmark
 from bench.anomaly.benchmark_report import render_benchmark
 from bench.anomaly.kept_rows import RECORDS, keep_rows, read_rows
-from bench.anomaly.one_class import Cell, read_scores, training_rows
-from bench.anomaly.origin import data_digest
+from bench.anomaly.one_class import Cell, training_rows
+from bench.anomaly.origin import code_state, data_digest
 from bench.datasets import Dataset
 from bench.detectors import DETECTORS, DetectorRow, DetectorSettings
 from bench.errors import InputError, NothingFoundError, UnknownNameError, UsageError
@@ -126,16 +125,6 @@ def test_the_same_command_does_only_what_is_missing(tmp_path: Path, outcome: Out
     assert len(of_kind(grown, "class")) == 3 + 3 * 3
 
 
-def test_scores_that_are_gone_are_told(tmp_path: Path, outcome: Outcome) -> None:
-    ledger = Ledger(tmp_path / "ledger")
-    folders = [ledger.work_folder(key) for key in ledger.keys()]  # noqa: SIM118  (no mapping)
-    assert all(np.isfinite(read_scores(folder).scores).all() for folder in folders)
-    for folder in folders:
-        (folder / one_class.SCORES).write_bytes(b"PK")
-    with pytest.raises(InputError, match=r"scores\.npz: .*delete the job's folder"):
-        run_benchmark(PLAN, ledger, "inline")
-
-
 def test_a_detector_that_fails_is_told_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,12 +211,10 @@ def test_a_detector_run_again_takes_the_place_of_its_old_rows(
     assert "beat" not in render_benchmark(tmp_path).read_text()  # nothing is said untested
 
 
-def test_a_records_file_that_is_none(tmp_path: Path) -> None:
+def test_a_page_without_records(tmp_path: Path) -> None:
     with pytest.raises(NothingFoundError, match="no records of a benchmark"):
         render_benchmark(tmp_path)
-    (tmp_path / RECORDS).write_text(json.dumps({"kind": "mean"})[:-3])
-    with pytest.raises(InputError, match=r"records\.jsonl: not a records file"):
-        read_rows(tmp_path / RECORDS)
+    assert not list(tmp_path.iterdir())
 
 
 class Centroid:
@@ -275,7 +262,8 @@ def counted(plan: Benchmark, ledger: Ledger) -> tuple[Outcome, int]:
 def test_a_result_says_what_it_was_made_of(tmp_path: Path, outcome: Outcome) -> None:
     for row in of_kind(outcome, "class"):
         assert len(row["data_digest"]) == len(row["code"]) == 64
-        assert row["code_state"] == "current"
+        assert code_state(row, row["detector"], row["extractor"]) == "current"
+        assert "code_state" not in row  # true of a moment only
         assert row["device"].startswith("cpu")
         assert (row["budget"], row["extractor"]) == ("published", "")
         expected = {"k": 5} if row["detector"] == "knn-pixels" else {"trees": 100, "samples": 256}
@@ -328,10 +316,11 @@ def test_results_of_older_code_and_of_older_versions_are_counted(
     )
     found, made = counted(plan, ledger)
     assert made == 6
-    assert {(r["detector"], r["code_state"]) for r in of_kind(found, "class")} == {
-        ("pca", "older"),
-        ("knn-pixels", "not recorded"),
+    states = {
+        (r["detector"], code_state(r, r["detector"], r["extractor"]))
+        for r in of_kind(found, "class")
     }
+    assert states == {("pca", "older"), ("knn-pixels", "not recorded")}
     page = _page(tmp_path / "page", found.rows)
     assert "3 of 6 results were made by older code than that which is here now (`pca`)" in page
     bare = [
@@ -407,14 +396,6 @@ def test_comparisons_outlive_a_run_that_finds_the_same(tmp_path: Path, outcome: 
     assert by_p[0]["p_adjusted"] == pytest.approx(min(1, 2 * by_p[0]["p_value"]))
     (alone,) = [row for row in first if row["kind"] == "pair"]
     assert alone["p_adjusted"] == alone["p_value"]
-
-
-def test_records_of_an_older_version_are_told(tmp_path: Path, outcome: Outcome) -> None:
-    old = [{k: v for k, v in row.items() if k != "seen"} for row in outcome.rows]
-    path = tmp_path / RECORDS
-    path.write_text("".join(json.dumps(row) + "\n" for row in old))
-    with pytest.raises(InputError, match="rows of an older version.*run the benchmark again"):
-        keep_rows(path, outcome.rows)
 
 
 def test_tables_by_class(tmp_path: Path, outcome: Outcome) -> None:

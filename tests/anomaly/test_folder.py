@@ -78,7 +78,7 @@ def test_an_oracle_is_not_judged_on_what_it_was_tuned_on(place):
     tuned = oracle_rows(result.task.labels)
     assert not set(tuned.tolist()) & set(result.judged[0].rows.tolist())
     assert sorted([*tuned, *result.judged[0].rows]) == list(range(55))
-    with pytest.raises(UsageError, match="1 images of label 1"):
+    with pytest.raises(UsageError, match="1 anomalous image to judge by: .*give two or more"):
         oracle_rows(np.array([0, 0, 0, 1]))
 
 
@@ -143,8 +143,12 @@ def test_arguments_that_do_not_fit(place, tmp_path, mnist: RealSample):
     with pytest.raises(UsageError, match="options are those of one detector, 2 are named"):
         evaluate_folder(train, test, detectors=["pca", "kde"], options={"variance": 0.5})
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="results cannot be written there"):
-        evaluate_folder(train, test, detectors="pca", out=tmp_path / "file" / "out")
+    for out in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(UsageError, match=r"cannot be written there: .*file is a file; name a"):
+            evaluate_folder(train, test, detectors="pca", out=out)
+    for seed in (-1, 2**32):
+        with pytest.raises(UsageError, match=f"seed {seed}: expected 0 to 4,294,967,295"):
+            evaluate_folder(train, test, detectors="isolation-forest", seed=seed)
     with pytest.raises(UnknownNameError, match="unknown extractor"):
         evaluate_folder(train, test, detectors="pca", extractor="nonsense")
     small = write_pngs(mnist.images[:6, ::2, ::2], tmp_path / "small")
@@ -170,8 +174,13 @@ class _Broken:
 @pytest.mark.parametrize(
     ("scores", "message"),
     [
-        (np.array([1.0, np.nan, 2.0, 3.0]), "'broken' gave 1 scores that are not finite"),
-        (np.array([1.0, 2.0]), "'broken' gave scores .2,. for 4 images"),
+        (np.array([1.0, np.nan, 2.0, 3.0]), "'broken': 1 of 4 scores are not finite.*leave it out"),
+        (np.array([1.0, 2.0]), "'broken' gave scores of shape .2,.; expected 4 numbers"),
+        (np.ones((4, 1)), "'broken' gave scores of shape .4, 1.; expected 4 numbers"),
+        ([1.0, 2.0, 3.0, 4.0], "'broken' gave scores of type list; expected 4 numbers"),
+        (None, "'broken' gave scores of type NoneType"),
+        (np.array([1.0, 2.0, None, 4.0]), "'broken' gave scores of type object"),
+        (np.array(["1", "2", "3", "4"]), "'broken' gave scores of type <U1"),
     ],
 )
 def test_a_detector_that_gives_no_scores(mnist: RealSample, scores, message):
@@ -195,6 +204,9 @@ def test_the_command(place, tmp_path, capsys):
     assert record["detectors"][0]["given"] == {"k": "2"}
     assert run([*command, "--detector", "pca", "--option", "variance"]) == EXIT_USAGE
     assert "--option 'variance': expected NAME=VALUE" in capsys.readouterr().err
+    twice = ["--option", "k=3", "--option", "k=4"]
+    assert run([*command, "--detector", "knn-pixels", *twice]) == EXIT_USAGE
+    assert "--option k is given twice, as 3 and as 4; give one" in capsys.readouterr().err
     assert run([*command, "--detector", "nonsense"]) == EXIT_USAGE
     assert run(["anomaly", "--detector", "pca", "--train", "x"]) == EXIT_USAGE
     bad = [*command, "--detector", "pca", "--labels", str(place / "labels.csv")]

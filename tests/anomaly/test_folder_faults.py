@@ -161,6 +161,7 @@ class Centroid:
 
     def __init__(self, settings: DetectorSettings) -> None:
         self.asked.append(settings)
+        self.options = dict(settings.options)
 
     def fit(self, normal: np.ndarray) -> None:
         self.mean = normal.mean(axis=0)
@@ -187,6 +188,11 @@ def test_a_budget_is_for_networks(
     command = ["anomaly", "--train", str(paths[0]), "--test", str(paths[1]), "-q"]
     assert run([*command, "--detector", "pca", "--budget", "short"]) == EXIT_USAGE
     assert "--budget short: expected published or cpu" in capsys.readouterr().err
+    for names in ("pca", "pca,knn-pixels", "shallow"):
+        assert run([*command, "--detectors", names, "--budget", "cpu"]) == EXIT_USAGE
+        told = capsys.readouterr().err
+        assert "--budget cpu: none of the chosen detectors trains a network (" in told
+        assert "leave it out" in told
 
 
 @pytest.mark.parametrize(

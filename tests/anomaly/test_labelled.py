@@ -59,9 +59,11 @@ def test_ways_to_write_a_csv(tmp_path):
         ("00000.png,nan", "labels.csv:1: label 'nan' of 00000.png: expected normal, anomalous"),
         ("name,label\n00000.png,", "labels.csv:2: label '' of 00000.png"),
         ("00000.png,0.5", "labels.csv:1: label '0.5'"),
-        ("00000.png", "labels.csv:1: 1 cells, expected a name and a label"),
-        ("00000.png,1,0", "labels.csv:1: 3 cells"),
-        (",normal", "labels.csv:1: a label without a name"),
+        ("00000.png", "labels.csv:1: 1 cell, expected a name and a label with one comma"),
+        ("00000.png;1", "labels.csv:1: 1 cell, .* comma between them, not ';'"),
+        ("00000.png\t1", r"labels.csv:1: 1 cell, .* comma between them, not '\\t'"),
+        ("00000.png,1,0", "labels.csv:1: 3 cells, .* a name with a comma stands in double quotes"),
+        (",normal", "labels.csv:1: a label without a name; write name,label"),
         ("00000.png,0\n\n00000.png,1", "labels.csv:3: 00000.png has a label in line 1 already"),
         ("", "labels.csv: no labels; expected lines of name,label"),
         ("name,label\n", "no labels"),
@@ -72,7 +74,7 @@ def test_ways_to_write_a_csv(tmp_path):
         ("00000.png,0\n00001.png,1", "no label for 00002.png, 00003.png of .*mixed"),
         (
             "".join(f"0000{i}.png,normal\n" for i in range(4)),
-            "labels.csv: every image is normal; an AUC needs both kinds",
+            "labels.csv: every image is normal; .* both kinds, so add images labelled anomalous",
         ),
         ("\x1b[31m.png,2", r"label '2' of \\x1b\[31m.png"),
         ("00000.png," + "9" * 200_000, "labels.csv:1: not a line of CSV"),
@@ -85,10 +87,21 @@ def test_labels_that_do_not_fit(flat, text, message):
 
 
 def test_labels_that_cannot_be_read(flat):
-    with pytest.raises(UsageError, match="absent.csv: the labels cannot be read"):
+    what_to_do = "give a CSV file of name,label with --labels"
+    with pytest.raises(
+        UsageError, match=f"absent.csv: the labels cannot be read: No such file.*; {what_to_do}"
+    ):
         read_labelled(flat / "mixed", flat / "absent.csv")
-    (flat / "labels.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="labels.csv: the labels cannot be read"):
+    with pytest.raises(UsageError, match=f"mixed: .* cannot be read: Is a directory; {what_to_do}"):
+        read_labelled(flat / "mixed", flat / "mixed")
+    with pytest.raises(UsageError, match=f"the labels cannot be read: .*null.*; {what_to_do}"):
+        read_labelled(flat / "mixed", "labels\0.csv")
+
+
+@pytest.mark.parametrize(("encoding", "byte"), [("utf-16", 0), ("latin-1", 1)])
+def test_labels_in_another_encoding(flat, encoding, byte):
+    (flat / "labels.csv").write_bytes("bären.png,1\n".encode(encoding))
+    with pytest.raises(UsageError, match=f"byte {byte} is no UTF-8 text; save the file as CSV in"):
         read_labelled(flat / "mixed", flat / "labels.csv")
 
 

@@ -152,6 +152,10 @@ def test_what_cannot_be_learnt_from(name):
     normal = digits()[0]
     with pytest.raises(UsageError, match="needs [0-9]+ or more normal images, got 0"):
         made(name).fit(normal[:0])
+    fewest = detector(name).at_least
+    with pytest.raises(UsageError, match=f"needs {fewest} or more normal images, got {fewest - 1}"):
+        made(name).fit(normal[: fewest - 1])
+    made(name).fit(normal[:fewest])
     with pytest.raises(UsageError, match="not uint8 N,H,W,C"):
         made(name).fit(normal[..., 0])
     with pytest.raises(UsageError, match="not uint8 N,H,W,C"):

@@ -21,6 +21,7 @@ from bench.detectors.base import Detector, StackFitting
 from bench.errors import UsageError
 from tests.baselines.conftest import small_game
 from tests.baselines.detectors.conftest import shortest
+from tests.baselines.detectors.devices import on_every_device, shortest_on
 from tests.conftest import RealSample
 
 Pictures = NDArray[np.uint8]
@@ -76,8 +77,9 @@ def test_subsets_must_fit(digits: TrainingSet) -> None:
             Engine(game, digits, subsets=[bad])
 
 
+@on_every_device
 @pytest.mark.parametrize("name", STACKED)
-def test_a_stack_equals_its_single_fits(name: str, mnist: RealSample) -> None:
+def test_a_stack_equals_its_single_fits(name: str, device: str, mnist: RealSample) -> None:
     """Three classes of several sizes trained as one program: the scores of the single fits within
     1e-3 of the largest score. AnoGAN, whose search comes after, and Deep SVDD, where Adam gives
     weights of hardly any gradient steps of full size, within 1e-2; for the latter see the test in
@@ -87,19 +89,22 @@ def test_a_stack_equals_its_single_fits(name: str, mnist: RealSample) -> None:
     normals.append(mnist.images[:33])
     images = mnist.images[300:330]
     options: dict[str, float | int | str] = {"learning_rate": 1e-4 if "svdd" in name else 1e-3}
-    together: list[Detector] = [shortest(name, seed=seed, **options) for seed in range(3)]
+    together: list[Detector] = [
+        shortest_on(device, name, seed=seed, **options) for seed in range(3)
+    ]
     family = deep_svdd if name.startswith("deep") else recipe_detector
     family.fit_together(together, normals, stack=True)
     tolerance = 1e-2 if name.startswith(("anogan", "deep")) else 1e-3
     for seed, (stacked, normal) in enumerate(zip(together, normals, strict=True)):
-        single = shortest(name, seed=seed, **options)
+        single = shortest_on(device, name, seed=seed, **options)
         single.fit(normal)
         expected, found = single.scores(images), stacked.scores(images)
         np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
         assert np.ptp(expected) > 10 * np.abs(found - expected).max()
 
 
-def test_stacked_jobs_equal_single_ones_in_float64() -> None:
+@on_every_device
+def test_stacked_jobs_equal_single_ones_in_float64(device: str) -> None:
     """Pre-training and soft boundary for 20 steps each, three sets of several sizes: weights,
     statistics and radii within 1e-8, so what differs in float32 is rounding alone.
     """
@@ -107,7 +112,7 @@ def test_stacked_jobs_equal_single_ones_in_float64() -> None:
     for stage in ("pre-training", "soft"):
         runs = {}
         for stack in (True, False):
-            jobs = [_job(stage, seed, count) for seed, count in enumerate((30, 50, 12))]
+            jobs = [_job(stage, seed, count, device) for seed, count in enumerate((30, 50, 12))]
             schedule = Schedule(
                 stage=stage,
                 num_steps=20,
@@ -132,17 +137,18 @@ def test_stacked_jobs_equal_single_ones_in_float64() -> None:
                 torch.testing.assert_close(found[name], value, rtol=1e-8, atol=1e-8, msg=name)
 
 
-def _job(stage: str, seed: int, count: int) -> Job:
+def _job(stage: str, seed: int, count: int, device: str) -> Job:
     generator = torch.Generator().manual_seed(seed)
     images = torch.rand(count, 1, 12, 12, generator=generator, dtype=torch.float64)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Encoder((1, 12, 12), 16) if stage == "soft" else Pretraining((1, 12, 12), 16)
     carried = {
-        "centre": torch.full((16,), 0.2, dtype=torch.float64),
-        "radius": torch.zeros((), dtype=torch.float64),
+        "centre": torch.full((16,), 0.2, dtype=torch.float64, device=device),
+        "radius": torch.zeros((), dtype=torch.float64, device=device),
     }
-    return Job(network=network.double(), images=images, seed=seed, carried=carried)
+    network = network.double().to(device)
+    return Job(network=network, images=images.to(device), seed=seed, carried=carried)
 
 
 @pytest.mark.parametrize("name", ["ae-dense", "deep-svdd"])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from baselines.detectors.together import MIN_NORMAL
 from baselines.runs import TrainingDiverged
 from bench.detectors.base import (
     Detector,
@@ -19,7 +20,8 @@ from bench.detectors.base import (
     Telling,
 )
 from bench.errors import InputError, UnknownNameError, UsageError
-from tests.baselines.detectors.conftest import TINY, entry_points, made, row_of, shortest
+from tests.baselines.detectors.conftest import TINY, entry_points, row_of
+from tests.baselines.detectors.devices import DEVICES, made_on, shortest_on
 from tests.conftest import RealSample
 
 NAMES = sorted(TINY)
@@ -40,10 +42,17 @@ Judged = tuple[Pictures, NDArray[np.bool_]]
 Fitted = dict[str, Detector]
 
 
+@pytest.fixture(scope="module", params=DEVICES)
+def device(request: pytest.FixtureRequest) -> str:
+    """Where networks run."""
+    found: str = request.param
+    return found
+
+
 @pytest.fixture(scope="module")
-def fitted(ones: Pictures) -> Fitted:
+def fitted(device: str, ones: Pictures) -> Fitted:
     """Every detector, fitted to real ones."""
-    found = {name: made(name) for name in NAMES}
+    found = {name: made_on(device, name) for name in NAMES}
     for each in found.values():
         each.fit(ones)
     return found
@@ -58,6 +67,7 @@ def test_every_entry_point_is_tested_and_leads_to_its_row() -> None:
         assert row.trains
         assert row.seeded
         assert row.labels == "none"
+        assert row.at_least == MIN_NORMAL
         assert row.constants["epochs"] >= row.constants["cpu epochs"] > 0
         assert row.source
 
@@ -101,11 +111,11 @@ def test_a_score_depends_on_its_image_alone(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_bits_other_seed_other_scores(
-    name: str, ones: Pictures, judged: Judged
+    device: str, name: str, ones: Pictures, judged: Judged
 ) -> None:
     found = []
     for seed in (3, 3, 4):
-        detector = shortest(name, seed=seed)
+        detector = shortest_on(device, name, seed=seed)
         detector.fit(ones)
         found.append(detector.scores(judged[0][:10]))
     np.testing.assert_array_equal(found[0], found[1])
@@ -126,6 +136,13 @@ def test_reconstructions_are_images_closer_to_normal(
         error = np.square(found.astype(float) - images).sum((1, 2, 3))
         assert error[:20].mean() < error[20:].mean()
         np.testing.assert_array_equal(detector.reconstructions(images[:3]), found[:3])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_device_that_is_asked_for_is_used(name: str, ones: Pictures) -> None:
+    """One that no machine has: nothing falls back to another in silence."""
+    with pytest.raises(RuntimeError, match="device.*nonsense"):
+        shortest_on("nonsense", name).fit(ones[:8])
 
 
 def test_stack_fitting_is_offered_by_all(fitted: Fitted) -> None:
@@ -173,14 +190,16 @@ def test_the_search_on_a_cpu_is_short() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_cannot_be_fitted_or_scored(name: str, fitted: Fitted, ones: Pictures) -> None:
+def test_what_cannot_be_fitted_or_scored(
+    device: str, name: str, fitted: Fitted, ones: Pictures
+) -> None:
     with pytest.raises(UsageError, match=f"{name}: fit it to normal images first"):
-        shortest(name).scores(ones)
+        shortest_on(device, name).scores(ones)
     for too_few in (0, 1):
         with pytest.raises(UsageError, match=f"{name} needs 2 or more normal images"):
-            shortest(name).fit(ones[:too_few])
+            shortest_on(device, name).fit(ones[:too_few])
     with pytest.raises(UsageError, match=rf"{name}: images are float64"):
-        shortest(name).fit(ones.astype(np.float64))  # type: ignore[arg-type]
+        shortest_on(device, name).fit(ones.astype(np.float64))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=rf"{name}: images are of H,W,C \(27, 28, 1\)"):
         fitted[name].scores(ones[:2, 1:])
     with pytest.raises(UsageError, match=f"{name}: images are uint8"):
@@ -188,22 +207,22 @@ def test_what_cannot_be_fitted_or_scored(name: str, fitted: Fitted, ones: Pictur
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_two_images_are_enough(name: str, ones: Pictures) -> None:
-    detector = shortest(name)
+def test_two_images_are_enough(device: str, name: str, ones: Pictures) -> None:
+    detector = shortest_on(device, name)
     detector.fit(ones[:2])
     assert np.isfinite(detector.scores(ones[2:5])).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_images_of_one_colour(name: str, fitted: Fitted) -> None:
+def test_images_of_one_colour(device: str, name: str, fitted: Fitted) -> None:
     """Scored, and fitted to: finite, and equal images have equal scores."""
     flat = np.stack([np.full((28, 28, 1), level, np.uint8) for level in (0, 128, 255)])
     assert np.isfinite(fitted[name].scores(flat)).all()
-    detector = shortest(name)
+    detector = shortest_on(device, name)
     if name == "geotrans":
         with pytest.raises(UsageError, match="all alike.*score=simple"):
             detector.fit(np.repeat(flat[:1], 8, axis=0))
-        detector = shortest(name, score="simple")
+        detector = shortest_on(device, name, score="simple")
     detector.fit(np.repeat(flat[:1], 8, axis=0))
     scores = detector.scores(np.concatenate([flat, flat[:1]]))
     assert np.isfinite(scores).all()
@@ -211,11 +230,11 @@ def test_images_of_one_colour(name: str, fitted: Fitted) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_colour_images_of_another_size(name: str, mnist: RealSample) -> None:
+def test_colour_images_of_another_size(device: str, name: str, mnist: RealSample) -> None:
     """RGB of 16 px, the red channel alone carrying the digit."""
     images = np.zeros((40, 16, 16, 3), np.uint8)
     images[..., 0] = mnist.images[:40, 6:22, 6:22, 0]
-    detector = shortest(name)
+    detector = shortest_on(device, name)
     detector.fit(images[:30])
     scores = detector.scores(images[30:])
     assert np.isfinite(scores).all()
@@ -225,14 +244,14 @@ def test_colour_images_of_another_size(name: str, mnist: RealSample) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_sides_that_are_no_multiple_of_4(name: str, ones: Pictures) -> None:
+def test_sides_that_are_no_multiple_of_4(device: str, name: str, ones: Pictures) -> None:
     """22 px works for all; of less than 4 px for the dense ones alone, the others say so."""
     images = np.ascontiguousarray(ones[:20, 3:25, 3:25])
-    detector = shortest(name)
+    detector = shortest_on(device, name)
     detector.fit(images)
     assert np.isfinite(detector.scores(images)).all()
     images = np.ascontiguousarray(ones[:20, 12:15, 12:15])
-    detector = shortest(name)
+    detector = shortest_on(device, name)
     if name in DENSE:
         detector.fit(images)
         assert np.isfinite(detector.scores(images)).all()
@@ -241,26 +260,26 @@ def test_sides_that_are_no_multiple_of_4(name: str, ones: Pictures) -> None:
             detector.fit(images)
 
 
-def test_sides_that_differ(ones: Pictures) -> None:
+def test_sides_that_differ(device: str, ones: Pictures) -> None:
     """28x20 px: turns by 90 degrees need squares; the others work."""
     images = np.ascontiguousarray(ones[:20, :, 4:24])
     with pytest.raises(UsageError, match="20x28 px: transforms .* square"):
-        shortest("geotrans").fit(images)
+        shortest_on(device, "geotrans").fit(images)
     for name in ("deep-svdd", "ae-conv"):
-        detector = shortest(name)
+        detector = shortest_on(device, name)
         detector.fit(images)
         assert np.isfinite(detector.scores(images)).all()
 
 
-def test_images_too_large_for_the_baselines() -> None:
+def test_images_too_large_for_the_baselines(device: str) -> None:
     images = np.zeros((4, 80, 80, 1), np.uint8)
     with pytest.raises(InputError, match="at most 64 px a side"):
-        shortest("ae-dense").fit(images)
+        shortest_on(device, "ae-dense").fit(images)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_diverged_training_says_where(name: str, ones: Pictures) -> None:
+def test_a_diverged_training_says_where(device: str, name: str, ones: Pictures) -> None:
     epochs = 0.005 if name == "geotrans" else 0.05
-    detector = shortest(name, learning_rate=1e25, epochs=epochs)
+    detector = shortest_on(device, name, learning_rate=1e25, epochs=epochs)
     with pytest.raises(TrainingDiverged, match=f"^{name}.* is not finite (at|after) step [0-9]+"):
         detector.fit(ones)

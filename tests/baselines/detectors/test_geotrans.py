@@ -37,6 +37,7 @@ from baselines.runs import TrainingDiverged
 from bench.detectors.base import StackFitting
 from bench.errors import LatentbenchError, UsageError
 from tests.baselines.detectors.conftest import made, shortest
+from tests.baselines.detectors.devices import on_every_device, shortest_on
 from tests.conftest import RealSample
 
 Pictures = NDArray[np.uint8]
@@ -215,7 +216,7 @@ class InDouble(torch.nn.Module):
         return logits
 
 
-def jobs_of(sets: list[Pictures], *, double: bool) -> list[Job]:
+def jobs_of(sets: list[Pictures], *, double: bool, device: str) -> list[Job]:
     """One job for each set, of different seeds."""
     jobs = []
     for seed, images in enumerate(sets):
@@ -223,8 +224,8 @@ def jobs_of(sets: list[Pictures], *, double: bool) -> list[Job]:
             torch.manual_seed(seed)
             network: torch.nn.Module = WideResNet(1, 72, depth=10, width=0.25, first_stride=2)
         job = Job(
-            network=InDouble(network) if double else network,
-            images=torch.from_numpy(images.transpose(0, 3, 1, 2).copy()),
+            network=(InDouble(network) if double else network).to(device),
+            images=torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(device),
             seed=10 + seed,
         )
         jobs.append(job)
@@ -252,14 +253,15 @@ def train(jobs: list[Job], indices: torch.Tensor, num_steps: int, *, stack: bool
     )
 
 
-def test_stacked_trainings_equal_single_ones_in_float64(mnist: RealSample) -> None:
+@on_every_device
+def test_stacked_trainings_equal_single_ones_in_float64(device: str, mnist: RealSample) -> None:
     """20 steps on three sets of several sizes: weights and the statistics of batch norm within
     1e-10, and so are both scores of one of them. So each saw its own batches and no others, and
     what differs in float32 is rounding alone.
     """
-    indices, images = pixel_indices(28, 28), mnist.images[300:320]
+    indices, images = pixel_indices(28, 28).to(device), mnist.images[300:320]
     sets = sets_of(mnist)
-    single, stacked = jobs_of(sets, double=True), jobs_of(sets, double=True)
+    single, stacked = (jobs_of(sets, double=True, device=device) for _ in range(2))
     starts = [
         {name: value.clone() for name, value in job.network.state_dict().items()} for job in single
     ]
@@ -275,7 +277,7 @@ def test_stacked_trainings_equal_single_ones_in_float64(mnist: RealSample) -> No
     for score in ("dirichlet", "simple"):
         scores = []
         for jobs in (single, stacked):
-            detector = shortest("geotrans", score=score, fit_images=20)
+            detector = shortest_on(device, "geotrans", score=score, fit_images=20)
             assert isinstance(detector, GeoTrans)
             detector.take_up(jobs[1], sets[1], indices)
             scores.append(detector.scores(images))
@@ -283,17 +285,18 @@ def test_stacked_trainings_equal_single_ones_in_float64(mnist: RealSample) -> No
         assert np.ptp(scores[0]) > 1e3 * np.abs(scores[1] - scores[0]).max()
 
 
-def test_a_stack_equals_its_single_fits(mnist: RealSample) -> None:
+@on_every_device
+def test_a_stack_equals_its_single_fits(device: str, mnist: RealSample) -> None:
     """Short fits to three sets of several sizes as one program, in float32: simple scores within
     1e-3 of the largest. Dirichlet parameters are large where probabilities hardly vary, so that
     those of a short fit pass rounding on; their equality is shown in float64 above.
     """
     sets, images = sets_of(mnist), mnist.images[300:330]
     options: dict[str, float | str] = {"learning_rate": 1e-3, "score": "simple"}
-    together = [shortest("geotrans", seed=seed, **options) for seed in range(3)]
+    together = [shortest_on(device, "geotrans", seed=seed, **options) for seed in range(3)]
     fit_together(together, sets, stack=True)
     for seed, (stacked, normal) in enumerate(zip(together, sets, strict=True)):
-        single = shortest("geotrans", seed=seed, **options)
+        single = shortest_on(device, "geotrans", seed=seed, **options)
         single.fit(normal)
         expected, found = single.scores(images), stacked.scores(images)
         np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
