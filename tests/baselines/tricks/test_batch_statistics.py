@@ -23,9 +23,34 @@ def test_minibatch_statistic_by_hand() -> None:
     f = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 2.0]])
     # L1 distances: 1 between the first two, 3 between first and last, 2 between the last two
     e1, e2, e3 = (math.exp(-d) for d in (1, 2, 3))
-    expected = torch.tensor([[e1 + e3], [e1 + e2], [e3 + e2]])
+    expected = torch.tensor([[e1 + e3], [e1 + e2], [e3 + e2]]) / 2
     torch.testing.assert_close(layer.statistic(f), expected)
     assert layer(f).shape == (3, 3)
+    assert layer.statistic(f[:1]).item() == 0  # alone
+
+
+def test_the_minibatch_statistic_and_its_derivatives_in_float64() -> None:
+    """Against the formula written out with broadcasting: values, gradient, and the gradient of the
+    gradient's square, which R1 and the gradient penalty take through the layer.
+    """
+    torch.manual_seed(0)
+    layer = MinibatchDiscrimination(6, num_kernels=5, kernel_dim=3).double()
+    f = torch.randn(7, 6, dtype=torch.float64, requires_grad=True)
+
+    def written_out(f: torch.Tensor) -> torch.Tensor:
+        m = (f @ layer.kernels).view(7, 5, 3)
+        closeness = torch.exp(-(m[:, None] - m[None]).abs().sum(-1))
+        return (closeness.sum(1) - 1) / 6
+
+    found = []
+    for statistic in (layer.statistic, written_out):
+        value = statistic(f)
+        (first,) = torch.autograd.grad(value.square().sum(), [f], create_graph=True)
+        (second,) = torch.autograd.grad(first.square().sum(), [f])
+        found.append((value, first, second))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+        assert one.abs().max() > 1e-3
 
 
 def test_the_minibatch_statistic_falls_when_a_batch_is_diverse() -> None:
@@ -34,7 +59,7 @@ def test_the_minibatch_statistic_falls_when_a_batch_is_diverse() -> None:
     one = torch.randn(1, 32)
     spread = torch.randn(16, 32)
     levels = [layer.statistic(one + scale * spread).mean().item() for scale in (0, 0.3, 1, 3, 10)]
-    assert levels[0] == pytest.approx(15), "identical images are at distance 0 from 15 others"
+    assert levels[0] == pytest.approx(1), "identical images are at distance 0 from all others"
     assert levels == sorted(levels, reverse=True)
     assert levels[-1] < 0.5 * levels[0]
 
