@@ -75,6 +75,15 @@ class Arm:
                 f"{self.extractor.digest[:12]})",
                 "compare with scores of the same weights only",
             )
+        compiling = getattr(self.__dict__.get("network"), "compiling", None)  # when it was loaded
+        failure = getattr(compiling, "failure", None)
+        if failure is not None:
+            yield warning(
+                "not-compiled",
+                f"compiling {self.extractor.name!r} failed, and the plain network went on: "
+                f"{failure}",
+                "PyTorch's compiler needs a C compiler; or leave --compile out",
+            )
         built = self.reference.manifest.settings.get("precision")
         used = self.extractor.settings.get("precision")
         shift = self.extractor.row.precision_shifts.get(used or "")

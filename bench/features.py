@@ -6,20 +6,24 @@ moments of all (merged in blocks of fixed bounds, so that the bits do not depend
 came) and the class statistics of all. Samples are kept in the cache by the digest of all that they
 depend on.
 
+On a GPU, images are handed over in whole batches, and the features of a hand-over are fetched when
+the next one is on its way, so that the device computes while the host decodes.
+
 Shape legend: N images, S splits, D features, K classes.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.cache import Cache, cache_key
 from bench.errors import InputError, LatentbenchError
-from bench.extractors.base import Extractor, Progress, ResolvedExtractor
+from bench.extractors.base import Extractor, Progress, QueueingExtractor, ResolvedExtractor
 from bench.intake import ImageStream, SetIdentity
 from bench.metrics.base import SPLITS
 from bench.provenance import library_versions, source_digest
@@ -164,6 +168,39 @@ def joined(parts: Sequence[Features]) -> Features:
     )
 
 
+class _Line:
+    """An extractor with the collector of its features.
+
+    One that queues on a device is a hand-over ahead of its collector. On a CPU nothing is: there
+    a call computes, and waiting would only hold memory.
+    """
+
+    def __init__(self, extractor: Extractor, collector: FeatureCollector) -> None:
+        self.extractor, self.collector = extractor, collector
+        self._under_way: Callable[[], Features] | None = None
+
+    def take(self, images: NDArray[np.uint8], progress: Progress) -> None:
+        """Extract the next images, uint8 n,H,W,C. Raises first what those before them raise."""
+        if not isinstance(self.extractor, QueueingExtractor) or _on_cpu(self.extractor):
+            self.collector.add(self.extractor(images, progress=progress))
+            return
+        try:
+            begun = self.extractor.begin(images, progress=progress)
+        finally:
+            self.finish()
+        self._under_way = begun
+
+    def finish(self) -> None:
+        """Wait for what is under way."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            self.collector.add(under_way())
+
+
+def _on_cpu(extractor: Extractor) -> bool:
+    return extractor.device.startswith("cpu")
+
+
 class Extraction:
     """Features of one stream of images by one or several extractors, from one decoding.
 
@@ -182,13 +219,14 @@ class Extraction:
         self._load = load
         self._num_images = num_images
         self._subset, self._seed = subset, seed
-        self._done = 0
+        self._done = 0  # images handed over
+        self._told = 0  # progress never goes back, though features come later than they are begun
         self._waiting: list[NDArray[np.uint8]] = []  # blocks that do not fill a batch yet
 
     @functools.cached_property
-    def _pairs(self) -> list[tuple[Extractor, FeatureCollector]]:
+    def _lines(self) -> list[_Line]:
         return [
-            (
+            _Line(
                 extractor,
                 FeatureCollector(
                     extractor.name, self._num_images, subset=self._subset, seed=self._seed
@@ -200,27 +238,46 @@ class Extraction:
     def add(self, images: NDArray[np.uint8], progress: Progress | None = None) -> None:
         """Take the next images, uint8 n,H,W,C. Raises what the extractors raise."""
         self._waiting.append(images)
-        batch_size = max(extractor.batch_size for extractor, _ in self._pairs)
+        batch_size = max(line.extractor.batch_size for line in self._lines)
+        num_images = sum(map(len, self._waiting))
         num_bytes = sum(block.nbytes for block in self._waiting)
-        if sum(map(len, self._waiting)) >= batch_size or num_bytes >= MAX_WAITING_BYTES:
-            self._run(progress)
+        if num_images >= batch_size or num_bytes >= MAX_WAITING_BYTES:
+            on_cpu = all(_on_cpu(line.extractor) for line in self._lines)
+            rest = 0 if on_cpu or num_images < batch_size else num_images % batch_size
+            self._run(num_images - rest, progress)
 
-    def _run(self, progress: Progress | None) -> None:
+    def _run(self, num: int, progress: Progress | None) -> None:
+        """Hand over the first `num` of the images that wait."""
         channels = max(block.shape[3] for block in self._waiting)
         images = self._waiting[0]
         if len(self._waiting) > 1:
             images = np.concatenate(
                 [np.broadcast_to(b, (*b.shape[:3], channels)) for b in self._waiting]
             )
-        self._waiting = []
-        for position, (extractor, collector) in enumerate(self._pairs):
+        # a copy: a view would keep the whole block alive
+        self._waiting = [images[num:].copy()] if num < len(images) else []
+        images = images[:num]
+        for position, line in enumerate(self._lines):
 
-            def report(done: int, _total: int, before: int = position * len(images)) -> None:
-                if progress is not None:
-                    progress(self._done + (before + done) // len(self._pairs), self._num_images)
+            def report(
+                done: int, _total: int, start: int = self._done, before: int = position * num
+            ) -> None:
+                self._tell(start + (before + done) // len(self._lines), progress)
 
-            collector.add(extractor(images, progress=report))
-        self._done += len(images)
+            line.take(images, report)
+        self._done += num
+
+    def _tell(self, done: int, progress: Progress | None) -> None:
+        self._told = max(self._told, done)
+        if progress is not None:
+            progress(self._told, self._num_images)
+
+    def _finish(self, progress: Progress | None) -> None:
+        """Extract what waits, and wait for what is under way."""
+        if self._waiting:
+            self._run(sum(map(len, self._waiting)), progress)
+        for line in self._lines:
+            line.finish()
 
     def consume(
         self,
@@ -234,7 +291,8 @@ class Extraction:
 
         `is_known` is asked once, when all images have been read: if it says so, the rest is not
         extracted, and `abandoned` is set. `observe` is given every block, also then. Raises
-        `InvalidSubmission` with every finding before anything that an extractor raised.
+        `InvalidSubmission` with every finding before anything that an extractor raised; an
+        `InputError` names the source.
         """
         failure: LatentbenchError | None = None
         identity = stream.identity_if_read(READ_AHEAD_S)  # a small set is read in less
@@ -253,18 +311,27 @@ class Extraction:
             except LatentbenchError as error:
                 failure = error
         stream.report.raise_if_invalid()
-        if failure is not None and not self.abandoned:
-            raise failure
-        if self._waiting and not self.abandoned:
-            self._run(progress)
+        if not self.abandoned:
+            with _naming(stream.report.source):
+                if failure is not None:
+                    raise failure
+                self._finish(progress)
         assert stream.report.identity is not None  # noqa: S101  (a valid report has one)
         return stream.report.identity
 
     def samples(self) -> list[FeatureSample]:
         """A sample for each extractor. Raises `InputError` when images are missing."""
-        if self._waiting:
-            self._run(None)
-        return [collector.sample() for _, collector in self._pairs]
+        self._finish(None)
+        return [line.collector.sample() for line in self._lines]
+
+
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """An extractor does not know whose images it was given."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
 
 
 def cached_sample(cache: Cache, key: str) -> FeatureSample | None:

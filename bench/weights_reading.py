@@ -5,6 +5,8 @@ See `bench.weights.load_state`, which says what is read and refused.
 
 from __future__ import annotations
 
+import pickle
+import re
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -19,6 +21,7 @@ from bench.torchscript import is_torchscript, read_tensors
 
 UNPACKED_MARGIN = 16 * 2**20  # what the code and version entries of a real archive may unpack to
 SHOWN = 3  # tensors that an error names
+GLOBAL = re.compile(r"GLOBAL ([\w.]+)")  # what a pickle asks for, in PyTorch's refusal
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -29,12 +32,24 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except BundleError:
         raise
     except Exception as error:  # a damaged file may raise anything
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise BundleError(
-            f"weights {path} cannot be read: {reason[0][:300]}. Expected safetensors, a dict of "
+            f"weights {path} cannot be read: {_reason(error)}. Expected safetensors, a dict of "
             "tensors by torch.save, or a TorchScript archive; code in a file is never run"
         ) from error
     return _require_tensors(state, path)
+
+
+def _reason(error: Exception) -> str:
+    """In a line. What PyTorch says of a refused pickle ends in the advice to run its code."""
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    if not isinstance(error, pickle.UnpicklingError):
+        return said[0][:300]
+    asked = [line for line in said if "GLOBAL" in line]
+    if not asked:
+        return "it is no pickle of tensors alone, or it is damaged"
+    found = GLOBAL.search(asked[0])
+    named = f" ({found.group(1)[:100]})" if found else ""
+    return f"its pickle asks for more than tensors{named}, which could run code"
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -306,7 +307,9 @@ class FakeStream:
         self.identity = image_set_of(np.concatenate(blocks)).identity
         self.known_after = known_after
         self.num_taken = 0
-        self.report = SimpleNamespace(identity=self.identity, raise_if_invalid=lambda: None)
+        self.report = SimpleNamespace(
+            source="by hand", identity=self.identity, raise_if_invalid=lambda: None
+        )
 
     def identity_if_read(self, timeout_s: float = 0.0) -> SetIdentity | None:
         self.known_after -= 1
@@ -413,6 +416,18 @@ def test_a_failing_extractor_is_told_once_the_submission_is_known_to_be_valid(
         assert stream.report.identity is not None
         assert stream.report.identity.num_images == 80
     assert len(failing.seen) == 1
+
+
+def test_images_that_an_extractor_does_not_take_are_told_with_their_source(
+    tmp_path: Path,
+) -> None:
+    folder = write_pngs(np.zeros((12, 7, 7, 1), np.uint8), tmp_path / "x")
+    extractor = EXTRACTORS["hog"].resolve().load()
+    with ImageStream(folder) as stream:
+        taking = Extraction(lambda: [extractor], stream.num_images, subset=100, seed=SEED)
+        message = f"^{re.escape(str(folder))}: images are 7x7 px .* extractors take 8 to 2048 px"
+        with pytest.raises(InputError, match=message):
+            taking.consume(stream)
 
 
 @pytest.mark.parametrize("known_after", [0, 1, 3])

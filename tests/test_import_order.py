@@ -67,11 +67,10 @@ LEVELS: tuple[frozenset[str], ...] = (
         {
             "bench.metrics.base",
             "bench.extractors.base",
-            "bench.extractors.compiling",
             "bench.table_formats",
         }
     ),
-    frozenset({"bench.metrics.frechet_uncertainty"}),
+    frozenset({"bench.metrics.frechet_uncertainty", "bench.extractors.compiling"}),
     frozenset(
         {
             "bench.metrics.frechet",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,24 @@ def test_build_from_folders_is_found_by_name(
     record = Scorer(reference="mine", metrics=["fid", "coverage_k5"]).score(test)
     assert record.reference.name == "mine"
     assert record.value("fid") > 0
+
+
+def test_images_of_a_wrong_size_are_told_with_their_folder(
+    mnist: RealSample, tmp_path: Path
+) -> None:
+    """In a submission, in real images to compare with, and in what a reference is built of."""
+    good = write_pngs(mnist.images[:12], tmp_path / "good")
+    small = write_pngs(np.zeros((12, 7, 7, 1), np.uint8), tmp_path / "small")
+    told = f"^{re.escape(str(small))}: images are 7x7 px .* Resize them: --resize WIDTHxHEIGHT$"
+    scorer = Scorer(reference=str(good), extractor="hog", use_cache=False)
+    with pytest.raises(InputError, match=told):
+        scorer.score(small)
+    with pytest.raises(InputError, match=told):
+        Scorer(reference=str(small), extractor="hog", use_cache=False)
+    for train, test in ((small, good), (good, small)):
+        with pytest.raises(InputError, match=told):
+            build_from("x", tmp_path / "out", extractor="hog", train=train, test=test)
+    assert not (tmp_path / "out").exists()
 
 
 def test_build_from_a_torchvision_data_set(mnist: RealSample, tmp_path: Path) -> None:

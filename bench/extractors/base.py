@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,14 @@ from bench.weights import HostedWeights, locate
 MIN_SIDE_PX = 8
 MAX_SIDE_PX = 2048
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+OUT_OF_MEMORY = (  # in PyTorch's, CUDA's, cuBLAS's, cuDNN's and C++'s words, in lower case
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "status_alloc_failed",
+    "host_allocation_failed",
+    "std::bad_alloc",
+)
 
 Progress = Callable[[int, int], None]
 Download = Callable[[str, int, int], None]  # file, bytes so far, bytes in all
@@ -56,6 +64,21 @@ class Extractor(Protocol):
     def __call__(
         self, images: NDArray[np.uint8], *, progress: Progress | None = None
     ) -> Features: ...
+
+
+@runtime_checkable
+class QueueingExtractor(Extractor, Protocol):
+    """An extractor that may be given the next images before the features of the last are fetched.
+
+    Optional: one that computes when it is called need not have it.
+    """
+
+    def begin(
+        self, images: NDArray[np.uint8], *, progress: Progress | None = None
+    ) -> Callable[[], Features]:
+        """Queue the images on the device. What is returned waits for their features, which are
+        those of a call; it is called once. Raises as a call does.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,11 +254,33 @@ class ResolvedExtractor:
         return "-".join([self.name, *changed])
 
     def load(self, device: str = "cpu") -> Extractor:
-        """The network on `device`. Raises `BundleError` for weights that do not fit."""
+        """The network on `device`. Raises `BundleError` for weights that do not fit, `UsageError`
+        when there is no memory for them.
+        """
         module, function = self.row.loader.split(":")
         load: Callable[[ResolvedExtractor, str], Extractor]
         load = getattr(importlib.import_module(module), function)
-        return load(self, device)
+        try:
+            return load(self, device)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise not_enough_memory(self.name, device, "its weights", error) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that an allocation failed, on the GPU or on the CPU."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in said for words in OUT_OF_MEMORY)
+
+
+def not_enough_memory(name: str, device: str, what: str, error: BaseException) -> UsageError:
+    """The error for the user when `what` does not fit into memory."""
+    reason = str(error).splitlines() or [type(error).__name__]
+    return UsageError(
+        f"extractor {name!r} on {device}: not enough memory for {what}: {reason[0].rstrip('.')}. "
+        "Use another --device, or make room on this one."
+    )
 
 
 def luma(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -4,9 +4,11 @@ takes.
 Compiling costs seconds before it saves any, and how many images will come is not known where they
 stream. Rent the plain network until as much was spent on it as compiling costs, then buy: never
 more than twice what the best choice in hindsight would have cost (the ski rental bound of Karlin
-et al., Algorithmica 1988), and a small folder pays nothing.
+et al., Algorithmica 1988), and a small folder pays nothing. What is spent is the time that the
+device computes; it does not grow while no images come.
 
-Only whole batches run compiled: a smaller last one would be compiled anew.
+Only whole batches run compiled: a smaller last one would be compiled anew. Where compiling fails,
+as without a C compiler, the plain network goes on.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.extractors.base import is_out_of_memory
+
 COMPILE_COST_S = 23.0  # measured once for InceptionV3 on an H200 with torch 2.11
 
 
 class CompiledOncePaid:
     """Calls `network` on batches of `batch_size` images, compiled after `cost_s` seconds of plain
-    running. `compile_s` is what the compilation took with its first batch, None before.
+    running. `compile_s` is what compilation took with its first batch, or took until it failed;
+    None before. `failure` says in a line why it failed.
     """
 
     def __init__(
@@ -31,24 +36,81 @@ class CompiledOncePaid:
     ) -> None:
         self._plain, self._batch_size, self._cost_s = network, batch_size, cost_s
         self._compiled: Callable[..., Any] | None = None
-        self._begun_s: float | None = None  # the end of the first batch, which loads and tunes
+        self._paid = _Paid()
+        self._has_run = False  # the first batch loads and tunes, and does not count
         self.compile_s: float | None = None
+        self.failure: str | None = None
+
+    def resize(self, batch_size: int) -> None:
+        """Batches have another size from now on; the compiled form of the old one is given up, and
+        a new one has to pay anew.
+        """
+        self._batch_size = batch_size
+        self._compiled, self._paid, self._has_run = None, _Paid(), False
 
     def __call__(self, x: Tensor, *options: Any) -> Any:
-        now_s = time.perf_counter()
-        if len(x) != self._batch_size:
+        if len(x) != self._batch_size or self.failure is not None:
             return self._plain(x, *options)
         if self._compiled is not None:
-            return self._compiled(x, *options)
-        if self._begun_s is None:
+            return self._run_compiled(self._compiled, x, *options)
+        if not self._has_run:
             outputs = self._plain(x, *options)
-            self._begun_s = time.perf_counter()
+            self._has_run = True
             return outputs
-        if now_s - self._begun_s < self._cost_s:  # the pace of the caller, who waits for results
-            return self._plain(x, *options)
-        self._compiled = torch.compile(self._plain)
-        outputs = self._compiled(x, *options)
-        if x.is_cuda:
-            torch.cuda.synchronize(x.device)
-        self.compile_s = time.perf_counter() - now_s
+        if self._paid.seconds() < self._cost_s:
+            return self._paid.run(self._plain, x, *options)
+        return self._compile(x, *options)
+
+    def _compile(self, x: Tensor, *options: Any) -> Any:
+        begun_s = time.perf_counter()
+        compiled = torch.compile(self._plain, dynamic=False)
+        try:
+            outputs = self._run_compiled(compiled, x, *options)
+            if x.is_cuda:
+                torch.cuda.synchronize(x.device)
+        finally:
+            self.compile_s = (self.compile_s or 0.0) + time.perf_counter() - begun_s
+        self._compiled = compiled
         return outputs
+
+    def _run_compiled(self, compiled: Callable[..., Any], x: Tensor, *options: Any) -> Any:
+        from torch._dynamo.exc import TorchDynamoException  # noqa: PLC0415  (slow to import)
+
+        try:
+            return compiled(x, *options)
+        except TorchDynamoException as error:
+            if is_out_of_memory(error):
+                raise
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            self.failure = (lines[0] if lines else type(error).__name__)[:300]
+        return self._plain(x, *options)
+
+
+class _Paid:
+    """Seconds that calls took. A GPU works on after a call returns: its own clock counts there."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._under_way: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    def run(self, network: Callable[..., Any], x: Tensor, *options: Any) -> Any:
+        if not x.is_cuda:
+            begun_s = time.perf_counter()
+            outputs = network(x, *options)
+            self._seconds += time.perf_counter() - begun_s
+            return outputs
+        stream = torch.cuda.current_stream(x.device)
+        event: Callable[..., torch.cuda.Event] = torch.cuda.Event
+        begin, end = event(enable_timing=True), event(enable_timing=True)
+        begin.record(stream)
+        outputs = network(x, *options)
+        end.record(stream)
+        self._under_way.append((begin, end))
+        return outputs
+
+    def seconds(self) -> float:
+        """Of all calls that have ended; asking waits for none."""
+        while self._under_way and self._under_way[0][1].query():  # type: ignore[no-untyped-call]
+            begin, end = self._under_way.pop(0)
+            self._seconds += begin.elapsed_time(end) / 1e3
+        return self._seconds

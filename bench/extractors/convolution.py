@@ -2,7 +2,9 @@
 
 `exact` is float32; `tf32`, `tf32x3` and `fp16` are what `bench.extractors.inception` says of them.
 On a GPU its own units round; on a CPU the same roundings are computed in float32, and the exact
-form takes oneDNN's convolution with the rectifier as a post-operation.
+form takes oneDNN's convolution with the rectifier as a post-operation. With `fp16` a GPU also
+stores what the convolution gives, its bias, and the sum of both as halves (cuDNN's convolution
+takes no bias, PyTorch adds it after); the CPU form rounds them alike.
 
 Shape legend: N images, C channels, H W pixels.
 """
@@ -58,6 +60,7 @@ class Conv(nn.Module):
         self.bias = nn.Parameter(bias, requires_grad=False)
         self.stride, self.padding, self.relu = stride, padding, relu
         self.round_input: Callable[[Tensor], Tensor] | None = None  # emulation on a CPU
+        self.round_output: Callable[[Tensor], Tensor] | None = None  # likewise
         self.has_three_terms = False
         self._packed: Tensor | None = None
 
@@ -70,7 +73,8 @@ class Conv(nn.Module):
         elif precision == "fp16":
             weight = round_to_half(weight) if emulated else weight.half()
             if emulated:
-                self.round_input = round_to_half
+                self.round_input = self.round_output = round_to_half
+                self.bias.data = round_to_half(self.bias.data)
             else:
                 self.bias.data = self.bias.data.half()
         elif precision == "tf32x3" and emulated:
@@ -88,6 +92,10 @@ class Conv(nn.Module):
         if self.has_three_terms:
             high = round_to_tf32(x)
             x = torch.cat([high, high, round_to_tf32(x - high)], dim=1)
+        if self.round_output is not None:
+            out = F.conv2d(x, self.weight, None, self.stride, self.padding)
+            out = self.round_output(self.round_output(out) + self.bias[:, None, None])
+            return out.relu_() if self.relu else out
         if x.device.type == "cpu" and _has_fused_convolution():
             return self._fused(x)
         out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding)

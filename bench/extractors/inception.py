@@ -13,9 +13,9 @@ different is how they are computed:
 Precisions. `exact`: float32 throughout, TF32 off. `tf32`: convolutions round their inputs and
 weights to 10 bits of mantissa, which PyTorch does on a GPU unless told not to. `tf32x3`: inputs and
 weights each as the sum of two such numbers, and the three products that matter (Ootomo and Yokota
-2022, arXiv:2203.03341), which leaves 1e-6. `fp16`: inputs and weights in half precision, sums in
-float32. A CPU has no such units and computes the same roundings in float32, so that a GPU's number
-can be checked, not faster but comparably.
+2022, arXiv:2203.03341), which leaves 1e-6. `fp16`: inputs, weights and outputs in half precision,
+sums over products in float32. A CPU has no such units and computes the same roundings in float32,
+so that a GPU's number can be checked, not faster but comparably.
 
 Shape legend: N images, C channels, H W pixels, D features, K classes.
 """
@@ -57,7 +57,10 @@ class PooledConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
-        return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False).relu_()
+        x = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+        if self.conv.round_output is not None:
+            x = self.conv.round_output(x)
+        return x.relu_()
 
 
 class MaxPool(nn.Module):
@@ -113,11 +116,15 @@ class _Builder:
         self.state.pop(f"{name}.bn.num_batches_tracked", None)
         scale = gain / (variance + EPS).sqrt()
         return Conv(
-            (weight * scale[:, None, None, None]).float(),
-            (shift - mean * scale).float(),
+            self._float32(weight * scale[:, None, None, None], f"{name} with its batch norm"),
+            self._float32(shift - mean * scale, f"{name} with its batch norm"),
             stride=stride,
             padding=padding,
         )
+
+    def linear(self, name: str, shape: tuple[int, ...]) -> nn.Parameter:
+        value = self._float32(self.shaped(name, shape), name)
+        return nn.Parameter(value, requires_grad=False)
 
     def shaped(self, name: str, shape: tuple[int, ...]) -> Tensor:
         found = self.take(name)
@@ -125,7 +132,21 @@ class _Builder:
             raise BundleError(
                 f"{self.path}: tensor {name!r} has shape {tuple(found.shape)}, expected {shape}"
             )
+        if not found.is_floating_point():
+            raise BundleError(
+                f"{self.path}: tensor {name!r} is {found.dtype}, expected real floating point"
+            )
         return found
+
+    def _float32(self, value: Tensor, what: str) -> Tensor:
+        """A rectifier may turn NaN into 0, so that nothing later would tell."""
+        value = value.float()
+        if not bool(torch.isfinite(value).all()):
+            raise BundleError(
+                f"{self.path}: {what} is NaN or infinite in float32; a variance is negative, or a "
+                "value is too large: these are not the weights of a trained network"
+            )
+        return value
 
 
 class _RandomBuilder(_Builder):
@@ -194,8 +215,8 @@ class Inception(nn.Module):
             _block_e(take, "Mixed_7b", 1280, pools_average=True),
             _block_e(take, "Mixed_7c", 2048, pools_average=False),
         )
-        self.fc_weight = nn.Parameter(take.shaped("fc.weight", (1008, 2048)), requires_grad=False)
-        self.fc_bias = nn.Parameter(take.shaped("fc.bias", (1008,)), requires_grad=False)
+        self.fc_weight = take.linear("fc.weight", (1008, 2048))
+        self.fc_bias = take.linear("fc.bias", (1008,))
         if take.state:
             raise BundleError(
                 f"{take.path}: {len(take.state)} tensors that InceptionV3 does not have, "

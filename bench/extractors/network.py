@@ -22,8 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.devices import strict_float32
-from bench.errors import UsageError
-from bench.extractors.base import Progress, luma, require_images
+from bench.extractors.base import (
+    Progress,
+    is_out_of_memory,
+    luma,
+    not_enough_memory,
+    require_images,
+)
 from bench.extractors.compiling import CompiledOncePaid
 from bench.stats import Features
 
@@ -54,38 +59,47 @@ class NetworkExtractor:
     compiling: CompiledOncePaid | None = None
 
     def __call__(self, images: NDArray[np.uint8], *, progress: Progress | None = None) -> Features:
-        require_images(images, self.name, self.side_px)
-        collected: list[tuple[Tensor, Tensor | None]] = []
-        done = 0
-        with torch.inference_mode(), self.precision():
-            for outputs in self._run(images):
-                collected.append(outputs)
-                done += len(outputs[0])
-                if progress is not None:
-                    progress(done, len(images))
-        values = torch.cat([features for features, _ in collected])
-        logits = [scores for _, scores in collected if scores is not None]
-        return Features(values.numpy(), torch.cat(logits).numpy() if logits else None)
+        return self.begin(images, progress=progress)()
 
-    def _run(self, images: NDArray[np.uint8]) -> Iterator[Outputs]:
-        """Outputs on the CPU, a batch at a time; one batch is under way while one is handed out."""
+    def begin(
+        self, images: NDArray[np.uint8], *, progress: Progress | None = None
+    ) -> Callable[[], Features]:
+        """Queue all batches; what is returned waits for the last one."""
+        require_images(images, self.name, self.side_px)
+        begun: list[_Pending] = []
+        done, num_images = 0, len(images)  # no closure holds the images
+        with torch.inference_mode(), self.precision():
+            for pending in self._run(images):
+                if begun:
+                    done += len(begun[-1].result()[0])
+                    if progress is not None:
+                        progress(done, num_images)
+                begun.append(pending)
+
+        def finish() -> Features:
+            collected = [pending.result() for pending in begun]
+            if progress is not None:
+                progress(num_images, num_images)
+            values = torch.cat([features for features, _ in collected])
+            logits = [scores for _, scores in collected if scores is not None]
+            return Features(values.numpy(), torch.cat(logits).numpy() if logits else None)
+
+        return finish
+
+    def _run(self, images: NDArray[np.uint8]) -> Iterator[_Pending]:
+        """Batch after batch on its way. The one before is awaited when the next is queued."""
         start = 0
-        pending: _Pending | None = None
         while start < len(images):
             batch = images[start : start + self.batch_size]
             try:
                 started = self._begin(batch)
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self._shrink(len(batch), error)
                 continue
             start += len(batch)
-            if pending is not None:
-                yield pending.result()
-            pending = started
-        if pending is not None:
-            yield pending.result()
+            yield started
 
     def _begin(self, batch: NDArray[np.uint8]) -> _Pending:
         begun_s = time.perf_counter()
@@ -97,12 +111,12 @@ class NetworkExtractor:
 
     def _shrink(self, tried: int, error: BaseException) -> None:
         if tried <= 1:
-            raise UsageError(
-                f"extractor {self.name!r} on {self.device}: not enough memory for one image: "
-                f"{str(error).splitlines()[0]}. Use another --device, or make room on this one."
-            ) from error
+            raise not_enough_memory(self.name, self.device, "one image", error) from error
         self.batch_size = max(1, tried // 2)
+        if self.compiling is not None:
+            self.compiling.resize(self.batch_size)
         if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)  # if the device itself has failed, it says so here
             torch.cuda.empty_cache()
 
     def _to_device(self, images: NDArray[np.uint8]) -> Tensor:
@@ -123,7 +137,8 @@ class _Pending:
         self._event: torch.cuda.Event | None = None
         if outputs[0].is_cuda:
             self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._event.record()
+            # the copies are on the stream of their own device, which need not be the current one
+            self._event.record(torch.cuda.current_stream(outputs[0].device))
 
     def result(self) -> Outputs:
         if self._event is not None:
@@ -141,10 +156,3 @@ def _to_host(part: Tensor | None) -> Tensor | None:
         return part
     host = torch.empty(part.shape, dtype=part.dtype, pin_memory=True)
     return host.copy_(part, non_blocking=True)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that an allocation failed, on the GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        "can't allocate memory" in str(error) or "not enough memory" in str(error)
-    )

@@ -18,17 +18,19 @@ import torch_fidelity
 from numpy.typing import NDArray
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+from bench.devices import strict_float32
 from bench.errors import BundleError, UnknownNameError, UsageError
 from bench.extractors import extractor_row
 from bench.extractors.base import Extractor, ExtractorChoice
-from bench.extractors.convolution import round_to_half, round_to_tf32, two_tf32
-from bench.extractors.inception import random_state
+from bench.extractors.convolution import Conv, round_to_half, round_to_tf32, two_tf32
+from bench.extractors.inception import Inception, PooledConv, _Builder, random_state
 from bench.scoring import Scorer
 from bench.stats import Features
 from bench.study_report import photo_crops
 from tests.conftest import RealSample, write_pngs
 from tests.inception_weights import save_random_weights
 
+DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 LAYERS = ("64", "192", "768", "2048", "logits")
 
 
@@ -37,9 +39,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_random_weights(tmp_path_factory.mktemp("weights") / "random.pth")
 
 
-def load(weights: Path, **choice: Any) -> Extractor:
+def load(weights: Path, device: str = "cpu", **choice: Any) -> Extractor:
     row = extractor_row("inception")
-    return row.resolve(ExtractorChoice(weights=weights, unverified_weights=True, **choice)).load()
+    choices = ExtractorChoice(weights=weights, unverified_weights=True, **choice)
+    return row.resolve(choices).load(device)
 
 
 def as_batch(images: NDArray[np.uint8]) -> torch.Tensor:
@@ -51,7 +54,7 @@ def assert_close(found: NDArray[np.floating], expected: torch.Tensor, tolerance:
     """Equal to `tolerance` of the largest value."""
     largest = float(expected.abs().max())
     assert largest > 0
-    np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=tolerance * largest)
+    np.testing.assert_allclose(found, expected.cpu().numpy(), rtol=0, atol=tolerance * largest)
 
 
 def images_of(kind: str, mnist: RealSample) -> NDArray[np.uint8]:
@@ -61,16 +64,22 @@ def images_of(kind: str, mnist: RealSample) -> NDArray[np.uint8]:
     return photo_crops(4, height, width)
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("kind", ["28x28 grey", "32x32", "64x48", "299x299", "512x384"])
-def test_every_layer_equals_torch_fidelity(kind: str, weights: Path, mnist: RealSample) -> None:
+def test_every_layer_equals_torch_fidelity(
+    kind: str, device: str, weights: Path, mnist: RealSample
+) -> None:
+    """In strict float32, which is TF32 on a GPU unless torch-fidelity is told."""
     images = images_of(kind, mnist)
     layers = ["64", "192", "768", "2048", "logits_unbiased", "logits"]
     peer = FeatureExtractorInceptionV3(
         "inception-v3-compat", layers, feature_extractor_weights_path=str(weights)
     )
-    expected = dict(zip(layers, peer(as_batch(images)), strict=True))
+    with strict_float32():
+        found = peer.to(device)(as_batch(images).to(device))
+    expected = dict(zip(layers, found, strict=True))
     for layer in LAYERS:
-        features = load(weights, layer=layer)(images)
+        features = load(weights, device, layer=layer)(images)
         assert_close(features.values, expected[layer], 1e-5)
         assert features.logits is not None
         assert_close(features.logits, expected["logits_unbiased"], 1e-5)
@@ -254,6 +263,65 @@ def test_precisions_are_ordered(weights: Path, mnist: RealSample) -> None:
     assert 1e-4 < errors["fp16"] < 2e-3
 
 
+# tf32: a GPU cuts off what the CPU form rounds. fp16: sums in another order fall to another half.
+FORMS = {"exact": 1e-5, "tf32x3": 1e-5, "tf32": 1.5e-3, "fp16": 3e-4}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("precision", FORMS)
+def test_each_precision_is_the_cpu_form(
+    precision: str, device: str, weights: Path, mnist: RealSample
+) -> None:
+    """A GPU's units against the same roundings in float32; and not simply `exact` on both."""
+    images = mnist.images[:4]
+    expected = load(weights, precision=precision)(images)
+    found = load(weights, device, precision=precision, batch_size=3)(images)
+    assert relative_error(found, expected) < FORMS[precision]
+    if precision in ("tf32", "fp16"):
+        assert 1e-4 < relative_error(found, load(weights, device)(images)) < 2e-3
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_half_precision_rounds_where_a_gpu_stores(pooled: bool) -> None:
+    """Input, weights, the convolution's result, bias, their sum and the pool's mean, by hand in
+    float64; a second rounding of the input alone would give other bits.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((2, 5, 7, 6), generator=generator)
+    weight = torch.randn((4, 5, 1, 1), generator=generator)
+    bias = torch.randn(4, generator=generator)
+    convolution = Conv(weight, bias)
+    network = PooledConv(convolution) if pooled else convolution
+    convolution.set_precision("fp16", "cpu")
+
+    def half(values: NDArray[np.floating]) -> NDArray[np.float64]:
+        return values.astype(np.float32).astype(np.float16).astype(np.float64)
+
+    products = half(weight.numpy())[:, :, 0, 0] @ half(x.numpy()).reshape(2, 5, 42)
+    expected = half(half(products) + half(bias.numpy())[:, None]).reshape(2, 4, 7, 6)
+    if pooled:
+        padded = np.pad(expected, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        inside = np.pad(np.ones((7, 6)), 1)
+        shifts = [np.s_[..., i : i + 7, j : j + 6] for i in range(3) for j in range(3)]
+        expected = half(sum(padded[s] for s in shifts) / sum(inside[s] for s in shifts))
+    np.testing.assert_array_equal(network(x).numpy(), np.maximum(expected, 0))
+
+
+@pytest.mark.parametrize("precision", ["exact", "fp16"])
+def test_a_process_that_allows_bfloat16_gets_the_same_bits(
+    precision: str, weights: Path, mnist: RealSample
+) -> None:
+    """The setting makes a difference on processors with bfloat16 units."""
+    expected = load(weights, precision=precision)(mnist.images[:2])
+    torch.backends.mkldnn.conv.fp32_precision = "bf16"  # type: ignore[attr-defined]
+    try:
+        found = load(weights, precision=precision)(mnist.images[:2])
+        assert torch.backends.mkldnn.conv.fp32_precision == "bf16"  # type: ignore[attr-defined]
+    finally:
+        torch.backends.mkldnn.conv.fp32_precision = "none"  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
 def test_rounding_by_hand() -> None:
     one = torch.ones(1)
     ulp = 2.0**-10
@@ -315,6 +383,68 @@ def test_weights_that_are_not_inception(tmp_path: Path, weights: Path) -> None:
     truncated.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
     with pytest.raises(BundleError, match="truncated.pth"):
         load(truncated)
+
+
+def test_weights_that_no_training_gives(tmp_path: Path, weights: Path) -> None:
+    """A rectifier may turn NaN into 0: features would be finite."""
+    state = torch.load(weights, weights_only=True)
+    variance = "Mixed_5b.branch1x1.bn.running_var"
+    below = state | {variance: -torch.ones_like(state[variance])}
+    with pytest.raises(BundleError, match=r"bad.pth: Mixed_5b.branch1x1 with .* NaN or infinite"):
+        load(saved(tmp_path, below))
+    weight = "Conv2d_1a_3x3.conv.weight"
+    huge = state | {weight: state[weight].double() * 1e300}
+    with pytest.raises(BundleError, match=r"Conv2d_1a_3x3 with its batch norm is NaN or infinite"):
+        Inception(_Builder(huge, Path("bad.pth")))
+    huge = state | {"fc.weight": state["fc.weight"].double() * 1e300}
+    with pytest.raises(BundleError, match=r"bad.pth: fc.weight is NaN or infinite in float32"):
+        Inception(_Builder(huge, Path("bad.pth")))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_weights_saved_in_another_width(
+    dtype: torch.dtype, tmp_path: Path, weights: Path, mnist: RealSample
+) -> None:
+    state = torch.load(weights, weights_only=True)
+    state = {name: value.to(dtype) for name, value in state.items()}
+    exact = load(weights)(mnist.images[:2])
+    found = load(saved(tmp_path, state))(mnist.images[:2])
+    assert relative_error(found, exact) < (1e-6 if dtype == torch.float64 else 2e-3)
+    assert found.logits is not None
+    assert found.logits.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.float8_e4m3fn])
+def test_the_last_layer_is_float32_however_saved(dtype: torch.dtype, weights: Path) -> None:
+    state = torch.load(weights, weights_only=True)
+    state |= {name: state[name].to(dtype) for name in ("fc.weight", "fc.bias")}
+    network = Inception(_Builder(state, weights))
+    assert torch.equal(network.fc_weight, state["fc.weight"].float())
+    assert torch.equal(network.fc_bias, state["fc.bias"].float())
+    assert network.fc_weight.dtype == network.fc_bias.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["fc.bias", "fc.weight", "Mixed_7c.branch1x1.bn.bias"])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64, torch.bool])
+def test_weights_that_are_no_real_numbers(name: str, dtype: torch.dtype, weights: Path) -> None:
+    state = torch.load(weights, weights_only=True)
+    state[name] = state[name].to(dtype)
+    with pytest.raises(BundleError, match=rf"{name}' is {dtype}, expected real floating point"):
+        Inception(_Builder(state, weights))
+
+
+def test_no_memory_for_the_weights(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error: Exception = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Conv, "set_precision", fails)
+    with pytest.raises(UsageError, match=r"'inception' on cpu: not enough memory for its weights"):
+        load(weights, precision="tf32x3")
+    error = RuntimeError("shapes differ")
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        load(weights, precision="tf32x3")
 
 
 def test_compiling_is_for_a_gpu(weights: Path) -> None:

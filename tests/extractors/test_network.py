@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ import torch
 from torch import Tensor
 
 from bench.errors import InputError, UsageError
+from bench.extractors import network as network_module
+from bench.extractors.compiling import CompiledOncePaid
 from bench.extractors.network import NetworkExtractor
 
+DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 10, 12, 3), dtype=np.uint8)
 
 
@@ -42,13 +46,20 @@ class Scarce:
 ERRORS = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     MemoryError("no memory"),
+    MemoryError(),
     RuntimeError(
         "[enforce fail at alloc_cpu.cpp:114] . DefaultCPUAllocator: can't allocate memory"
     ),
+    torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might be reported late"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED"),
+    RuntimeError("std::bad_alloc"),
 ]
+KINDS = ["cuda", "python", "bare", "cpu", "driver", "cublas", "cudnn", "cudnn host", "c++"]
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=["cuda", "python", "cpu"])
+@pytest.mark.parametrize("error", ERRORS, ids=KINDS)
 @pytest.mark.parametrize("limit", [1, 3, 8])
 def test_a_batch_too_large_is_halved_and_nothing_changes(error: Exception, limit: int) -> None:
     scarce = Scarce(limit, error)
@@ -61,7 +72,47 @@ def test_a_batch_too_large_is_halved_and_nothing_changes(error: Exception, limit
     assert [tried for tried in scarce.tried if tried > limit] == failures
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=["cuda", "python", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_backing_off_leaves_the_order_and_the_values(device: str) -> None:
+    """Through pinned memory and back on a GPU, with batches under way while memory runs out."""
+    scarce = Scarce(5, torch.OutOfMemoryError("CUDA out of memory"))
+    network = extractor(scarce, device=device, batch_size=20)
+    images = np.random.default_rng(1).integers(0, 256, (230, 64, 48, 3), dtype=np.uint8)
+    found = network(images)
+    assert scarce.tried[:4] == [20, 10, 5, 5]
+    np.testing.assert_allclose(found.values, images.mean(axis=(1, 2)), rtol=1e-5)
+
+
+def test_results_are_awaited_on_the_stream_that_copies_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second GPU's, while the first is the current one."""
+    recorded: list[str] = []
+    event = SimpleNamespace(record=recorded.append, synchronize=lambda: recorded.append("awaited"))
+    monkeypatch.setattr(torch.cuda, "Event", lambda: event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"stream of {device}")
+    monkeypatch.setattr(network_module, "_to_host", lambda part: part)
+    on_second = SimpleNamespace(is_cuda=True, device="cuda:1")
+    pending = network_module._Pending((on_second, None))  # type: ignore[arg-type]
+    assert recorded == ["stream of cuda:1"]
+    assert pending.result() == (on_second, None)
+    assert recorded == ["stream of cuda:1", "awaited"]
+
+
+def test_what_is_compiled_follows_the_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled_sizes: list[int] = []
+
+    def compiled(network: Scarce, *, dynamic: bool) -> Scarce:
+        return lambda x: (compiled_sizes.append(len(x)), network(x))[1]  # type: ignore
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    compiling = CompiledOncePaid(Scarce(4, MemoryError()), 8, cost_s=0)
+    network = extractor(compiling, compiling=compiling)
+    np.testing.assert_array_equal(network(IMAGES).values, extractor()(IMAGES).values)
+    assert compiled_sizes == [4, 4, 4, 4]  # 23 images: the first batch is plain, the last is small
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=KINDS)
 def test_not_enough_memory_for_one_image(error: Exception) -> None:
     with pytest.raises(UsageError, match="'means' on cpu: not enough memory for one image"):
         extractor(Scarce(0, error))(IMAGES)
