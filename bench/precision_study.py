@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.devices import strict_float32
-from bench.extractors.convolution import Conv, round_to_half, round_to_tf32, two_tf32
+from bench.extractors.convolution import Conv, round_to_half
 from bench.extractors.inception import CPU_BATCH, SIDE_PX, Inception
 from bench.extractors.resampling import network_input
 from bench.metrics.frechet import frechet_distance_to_features
@@ -43,19 +43,21 @@ def two_halves(x: Tensor) -> Tensor:
 
 
 class Variant(NamedTuple):
-    """What is rounded: weights and inputs of the convolutions from number `first` on."""
+    """What is rounded: weights and inputs of the convolutions from number `first` on; of one that
+    is offered, what the network itself rounds in the precision of that name.
+    """
 
     name: str
-    weights: Rounding | None
-    inputs: Rounding | None
+    weights: Rounding | None = None
+    inputs: Rounding | None = None
     offered: bool = False
     first: int = 0
 
 
 VARIANTS = (
-    Variant("tf32x3", two_tf32, two_tf32, offered=True),
-    Variant("tf32", round_to_tf32, round_to_tf32, offered=True),
-    Variant("fp16", round_to_half, round_to_half, offered=True),
+    Variant("tf32x3", offered=True),
+    Variant("tf32", offered=True),
+    Variant("fp16", offered=True),
     Variant("fp16, stem exact", round_to_half, round_to_half, first=STEM_CONVOLUTIONS),
     Variant("fp16, weights of two halves", two_halves, round_to_half),
     Variant("the same, stem exact", two_halves, round_to_half, first=STEM_CONVOLUTIONS),
@@ -67,6 +69,9 @@ VARIANTS = (
 def rounded(network: Inception, variant: Variant) -> Inception:
     """A copy of an exact network with the variant's roundings."""
     network = copy.deepcopy(network)
+    if variant.offered:
+        network.set_precision(variant.name, "cpu")
+        return network
     convolutions = [module for module in network.modules() if isinstance(module, Conv)]
     for convolution in convolutions[variant.first :]:
         if variant.weights is not None:
