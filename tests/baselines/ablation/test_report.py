@@ -18,6 +18,7 @@ from PIL import Image
 
 from baselines.ablation import figures, study
 from baselines.ablation.analysis import Analysis, analyse
+from baselines.ablation.budgets import CPU_BUDGETS
 from baselines.ablation.cells import make_runs
 from baselines.ablation.conclusions import Findings, conclusions
 from baselines.ablation.course_plots import CostGain, plot_arrows, plot_cost_gain, plot_curves
@@ -448,10 +449,11 @@ def test_the_study_runs_what_it_is_told(
     arguments = ["--out", str(tmp_path / "reports"), "--work", str(tmp_path / "runs")]
     study.main([*arguments, "--cpu-sized", "--presets", "course", "--seeds", "2"])
     (plan,) = plans
-    assert plan.num_steps == 560
+    assert plan.num_steps == CPU_BUDGETS["course-gan"]["num_steps"]
     page = (tmp_path / "reports" / "README.md").read_text()
     assert "## [course](course/README.md)" in page
-    assert "CPU\\-sized: 560 steps" in page or "CPU-sized: 560 steps" in page
+    assert f"sized: {plan.num_steps:,} steps" in page
+    assert "learning\\_rate=0.0005" in page  # among what the budget sets
     assert "--seeds 2 --cpu-sized" in page
     study.main([*arguments, "--presets", "course", "--render"])
     assert len(plans) == 1
