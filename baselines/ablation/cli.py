@@ -76,6 +76,10 @@ def ablate(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep checkpoints and samples of finished runs.")
     ] = False,
+    note: Annotated[
+        str | None,
+        typer.Option(help="A remark to show first in the report, as on what ran beside."),
+    ] = None,
     tables: Annotated[Literal["csv", "parquet"], typer.Option(help="Form of the tables.")] = "csv",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show cells, costs and what is done; write nothing.")
@@ -134,7 +138,7 @@ def ablate(
     around = Surroundings(data_root=data_root, device=device, keep=keep)
     places = {"data_root": data_root, "device": device, "out": out, "ledger": ledger}
     command = _command(plan or "", changes | places, cpu_sized=cpu_sized)
-    described = about(chosen, folder, book.root, command=command, cpu_sized=cpu_sized)
+    described = about(chosen, folder, book.root, command=command, cpu_sized=cpu_sized, note=note)
     if show_status:
         print_status(book, chosen)
     elif dry_run or emit_slurm is not None:

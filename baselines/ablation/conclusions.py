@@ -131,9 +131,9 @@ def _main_sentence(effect: Effect) -> Sentence:
 
 def _interaction_sentence(effect: Effect) -> Sentence:
     verdict = helps(effect.metric, effect.estimate)
-    how = {True: "better", False: "worse", None: "different"}[verdict]
+    how = {True: "are better than", False: "are worse than", None: "differ from"}[verdict]
     said = (
-        f"{what(effect)} interact on {effect.metric}: both together are {how} than the sum of "
+        f"{what(effect)} interact on {effect.metric}: both together {how} the sum of "
         f"each alone by {amount(effect)}"
     )
     if effect.aliases:

@@ -147,7 +147,8 @@ def summary(
     analysis: Analysis, described: About, runs: Sequence[Run], results: Mapping[str, RunResult]
 ) -> list[Sentence]:
     """The conclusion in words, with what limits it first."""
-    said = conflicts(results)
+    said = [Sentence("note", described.note)] if described.note else []
+    said += conflicts(results)
     if described.cpu_sized:
         said.append(
             Sentence(

@@ -33,7 +33,7 @@ GRID_FILES = ("cell-[0-9]*.png",)
 
 class About(BaseModel):
     """How an ablation was run. `ledger` is seen from the report's folder; `cpu_sized` says that
-    budgets were cut to what a CPU can train.
+    budgets were cut to what a CPU can train; `note` is somebody's own remark, shown first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +42,7 @@ class About(BaseModel):
     command: str
     ledger: str
     cpu_sized: bool = False
+    note: str | None = None
 
     @property
     def parsed_plan(self) -> AblationPlan:
@@ -49,7 +50,13 @@ class About(BaseModel):
 
 
 def about(
-    plan: AblationPlan, out: Path, ledger: Path, *, command: str, cpu_sized: bool = False
+    plan: AblationPlan,
+    out: Path,
+    ledger: Path,
+    *,
+    command: str,
+    cpu_sized: bool = False,
+    note: str | None = None,
 ) -> About:
     """The description of a plan that is run now and reported in `out`."""
     return About(
@@ -57,6 +64,7 @@ def about(
         command=command,
         ledger=os.path.relpath(ledger.resolve(), out.resolve()),
         cpu_sized=cpu_sized,
+        note=note,
     )
 
 

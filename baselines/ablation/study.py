@@ -69,7 +69,12 @@ def run_preset(name: str, options: argparse.Namespace) -> int:
     out = options.out / name
     around = Surroundings(data_root=options.data_root, device=options.device)
     described = about(
-        plan, out, ledger.root, command=_command(options), cpu_sized=options.cpu_sized
+        plan,
+        out,
+        ledger.root,
+        command=_command(options),
+        cpu_sized=options.cpu_sized,
+        note=options.note,
     )
     with progress_report() as progress:
         ablation = run_ablation(
@@ -132,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--stack", type=int, help="runs in one program")
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--device")
+    parser.add_argument("--note", help="a remark to show first in the reports")
     parser.add_argument("--render", action="store_true", help="only render the pages again")
     options = parser.parse_args(arguments)
     failed = 0

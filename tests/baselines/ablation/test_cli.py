@@ -354,7 +354,8 @@ def test_settings_from_the_command_line(
     out = tmp_path / "out"
     arguments = ["ablate", "plan.toml", "--set", "beta1=0.3", "--set", "learning_rate=0.001"]
     assert run([*arguments, "--executor", "inline", "--device", "cpu", "--quiet",
-                "--out", str(out)]) == EXIT_OK  # fmt: skip
+                "--out", str(out), "--note", "beside a build"]) == EXIT_OK  # fmt: skip
+    assert "• beside a build" in capsys.readouterr().out
     described = json.loads((out / "plan.json").read_text())
     assert described["plan"]["settings"][-2:] == ["beta1=0.3", "learning_rate=0.001"]
     assert "--set beta1=0.3 --set learning_rate=0.001" in described["command"]
