@@ -123,7 +123,8 @@ def _main_sentence(effect: Effect) -> Sentence:
     verb = {True: "helps", False: "hurts", None: "changes"}[verdict]
     said = f"{what(effect)} {verb} {effect.metric}: {amount(effect)}"
     if effect.standardised is not None:
-        said += f"; {abs(effect.standardised):.2g} deviations of a run"
+        size = f"{abs(effect.standardised):.2g}"
+        said += f"; {size} deviation{'' if size == '1' else 's'} of a run"
     if effect.aliases:
         said += f"; it cannot be told from {' and '.join(effect.aliases)}"
     return Sentence(tone_of(effect.metric, effect.estimate), f"{said}.")
