@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -93,16 +94,16 @@ class RunFolder:
         text = json.dumps(config.model_dump(mode="json") | {"digest": config.digest}, indent=2)
         write_atomically(self.path / CONFIG, f"{text}\n".encode())
 
-    def save(self, checkpoint: Checkpoint, *, train_s: float) -> None:
-        """Write the checkpoint, and a line about it."""
+    def save(self, checkpoint: Checkpoint, spent: Mapping[str, float]) -> None:
+        """Write the checkpoint, and a line about it with what the training has cost so far."""
         write_checkpoint(self.path / CHECKPOINT, checkpoint)
-        self.log("checkpoint", step=checkpoint.step, train_s=train_s)
+        self.log("checkpoint", step=checkpoint.step, **spent)
 
     def milestone(self, step: int) -> Path:
         """The file of what sampling needs after so many steps."""
         return self.path / MILESTONES / f"{step:08d}.safetensors"
 
-    def save_milestone(self, checkpoint: Checkpoint, *, train_s: float) -> None:
+    def save_milestone(self, checkpoint: Checkpoint, spent: Mapping[str, float]) -> None:
         """Write of a checkpoint what sampling needs, and a line about it."""
         needed = {
             name: value
@@ -110,25 +111,30 @@ class RunFolder:
             if name.startswith(("networks/", "prior/", AVERAGED_GENERATOR))
         }
         write_checkpoint(self.milestone(checkpoint.step), checkpoint._replace(tensors=needed))
-        self.log("milestone", step=checkpoint.step, train_s=train_s)
+        self.log("milestone", step=checkpoint.step, **spent)
 
-    def train_s_until(self, step: int) -> float | None:
-        """Seconds of training behind `step`, a stack's shared among its runs, those that a kill
-        lost left out; None where the log does not tell.
+    def train_s_until(
+        self, step: int, clock: Literal["train_s", "cpu_s"] = "train_s"
+    ) -> float | None:
+        """Seconds of training behind `step` by either clock of `Pace.spent`, a stack's shared among
+        its runs, those that a kill lost left out; None where the log does not tell.
         """
-        parts: list[tuple[int, int, dict[int, float]]] = []  # first step, runs, seconds by step
+        # first step, runs, seconds by step
+        parts: list[tuple[int, int, dict[int, float | None]]] = []
         if not (self.path / LOG).is_file():
             return None
         for event in self.events():
             if event["event"] in ("start", "resume"):
                 parts.append((event["step"], event["stacked"], {}))
             elif parts and "train_s" in event:
-                parts[-1][2][event["step"]] = event["train_s"]
+                parts[-1][2][event["step"]] = event.get(clock)
         found = []
         for place, (first, stacked, known) in enumerate(parts):
             last = min([step, *(later for later, _, _ in parts[place + 1 :])])
             within = [seconds for at, seconds in known.items() if first < at <= last]
-            found += [max(within) / stacked] if within else []
+            if None in within:
+                return None
+            found += [max(filter(None, within), default=0.0) / stacked] if within else []
         return round(sum(found), 3) if found else None
 
 

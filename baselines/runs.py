@@ -186,7 +186,7 @@ class _Training:
 
     def _drop(self, number: int, step: int, term: str) -> None:
         run = self.alive.pop(number)
-        run.log("diverged", step=step, term=term, train_s=self._spent_s())
+        run.log("diverged", step=step, term=term, **self.pace.spent())
         self.diverged.append(
             f"{run.path}: {term} is not finite at step {step}; the last checkpoint is kept. "
             "Lower learning_rate, or choose another loss or trick."
@@ -203,15 +203,12 @@ class _Training:
                 for name, value in terms[number].items():
                     self.board.add_scalar(f"{prefix}{name}", value, engine.step)
 
-    def _spent_s(self) -> float:
-        return round(self.pace.spent_s(), 2)
-
     def _mark(self) -> None:
         """Keep what sampling needs, as it stands."""
         for number in list(self.alive):
             checkpoint = self._checkpoint(number, with_priors=True)
             if checkpoint is not None:
-                self.alive[number].save_milestone(checkpoint, train_s=self._spent_s())
+                self.alive[number].save_milestone(checkpoint, self.pace.spent())
 
     def _keep(self, *, interrupted: bool) -> None:
         """Checkpoints and grids when they are due; a checkpoint and the end after an interrupt."""
@@ -221,9 +218,9 @@ class _Training:
             checkpoint = self._checkpoint(number)
             if checkpoint is None:
                 continue
-            run.save(checkpoint, train_s=self._spent_s())
+            run.save(checkpoint, self.pace.spent())
             if interrupted:
-                run.log("interrupted", step=self.engine.step, train_s=self._spent_s())
+                run.log("interrupted", step=self.engine.step, **self.pace.spent())
             else:
                 write_grid(run, self.engine, number)
         if interrupted:
@@ -249,9 +246,9 @@ class _Training:
 
     def _finish(self, number: int) -> None:
         engine, run = self.engine, self.alive[number]
-        spent_s, images_per_s = self._spent_s(), self.pace.images_per_s(engine.step)
+        spent, images_per_s = self.pace.spent(), self.pace.images_per_s(engine.step)
         checkpoint = self._checkpoint(number, with_priors=True)
         if checkpoint is not None:
-            run.save(checkpoint, train_s=spent_s)
+            run.save(checkpoint, spent)
             write_grid(run, engine, number)
-            run.log("end", step=engine.step, train_s=spent_s, images_per_s=images_per_s)
+            run.log("end", step=engine.step, images_per_s=images_per_s, **spent)

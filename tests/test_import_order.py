@@ -116,7 +116,6 @@ LEVELS: tuple[frozenset[str], ...] = (
             "baselines.likelihoods",
             "baselines.priors",
             "baselines.spectrum",
-            "baselines.study_report",
         }
     ),
     frozenset({"baselines.train_extractor"}),
@@ -138,9 +137,10 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"baselines.candidates"}),
     frozenset({"baselines.sampling"}),
     frozenset({"baselines.run_folder", "baselines.pace", "baselines.interrupts"}),
-    frozenset({"baselines.runs", "baselines.demo"}),
+    frozenset({"baselines.runs", "baselines.demo", "baselines.loading", "baselines.budgets"}),
+    frozenset({"baselines.job_training"}),
     frozenset({"baselines.detectors.*"}),
-    frozenset({"baselines.ablation.*", "baselines.study"}),
+    frozenset({"baselines.ablation.*", "baselines.study.*"}),
     frozenset({"baselines.cli"}),
     frozenset({"baselines"}),
     frozenset({"reference_stats"}),
@@ -152,6 +152,7 @@ OWN_ORDER = frozenset(
     {
         "baselines.ablation",
         "baselines.detectors",
+        "baselines.study",
         "bench.anomaly",
         "bench.content",
         "bench.detectors",

@@ -2,7 +2,7 @@
 
     plan, factors, presets, budgets      what is asked: base recipe, factors, design, seeds, budget
     designs, cells, costs                which cells and runs that makes, and what they will cost
-    jobs, checks, loading, work,
+    jobs, checks, work,
     running, results                     the runs as jobs of a ledger, and what each leaves
     coding, least_squares, effects,
     paired, ranking, outcomes, power,

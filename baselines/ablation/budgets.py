@@ -1,11 +1,8 @@
 """A plan changed on the command line, and budgets that a CPU can train.
 
-A short training of the recipes' own networks shows nothing: after 1,200 steps at their rates every
-run of the course generator has collapsed, whatever tricks are on. So the short budgets narrow the
-networks (half of the course networks' widths, a fourth of DCGAN's), halve the batches and raise the
-rate, which brings the plain non-saturating runs to most of the ten digits in 10 to 15 core-seconds.
-They were chosen on single runs of that one cell (seed 0: FID 348 with 8 digits, and 76 with 10), no
-trick on.
+The short budgets are narrowed recipes (`baselines.budgets`), which brings the plain non-saturating
+runs to most of the ten digits in 10 to 15 core-seconds. They were chosen on single runs of that one
+cell (seed 0: FID 348 with 8 digits, and 76 with 10), no trick on.
 A plan's own settings, and those that its factors touch, stay as they are.
 """
 
@@ -15,24 +12,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from baselines.ablation.plan import AblationPlan, parse_plan
+from baselines.budgets import COURSE, DCGAN, narrowed
 from bench.errors import UsageError
 
 LENGTHS = frozenset({"num_steps", "share"})
 # For 80 runs in about 50 minutes of one core: see `baselines.ablation.study`.
 CPU_BUDGETS: dict[str, dict[str, Any]] = {
     "course-gan": {
-        "settings": (
-            "model.generator_widths=[128,256,512]",
-            "model.discriminator_widths=[512,256,128]",
-            "learning_rate=0.0005",
-            "batch_size=32",
-        ),
+        "settings": narrowed("course-gan", COURSE),
         "num_steps": 2_000,
         "num_images": 2_000,
         "num_evaluations": 3,
     },
     "dcgan": {
-        "settings": ("model.width=16", "learning_rate=0.001", "batch_size=64"),
+        "settings": narrowed("dcgan", DCGAN),
         "num_steps": 400,
         "num_images": 2_000,
         "num_evaluations": 3,

@@ -8,10 +8,10 @@ from typing import Any
 
 from baselines.ablation.cells import SAMPLING_SEED
 from baselines.ablation.jobs import cell_of
-from baselines.ablation.loading import scorer_of, training_set_of
 from baselines.ablation.work import Task
 from baselines.build import build_for
 from baselines.engine import Engine
+from baselines.loading import scorer_of, training_set_of
 from baselines.models import MODELS
 from baselines.run_folder import checkpoint_of
 from baselines.sampling import Sampler, SamplingOptions

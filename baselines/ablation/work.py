@@ -20,10 +20,8 @@ from __future__ import annotations
 
 import io
 import shutil
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,33 +29,30 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from baselines.ablation.cells import SAMPLING_SEED
-from baselines.ablation.loading import scorer_of, training_set_of
-from baselines.ablation.results import DIVERGED, Evaluation, RunResult
+from baselines.ablation.results import Evaluation, RunResult
 from baselines.checkpoint import read_checkpoint
 from baselines.config import RunConfig, make_config
+from baselines.job_training import describe_divergence, divergence, train_open, trained_for
+from baselines.loading import scorer_in_turn, training_set_of
 from baselines.run_folder import (
     CHECKPOINT,
     GRIDS,
-    LOG,
     MILESTONES,
     RunFolder,
     grid_picture,
 )
-from baselines.runs import TrainingDiverged, train_stack
+from baselines.runs import TrainingDiverged
 from baselines.sample import write_manifest, write_samples
 from baselines.sampling import Sampler, SamplingOptions, manifest_of
-from baselines.trained import CHUNK, trained_from
 from bench.devices import device_description, select_device
-from bench.errors import BundleError, UsageError
-from bench.execution.causes import TaskTimeout, cause_of
-from bench.execution.files import set_aside
+from bench.errors import BundleError
+from bench.execution.causes import TaskTimeout
 from bench.execution.work import WorkContext
 from bench.record import ScoreRecord
 from bench.stats import write_atomically
 
 SCORES, GRID, SAMPLES = "scores.json", "grid.png", "samples"
 GRID_IMAGES = 64
-_in_turn = threading.Lock()  # threads of one process share its scorer
 
 
 class Task(BaseModel):
@@ -114,7 +109,15 @@ def do_stack(
     ]
     open_works = [work for work in works if not work.is_scored]
     if open_works:
-        _train(open_works)
+        first = open_works[0]
+        train_open(
+            [work.config for work in open_works],
+            [work.folder for work in open_works],
+            data=first.task.data,
+            data_root=first.task.data_root,
+            device=first.device,
+            milestones=first.task.evaluations,
+        )
     return [_outcome(work) for work in works]
 
 
@@ -126,36 +129,6 @@ def _outcome(work: _Work) -> Mapping[str, Any] | Exception:
         raise
     except Exception as error:  # noqa: BLE001  (handed on: the ledger keeps it)
         return error
-
-
-def _train(works: Sequence[_Work]) -> None:
-    """Train what is not trained yet; a divergence is in the log of its run."""
-    first = works[0]
-    ready = [work for work in works if work.divergence is None]
-    if not ready:
-        return
-    data = training_set_of(first.task.data, first.task.data_root, first.device)
-    for work in ready:
-        work.drop_unreadable()
-    try:
-        train_stack(
-            [work.config for work in ready],
-            data,
-            [work.folder for work in ready],
-            device=first.device,
-            resume=True,
-            milestones=first.task.evaluations,
-        )
-    except TrainingDiverged:
-        return
-    except Exception as error:
-        if len(ready) == 1 and cause_of(error) == "memory":
-            raise UsageError(
-                f"a training with batches of {first.config.batch_size} does not fit into memory "
-                "alone, and is not split, since smaller batches give other results; free the "
-                "device, take a larger one, or set a smaller batch_size in the plan"
-            ) from error
-        raise
 
 
 class _Work:
@@ -175,50 +148,32 @@ class _Work:
         done = () if self.scores is None else self.scores.evaluations
         return len(done) == len(self.task.evaluations)
 
-    @property
-    def divergence(self) -> Mapping[str, Any] | None:
-        """The event that ended the training before its time."""
-        last = (self.run.events() or [{}])[-1] if (self.folder / LOG).is_file() else {}
-        return last if last.get("event") == DIVERGED else None
-
-    def drop_unreadable(self) -> None:
-        """Set a damaged checkpoint aside, so that the training begins anew."""
-        path = self.folder / CHECKPOINT
-        if path.is_file():
-            try:
-                read_checkpoint(path)
-            except BundleError:
-                set_aside(path)
-
     def result(self) -> Mapping[str, Any]:
         """Score what is not scored, tidy up, and give the `RunResult` as JSON."""
-        divergence = self.divergence
-        steps = [s for s in self.task.evaluations if divergence is None or s <= divergence["step"]]
+        ended = divergence(self.folder)
+        steps = [s for s in self.task.evaluations if ended is None or s <= ended["step"]]
         known = set() if self.scores is None else {e.step for e in self.scores.evaluations}
         for step in steps:
-            if step not in known and (divergence is None or self.run.milestone(step).is_file()):
+            if step not in known and (ended is None or self.run.milestone(step).is_file()):
                 self._evaluate(step)
-        found = self._result(divergence).model_dump(mode="json")
+        found = self._result(ended).model_dump(mode="json")
         if not self.task.keep:
             self._tidy()
-        if divergence is not None:
-            message = f"{divergence['term']} is not finite at step {divergence['step']}"
-            raise TrainingDiverged(message, found)
+        if ended is not None:
+            raise TrainingDiverged(describe_divergence(ended), found)
         return found
 
-    def _result(self, divergence: Mapping[str, Any] | None) -> RunResult:
+    def _result(self, ended: Mapping[str, Any] | None) -> RunResult:
         task, scores = self.task, self.scores or self._no_scores()
-        reason = None
-        if divergence is not None:
-            reason = f"{divergence['term']} is not finite at step {divergence['step']}"
+        reason = None if ended is None else describe_divergence(ended)
         starts = [e for e in self.run.events() if e["event"] in ("start", "resume")]
         return RunResult(
             key=self.context.key,
-            outcome="finished" if divergence is None else "diverged",
+            outcome="finished" if ended is None else "diverged",
             reason=reason,
             evaluations=scores.evaluations,
             train_s=self.run.train_s_until(
-                task.evaluations[-1] if divergence is None else divergence["step"]
+                task.evaluations[-1] if ended is None else ended["step"]
             ),
             perfect=scores.perfect,
             data_digest=scores.data_digest,
@@ -238,9 +193,7 @@ class _Work:
         checkpoint = read_checkpoint(path)
         if checkpoint.step != step:
             raise BundleError(f"{path}: after {checkpoint.step} steps, expected {step}")
-        trained = trained_from(checkpoint, self.device)
-        if self.context.memory_step:
-            trained = replace(trained, chunk=max(1, CHUNK >> self.context.memory_step))
+        trained = trained_for(checkpoint, self.device, self.context.memory_step)
         samples = Sampler(trained, self.task.sampling, SAMPLING_SEED).sample(self.task.num_images)
         sampled = time.perf_counter()
         record = self._score(samples.images, step)
@@ -272,14 +225,9 @@ class _Work:
 
     def _score(self, images: NDArray[np.uint8], step: int) -> ScoreRecord:
         task = self.task
-        with _in_turn:
-            scorer = scorer_of(
-                task.reference,
-                task.extractor,
-                tuple(sorted(task.metrics)),
-                self.device,
-                self.context.memory_step,
-            )
+        with scorer_in_turn(
+            task.reference, task.extractor, task.metrics, self.device, self.context.memory_step
+        ) as scorer:
             return scorer.score_images(images, name=f"{self.context.label}, step {step}")
 
     def _show(self, images: NDArray[np.uint8]) -> None:

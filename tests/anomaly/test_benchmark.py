@@ -22,6 +22,7 @@ from bench.detectors import DETECTORS, DetectorRow, DetectorSettings
 from bench.errors import InputError, NothingFoundError, UnknownNameError, UsageError
 from bench.execution.ledger import Ledger
 from bench.execution.scheduling import Event
+from tests.anomaly.conftest import use_digits
 from tests.conftest import RealSample
 
 PLAN = Benchmark(
@@ -32,14 +33,7 @@ PLAN = Benchmark(
 @pytest.fixture(autouse=True)
 def digits(mnist: RealSample, monkeypatch: pytest.MonkeyPatch) -> dict[str, Dataset]:
     """Classes 0, 1 and 2 of the committed digits: 400 images to train on, the others to judge."""
-    rows = np.flatnonzero(mnist.labels < 3)
-    splits = {
-        name: Dataset("mnist", name, mnist.images[part], mnist.labels[part])
-        for name, part in (("train", rows[:400]), ("test", rows[400:]))
-    }
-    for module in (one_class, benchmark):
-        monkeypatch.setattr(module, "split", lambda _data, name, _root: splits[name])
-    return splits
+    return use_digits(monkeypatch, mnist, below=3, num_train=400)
 
 
 @pytest.fixture

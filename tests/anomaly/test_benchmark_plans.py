@@ -8,18 +8,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from bench.__main__ import run
-from bench.anomaly import benchmark, naming, one_class
+from bench.anomaly import naming, one_class
 from bench.anomaly.benchmark import Benchmark, run_benchmark
 from bench.anomaly.kept_rows import RECORDS
 from bench.anomaly.naming import seed_counts
-from bench.datasets import Dataset
 from bench.detectors import Loadable, Unloadable, all_detectors, detector
 from bench.errors import EXIT_INVALID, EXIT_OK, EXIT_USAGE, UnknownNameError, UsageError
 from bench.execution.ledger import Ledger
+from tests.anomaly.conftest import use_digits
 from tests.conftest import RealSample
 
 COMMAND = ["anomaly", "--data", "mnist", "--executor", "inline", "--device", "cpu", "-q"]
@@ -29,13 +28,7 @@ COMMAND = ["anomaly", "--data", "mnist", "--executor", "inline", "--device", "cp
 def few_digits(mnist: RealSample, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Classes 0 and 1, and an empty current folder."""
     monkeypatch.chdir(tmp_path)
-    rows = np.flatnonzero(mnist.labels < 2)
-    splits = {
-        name: Dataset("mnist", name, mnist.images[part], mnist.labels[part])
-        for name, part in (("train", rows[:200]), ("test", rows[200:300]))
-    }
-    for module in (one_class, benchmark):
-        monkeypatch.setattr(module, "split", lambda _data, name, _root: splits[name])
+    use_digits(monkeypatch, mnist, below=2, num_train=200, num_test=100)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.anomaly import benchmark, one_class
 from bench.anomaly.benchmark import Benchmark, run_benchmark
 from bench.anomaly.benchmark_scores import read_scores
 from bench.anomaly.one_class import SCORES, Cell, do_cell
@@ -19,6 +18,7 @@ from bench.datasets import Dataset
 from bench.errors import InputError
 from bench.execution.ledger import Ledger
 from bench.execution.work import WorkContext
+from tests.anomaly.conftest import use_digits
 from tests.conftest import RealSample
 
 TOLD = r"scores\.npz: the scores of a finished job cannot be read \(.*{}.*\); delete the job's"
@@ -27,14 +27,7 @@ TOLD = r"scores\.npz: the scores of a finished job cannot be read \(.*{}.*\); de
 @pytest.fixture(autouse=True)
 def digits(mnist: RealSample, monkeypatch: pytest.MonkeyPatch) -> dict[str, Dataset]:
     """Classes 0 and 1 of the committed digits: 200 images to train on, 100 to judge."""
-    rows = np.flatnonzero(mnist.labels < 2)
-    splits = {
-        name: Dataset("mnist", name, mnist.images[part], mnist.labels[part])
-        for name, part in (("train", rows[:200]), ("test", rows[200:300]))
-    }
-    for module in (one_class, benchmark):
-        monkeypatch.setattr(module, "split", lambda _data, name, _root: splits[name])
-    return splits
+    return use_digits(monkeypatch, mnist, below=2, num_train=200, num_test=100)
 
 
 def archive(**arrays: Any) -> bytes:

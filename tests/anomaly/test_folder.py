@@ -24,17 +24,17 @@ from bench.errors import (
     UnknownNameError,
     UsageError,
 )
+from tests.anomaly.conftest import write_threes
 from tests.conftest import RealSample, write_pngs
 
 
 @pytest.fixture(scope="module")
 def place(mnist: RealSample, tmp_path_factory):
     """60 threes to learn from; 25 other threes and 30 other digits."""
-    place = tmp_path_factory.mktemp("place")
+    place = write_threes(
+        tmp_path_factory.mktemp("place"), mnist, num_train=60, num_normal=25, num_anomalous=30
+    )
     threes, others = (mnist.images[mnist.labels == 3], mnist.images[mnist.labels != 3])
-    write_pngs(threes[:60], place / "train")
-    write_pngs(threes[60:85], place / "test" / "normal")
-    write_pngs(others[:30], place / "test" / "anomalous")
     write_pngs(np.concatenate([threes[60:85], others[:30]]), place / "mixed")
     lines = [f"{i:05d}.png,{int(i >= 25)}" for i in range(55)]
     (place / "labels.csv").write_text("\n".join(lines))

@@ -16,18 +16,16 @@ from bench.__main__ import run
 from bench.anomaly import AnomalyRecord, evaluate_folder, folder
 from bench.detectors import DETECTORS, DetectorRow, DetectorSettings
 from bench.errors import EXIT_INVALID, EXIT_OK, EXIT_USAGE, UsageError
+from tests.anomaly.conftest import write_threes
 from tests.conftest import RealSample, write_pngs
 
 
 @pytest.fixture(scope="module")
 def place(mnist: RealSample, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 threes to learn from; 12 other threes and 14 other digits."""
-    place = tmp_path_factory.mktemp("place")
-    threes, others = (mnist.images[mnist.labels == 3], mnist.images[mnist.labels != 3])
-    write_pngs(threes[:40], place / "train")
-    write_pngs(threes[40:52], place / "test" / "normal")
-    write_pngs(others[:14], place / "test" / "anomalous")
-    return place
+    return write_threes(
+        tmp_path_factory.mktemp("place"), mnist, num_train=40, num_normal=12, num_anomalous=14
+    )
 
 
 def broken(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

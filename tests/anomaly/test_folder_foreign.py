@@ -24,6 +24,7 @@ from bench.errors import (
     LatentbenchError,
     UsageError,
 )
+from tests.anomaly.conftest import write_threes
 from tests.conftest import RealSample, write_pngs
 
 Images = np.ndarray[Any, np.dtype[np.uint8]]
@@ -32,12 +33,9 @@ Images = np.ndarray[Any, np.dtype[np.uint8]]
 @pytest.fixture(scope="module")
 def place(mnist: RealSample, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20 threes to learn from; 8 other threes and 9 other digits."""
-    place = tmp_path_factory.mktemp("place")
-    threes, others = (mnist.images[mnist.labels == 3], mnist.images[mnist.labels != 3])
-    write_pngs(threes[:20], place / "train")
-    write_pngs(threes[20:28], place / "test" / "normal")
-    write_pngs(others[:9], place / "test" / "anomalous")
-    return place
+    return write_threes(
+        tmp_path_factory.mktemp("place"), mnist, num_train=20, num_normal=8, num_anomalous=9
+    )
 
 
 class Own:

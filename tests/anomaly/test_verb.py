@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bench.__main__ import run
-from bench.anomaly import benchmark, one_class
 from bench.anomaly.kept_rows import RECORDS
-from bench.datasets import Dataset
 from bench.detectors import DETECTORS
 from bench.errors import EXIT_INVALID, EXIT_OK, EXIT_USAGE, UsageError
+from tests.anomaly.conftest import use_digits
 from tests.conftest import RealSample
 
 
@@ -21,13 +19,7 @@ from tests.conftest import RealSample
 def few_digits(mnist: RealSample, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Eight classes, so that the lecture's 5 and 7 are among them."""
     monkeypatch.chdir(tmp_path)
-    rows = np.flatnonzero(mnist.labels < 8)
-    splits = {
-        name: Dataset("mnist", name, mnist.images[part], mnist.labels[part])
-        for name, part in (("train", rows[:800]), ("test", rows[800:1000]))
-    }
-    for module in (one_class, benchmark):
-        monkeypatch.setattr(module, "split", lambda _data, name, _root: splits[name])
+    use_digits(monkeypatch, mnist, below=8, num_train=800, num_test=200)
 
 
 COMMAND = ["anomaly", "--data", "mnist", "--executor", "inline", "--device", "cpu", "-q"]

@@ -13,6 +13,7 @@ from baselines.build import Game, build_for
 from baselines.data import TrainingSet, training_set
 from baselines.engine import Engine
 from baselines.recipes import recipe_config
+from bench.execution.work import Job, WorkContext
 from tests.conftest import RealSample
 
 SMALL_DENSE = ("model.generator_widths=[32,48]", "model.discriminator_widths=[48,32]")
@@ -50,6 +51,19 @@ def small_engine(
     recipe: str, data: TrainingSet, *settings: str, seed: int = 0, num_steps: int = 40
 ) -> Engine:
     return Engine(small_game(recipe, data, *settings, seed=seed, num_steps=num_steps), data)
+
+
+def context_of(job: Job, folder: Path, attempt: int = 1, memory_step: int = 0) -> WorkContext:
+    """What a job is told that works in `folder`."""
+    folder.mkdir(exist_ok=True)
+    return WorkContext(
+        key=job.key,
+        label=job.label,
+        folder=folder,
+        attempt=attempt,
+        memory_step=memory_step,
+        deadline=None,
+    )
 
 
 @pytest.fixture

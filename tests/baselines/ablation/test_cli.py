@@ -250,7 +250,7 @@ def test_failed_runs_end_with_1(
     def broken(*_arguments: object, **_options: object) -> None:
         raise RuntimeError("gone.npz went away in the middle")
 
-    monkeypatch.setattr("baselines.ablation.work.train_stack", broken)
+    monkeypatch.setattr("baselines.job_training.train_stack", broken)
     write(seeds=1)
     assert run(["ablate", "plan.toml", "--executor", "inline", "--quiet"]) == EXIT_INVALID
     errors = capsys.readouterr().err

@@ -237,7 +237,7 @@ def test_failed_runs_are_told_with_their_reason(
     def broken(*_arguments: object, **_options: object) -> None:
         raise RuntimeError("seven is not a colour")
 
-    monkeypatch.setattr("baselines.ablation.work.train_stack", broken)
+    monkeypatch.setattr("baselines.job_training.train_stack", broken)
     ablation = run_ablation(make_plan(seeds=1), ledger.root, executor="inline")
     assert ablation.analysis is None
     assert len(ablation.failed) == 2

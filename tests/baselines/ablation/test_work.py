@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from baselines import job_training
 from baselines.ablation import work
 from baselines.ablation.cells import SAMPLING_SEED, make_runs
 from baselines.ablation.jobs import Surroundings, group_of, jobs_of
@@ -26,22 +27,10 @@ from baselines.stacked import require_one_program
 from baselines.trained import trained_from
 from bench.errors import UsageError
 from bench.execution.causes import cause_of, is_result
-from bench.execution.work import Job, WorkContext
+from bench.execution.work import Job
 from bench.scoring import Scorer
 from tests.baselines.ablation.conftest import MakePlan
-from tests.baselines.conftest import SMALL
-
-
-def context_of(job: Job, folder: Path, attempt: int = 1, memory_step: int = 0) -> WorkContext:
-    folder.mkdir(exist_ok=True)
-    return WorkContext(
-        key=job.key,
-        label=job.label,
-        folder=folder,
-        attempt=attempt,
-        memory_step=memory_step,
-        deadline=None,
-    )
+from tests.baselines.conftest import SMALL, context_of
 
 
 def done(job: Job, folder: Path, **more: int) -> RunResult:
@@ -160,7 +149,7 @@ def test_an_attempt_that_ended_anywhere_is_taken_up(
     def never(*_arguments: object, **_options: object) -> None:
         raise AssertionError("done again")
 
-    monkeypatch.setattr(work, "train_stack", never)
+    monkeypatch.setattr(job_training, "train_stack", never)
     monkeypatch.setattr(work, "Sampler", never)
     assert done(job, folder) == result  # killed between the tidying and the ledger
 
@@ -209,7 +198,7 @@ def test_a_late_divergence_keeps_what_was_reached(
         assert [entry.step for entry in result.evaluations] == [32]
         assert result.reason is not None
         assert result.reason.endswith("at step 32")
-        monkeypatch.setattr(work, "train_stack", None)
+        monkeypatch.setattr(job_training, "train_stack", None)
 
 
 def test_less_memory_changes_batches_only(make_plan: MakePlan, tmp_path: Path) -> None:
@@ -229,7 +218,7 @@ def test_a_training_that_does_not_fit_says_that_it_is_not_split(
     def too_large(*_arguments: object, **_options: object) -> None:
         raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(work, "train_stack", too_large)
+    monkeypatch.setattr(job_training, "train_stack", too_large)
     one, two = jobs_of(make_plan())[:2]
     with pytest.raises(UsageError, match="batches of 16 does not fit into memory alone") as caught:
         work.do_run(one.payload, context_of(one, tmp_path / "one"))

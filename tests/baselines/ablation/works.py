@@ -29,10 +29,10 @@ def killed_once(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str
         return work.do_run(payload, context)
 
 
-def _save_twice(run: RunFolder, checkpoint: Checkpoint, *, train_s: float) -> None:
+def _save_twice(run: RunFolder, checkpoint: Checkpoint, spent: Mapping[str, float]) -> None:
     if sum(event["event"] == "checkpoint" for event in run.events()) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-    SAVE(run, checkpoint, train_s=train_s)
+    SAVE(run, checkpoint, spent)
 
 
 def _evaluate_once(run: work._Work, step: int) -> None:

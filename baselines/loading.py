@@ -1,8 +1,11 @@
-"""What runs have in common, loaded once a process: training images and the scorer."""
+"""What jobs have in common, loaded once a process: training images and the scorer."""
 
 from __future__ import annotations
 
 import functools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ import torch
 from baselines.data import TrainingSet, load_training_set
 from bench.cache import Cache, default_root
 from bench.scoring import Scorer
+
+_in_turn = threading.Lock()  # threads of one process share its scorer
 
 
 @functools.lru_cache(maxsize=2)
@@ -41,3 +46,12 @@ def scorer_of(
             torch.cuda.empty_cache()
     scorer.cache = Cache(default_root())
     return scorer
+
+
+@contextmanager
+def scorer_in_turn(
+    reference: str, extractor: str | None, metrics: tuple[str, ...], device: str, memory_step: int
+) -> Iterator[Scorer]:
+    """`scorer_of`, for this thread alone."""
+    with _in_turn:
+        yield scorer_of(reference, extractor, tuple(sorted(metrics)), device, memory_step)

@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import itertools
 import math
+import string
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
-METRICS = (
-    "fid",
-    "precision_k3",
-    "recall_k3",
-    "density_k5",
-    "coverage_k5",
-    "inception_score",
-    "modes_covered",
-)
-Groups = Mapping[tuple[str, str], list[dict[str, Any]]]  # rows by recipe and sampling
+from baselines.recipes import RECIPES
+from baselines.study.rows import DIVERGED, Row
+from baselines.study.work import METRICS
+from bench.datasets import DATASETS
+
+Groups = Mapping[tuple[str, str], list[Row]]  # rows by recipe and sampling
 GRIDS_A_ROW = 4
 HEADER = """# Reference baselines
 
@@ -34,9 +30,10 @@ Every recipe, trained, sampled and scored by one command, which resumes:
 
 Mean over seeds ± half of the 95 % interval (Student's t). `perfect` is what as many held-out real
 images score. `checkers` is the power of the samples' spectrum at the highest frequency over that
-one step below: above 1 there is a checkerboard. Cost is seconds of training for each run by the
-clock, on the device named, other work beside it. Each number is in [records.jsonl](records.jsonl),
-with the signature of its score.
+one step below: above 1 there is a checkerboard. Cost is what the training of a run took: seconds
+of one core on a CPU (processor time, so other work beside it does not count), seconds by the clock
+on a GPU, a stack's shared among its runs. Each number is in [records.jsonl](records.jsonl), with
+the signature of its score.
 """
 
 
@@ -67,32 +64,56 @@ def _cell(values: list[float | None]) -> str:
     return f"{mean:.{places}f} ± {half:.{places}f}"
 
 
-def _budget(rows: list[dict[str, Any]]) -> str:
+def _budget(rows: list[Row], marks: Mapping[str, str]) -> str:
+    """As "6.4 % a": the share of the steps, and the mark of how the recipe was narrowed."""
     share = min(row["share"] for row in rows)
-    return "full" if share >= 1 else f"{100 * share:.2g} %"
+    narrowings = sorted({row["narrowing"] for row in rows if row["narrowing"]})
+    steps = "full" if share >= 1 else f"{100 * share:.2g} %"
+    return " ".join([steps, *(f"<sup>{marks[one]}</sup>" for one in narrowings)])
 
 
-def render(rows: list[dict[str, Any]], grids: Path) -> str:
-    """The report as Markdown; `grids` is the folder of pictures beside it."""
-    lines = [HEADER]
-    if any(row["share"] < 1 for row in rows):
-        lines.append(
-            "**Shortened budgets**: runs marked with a percentage had that share of the recipe's "
-            "steps. They show that everything works, not how good a recipe is.\n"
-        )
-    by_data: dict[str, dict[tuple[str, str], list[dict[str, Any]]]] = defaultdict(
-        lambda: defaultdict(list)
+def _marks(rows: list[Row]) -> dict[str, str]:
+    """A letter for each way in which recipes were narrowed, in the order of the rows."""
+    narrowings = dict.fromkeys(row["narrowing"] for row in rows if row["narrowing"])
+    return dict(zip(narrowings, string.ascii_lowercase, strict=False))
+
+
+def _shortened(marks: Mapping[str, str]) -> list[str]:
+    """What the marks of shortened budgets mean."""
+    said = (
+        "**Shortened budgets**: runs marked with a percentage had that share of the recipe's "
+        "steps. They say what the recipe comes to so early, not how good it is in the end."
     )
+    if not marks:
+        return [said, ""]
+    told = "; ".join(f"<sup>{mark}</sup> {narrowing}" for narrowing, mark in marks.items())
+    return [
+        f"{said} Those with a letter were made smaller as well, so that a core sees digits within "
+        f"a minute or two: {told}.",
+        "",
+    ]
+
+
+def render(rows: list[Row], grids: Path) -> str:
+    """The report as Markdown, in the order of the tables whatever that of the rows; `grids` is the
+    folder of pictures beside it.
+    """
+    places = {name: place for place, name in enumerate([*DATASETS, *RECIPES])}
+    rows = sorted(rows, key=lambda row: (places[row["data"]], places[row["recipe"]], row["seed"]))
+    lines, marks = [HEADER], _marks(rows)
+    if any(row["share"] < 1 for row in rows):
+        lines += _shortened(marks)
+    by_data: dict[str, dict[tuple[str, str], list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         by_data[row["data"]][row["recipe"], row["sampling"]].append(row)
     for data, groups in by_data.items():
-        lines += _table(data, groups)
+        lines += _table(data, groups, marks)
         lines += _targets(groups)
         lines += _pictures(data, groups, grids)
     return "\n".join(lines) + "\n"
 
 
-def _table(data: str, groups: Groups) -> list[str]:
+def _table(data: str, groups: Groups, marks: Mapping[str, str]) -> list[str]:
     columns = ["recipe", "sampling", "seeds", "steps", *METRICS, "checkers", "accepted", "cost, s"]
     lines = [
         f"## {data}",
@@ -105,22 +126,29 @@ def _table(data: str, groups: Groups) -> list[str]:
         perfect = [_cell([scored[0]["perfect"].get(metric)]) for metric in METRICS]
         lines.append(f"| *perfect* | | | | {' | '.join(perfect)} | | | |")
     for (recipe, sampling), rows in groups.items():
-        if sampling == "diverged":
+        if sampling == DIVERGED:
             reasons = "; ".join(f"seed {row['seed']}: {row['reason']}" for row in rows)
-            lines.append(f"| {recipe} | diverged: {reasons} | {len(rows)} | {_budget(rows)} |")
+            budget = _budget(rows, marks)
+            lines.append(f"| {recipe} | diverged: {reasons} | {len(rows)} | {budget} |")
             continue
         cells = [_cell([row["values"].get(metric) for row in rows]) for metric in METRICS]
         rates = [row.get("acceptance_rate") for row in rows]
         accepted = "" if all(rate in (None, 1.0) for rate in rates) else _cell(rates)
         checkers = _cell([row.get("checkerboard_ratio") for row in rows])
-        seconds = _cell([row["train_s"] for row in rows])
+        seconds = _cell([_cost_s(row) for row in rows])
         lines.append(
-            f"| {recipe} | {sampling} | {len(rows)} | {_budget(rows)} | {' | '.join(cells)} "
+            f"| {recipe} | {sampling} | {len(rows)} | {_budget(rows, marks)} | {' | '.join(cells)} "
             f"| {checkers} | {accepted} | {seconds} |"
         )
     devices = sorted({row["device"] for row in scored})
     images = sorted({row["num_images"] for row in scored})
     return [*lines, "", f"{', '.join(f'{n:,}' for n in images)} images; {', '.join(devices)}.", ""]
+
+
+def _cost_s(row: Row) -> float | None:
+    """Processor time on a CPU, the clock's on a GPU."""
+    cost: float | None = row["train_cpu_s" if row["device"].startswith("cpu") else "train_s"]
+    return cost
 
 
 def _mean(groups: Groups, recipe: str, sampling: str, metric: str) -> float:

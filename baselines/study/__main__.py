@@ -1,0 +1,90 @@
+"""The command of the study.
+
+    python -m baselines.study --out reports/baselines                 at full length, for a GPU
+    python -m baselines.study --cpu-sized --executor local:2          what cores can train
+    python -m baselines.study --recipes dcgan course-gan --data mnist --share 0.05
+
+One command that resumes: what has rows is not run again, also where the runs themselves are gone,
+and the ledger goes on where it was. A run that diverges is a row of the report, not an end of it.
+records.jsonl holds one line for each (data, recipe, seed, sampling); README.md and the grids are
+rendered from it, and `--render` does only that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from baselines.recipes import RECIPES
+from baselines.study.plan import DATA, NUM_IMAGES, NUM_SEEDS, Study
+from baselines.study.running import render_study, run_study
+from bench.devices import select_device
+from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, LatentbenchError
+from bench.progress import progress_report
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("reports/baselines"))
+    parser.add_argument("--work", type=Path, default=Path("runs/study"), help="the ledger")
+    parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--data-root", type=Path)
+    parser.add_argument("--seeds", type=int, default=NUM_SEEDS)
+    parser.add_argument("--share", type=float, default=1.0, help="of each recipe's steps")
+    parser.add_argument("--cpu-sized", action="store_true", help="budgets that a CPU can train")
+    parser.add_argument("--num-images", type=int, default=NUM_IMAGES)
+    parser.add_argument("--executor", help="as for latentbench ablate")
+    parser.add_argument("--device")
+    parser.add_argument("--keep-samples", action="store_true")
+    parser.add_argument("--render", action="store_true", help="only render the report again")
+    options = parser.parse_args(arguments)
+    failed = 0
+    try:
+        if options.render:
+            render_study(options.out)
+        else:
+            failed = _run(options)
+    except LatentbenchError as error:
+        sys.stderr.write(f"study: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("study: interrupted; the same command goes on\n")
+        sys.exit(EXIT_INTERRUPTED)
+    if failed:
+        sys.stderr.write(f"study: {failed} runs failed; the same command tries them again\n")
+        sys.exit(EXIT_INVALID)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run the study; gives the number of runs that failed."""
+    study = Study(
+        recipes=tuple(options.recipes),
+        data=tuple(options.data),
+        num_seeds=options.seeds,
+        share=options.share,
+        cpu_sized=options.cpu_sized,
+        num_images=options.num_images,
+        data_root=options.data_root,
+        device=select_device(options.device),
+        keep_samples=options.keep_samples,
+    )
+    with progress_report() as progress:
+        failed = run_study(
+            study,
+            options.out,
+            options.work,
+            executor=options.executor,
+            on_event=lambda event: progress("runs", event.finished, event.total, event.label),
+        )
+    for one in failed:
+        sys.stderr.write(f"{one.label}: {one.message}\n")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    main()

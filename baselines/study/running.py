@@ -1,0 +1,95 @@
+"""`run_study`: every run wherever work runs, the report rendered anew as they finish.
+
+from baselines.study.plan import Study
+from baselines.study.running import run_study
+
+run_study(Study(cpu_sized=True), Path("reports/baselines"), Path("runs/study"), executor="local:2")
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from baselines.loading import scorer_of, training_set_of
+from baselines.study.plan import Study, jobs_of, runs_of
+from baselines.study.report import render
+from baselines.study.rows import RECORDS, append_rows, read_rows
+from baselines.study.work import METRICS, STACKED_WORK, WORK, sheet_of
+from bench.destinations import require_writable
+from bench.execution.executors import executor_for
+from bench.execution.ledger import Ledger
+from bench.execution.scheduling import Event, JobResult, run_jobs
+from bench.stats import write_atomically
+
+GRIDS = "grids"
+SHOWN_SEED = 0
+
+
+def run_study(
+    study: Study,
+    out: Path,
+    ledger: Path,
+    *,
+    executor: str | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> list[JobResult]:
+    """Run what has no rows in `out` yet; gives the jobs that failed.
+
+    `executor` as `bench.execution.executors` has it: by default a process for each core, one on a
+    GPU, where the seeds of a recipe train as one program. Raises what loading data and references
+    raises before anything runs, and what `run_jobs` raises.
+    """
+    rows = read_rows(out / RECORDS)
+    runs = [run for run in runs_of(study) if not run.is_in(rows)]
+    on_gpu = study.device.startswith("cuda")
+    workers = executor_for(executor or ("local:1" if on_gpu else "local"), folder=ledger / "logs")
+    require_writable(out, "the report")
+    root = None if study.data_root is None else str(study.data_root.resolve())
+    for name in sorted({run.config.data for run in runs}):
+        training_set_of(name, root, "cpu")
+        scorer_of(name, None, tuple(sorted(METRICS)), "cpu", 0)
+    book = Ledger(ledger)
+    out.mkdir(parents=True, exist_ok=True)
+
+    def heed(event: Event) -> None:
+        if event.kind in ("kept", "done", "diverged"):
+            _collect(book, event.key, out)
+        if on_event is not None:
+            on_event(event)
+
+    with workers:
+        outcomes = run_jobs(
+            jobs_of(study, runs),
+            WORK,
+            book,
+            workers,
+            work_many=STACKED_WORK,
+            stack=study.num_seeds if on_gpu else 1,
+            on_event=heed,
+        )
+    render_study(out)
+    return [outcome for outcome in outcomes if outcome.state == "failed"]
+
+
+def _collect(ledger: Ledger, key: str, out: Path) -> None:
+    """Rows and pictures of a finished run to where they are published."""
+    result = ledger.entry(key).result
+    if result is None:
+        return
+    rows = result.values["rows"]
+    for row in rows:
+        sheet = sheet_of(ledger.work_folder(key), row["sampling"])
+        if row["seed"] == SHOWN_SEED and sheet.is_file():
+            target = out / GRIDS / f"{row['data']}-{row['recipe']}-{row['sampling']}.png"
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(sheet, target)
+    append_rows(out / RECORDS, rows)
+    render_study(out)
+
+
+def render_study(out: Path) -> None:
+    """README.md from the rows and pictures that are there."""
+    rows = list(read_rows(out / RECORDS).values())
+    write_atomically(out / "README.md", render(rows, out / GRIDS).encode())

@@ -1,0 +1,204 @@
+"""The work of a run: train it into its folder, sample it in every way, score each as a folder.
+
+    work/checkpoint.safetensors, log.jsonl, ...   as `baselines.run_folder` has them
+    work/rows.json                                what has been scored so far
+    work/sheets/WAY.png                           64 of its samples
+    work/samples-WAY/                             the samples, where they are kept
+
+Training resumes behind its last checkpoint, scoring behind the last way that was scored.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from baselines.checkpoint import read_checkpoint
+from baselines.config import RunConfig, make_config
+from baselines.job_training import describe_divergence, divergence, train_open, trained_for
+from baselines.loading import scorer_in_turn
+from baselines.run_folder import CHECKPOINT, RunFolder, grid_picture
+from baselines.runs import TrainingDiverged
+from baselines.sample import write_manifest, write_samples
+from baselines.sampling import Sampler, SamplingOptions, manifest_of
+from baselines.spectrum import checkerboard_ratio
+from baselines.study.rows import DIVERGED, Row
+from baselines.trained import Trained, reconstruct
+from bench.datasets import load_dataset
+from bench.devices import device_description
+from bench.execution.causes import TaskTimeout
+from bench.execution.work import WorkContext
+from bench.record import ScoreRecord
+from bench.stats import write_atomically
+
+METRICS = (
+    "fid",
+    "precision_k3",
+    "recall_k3",
+    "density_k5",
+    "coverage_k5",
+    "inception_score",
+    "modes_covered",
+)
+WORK = "baselines.study.work:do_run"
+STACKED_WORK = "baselines.study.work:do_stack"
+SAMPLING_SEED = 0
+ROWS, SHEETS = "rows.json", "sheets"
+SHEET_IMAGES = 64
+
+
+class Task(BaseModel):
+    """The payload of a job; `share` and `narrowing` tell the budget."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: dict[str, Any]
+    share: float
+    narrowing: str
+    ways: dict[str, SamplingOptions | None]
+    num_images: int
+    data_root: str | None
+    device: str
+    keep_samples: bool
+
+    @property
+    def run_config(self) -> RunConfig:
+        return make_config(self.config)
+
+
+def do_run(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str, Any]:
+    """One run; gives its rows. Raises `TrainingDiverged`, with its one row in `details`."""
+    (outcome,) = do_stack([payload], [context])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def do_stack(
+    payloads: Sequence[Mapping[str, Any]], contexts: Sequence[WorkContext]
+) -> list[Mapping[str, Any] | Exception]:
+    """Several runs of one group, trained as one program on a GPU and in turn on a CPU."""
+    tasks = [Task.model_validate(payload) for payload in payloads]
+    first = tasks[0]
+    train_open(
+        [task.run_config for task in tasks],
+        [context.folder for context in contexts],
+        data=first.run_config.data,
+        data_root=first.data_root,
+        device=first.device,
+    )
+    outcomes: list[Mapping[str, Any] | Exception] = []
+    for task, context in zip(tasks, contexts, strict=True):
+        try:
+            outcomes.append({"rows": _rows(task, context)})
+        except TaskTimeout:
+            raise
+        except Exception as error:  # noqa: BLE001  (of a stack, the others go on)
+            outcomes.append(error)
+    return outcomes
+
+
+def sheet_of(folder: Path, way: str) -> Path:
+    """The picture of a job's samples."""
+    return folder / SHEETS / f"{way}.png"
+
+
+def _rows(task: Task, context: WorkContext) -> list[Row]:
+    """The rows of a trained run, those scored earlier included. Raises `TrainingDiverged`."""
+    folder, about = context.folder, _about(task)
+    ended = divergence(folder)
+    if ended is not None:
+        reason = describe_divergence(ended)
+        raise TrainingDiverged(reason, {"rows": [about | _diverged(reason)]})
+    kept = folder / ROWS
+    rows: list[Row] = json.loads(kept.read_text()) if kept.is_file() else []
+    trained = trained_for(read_checkpoint(folder / CHECKPOINT), task.device, context.memory_step)
+    for way in list(task.ways)[len(rows) :]:
+        rows.append(about | _scored(task, context, trained, way) | _cost(folder, task))
+        write_atomically(kept, json.dumps(rows, allow_nan=False).encode())
+    return rows
+
+
+def _about(task: Task) -> Row:
+    config = task.run_config
+    return {
+        "data": config.data,
+        "recipe": config.recipe,
+        "seed": config.seed,
+        "num_steps": config.num_steps,
+        "share": task.share,
+        "narrowing": task.narrowing,
+        "config_digest": config.digest,
+    }
+
+
+def _diverged(reason: str) -> Row:
+    return {"sampling": DIVERGED, "reason": reason}
+
+
+def _scored(task: Task, context: WorkContext, trained: Trained, name: str) -> Row:
+    """What one way of sampling gives: a folder of samples, scored as any other."""
+    way, config = task.ways[name], task.run_config
+    target = context.folder / f"samples-{name}"
+    extra: Row = {}
+    if way is None:
+        images = reconstruct(trained, _test_images(task))
+    else:
+        samples = Sampler(trained, way, SAMPLING_SEED).sample(task.num_images)
+        images = samples.images
+        extra = {"acceptance_rate": samples.acceptance_rate, "num_forced": samples.num_forced}
+        write_manifest(target, manifest_of(trained, way, SAMPLING_SEED, samples))
+    write_samples(images, target, replace=True)
+    with scorer_in_turn(config.data, None, METRICS, task.device, context.memory_step) as scorer:
+        record = scorer.score(target)
+    _show(images, sheet_of(context.folder, name))
+    if not task.keep_samples:
+        shutil.rmtree(target)
+    return {
+        "sampling": name,
+        **_values(record),
+        **extra,
+        "checkerboard_ratio": round(checkerboard_ratio(images), 4),
+        "device": device_description(task.device),
+    }
+
+
+def _values(record: ScoreRecord) -> Row:
+    return {
+        "num_images": record.submission.num_images,
+        "values": {entry.metric: entry.value for entry in record.values},
+        "perfect": {entry.metric: entry.expected for entry in record.values},
+        "signature": record.signature,
+        "created_at": record.created_at,
+    }
+
+
+def _test_images(task: Task) -> NDArray[np.uint8]:
+    root = None if task.data_root is None else Path(task.data_root)
+    return load_dataset(task.run_config.data, "test", data_root=root).images[: task.num_images]
+
+
+def _show(images: NDArray[np.uint8], path: Path) -> None:
+    buffer = io.BytesIO()
+    grid_picture(images[:SHEET_IMAGES]).save(buffer, format="PNG", optimize=True)
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, buffer.getvalue())
+
+
+def _cost(folder: Path, task: Task) -> Row:
+    """Seconds of training by the clock and of the processor, a stack's shared among its runs."""
+    run, steps = RunFolder(folder), task.run_config.num_steps
+    begun = [event for event in run.events() if event["event"] in ("start", "resume")]
+    return {
+        "train_s": run.train_s_until(steps),
+        "train_cpu_s": run.train_s_until(steps, "cpu_s"),
+        "stacked": begun[-1]["stacked"],
+    }

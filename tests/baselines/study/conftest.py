@@ -1,0 +1,28 @@
+"""Real digits, a few hundred, in place of the data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from baselines import loading
+from baselines.data import TrainingSet
+from baselines.study import work
+from bench.datasets import Dataset
+from tests.conftest import RealSample
+
+
+@pytest.fixture(autouse=True)
+def _small_data(
+    monkeypatch: pytest.MonkeyPatch, digits: TrainingSet, mnist: RealSample
+) -> Iterator[None]:
+    def load(name: str, split: str, *, data_root: Path | None) -> Dataset:
+        return Dataset(name, split, mnist.images[500:800], mnist.labels[500:800])
+
+    loading.training_set_of.cache_clear()
+    monkeypatch.setattr(loading, "load_training_set", lambda name, **_options: digits)
+    monkeypatch.setattr(work, "load_dataset", load)
+    yield
+    loading.training_set_of.cache_clear()

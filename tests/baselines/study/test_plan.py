@@ -1,0 +1,128 @@
+"""What the study trains: budgets, ways of sampling, jobs and their keys."""
+
+from __future__ import annotations
+
+import pytest
+
+from baselines.budgets import Narrowing, narrowed
+from baselines.recipes import RECIPES, recipe_config
+from baselines.study.budgets import CPU_BUDGETS, FULL, Budget, budgeted, cpu_budget
+from baselines.study.plan import DATA, Run, Study, jobs_of, runs_of, ways_of
+from baselines.study.rows import DIVERGED
+from bench.errors import UnknownNameError, UsageError
+
+
+def test_narrowing_by_hand() -> None:
+    # 256, 512, 1024 halved; batches of 64 halved; 2e-4 times 2.5
+    assert narrowed("course-gan", Narrowing(widths=2, batch=2, rate=2.5)) == (
+        "model.generator_widths=[128, 256, 512]",
+        "model.discriminator_widths=[512, 256, 128]",
+        "batch_size=32",
+        "learning_rate=0.0005",
+    )
+    assert narrowed("dcgan", Narrowing(widths=4)) == ("model.width=16",)
+    assert narrowed("dcgan", Narrowing()) == ()
+
+
+def test_rates_that_a_trick_brings_are_raised_too() -> None:
+    assert narrowed("demo-gan", Narrowing(rate=5))[1:] == (
+        "tricks.two-time-scales.generator=0.001",
+        "tricks.two-time-scales.discriminator=0.002",
+    )
+
+
+def test_narrowing_in_words() -> None:
+    assert str(Narrowing(4, 2, 5)) == "widths / 4, batches / 2, rate x 5"
+    assert str(Narrowing(rate=2.5)) == "rate x 2.5"
+    assert not str(Narrowing())
+    assert str(FULL) == "full"
+    assert str(Budget(0.064, Narrowing(widths=2))) == "6.4 % of the steps, widths / 2"
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_budgets_of_every_recipe(recipe: str) -> None:
+    assert budgeted(recipe, "mnist", 3, FULL) == recipe_config(recipe, seed=3)
+    assert budgeted(recipe, "mnist", 0, Budget(1e-9)).num_steps == 16
+    short = budgeted(recipe, "mnist", 0, cpu_budget(recipe))
+    assert 1_000 < short.num_steps < 5_000
+    full = recipe_config(recipe)
+    assert (short.loss, set(short.tricks)) == (full.loss, set(full.tricks))
+    if full.loss is not None:
+        assert short.batch_size == full.batch_size // 2
+        assert short.learning_rate > full.learning_rate
+
+
+def test_every_cpu_budget_is_somebodys() -> None:
+    used = {next(p for p in CPU_BUDGETS if recipe.startswith(p)) for recipe in RECIPES}
+    assert used == set(CPU_BUDGETS)
+
+
+def test_recipes_of_one_family_have_one_budget() -> None:
+    families = {cpu_budget(name) for name in ("course-gan", "minimax-gan", "f-gan-kl", "ls-gan")}
+    assert len(families) == 1
+    assert cpu_budget("vae-conv") == cpu_budget("vae")
+    assert cpu_budget("dcgan-ema") == cpu_budget("infogan") == cpu_budget("conditional-dcgan")
+
+
+def test_every_recipe_on_both_data_sets_with_three_seeds() -> None:
+    runs = runs_of(Study())
+    assert {(r.config.recipe, r.config.data, r.config.seed) for r in runs} == {
+        (recipe, data, seed) for recipe in RECIPES for data in DATA for seed in range(3)
+    }
+    assert all(run.num_images == 10_000 and run.budget == FULL for run in runs)
+    assert len({run.key for run in runs}) == len(runs)
+
+
+def test_ways() -> None:
+    assert list(ways_of("ae-conv")) == ["prior-gaussian", "prior-mixture", "reconstruction"]
+    assert list(ways_of("vae")) == list(ways_of("infogan")) == ["plain"]
+    assert len(ways_of("dcgan")) == len(ways_of("course-gan")) == 6
+
+
+def test_the_seeds_of_a_recipe_may_be_one_program() -> None:
+    study = Study(recipes=("vae", "vae-beta"), num_seeds=2)
+    jobs = jobs_of(study, runs_of(study))
+    groups = [job.group for job in jobs]
+    assert len(jobs) == 8
+    assert groups[0] == groups[1]
+    assert len(set(groups)) == 4
+    assert jobs[0].label == "mnist vae seed 0"
+
+
+def rows_for(run: Run, **changes: object) -> dict[tuple[str, str, int, str], dict[str, object]]:
+    row = {"config_digest": run.config.digest, "num_images": run.num_images, **changes}
+    config = run.config
+    return {(config.data, config.recipe, config.seed, way): row for way in run.ways}
+
+
+def test_a_run_is_there_when_all_of_its_rows_are() -> None:
+    run = runs_of(Study(recipes=("ae-conv",), num_seeds=1))[0]
+    rows = rows_for(run)
+    assert run.is_in(rows)
+    assert not run.is_in(rows_for(run, config_digest="another"))
+    assert not run.is_in(rows_for(run, num_images=500))
+    del rows["mnist", "ae-conv", 0, "reconstruction"]
+    assert not run.is_in(rows)
+    diverged = {("mnist", "ae-conv", 0, DIVERGED): {"config_digest": run.config.digest}}
+    assert run.is_in(diverged)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"data": ("cifar10",)}, "data 'cifar10': expected mnist or fashion-mnist"),
+        ({"num_seeds": 0}, "0 seeds: expected 1 or more"),
+        ({"share": 0.0}, "share 0.0: expected more than 0"),
+        ({"share": 1.5}, "share 1.5"),
+        ({"share": 0.5, "cpu_sized": True}, "both give the budget"),
+        ({"num_images": 1}, "1 images: expected 2 or more"),
+    ],
+)
+def test_what_cannot_be_studied(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Study(**settings)  # type: ignore[arg-type]
+
+
+def test_unknown_recipes_list_the_valid_ones() -> None:
+    with pytest.raises(UnknownNameError, match="course-gan"):
+        Study(recipes=("stylegan",))

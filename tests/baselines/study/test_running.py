@@ -1,0 +1,199 @@
+"""The study's command: rows, report, resuming, divergence, faults."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from baselines import job_training
+from baselines.recipes import recipe_config
+from baselines.run_folder import RunFolder
+from baselines.runs import TrainingDiverged
+from baselines.study import work
+from baselines.study.__main__ import main
+from baselines.study.plan import Study, jobs_of, runs_of
+from baselines.study.rows import append_rows, read_rows
+from baselines.study.running import run_study
+from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_USAGE, InputError
+from tests.baselines.conftest import context_of
+
+NUM_IMAGES = 60
+
+
+def arguments(tmp_path: Path, *recipes: str) -> list[str]:
+    return [
+        "--out", str(tmp_path / "report"), "--work", str(tmp_path / "runs"),
+        "--recipes", *recipes, "--data", "mnist", "--seeds", "2", "--share", "0.0001",
+        "--num-images", str(NUM_IMAGES), "--device", "cpu", "--executor", "inline",
+    ]  # fmt: skip
+
+
+def never(*_arguments: object, **_options: object) -> None:
+    raise AssertionError("done again")
+
+
+def test_rows_report_and_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = arguments(tmp_path, "ae-linear", "vae")
+    main(wanted)
+    records = tmp_path / "report" / "records.jsonl"
+    rows = read_rows(records)
+    ways = {"ae-linear": ("prior-gaussian", "prior-mixture", "reconstruction"), "vae": ("plain",)}
+    assert set(rows) == {
+        ("mnist", recipe, seed, way)
+        for recipe, names in ways.items()
+        for seed in (0, 1)
+        for way in names
+    }
+    row = rows["mnist", "vae", 1, "plain"]
+    assert row["num_images"] == NUM_IMAGES
+    assert row["num_steps"] == 16
+    assert row["share"] == pytest.approx(16 / recipe_config("vae").num_steps)
+    assert row["values"]["fid"] > 0
+    assert row["train_s"] > 0
+    assert row["train_cpu_s"] > 0
+    report = (tmp_path / "report" / "README.md").read_text()
+    assert "Shortened budgets" in report
+    assert "| vae | plain | 2 |" in report
+    assert "grids/mnist-vae-plain.png" in report
+    assert (tmp_path / "report" / "grids" / "mnist-vae-plain.png").is_file()
+    assert not list((tmp_path / "runs").rglob("samples-*/"))
+    before = records.read_bytes()
+
+    monkeypatch.setattr("baselines.runs.Engine.run_block", never)
+    monkeypatch.setattr(work, "Sampler", never)
+    main(wanted)
+    assert records.read_bytes() == before
+    shutil.rmtree(tmp_path / "runs")  # rows are enough: another machine can go on
+    main(wanted)
+    assert records.read_bytes() == before
+    (tmp_path / "report" / "README.md").unlink()
+    main([*wanted, "--render"])
+    assert (tmp_path / "report" / "README.md").read_text() == report
+
+
+def test_a_lost_report_comes_back_from_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(arguments(tmp_path, "vae"))
+    before = read_rows(tmp_path / "report" / "records.jsonl")
+    shutil.rmtree(tmp_path / "report")
+    monkeypatch.setattr("baselines.runs.Engine.run_block", never)
+    main(arguments(tmp_path, "vae"))
+    assert read_rows(tmp_path / "report" / "records.jsonl") == before
+    assert (tmp_path / "report" / "grids" / "mnist-vae-plain.png").is_file()
+
+
+def test_scoring_goes_on_behind_what_was_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored = work._scored
+    seen: list[str] = []
+
+    def failing(*given: Any) -> Any:
+        seen.append(given[-1])
+        if seen == ["prior-gaussian", "prior-mixture"]:
+            raise RuntimeError("gone in the middle")
+        return scored(*given)
+
+    monkeypatch.setattr(work, "_scored", failing)
+    wanted = [*arguments(tmp_path, "ae-linear"), "--seeds", "1"]
+    with pytest.raises(SystemExit) as caught:
+        main(wanted)
+    assert caught.value.code == EXIT_INVALID
+    monkeypatch.setattr("baselines.runs.Engine.run_block", never)
+    main(wanted)
+    assert seen == ["prior-gaussian", "prior-mixture", "prior-mixture", "reconstruction"]
+    assert len(read_rows(tmp_path / "report" / "records.jsonl")) == 3
+
+
+def test_a_diverged_run_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = job_training.train_stack
+
+    def diverging(configs: list, data: object, folders: list, **options: object) -> None:
+        if configs[0].seed == 1:
+            RunFolder(folders[0]).log("diverged", step=3, term="loss")
+            raise TrainingDiverged("loss is not finite")
+        train(configs, data, folders, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(job_training, "train_stack", diverging)
+    main(arguments(tmp_path, "vae"))
+    rows = read_rows(tmp_path / "report" / "records.jsonl")
+    assert set(rows) == {("mnist", "vae", 0, "plain"), ("mnist", "vae", 1, "diverged")}
+    report = (tmp_path / "report" / "README.md").read_text()
+    assert "diverged: seed 1: loss is not finite at step 3" in report
+    monkeypatch.setattr(job_training, "train_stack", never)
+    main(arguments(tmp_path, "vae"))  # a result, not tried again
+    assert read_rows(tmp_path / "report" / "records.jsonl") == rows
+
+
+def test_a_stack_of_seeds_gives_the_same_rows(tmp_path: Path) -> None:
+    study = Study(recipes=("vae",), data=("mnist",), num_seeds=2, share=1e-4, num_images=60)
+    run_study(study, tmp_path / "alone", tmp_path / "one", executor="inline")
+    jobs = jobs_of(study, runs_of(study))
+    found = work.do_stack(
+        [job.payload for job in jobs], [context_of(job, tmp_path / job.key) for job in jobs]
+    )
+    alone = read_rows(tmp_path / "alone" / "records.jsonl")
+    for outcome in found:
+        assert not isinstance(outcome, Exception)
+        (row,) = outcome["rows"]
+        assert row["stacked"] == 2
+        assert row["values"] == alone["mnist", "vae", row["seed"], "plain"]["values"]
+
+
+def test_less_memory_changes_batches_only(tmp_path: Path) -> None:
+    study = Study(recipes=("vae",), data=("mnist",), num_seeds=1, share=1e-4, num_images=60)
+    (job,) = jobs_of(study, runs_of(study))
+    fids = [
+        work.do_run(job.payload, context_of(job, tmp_path / str(step), memory_step=step))["rows"][
+            0
+        ]["values"]["fid"]
+        for step in (0, 4)
+    ]
+    assert fids[1] == pytest.approx(fids[0], rel=1e-4)
+
+
+def test_samples_are_kept_on_request(tmp_path: Path) -> None:
+    main([*arguments(tmp_path, "vae"), "--seeds", "1", "--keep-samples"])
+    (folder,) = (tmp_path / "runs").rglob("samples-plain")
+    assert len(list(folder.glob("*.png"))) == NUM_IMAGES
+    manifest = json.loads(folder.with_name("samples-plain.manifest.json").read_text())
+    assert manifest["config"]["recipe"] == "vae"
+
+
+def test_wrong_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for extra, told in (
+        (["--share", "2"], "share 2.0: expected more than 0"),
+        (["--share", "0.5", "--cpu-sized"], "both give the budget"),
+        (["--executor", "nowhere"], "unknown executor 'nowhere'"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main([*arguments(tmp_path, "vae"), *extra])
+        assert caught.value.code == EXIT_USAGE
+        assert told in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
+
+
+def test_ctrl_c_ends_with_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job_training, "train_stack", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        main(arguments(tmp_path, "vae"))
+    assert caught.value.code == EXIT_INTERRUPTED
+
+
+def test_rows_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    append_rows(path, [{"data": "mnist", "recipe": "vae", "seed": 0, "sampling": "plain"}])
+    with path.open("a") as stream:
+        stream.write('{"data": "mni')
+    with pytest.raises(InputError, match=r"records\.jsonl, line 2: no row of the study"):
+        read_rows(path)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        append_rows(path, [{"fid": float("nan")}])
