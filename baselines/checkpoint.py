@@ -25,7 +25,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from baselines.config import RunConfig, make_config
-from baselines.train import Lanes
+from baselines.steps import Lanes
 from bench.errors import BundleError, LatentbenchError, UsageError
 from bench.stats import write_atomically
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bench.verbs.options import Quiet
-
-if TYPE_CHECKING:
-    from baselines.runs import ScalarWriter
 
 MARKER = ".latentbench-demo"
 
@@ -38,7 +34,7 @@ def demo(
     latentbench demo -n 2000 --out /tmp/demo
     """
     from baselines.demo import generate_digits
-    from baselines.sample import write_samples
+    from baselines.samples_folder import write_samples
     from bench.console import print_findings
     from bench.intake import audit, load_spec
     from bench.progress import progress_report
@@ -112,26 +108,28 @@ def train(
     latentbench train course-gan --set tricks.ema=on --set learning_rate=1e-4
     latentbench train vae --data my-images/ --set num_steps=5000 --dry-run
     """
-    from baselines.recipes import recipe_config
+    from baselines.verbs import configs_of, train_seeds
 
     seeds = range(seed, seed + num_seeds)
-    configs = [recipe_config(recipe, data=data, seed=n, settings=settings or ()) for n in seeds]
+    configs = configs_of(recipe, seeds, data=data, settings=settings or ())
     if dry_run:
         sys.stdout.writelines(f"{config.model_dump_json(indent=2)}\n" for config in configs)
         return
-    from baselines.data import load_training_set
-    from baselines.runs import train_stack
-    from bench.devices import select_device
-
-    place = select_device(device)
-    images = load_training_set(data, data_root=data_root, download=download, device=place)
-    folders = [out / run_name(recipe, data, n, settings or []) for n in seeds]
-    first = folders[0]
-    board = _summary_writer(out / "tensorboard" / first.name) if tensorboard else None
-    with closing(board) if board else nullcontext(), _training_report(quiet=quiet) as report:
-        train_stack(
-            configs, images, folders, device=place, resume=resume, report=report, board=board
+    with _training_report(quiet=quiet) as report:
+        folders = train_seeds(
+            recipe,
+            seeds,
+            data=data,
+            settings=settings or (),
+            out=out,
+            device=device,
+            data_root=data_root,
+            download=download,
+            resume=resume,
+            tensorboard=tensorboard,
+            report=report,
         )
+    first = folders[0]
     sys.stdout.writelines(f"{folder}\n" for folder in folders)
     sys.stdout.write(f"next: latentbench sample {first} -n 10000 --out {first / 'samples'}\n")
 
@@ -170,11 +168,10 @@ def sample(
     latentbench sample runs/course-gan-mnist-0 --truncation 1.0 --out truncated/
     latentbench sample runs/course-gan-mnist-0 --rejection-gamma 80 --out rejected/
     """
+    from baselines import verbs
     from baselines.priors import PRIORS
-    from baselines.run_folder import load_run
-    from baselines.sample import manifest_path, require_free, write_manifest, write_samples
-    from baselines.sampling import Sampler, SamplingOptions, manifest_of
-    from bench.devices import select_device
+    from baselines.samples_folder import manifest_path
+    from baselines.sampling import SamplingOptions
     from bench.errors import UnknownNameError
     from bench.progress import progress_report
 
@@ -188,12 +185,16 @@ def sample(
         latent_share=latent_share,
         prior=prior_name,
     )
-    require_free(out)
-    trained = load_run(run, select_device(device))
-    samples = Sampler(trained, options, seed).sample(num_images)
     with progress_report(quiet=quiet) as progress:
-        write_samples(samples.images, out, progress=progress)
-    write_manifest(out, manifest_of(trained, options, seed, samples))
+        samples = verbs.sample(
+            run,
+            out,
+            num_images=num_images,
+            seed=seed,
+            options=options,
+            device=device,
+            progress=progress,
+        )
     sys.stdout.write(
         f"{len(samples.images):,} images in {out}, manifest {manifest_path(out)}"
         f"{_acceptance(samples.acceptance_rate, samples.num_forced)}\n"
@@ -218,32 +219,11 @@ def recipes() -> None:
         sys.stdout.write("\n")
 
 
-def run_name(recipe: str, data: str, seed: int, settings: list[str]) -> str:
-    """`RECIPE-DATA-SEED`, and a digest of the settings where there are any."""
-    stem = Path(data).stem if "/" in data or Path(data).suffix else data.rpartition(":")[2]
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in stem)
-    name = f"{recipe}-{safe.lstrip('.') or 'data'}-{seed}"
-    if not settings:
-        return name
-    return f"{name}-{hashlib.sha256(chr(0).join(sorted(settings)).encode()).hexdigest()[:6]}"
-
-
 def _acceptance(rate: float, num_forced: int) -> str:
     if rate == 1.0:
         return ""
     forced = f", {num_forced} not accepted in time" if num_forced else ""
     return f"; acceptance rate {rate:.3f}{forced}"
-
-
-def _summary_writer(folder: Path) -> ScalarWriter:
-    from bench.errors import UsageError
-
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError("TensorBoard is not installed: pip install latentbench[track]") from error
-    writer: ScalarWriter = SummaryWriter(str(folder))
-    return writer
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from baselines.checkpoint import lane_tensors, load_lane
 from baselines.data import TrainingSet
 from baselines.draws import BLOCK_STEPS, draw_block
 from baselines.stacked import require_one_program, single_lanes, stacked_lanes, stacks_of
-from baselines.train import adversarial_step, likelihood_step
+from baselines.steps import adversarial_step, likelihood_step
 from bench.errors import UsageError
 
 WARM_UP_STEPS = 3  # eager steps before a capture, so that libraries have allocated what they need

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from baselines.build import Game
 from baselines.config import RunConfig
-from baselines.train import Lanes
+from baselines.steps import Lanes
 from bench.errors import UsageError
 
 

@@ -22,11 +22,12 @@ def modules_after(code: str) -> set[str]:
     "code",
     [
         "import bench",
+        "import baselines",
         "import bench.__main__ as m; assert m.run(['--help']) == 0",
         "import bench.__main__ as m; assert m.run(['score', '--help']) == 0",
         "import baselines.cli",
     ],
-    ids=["import", "help", "verb-help", "baselines-verbs"],
+    ids=["import", "baselines", "help", "verb-help", "baselines-verbs"],
 )
 def test_loads_nothing_heavy(code: str) -> None:
     assert not modules_after(code) & set(HEAVY)
@@ -53,3 +54,15 @@ def test_public_names_resolve() -> None:
     assert set(bench.__all__) <= set(dir(bench))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         bench.nonsense  # noqa: B018
+
+
+def test_public_names_of_the_baselines_resolve() -> None:
+    import baselines
+    from baselines.verbs import sample, train
+
+    assert baselines.train is train
+    assert baselines.sample is sample
+    assert set(baselines.__all__) <= set(dir(baselines))
+    assert all(getattr(baselines, name) is not None for name in baselines.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        baselines.nonsense  # noqa: B018

@@ -42,7 +42,7 @@ from baselines.run_folder import (
     grid_picture,
 )
 from baselines.runs import TrainingDiverged
-from baselines.sample import write_manifest, write_samples
+from baselines.samples_folder import write_manifest, write_samples
 from baselines.sampling import Sampler, SamplingOptions, manifest_of
 from bench.devices import device_description, select_device
 from bench.errors import BundleError

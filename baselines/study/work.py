@@ -27,7 +27,7 @@ from baselines.job_training import describe_divergence, divergence, train_open, 
 from baselines.loading import scorer_in_turn
 from baselines.run_folder import CHECKPOINT, RunFolder, grid_picture
 from baselines.runs import TrainingDiverged
-from baselines.sample import write_manifest, write_samples
+from baselines.samples_folder import write_manifest, write_samples
 from baselines.sampling import Sampler, SamplingOptions, manifest_of
 from baselines.spectrum import checkerboard_ratio
 from baselines.study.rows import DIVERGED, Row

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from baselines.checkpoint import read_checkpoint
-from baselines.cli import run_name
 from baselines.losses import LOSSES
 from baselines.recipes import RECIPES
 from baselines.run_folder import CHECKPOINT
 from baselines.tricks import TRICKS
+from baselines.verbs import run_name
 from bench.__main__ import run
 from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, EXIT_USAGE
 from bench.record import read_records

@@ -14,7 +14,7 @@ from baselines.demo import generate_digits, load_demo, main
 from baselines.recipes import recipe_config
 from baselines.run_folder import CHECKPOINT, load_run
 from baselines.runs import train_run
-from baselines.sample import write_samples
+from baselines.samples_folder import write_samples
 from baselines.sampling import Sampler, SamplingOptions
 from bench.__main__ import run
 from bench.errors import EXIT_OK, EXIT_USAGE, BundleError, UsageError

@@ -247,6 +247,6 @@ def test_previews_are_the_same_all_along(digits: TrainingSet) -> None:
 
 
 def test_manifest_beside_the_folder(digits: TrainingSet, tmp_path: Path) -> None:
-    from baselines.sample import manifest_path
+    from baselines.samples_folder import manifest_path
 
     assert manifest_path(tmp_path / "samples").name == "samples.manifest.json"

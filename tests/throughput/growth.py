@@ -45,7 +45,7 @@ WRITE_SAMPLES = """
 import sys
 from pathlib import Path
 from baselines.demo import generate_digits
-from baselines.sample import write_samples
+from baselines.samples_folder import write_samples
 write_samples(generate_digits(int(sys.argv[1]), seed=0), Path(sys.argv[2]))
 """
 

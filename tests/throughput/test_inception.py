@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from baselines.demo import generate_digits
-from baselines.sample import write_samples
+from baselines.samples_folder import write_samples
 from bench.devices import strict_float32, tf32_allowed
 from bench.extractors import extractor_row
 from bench.extractors.base import Extractor, ExtractorChoice

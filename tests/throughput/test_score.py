@@ -30,7 +30,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from baselines.demo import generate_digits
-from baselines.sample import write_samples
+from baselines.samples_folder import write_samples
 from bench.extractors import EXTRACTORS
 from bench.extractors.base import ExtractorChoice
 from bench.references import find_manifest, load_reference

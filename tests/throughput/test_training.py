@@ -2,7 +2,8 @@
 
 The plain loop is what tutorials teach: a `Dataset` of PIL images with a transform behind a
 `DataLoader` with 4 workers, eager steps, `zero_grad(); backward(); step()`, gradients of both
-networks in the generator's step, `.item()` on both losses in every step. Both sides run in turn in
+networks in the generator's step, `.item()` on the losses in every step; for autoencoders and VAEs
+the same with one network, for WGAN-GP with five steps of the critic. Both sides run in turn in
 every round, on the same networks and threads; a ratio is the median over rounds. Nothing here
 asserts a time.
 
@@ -38,7 +39,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create 4 wo
 
 SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
 ROUNDS = int(os.environ.get("LATENTBENCH_BENCH_ROUNDS", "3" if SCALE >= 1 else "1"))
-BLOCKS = {"course-gan": max(1, round(12 * SCALE)), "dcgan": max(1, round(2 * SCALE))}
+BLOCKS = {
+    recipe: max(1, round(blocks * SCALE))
+    for recipe, blocks in {
+        "course-gan": 12, "wgan-gp": 3, "dcgan": 2, "ae-dense": 24, "ae-conv": 8, "vae": 24,
+    }.items()
+}  # fmt: skip
 GPU_FACTOR = 20  # steps on a GPU, in those of a CPU
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 NUM_WORKERS = 4
@@ -72,19 +78,32 @@ def game_of(recipe: str, data: TrainingSet, seed: int = 0) -> Game:
     return build_for(recipe_config(recipe, seed=seed), data)
 
 
-def plain_steps(game: Game, images: np.ndarray, device: str) -> Iterator[tuple[float, float]]:
-    """The plain loop, one step at a time."""
-    generator, discriminator = (
-        game.networks[name].to(device) for name in ("generator", "discriminator")
-    )
-    opt_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    opt_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    size = game.config.batch_size
-    loader = DataLoader(
-        Pictures(images), size, shuffle=True, num_workers=NUM_WORKERS, drop_last=True,
+def loader_of(images: np.ndarray, batch_size: int) -> DataLoader[Tensor]:
+    return DataLoader(
+        Pictures(images), batch_size, shuffle=True, num_workers=NUM_WORKERS, drop_last=True,
         persistent_workers=True,
     )  # fmt: skip
-    latent = game.options.latent_dim
+
+
+def plain_steps(game: Game, images: np.ndarray, device: str) -> Iterator[tuple[float, ...]]:
+    """The plain loop of the game's kind, one step at a time."""
+    if game.model.kind == "likelihood":
+        return plain_likelihood_steps(game, images, device)
+    if game.config.loss == "wgan-gp":
+        return plain_critic_steps(game, images, device)
+    return plain_gan_steps(game, images, device)
+
+
+def players_of(game: Game, device: str) -> tuple[nn.Module, ...]:
+    return tuple(game.networks[name].to(device) for name in ("generator", "discriminator"))
+
+
+def plain_gan_steps(game: Game, images: np.ndarray, device: str) -> Iterator[tuple[float, ...]]:
+    generator, discriminator = players_of(game, device)
+    opt_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    opt_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    size, latent = game.config.batch_size, game.options.latent_dim
+    loader = loader_of(images, size)
     while True:
         for batch in loader:
             real = batch.to(device)
@@ -104,6 +123,60 @@ def plain_steps(game: Game, images: np.ndarray, device: str) -> Iterator[tuple[f
             yield loss_d.item(), loss_g.item()
 
 
+def plain_critic_steps(game: Game, images: np.ndarray, device: str) -> Iterator[tuple[float, ...]]:
+    """WGAN-GP (Gulrajani et al. 2017, algorithm 1)."""
+    generator, critic = players_of(game, device)
+    opt_g = torch.optim.Adam(generator.parameters(), lr=1e-4, betas=(0.0, 0.9))
+    opt_c = torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.0, 0.9))
+    size, latent = game.config.batch_size, game.options.latent_dim
+    loader, batches = loader_of(images, size), iter(())
+    while True:
+        for _ in range(5):
+            batch = next(batches, None)
+            if batch is None:
+                batches = iter(loader)
+                batch = next(batches)
+            real = batch.to(device)
+            fake = generator(torch.randn(size, latent, device=device)).detach()
+            share = torch.rand(size, 1, 1, 1, device=device)
+            mixed = (share * real + (1 - share) * fake).requires_grad_()
+            (slope,) = torch.autograd.grad(critic(mixed).logits.sum(), mixed, create_graph=True)
+            penalty = (slope.flatten(1).norm(2, dim=1) - 1).square().mean()
+            loss_c = critic(fake).logits.mean() - critic(real).logits.mean() + 10 * penalty
+            opt_c.zero_grad()
+            loss_c.backward()
+            opt_c.step()
+        opt_g.zero_grad()
+        loss_g = -critic(generator(torch.randn(size, latent, device=device))).logits.mean()
+        loss_g.backward()
+        opt_g.step()
+        yield loss_c.item(), loss_g.item()
+
+
+def plain_likelihood_steps(
+    game: Game, images: np.ndarray, device: str
+) -> Iterator[tuple[float, ...]]:
+    network = game.networks["autoencoder"].to(device)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+    loader = loader_of(images, game.config.batch_size)
+    while True:
+        for batch in loader:
+            x = (batch.to(device) + 1) / 2
+            if game.latent is not None:
+                out, mean, log_variance = network(
+                    x, torch.randn(len(x), game.options.latent_dim, device=device)
+                )
+                error = F.binary_cross_entropy_with_logits(out, x, reduction="sum")
+                kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
+                loss = (error + kl) / len(x)
+            else:
+                loss = F.mse_loss(network(x)[0], x, reduction="sum") / len(x)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            yield (loss.item(),)
+
+
 def timed(function: Callable[[], object], device: str) -> float:
     start = time.perf_counter()
     function()
@@ -115,7 +188,7 @@ def timed(function: Callable[[], object], device: str) -> float:
 def compare(
     benchmark: BenchmarkFixture,
     engine: Engine,
-    peer: Iterator[tuple[float, float]],
+    peer: Iterator[tuple[float, ...]],
     num_blocks: int,
     label: str,
 ) -> None:
@@ -161,7 +234,7 @@ def compare(
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("recipe", ["course-gan", "dcgan"])
+@pytest.mark.parametrize("recipe", BLOCKS)
 def test_single_run(
     benchmark: BenchmarkFixture, recipe: str, device: str, images: np.ndarray
 ) -> None:
@@ -186,8 +259,8 @@ def test_stacked_runs(benchmark: BenchmarkFixture, device: str, images: np.ndarr
 def test_the_same_networks_on_both_sides(images: np.ndarray) -> None:
     """The peer starts from the very weights that ours starts from."""
     data = training_set(images, None, name="digits")
-    for recipe in ("course-gan", "dcgan"):
-        first, second = (game_of(recipe, data).networks["generator"] for _ in range(2))
-        for a, b in zip(first.parameters(), second.parameters(), strict=True):
-            assert torch.equal(a, b)
-        assert isinstance(first, nn.Module)
+    for recipe in BLOCKS:
+        first, second = (game_of(recipe, data).networks for _ in range(2))
+        for name, network in first.items():
+            for a, b in zip(network.parameters(), second[name].parameters(), strict=True):
+                assert torch.equal(a, b)

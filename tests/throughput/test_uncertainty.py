@@ -18,7 +18,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from baselines.demo import generate_digits
-from baselines.sample import write_samples
+from baselines.samples_folder import write_samples
 from bench.metrics import METRICS
 from bench.record import ScoreRecord
 from bench.scoring import Scorer

@@ -108,7 +108,7 @@ def test_without_it_spectral_norms_are_not_one(digits: TrainingSet) -> None:
 
 def test_historical_average_is_the_mean_of_all_past_values(digits: TrainingSet) -> None:
     engine = small_engine("course-gan", digits, "tricks.historical-averaging=on", num_steps=3)
-    from baselines.train import adversarial_step
+    from baselines.steps import adversarial_step
 
     name = "hidden.0.weight"
     engine._fill(0)
