@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from bench.verbs.options import Quiet
+
+if TYPE_CHECKING:
+    from baselines.priors import Prior
 
 MARKER = ".latentbench-demo"
 
@@ -96,6 +99,9 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also log for TensorBoard.")
     ] = False,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Without CUDA graphs; the same result, slower.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a reference model: a recipe, changed by --set, into a folder of its own.
@@ -108,13 +114,17 @@ def train(
     latentbench train course-gan --set tricks.ema=on --set learning_rate=1e-4
     latentbench train vae --data my-images/ --set num_steps=5000 --dry-run
     """
-    from baselines.verbs import configs_of, train_seeds
+    from baselines.run_folder import CHECKPOINT
+    from baselines.verbs import configs_of, run_name, train_seeds
 
     seeds = range(seed, seed + num_seeds)
     configs = configs_of(recipe, seeds, data=data, settings=settings or ())
     if dry_run:
         sys.stdout.writelines(f"{config.model_dump_json(indent=2)}\n" for config in configs)
         return
+    folders = [out / run_name(config) for config in configs]
+    if resume and not any((folder / CHECKPOINT).is_file() for folder in folders):
+        sys.stderr.write(f"{folders[0]}: no checkpoint to go on from; the run begins anew\n")
     with _training_report(quiet=quiet) as report:
         folders = train_seeds(
             recipe,
@@ -127,6 +137,7 @@ def train(
             download=download,
             resume=resume,
             tensorboard=tensorboard,
+            eager=eager,
             report=report,
         )
     first = folders[0]
@@ -156,6 +167,9 @@ def sample(
     prior: Annotated[
         str, typer.Option(help="Codes of an autoencoder: gaussian or mixture.")
     ] = "mixture",
+    label: Annotated[
+        int | None, typer.Option(min=0, help="Of a conditional model, this class alone.")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
     ] = None,
@@ -169,21 +183,16 @@ def sample(
     latentbench sample runs/course-gan-mnist-0 --rejection-gamma 80 --out rejected/
     """
     from baselines import verbs
-    from baselines.priors import PRIORS
     from baselines.samples_folder import manifest_path
     from baselines.sampling import SamplingOptions
-    from bench.errors import UnknownNameError
     from bench.progress import progress_report
 
-    prior_name = next((name for name in PRIORS if name == prior), None)
-    if prior_name is None:
-        raise UnknownNameError("prior", prior, PRIORS)
     options = SamplingOptions(
         truncation=truncation,
         rejection_gamma=rejection_gamma,
         budget=budget,
         latent_share=latent_share,
-        prior=prior_name,
+        prior=cast("Prior", prior),  # which looks at it
     )
     with progress_report(quiet=quiet) as progress:
         samples = verbs.sample(
@@ -191,6 +200,7 @@ def sample(
             out,
             num_images=num_images,
             seed=seed,
+            labels=label,
             options=options,
             device=device,
             progress=progress,

@@ -27,6 +27,7 @@ from baselines.tricks.base import Facts, Trick
 from bench.errors import UnknownNameError, UsageError
 
 DEFAULT_LOSS = "non-saturating"
+MAX_INTEGER = 2**40
 ON, OFF = ("on", True), ("off", False)
 
 
@@ -51,8 +52,9 @@ class RunConfig(BaseModel):
     model_options: dict[str, Any] = Field(default_factory=dict)
     loss: str | None = None
     tricks: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    batch_size: int = Field(64, ge=2)
-    num_steps: int = Field(20_000, ge=1)  # updates of the generator, or of the autoencoder
+    batch_size: int = Field(64, ge=2, le=2**20)
+    # updates of the generator, or of the autoencoder
+    num_steps: int = Field(20_000, ge=1, le=2**40)
     optimiser: Literal["adam", "rmsprop", "sgd"] = "adam"
     learning_rate: float = Field(2e-4, gt=0)
     beta1: float = Field(0.5, ge=0, lt=1)
@@ -64,6 +66,9 @@ class RunConfig(BaseModel):
     def _complete(cls, raw: object) -> object:
         if not isinstance(raw, Mapping) or "model" not in raw:
             return raw
+        for key, value in raw.items():
+            if isinstance(value, bool):  # which would pass for 0 and 1
+                raise UsageError(f"{key}={json.dumps(value)}: expected no truth value")
         model = model_row(str(raw["model"]))
         whole = dict(raw)
         whole["model_options"] = checked_options(
@@ -132,9 +137,11 @@ class RunConfig(BaseModel):
 
 def checked_options(kind: type[Options], given: Mapping[str, Any], owner: str) -> Options:
     """Options of a model or trick. Raises `UnknownNameError` and `UsageError` naming the owner."""
-    for key in given:
+    for key, value in given.items():
         if key not in kind.model_fields:
             raise UnknownNameError(f"option of {owner}", str(key), kind.model_fields)
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
+            raise UsageError(f"{owner}: {key}={value}: expected at most {MAX_INTEGER}")
     try:
         return kind(**given)
     except ValidationError as error:
@@ -172,7 +179,7 @@ def make_config(raw: Mapping[str, Any]) -> RunConfig:
     """The complete configuration of raw settings. Raises `UsageError` naming what is wrong."""
     for key in raw:
         if key not in RunConfig.model_fields:
-            raise UnknownNameError("setting", str(key), valid_keys(raw.get("model")))
+            raise UnknownNameError("setting", str(key), valid_keys(str(raw.get("model"))))
     if raw.get("loss") is not None:
         loss_row(str(raw["loss"]))
     try:
@@ -227,7 +234,7 @@ def _put(found: dict[str, Any], key: str, value: Any) -> None:
     elif key in valid_keys():
         found[key] = value
     else:
-        raise UnknownNameError("setting", key, valid_keys(found.get("model")))
+        raise UnknownNameError("setting", key, valid_keys(str(found.get("model"))))
 
 
 def _value(text: str) -> Any:

@@ -9,7 +9,6 @@ generator that the averaged one was made from.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from collections.abc import Sequence
 from importlib import resources
@@ -22,6 +21,7 @@ from baselines.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from baselines.run_folder import CHECKPOINT
 from baselines.sampling import Sampler, SamplingOptions
 from baselines.trained import AVERAGED_GENERATOR, Trained, trained_from
+from bench.command_parser import CommandParser
 from bench.errors import BundleError
 
 WEIGHTS = "demo-gan.safetensors"
@@ -53,7 +53,7 @@ def for_sampling(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = CommandParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a trained run of recipe demo-gan")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)

@@ -132,12 +132,13 @@ class Engine:
         start = self.step
         block = start // BLOCK_STEPS
         stop = min((block + 1) * BLOCK_STEPS, self.num_steps)
-        if block != self._block_number:
-            self._fill(block)
-        self._slot.fill_(start % BLOCK_STEPS)
-        for _ in range(start, stop):
-            self._run_step()
-            self.step += 1
+        with _on_device(self.device):
+            if block != self._block_number:
+                self._fill(block)
+            self._slot.fill_(start % BLOCK_STEPS)
+            for _ in range(start, stop):
+                self._run_step()
+                self.step += 1
         assert self._history is not None  # noqa: S101  (a step was run)
         offset = block * BLOCK_STEPS
         return BlockTerms(
@@ -195,7 +196,8 @@ class Engine:
             for optimiser in lanes.optimisers.values():
                 optimiser.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):  # records, and runs nothing
+        # records, and runs nothing; what other threads of this process do meanwhile is theirs
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._step_once()
         self._graph = graph
         graph.replay()
@@ -228,9 +230,28 @@ class Engine:
         current = torch.cuda.current_stream(self.device)
         for stream in self._streams:
             stream.wait_stream(current)
-        yield lambda number: torch.cuda.stream(self._streams[number])
-        for stream in self._streams:
-            current.wait_stream(stream)
+        try:
+            yield lambda number: torch.cuda.stream(self._streams[number])
+        finally:  # a capture that fails ends with its own error, not with that of open branches
+            for stream in self._streams:
+                current.wait_stream(stream)
+
+
+@contextmanager
+def _on_device(device: str) -> Iterator[None]:
+    """Work on this GPU whichever is the current one (a capture takes place there), by algorithms
+    that give the same bits every time.
+    """
+    if not device.startswith("cuda"):
+        yield
+        return
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        with torch.cuda.device(device):
+            yield
+    finally:
+        torch.backends.cudnn.deterministic = before
 
 
 def _checked_subsets(

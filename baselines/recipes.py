@@ -152,11 +152,10 @@ _ROWS = (
     _course(
         "course-gan-tricks",
         "the course generator with the tricks that we found best",
-        "Miyato et al. 2018; Mescheder et al. 2018; Yazici et al. 2019",
+        "Yazici et al. 2019; Heusel et al. 2017",
         tricks={
             "ema": {},
-            "r1": {"gamma": 1.0},
-            "dropout": {"probability": 0.3},
+            "two-time-scales": {"generator": 2e-4, "discriminator": 4e-4},
         },
     ),
     _course(

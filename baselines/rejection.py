@@ -22,7 +22,9 @@ from baselines.draws import derive_seed
 from baselines.trained import CHUNK, Trained, full_chunk
 
 PERTURBATION = 0.01  # step of the finite differences of the Jacobian
-DIRECTIONS = 4  # random directions of the Jacobian's norm
+# Of the Jacobian's norm, orthogonal: on the demo's generator (54 latents) norms from 24 have a rank
+# correlation of .97 to .99 with the exact ones, from 4 of .75 to .92.
+DIRECTIONS = 24
 EPSILON = 1e-6
 
 
@@ -58,18 +60,24 @@ def budget_scale(log_ratio: Tensor, budget: float) -> float:
 
 
 def jacobian_norms(trained: Trained, z: Tensor, y: Tensor | None, seed: int) -> Tensor:
-    """|J_G(z)|_F^2 of latents N,Z, by finite differences along random directions: N."""
+    """|J_G(z)|_F^2 of latents N,Z, by finite differences along `DIRECTIONS` random orthogonal
+    directions, or all Z where there are no more (then exactly): N.
+    """
     generator = torch.Generator().manual_seed(derive_seed(seed, "directions"))
+    dim = z.shape[1]
+    num = min(DIRECTIONS, dim)
     found = []
     with torch.no_grad():
-        steps = torch.randn(DIRECTIONS, z.shape[1], generator=generator).to(trained.device)
-        for start in range(0, len(z), CHUNK):
-            chunk = full_chunk(z, start).to(trained.device)
-            classes = None if y is None else full_chunk(y, start).to(trained.device)
+        axes = torch.linalg.qr(torch.randn(dim, dim, generator=generator)).Q
+        steps = axes.T[:num].to(trained.device)
+        size = trained.chunk or CHUNK
+        for start in range(0, len(z), size):
+            chunk = full_chunk(z, start, size).to(trained.device)
+            classes = None if y is None else full_chunk(y, start, size).to(trained.device)
             here = trained.decode(chunk, classes)
-            total = torch.zeros(CHUNK, device=trained.device)
+            total = torch.zeros(size, device=trained.device)
             for step in steps:
                 moved = trained.decode(chunk + PERTURBATION * step, classes)
                 total += ((moved - here) / PERTURBATION).flatten(1).square().sum(1)
-            found.append((total / DIRECTIONS)[: len(z) - start].cpu())
+            found.append((total * (dim / num))[: len(z) - start].cpu())
     return torch.cat(found)

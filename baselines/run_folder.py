@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -46,8 +47,12 @@ class RunFolder:
     def log(self, event: str, **fields: Any) -> None:
         """Append one line of JSON."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with (self.path / LOG).open("a") as stream:
-            stream.write(json.dumps({"event": event, "at": now, **fields}) + "\n")
+        with (self.path / LOG).open("ab+") as stream:
+            if stream.tell():
+                stream.seek(-1, os.SEEK_END)
+                if stream.read() != b"\n":  # cut short by a crash
+                    stream.write(b"\n")
+            stream.write(json.dumps({"event": event, "at": now, **fields}).encode() + b"\n")
 
     def events(self) -> list[dict[str, Any]]:
         """All lines of the log; a last line cut short by a crash is left out."""
@@ -70,7 +75,7 @@ class RunFolder:
             if self.path.exists() and any(self.path.iterdir()):
                 raise UsageError(
                     f"{self.path} is taken; go on with --resume, or give another place with --out"
-                    if file.is_file()
+                    if file.is_file() or (self.path / CONFIG).is_file()
                     else f"{self.path} is not empty; give another place with --out"
                 )
             return None

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,14 +27,16 @@ from baselines.candidates import Candidates
 from baselines.data import to_uint8
 from baselines.draws import derive_seed
 from baselines.latents import latent_sampler
-from baselines.priors import Prior
+from baselines.priors import PRIORS, Prior
 from baselines.rejection import budget_scale, drs_values, jacobian_norms
 from baselines.trained import CHUNK, Trained, full_chunk
-from bench.errors import UsageError
+from bench.errors import UnknownNameError, UsageError
 from bench.provenance import library_versions, version
 
 MAX_ROUNDS = 200
 NUM_PILOT = 5_000  # images from which thresholds are measured
+MAX_FORCED = 0.01  # share of the images that may keep a candidate which was not accepted
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class SamplingOptions:
         for name, value, low, high in bounds:
             if value is not None and not low <= value <= high:
                 raise UsageError(f"{name} {value}: expected {low:g} to {high:g}")
+        if self.prior not in PRIORS:
+            raise UnknownNameError("prior", self.prior, PRIORS)
         if self.rejection_gamma is not None and self.budget is not None:
             raise UsageError("two rejection samplers at once: choose gamma or a budget")
 
@@ -90,26 +94,33 @@ class Sampler:
             self._require_ratio()
         self._measure()
 
-    def sample(self, num: int, labels: NDArray[np.int64] | None = None) -> Samples:
-        """`num` images. A conditional model makes all classes in turn unless labels int64 N are
-        given.
+    def sample(
+        self, num: int, labels: ArrayLike | None = None, progress: Progress | None = None
+    ) -> Samples:
+        """`num` images. A conditional model makes all classes in turn unless labels are given:
+        integers 0..K-1, N of them or one for all. `progress` is called with images done and in all.
+        Raises `UsageError`.
         """
         if num < 1:
             raise UsageError(f"{num} images: expected at least 1")
+        tell = progress or (lambda _done, _total: None)
         classes = self.trained.game.num_classes
-        y = None
+        y, chosen = None, None
         if classes:
-            labels = np.arange(num) % classes if labels is None else labels
-            y = F.one_hot(torch.from_numpy(labels), classes).float()
+            chosen = np.arange(num) % classes if labels is None else _checked(labels, num, classes)
+            y = F.one_hot(torch.from_numpy(chosen), classes).float()
         elif labels is not None:
             raise UsageError("labels are for conditional models only")
         rejecting = self._loss_ratio is not None or self.options.latent_share is not None
         if not rejecting:
             z = self.candidates.latents(list(range(num)), 0)
-            return Samples(self.trained.images(z, y), 1.0, 0, labels)
-        return self._rejected(num, y, labels)
+            images = self.trained.images(z, y, lambda done: tell(min(done, num), num))
+            return Samples(images, 1.0, 0, chosen)
+        return self._rejected(num, y, chosen, tell)
 
-    def _rejected(self, num: int, y: Tensor | None, labels: NDArray[np.int64] | None) -> Samples:
+    def _rejected(
+        self, num: int, y: Tensor | None, labels: NDArray[np.int64] | None, tell: Progress
+    ) -> Samples:
         pending, tried = list(range(num)), 0
         kept: dict[int, Tensor] = {}
         for attempt in range(MAX_ROUNDS):
@@ -118,6 +129,7 @@ class Sampler:
             tried += len(pending)
             kept |= dict(zip(pending, z, strict=True))  # the last candidate stays if none is taken
             pending = [n for n, yes in zip(pending, accepted.tolist(), strict=True) if not yes]
+            tell(num - len(pending), num)
             if not pending:
                 break
         z = torch.stack([kept[number] for number in range(num)])
@@ -174,20 +186,44 @@ class Sampler:
         if self.options.rejection_gamma is not None:
             values = drs_values(log_ratio, torch.tensor(self.log_max))
             self.shift = float(torch.quantile(values, self.options.rejection_gamma / 100))
+            self._require_acceptance(float(torch.sigmoid(values - self.shift).mean()))
         elif self.options.budget is not None:
             self.log_scale = budget_scale(log_ratio, self.options.budget)
+
+    def _require_acceptance(self, rate: float) -> None:
+        """Raises `UsageError` where many images would have no accepted candidate."""
+        if (1 - rate) ** MAX_ROUNDS > MAX_FORCED:
+            raise UsageError(
+                f"rejection gamma {self.options.rejection_gamma:g} accepts {rate:.2g} of the "
+                f"candidates, and an image has {MAX_ROUNDS}; give a smaller percentile"
+            )
 
     def _log_ratios(self, z: Tensor, y: Tensor | None) -> Tensor:
         assert self._loss_ratio is not None  # noqa: S101  (callers have asked)
         parts = []
         with torch.no_grad():
-            for start in range(0, len(z), CHUNK):
-                chunk = full_chunk(z, start).to(self.trained.device)
-                classes = None if y is None else full_chunk(y, start).to(self.trained.device)
+            size = self.trained.chunk or CHUNK
+            for start in range(0, len(z), size):
+                chunk = full_chunk(z, start, size).to(self.trained.device)
+                classes = None if y is None else full_chunk(y, start, size).to(self.trained.device)
                 images = self.trained.decode(chunk, classes)
                 logits = self.trained.judge(images, classes).logits
                 parts.append(self._loss_ratio(logits.float())[: len(z) - start].cpu())
         return torch.cat(parts)
+
+
+def _checked(labels: ArrayLike, num: int, classes: int) -> NDArray[np.int64]:
+    """One label for each image: int64 N. Raises `UsageError`."""
+    found = np.asarray(labels)
+    if found.ndim == 0:
+        found = np.full(num, found)
+    if found.dtype.kind not in "iu" or found.shape != (num,):
+        raise UsageError(f"labels {found.dtype} {found.shape}: expected {num} integers, or one")
+    if found.min() < 0 or found.max() >= classes:
+        raise UsageError(
+            f"labels {found.min()} to {found.max()}: the model knows the classes 0 to {classes - 1}"
+        )
+    return found.astype(np.int64)
 
 
 def manifest_of(

@@ -13,7 +13,6 @@ Shape legend: N images, C channels, H W pixels.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import hashlib
 import json
@@ -27,6 +26,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.command_parser import CommandParser
 from bench.datasets import load_dataset
 from bench.extractors.compact_cnn import (
     FEATURE_DIM,
@@ -274,7 +274,7 @@ def train(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = CommandParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("name", choices=sorted(RECIPES))
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--seed", type=int, default=0)

@@ -75,8 +75,9 @@ class Trained:
         if network is None or self.game.num_classes:
             raise UsageError(f"model {self.game.model.name!r} has no encoder of images alone")
         found = []
-        for start in range(0, len(images), CHUNK):
-            part = torch.from_numpy(np.ascontiguousarray(images[start : start + CHUNK]))
+        size = self.chunk or CHUNK
+        for start in range(0, len(images), size):
+            part = torch.from_numpy(np.ascontiguousarray(images[start : start + size]))
             x = scaled(part.permute(0, 3, 1, 2).to(self.device), "unit")
             code = network.encode(x)[0] if isinstance(network, VAE) else network.encode(x)  # type: ignore[operator]
             found.append(code.cpu())

@@ -30,6 +30,7 @@ UNITS = {  # by the first word of a stage
     "repair": "images",
     "write": "images",
     "train": "steps",
+    "sample": "images",
     "judge": "fits",
 }
 

@@ -24,6 +24,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "bench.destinations",
             "bench.stopwatch",
             "bench.terminal",
+            "bench.command_parser",
             "bench.comparing",
             "bench.comparing.tolerance",
             "bench.uncertainty",

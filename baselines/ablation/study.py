@@ -41,6 +41,7 @@ from baselines.ablation.presets import PRESETS, preset_plan
 from baselines.ablation.records import PLAN, about, read_about, write_about
 from baselines.ablation.report import PAGE, README, conclusion, render_again, write_report
 from baselines.ablation.running import run_ablation
+from bench.command_parser import CommandParser
 from bench.errors import EXIT_INVALID, LatentbenchError
 from bench.execution.ledger import Ledger
 from bench.progress import progress_report
@@ -125,7 +126,7 @@ def render_index(out: Path, command: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = CommandParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("reports/ablation"))
     parser.add_argument("--work", type=Path, default=Path("runs/ablation"), help="the ledgers")
     parser.add_argument("--presets", nargs="+", choices=list(PRESETS), default=list(STUDIED))

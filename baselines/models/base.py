@@ -103,6 +103,16 @@ def activate(x: Tensor, activation: Activation) -> Tensor:
     return F.relu(x) if activation == "relu" else F.leaky_relu(x, SLOPE)
 
 
+def normalise(norm: nn.Module, h: Tensor) -> Tensor:
+    """A layer of batch norm; in float32 where the rest is bfloat16 (stacked runs know no other)."""
+    if h.dtype != torch.bfloat16 or isinstance(norm, nn.Identity):
+        normal: Tensor = norm(h)
+        return normal
+    with torch.autocast(h.device.type, enabled=False):
+        exact: Tensor = norm(h.float())
+        return exact
+
+
 def keep_part(h: Tensor, keep: Tensor | None, start: int) -> Tensor:
     """`h` (N,U' or N,U',H,W) times its columns of the dropout multiplier, from `start`."""
     if keep is None:

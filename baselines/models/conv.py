@@ -29,6 +29,7 @@ from baselines.models.base import (
     activate,
     conv_init,
     keep_part,
+    normalise,
     with_head,
 )
 from baselines.models.grid import grid_of
@@ -88,9 +89,9 @@ class ConvGenerator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.stem(z if y is None else torch.cat([z, y], dim=1)).view(-1, *self.base)
-        h = activate(self.norms[0](h), self.activation)
+        h = activate(normalise(self.norms[0], h), self.activation)
         for up, norm in zip(self.ups, self.norms[1:], strict=True):
-            h = activate(norm(up(h)), self.activation)
+            h = activate(normalise(norm, up(h)), self.activation)
         return self.grid.cut(torch.tanh(self.out(h)))
 
 
@@ -134,7 +135,7 @@ class ConvDiscriminator(nn.Module):
             h = torch.cat([h, planes], dim=1)
         start = 0
         for down, norm in zip(self.downs, self.norms, strict=True):
-            h = activate(norm(down(h)), self.activation)
+            h = activate(normalise(norm, down(h)), self.activation)
             h = keep_part(F.avg_pool2d(h, STRIDE) if self.pool else h, keep, start)
             start += h.shape[1]
         features = h.flatten(1)

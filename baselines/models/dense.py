@@ -26,6 +26,7 @@ from baselines.models.base import (
     Verdict,
     activate,
     keep_part,
+    normalise,
     with_head,
 )
 
@@ -62,7 +63,7 @@ class DenseGenerator(nn.Module):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         h = z if y is None else torch.cat([z, y], dim=1)
         for layer, norm in zip(self.hidden, self.norms, strict=True):
-            h = activate(norm(layer(h)), self.activation)
+            h = activate(normalise(norm, layer(h)), self.activation)
         return torch.tanh(self.out(h)).view(-1, *self.image_shape)
 
 

@@ -20,13 +20,14 @@ from pathlib import Path
 from baselines.recipes import RECIPES
 from baselines.study.plan import DATA, NUM_IMAGES, NUM_SEEDS, Study
 from baselines.study.running import render_study, run_study
+from bench.command_parser import CommandParser
 from bench.devices import select_device
-from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, LatentbenchError
+from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_USAGE, LatentbenchError
 from bench.progress import progress_report
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("reports/baselines"))
@@ -46,18 +47,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
     failed = 0
     try:
         if options.render:
-            render_study(options.out)
+            render_study(options.out, _command(options))
         else:
             failed = _run(options)
     except LatentbenchError as error:
         sys.stderr.write(f"study: {error}\n")
         sys.exit(error.exit_code)
+    except OSError as error:
+        sys.stderr.write(f"study: {error}; put that right, the same command goes on\n")
+        sys.exit(EXIT_USAGE)
     except KeyboardInterrupt:
         sys.stderr.write("study: interrupted; the same command goes on\n")
         sys.exit(EXIT_INTERRUPTED)
     if failed:
         sys.stderr.write(f"study: {failed} runs failed; the same command tries them again\n")
         sys.exit(EXIT_INVALID)
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command that the report shows: what changes its numbers, and where it stands."""
+    words = [f"python -m baselines.study --out {options.out}"]
+    words += [
+        f"--{name} {' '.join(chosen)}"
+        for name, chosen, usual in (
+            ("recipes", options.recipes, list(RECIPES)),
+            ("data", options.data, list(DATA)),
+        )
+        if chosen != usual
+    ]
+    words += [
+        f"--{name.replace('_', '-')} {value}"
+        for name, value, usual in (
+            ("seeds", options.seeds, NUM_SEEDS),
+            ("share", options.share, 1.0),
+            ("num_images", options.num_images, NUM_IMAGES),
+        )
+        if value != usual
+    ]
+    return " ".join([*words, *(["--cpu-sized"] if options.cpu_sized else [])])
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -79,6 +106,7 @@ def _run(options: argparse.Namespace) -> int:
             options.out,
             options.work,
             executor=options.executor,
+            command=_command(options),
             on_event=lambda event: progress("runs", event.finished, event.total, event.label),
         )
     for one in failed:

@@ -35,12 +35,12 @@ FULL = Budget(1.0)
 CPU_BUDGETS: dict[str, Budget] = {
     "ae-": Budget(0.1),
     "vae": Budget(0.05),
-    "wgan": Budget(0.03, COURSE),  # five steps of the critic for each
+    "wgan": Budget(0.045, COURSE),  # five steps of the critic for each
     "dcgan": Budget(0.06, DCGAN),
     "conditional-dcgan": Budget(0.06, DCGAN),
     "infogan": Budget(0.06, DCGAN),
     "demo-gan": Budget(0.06, DCGAN._replace(widths=2)),
-    "": Budget(0.06, COURSE),
+    "": Budget(0.09, COURSE),
 }
 
 

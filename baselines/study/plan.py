@@ -19,15 +19,15 @@ from baselines.priors import PRIORS
 from baselines.recipes import RECIPES, recipe_config, recipe_row
 from baselines.sampling import SamplingOptions
 from baselines.study.budgets import FULL, Budget, budgeted, cpu_budget
-from baselines.study.rows import DIVERGED, Key, Row
+from baselines.study.rows import DIVERGED, PLAIN, Key, Row
 from baselines.study.work import Task
 from bench.errors import UsageError
 from bench.execution.work import Job
 
 DATA = ("mnist", "fashion-mnist")
-NUM_IMAGES = 10_000
+NUM_IMAGES = NUM_TEST = 10_000
 NUM_SEEDS = 3
-PLAIN, RECONSTRUCTION = "plain", "reconstruction"
+RECONSTRUCTION = "reconstruction"
 # Sampling tricks, on the recipes where they are shown.
 SAMPLING = {
     "truncation-1.0": SamplingOptions(truncation=1.0),
@@ -68,8 +68,11 @@ class Study:
             raise UsageError(f"share {self.share}: expected more than 0 and at most 1")
         if self.share < 1 and self.cpu_sized:
             raise UsageError("--share and --cpu-sized both give the budget; leave one out")
-        if self.num_images < 2:
-            raise UsageError(f"{self.num_images} images: expected 2 or more")
+        if not 2 <= self.num_images <= NUM_TEST:
+            raise UsageError(
+                f"{self.num_images} images: expected 2 to {NUM_TEST}, the test images that there "
+                "are to reconstruct"
+            )
 
     def budget(self, recipe: str) -> Budget:
         if self.cpu_sized:
@@ -102,11 +105,10 @@ class Run(NamedTuple):
 
     def _has_row(self, rows: Mapping[Key, Row], sampling: str) -> bool:
         config = self.config
-        row = rows.get((config.data, config.recipe, config.seed, sampling), {})
-        wanted: Row = {"config_digest": config.digest}
-        if sampling != DIVERGED:
-            wanted["num_images"] = self.num_images
-        return wanted.items() <= row.items()
+        row = rows.get((config.data, config.recipe, config.seed, sampling))
+        if row is None or row.config_digest != config.digest:
+            return False
+        return sampling == DIVERGED or row.num_images == self.num_images
 
 
 def ways_of(recipe: str) -> dict[str, SamplingOptions | None]:

@@ -9,24 +9,45 @@ import itertools
 import math
 import string
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from baselines.recipes import RECIPES
-from baselines.study.rows import DIVERGED, Row
+from baselines.study.rows import DIVERGED, PLAIN, Row
 from baselines.study.work import METRICS
 from bench.datasets import DATASETS
 
-Groups = Mapping[tuple[str, str], list[Row]]  # rows by recipe and sampling
+TARGET_DATA = "mnist"  # what the baselines should show is said of it
+_WORDS = {
+    "elbo": "ELBO",
+    "log_likelihood": "log-likelihood",
+    "kl": "KL",
+    "mutual_information": "mutual information at least",
+}
+
+
+class Group(NamedTuple):
+    """Rows that may be averaged: seeds of one recipe, sampling and budget."""
+
+    recipe: str
+    sampling: str
+    share: float
+    narrowing: str
+    num_images: int
+
+
+Groups = Mapping[Group, list[Row]]
 GRIDS_A_ROW = 4
+FULL_COMMAND = "python -m baselines.study --out reports/baselines"
 HEADER = """# Reference baselines
 
 Every recipe, trained, sampled and scored by one command, which resumes:
 
-    python -m baselines.study --out reports/baselines
+    {command}
 
 Mean over seeds ± half of the 95 % interval (Student's t). `perfect` is what as many held-out real
 images score. `checkers` is the power of the samples' spectrum at the highest frequency over that
@@ -37,13 +58,20 @@ the signature of its score.
 """
 
 
-def interval(values: list[float]) -> tuple[float, float | None]:
-    """Mean and half width of the 95 % interval over seeds; None for a single value."""
+class Interval(NamedTuple):
+    """A mean over seeds and half of its 95 % interval; None for a single seed."""
+
+    mean: float
+    half: float | None
+
+
+def interval(values: list[float]) -> Interval:
+    """Student's t over seeds."""
     mean = float(np.mean(values))
     if len(values) < 2:
-        return mean, None
+        return Interval(mean, None)
     spread = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return mean, float(stats.t.ppf(0.975, len(values) - 1)) * spread
+    return Interval(mean, float(stats.t.ppf(0.975, len(values) - 1)) * spread)
 
 
 def _number(value: float) -> str:
@@ -64,17 +92,15 @@ def _cell(values: list[float | None]) -> str:
     return f"{mean:.{places}f} ± {half:.{places}f}"
 
 
-def _budget(rows: list[Row], marks: Mapping[str, str]) -> str:
+def _budget(row: Row, marks: Mapping[str, str]) -> str:
     """As "6.4 % a": the share of the steps, and the mark of how the recipe was narrowed."""
-    share = min(row["share"] for row in rows)
-    narrowings = sorted({row["narrowing"] for row in rows if row["narrowing"]})
-    steps = "full" if share >= 1 else f"{100 * share:.2g} %"
-    return " ".join([steps, *(f"<sup>{marks[one]}</sup>" for one in narrowings)])
+    steps = "full" if row.share >= 1 else f"{100 * row.share:.2g} %"
+    return f"{steps} <sup>{marks[row.narrowing]}</sup>" if row.narrowing else steps
 
 
 def _marks(rows: list[Row]) -> dict[str, str]:
     """A letter for each way in which recipes were narrowed, in the order of the rows."""
-    narrowings = dict.fromkeys(row["narrowing"] for row in rows if row["narrowing"])
+    narrowings = dict.fromkeys(row.narrowing for row in rows if row.narrowing)
     return dict(zip(narrowings, string.ascii_lowercase, strict=False))
 
 
@@ -94,21 +120,33 @@ def _shortened(marks: Mapping[str, str]) -> list[str]:
     ]
 
 
-def render(rows: list[Row], grids: Path) -> str:
-    """The report as Markdown, in the order of the tables whatever that of the rows; `grids` is the
-    folder of pictures beside it.
+def picture_name(row: Row) -> str:
+    """The file of a row's samples."""
+    return f"{row.data}-{row.recipe}-{row.sampling}.png"
+
+
+def render(rows: list[Row], grids: Path, command: str = FULL_COMMAND) -> str:
+    """The report as Markdown, in the order of the tables whatever that of the rows, recipes that
+    there are no more last; `grids` is the folder of pictures beside it, `command` made it all.
     """
     places = {name: place for place, name in enumerate([*DATASETS, *RECIPES])}
-    rows = sorted(rows, key=lambda row: (places[row["data"]], places[row["recipe"]], row["seed"]))
-    lines, marks = [HEADER], _marks(rows)
-    if any(row["share"] < 1 for row in rows):
+    last = len(places)
+    rows = sorted(
+        rows,
+        key=lambda row: (places.get(row.data, last), places.get(row.recipe, last), row.seed),
+    )
+    lines, marks = [HEADER.format(command=command)], _marks(rows)
+    if any(row.share < 1 for row in rows):
         lines += _shortened(marks)
-    by_data: dict[str, dict[tuple[str, str], list[Row]]] = defaultdict(lambda: defaultdict(list))
+    by_data: dict[str, dict[Group, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        by_data[row["data"]][row["recipe"], row["sampling"]].append(row)
+        group = Group(row.recipe, row.sampling, row.share, row.narrowing, row.num_images)
+        by_data[row.data][group].append(row)
     for data, groups in by_data.items():
         lines += _table(data, groups, marks)
-        lines += _targets(groups)
+        lines += _terms(groups)
+        if data == TARGET_DATA:
+            lines += _targets(groups)
         lines += _pictures(data, groups, grids)
     return "\n".join(lines) + "\n"
 
@@ -121,50 +159,74 @@ def _table(data: str, groups: Groups, marks: Mapping[str, str]) -> list[str]:
         f"| {' | '.join(columns)} |",
         "|---|---|" + "---:|" * (len(METRICS) + 5),
     ]
-    scored = [row for rows in groups.values() for row in rows if "values" in row]
+    scored = [row for rows in groups.values() for row in rows if row.sampling != DIVERGED]
     if scored:
-        perfect = [_cell([scored[0]["perfect"].get(metric)]) for metric in METRICS]
+        perfect = [_cell([scored[0].perfect.get(metric)]) for metric in METRICS]
         lines.append(f"| *perfect* | | | | {' | '.join(perfect)} | | | |")
-    for (recipe, sampling), rows in groups.items():
-        if sampling == DIVERGED:
-            reasons = "; ".join(f"seed {row['seed']}: {row['reason']}" for row in rows)
-            budget = _budget(rows, marks)
-            lines.append(f"| {recipe} | diverged: {reasons} | {len(rows)} | {budget} |")
+    for group, rows in groups.items():
+        budget = _budget(rows[0], marks)
+        if group.sampling == DIVERGED:
+            reasons = "; ".join(f"seed {row.seed}: {row.reason}" for row in rows)
+            lines.append(f"| {group.recipe} | diverged: {reasons} | {len(rows)} | {budget} |")
             continue
-        cells = [_cell([row["values"].get(metric) for row in rows]) for metric in METRICS]
-        rates = [row.get("acceptance_rate") for row in rows]
+        cells = [_cell([row.values.get(metric) for row in rows]) for metric in METRICS]
+        rates = [row.acceptance_rate for row in rows]
         accepted = "" if all(rate in (None, 1.0) for rate in rates) else _cell(rates)
-        checkers = _cell([row.get("checkerboard_ratio") for row in rows])
+        checkers = _cell([row.checkerboard_ratio for row in rows])
         seconds = _cell([_cost_s(row) for row in rows])
         lines.append(
-            f"| {recipe} | {sampling} | {len(rows)} | {_budget(rows, marks)} | {' | '.join(cells)} "
+            f"| {group.recipe} | {group.sampling} | {len(rows)} | {budget} | {' | '.join(cells)} "
             f"| {checkers} | {accepted} | {seconds} |"
         )
-    devices = sorted({row["device"] for row in scored})
-    images = sorted({row["num_images"] for row in scored})
+    devices = sorted({row.device for row in scored})
+    images = sorted({row.num_images for row in scored})
     return [*lines, "", f"{', '.join(f'{n:,}' for n in images)} images; {', '.join(devices)}.", ""]
 
 
 def _cost_s(row: Row) -> float | None:
     """Processor time on a CPU, the clock's on a GPU."""
-    cost: float | None = row["train_cpu_s" if row["device"].startswith("cpu") else "train_s"]
-    return cost
+    return row.train_cpu_s if row.device.startswith("cpu") else row.train_s
 
 
-def _mean(groups: Groups, recipe: str, sampling: str, metric: str) -> float:
-    """Over seeds; NaN where nothing was scored or a seed has no value."""
-    values = [row["values"].get(metric) for row in groups.get((recipe, sampling), [])]
-    return math.nan if not values or None in values else float(np.mean(values))
+def _terms(groups: Groups) -> list[str]:
+    """ELBOs and bounds on the mutual information."""
+    lines: list[str] = []
+    for group, rows in groups.items():
+        terms = dict.fromkeys(name for row in rows for name in row.terms)
+        if terms and group.sampling == PLAIN:
+            cells = {name: _cell([row.terms.get(name) for row in rows]) for name in terms}
+            told = ", ".join(f"{_WORDS[name]} {cell}" for name, cell in cells.items())
+            lines.append(f"- {group.recipe}: {told}")
+    title = "### In nats per image: VAEs on the test images, InfoGAN on its samples"
+    return [title, "", *lines, ""] if lines else []
+
+
+def _means(groups: Groups) -> Callable[[str, str, str], Interval]:
+    """Means over seeds by recipe, sampling and metric; NaN where nothing was scored, a seed has no
+    value, or rows are of several budgets.
+    """
+    by_name: dict[tuple[str, str], list[list[Row]]] = defaultdict(list)
+    for group, rows in groups.items():
+        by_name[group.recipe, group.sampling].append(rows)
+
+    def mean(recipe: str, sampling: str, metric: str) -> Interval:
+        found = by_name.get((recipe, sampling), [])
+        values = [row.values.get(metric) for row in found[0]] if len(found) == 1 else []
+        present = [value for value in values if value is not None]
+        return interval(present) if present and None not in values else Interval(math.nan, None)
+
+    return mean
 
 
 def _targets(groups: Groups) -> list[str]:
     """What the baselines are meant to show, and whether these runs do: means over seeds."""
+    mean = _means(groups)
     fid = {
-        name: _mean(groups, recipe, sampling, "fid")
+        name: mean(recipe, sampling, "fid")
         for name, recipe, sampling in (
-            ("DCGAN", "dcgan", "plain"),
-            ("the plain course generator", "course-gan", "plain"),
-            ("the course generator with tricks", "course-gan-tricks", "plain"),
+            ("DCGAN", "dcgan", PLAIN),
+            ("the plain course generator", "course-gan", PLAIN),
+            ("the course generator with tricks", "course-gan-tricks", PLAIN),
             ("an autoencoder sampled from one Gaussian", "ae-dense", "prior-gaussian"),
             ("from a mixture", "ae-dense", "prior-mixture"),
             ("its reconstructions", "ae-dense", "reconstruction"),
@@ -172,23 +234,23 @@ def _targets(groups: Groups) -> list[str]:
     }
     dcgan, course, tricks, gaussian, mixture, rebuilt = fid
     real: dict[str, float | None] = next(
-        (row["perfect"] for rows in groups.values() for row in rows if "perfect" in row), {}
+        (row.perfect for rows in groups.values() for row in rows if row.perfect), {}
     )
     found = [
         (
             f"{metric} of DCGAN, at least .90 of what real images have",
-            _mean(groups, "dcgan", "plain", metric) / (real.get(metric) or math.nan),
+            mean("dcgan", PLAIN, metric).mean / (real.get(metric) or math.nan),
             0.9,
         )
         for metric in ("recall_k3", "coverage_k5")
     ]
     coverage = [
-        _mean(groups, name, "plain", "coverage_k5") for name in ("course-gan-tricks", "course-gan")
+        mean(name, PLAIN, "coverage_k5").mean for name in ("course-gan-tricks", "course-gan")
     ]
     found += [
         (
             "FID of the course generator over that with tricks, at least 2",
-            fid[course] / fid[tricks],
+            fid[course].mean / fid[tricks].mean,
             2,
         ),
         (
@@ -204,19 +266,36 @@ def _targets(groups: Groups) -> list[str]:
     ]
     for order in ((dcgan, course, gaussian), (rebuilt, mixture, gaussian)):
         values = [fid[name] for name in order]
-        if all(map(math.isfinite, values)):
-            told = ", ".join(f"{name} {_number(fid[name])}" for name in order)
-            rises = all(one < other for one, other in itertools.pairwise(values))
-            lines.append(f"- FID rises: {told}, {'reached' if rises else '**not reached**'}")
+        if all(math.isfinite(value.mean) for value in values):
+            told = ", ".join(f"{name} {_number(fid[name].mean)}" for name in order)
+            lines.append(f"- FID rises: {told}, {_risen(values)}")
+    ends = [fid[name].mean for name in (gaussian, mixture, rebuilt)]
+    if all(map(math.isfinite, ends)) and ends[0] > ends[2]:
+        closed = (ends[0] - ends[1]) / (ends[0] - ends[2])
+        lines.append(
+            f"- of the gap between one Gaussian and reconstructions a mixture closes {closed:.0%}; "
+            "in Ghosh et al. 2020, all of it"
+        )
     return ["### What they should show", "", *lines, ""] if lines else []
+
+
+def _risen(values: list[Interval]) -> str:
+    """Whether means rise, and whether their intervals are apart."""
+    pairs = list(itertools.pairwise(values))
+    if not all(one.mean < other.mean for one, other in pairs):
+        return "**not reached**"
+    if all(one.mean + (one.half or 0) < other.mean - (other.half or 0) for one, other in pairs):
+        return "reached"
+    return "reached by the means; their intervals overlap"
 
 
 def _pictures(data: str, groups: Groups, grids: Path) -> list[str]:
     """The grids, four beside each other, each under its name."""
+    names = {(rows[0].recipe, rows[0].sampling): picture_name(rows[0]) for rows in groups.values()}
     found = [
         (f"{recipe}<br>{sampling}", f"![{recipe} {sampling}](grids/{name})")
-        for recipe, sampling in groups
-        if (grids / (name := f"{data}-{recipe}-{sampling}.png")).is_file()
+        for (recipe, sampling), name in names.items()
+        if (grids / name).is_file()
     ]
     lines = [f"### Samples, {data}, seed 0", ""]
     for start in range(0, len(found), GRIDS_A_ROW):

@@ -31,8 +31,9 @@ from baselines.samples_folder import write_manifest, write_samples
 from baselines.sampling import Sampler, SamplingOptions, manifest_of
 from baselines.spectrum import checkerboard_ratio
 from baselines.study.rows import DIVERGED, Row
+from baselines.study.terms import held_out_terms
 from baselines.trained import Trained, reconstruct
-from bench.datasets import load_dataset
+from bench.datasets import Dataset, load_dataset
 from bench.devices import device_description
 from bench.execution.causes import TaskTimeout
 from bench.execution.work import WorkContext
@@ -111,23 +112,36 @@ def sheet_of(folder: Path, way: str) -> Path:
     return folder / SHEETS / f"{way}.png"
 
 
-def _rows(task: Task, context: WorkContext) -> list[Row]:
+def _rows(task: Task, context: WorkContext) -> list[dict[str, Any]]:
     """The rows of a trained run, those scored earlier included. Raises `TrainingDiverged`."""
     folder, about = context.folder, _about(task)
     ended = divergence(folder)
     if ended is not None:
         reason = describe_divergence(ended)
-        raise TrainingDiverged(reason, {"rows": [about | _diverged(reason)]})
-    kept = folder / ROWS
-    rows: list[Row] = json.loads(kept.read_text()) if kept.is_file() else []
+        row = Row(**about, sampling=DIVERGED, reason=reason)
+        raise TrainingDiverged(reason, {"rows": [row.model_dump()]})
+    rows = _kept_rows(task, folder)
     trained = trained_for(read_checkpoint(folder / CHECKPOINT), task.device, context.memory_step)
+    test = _test_split(task)
+    about |= _cost(folder, task) | {"terms": held_out_terms(trained, test.images, test.labels)}
     for way in list(task.ways)[len(rows) :]:
-        rows.append(about | _scored(task, context, trained, way) | _cost(folder, task))
-        write_atomically(kept, json.dumps(rows, allow_nan=False).encode())
+        scored = _scored(task, context, trained, way, test.images)
+        rows.append(Row(**about, **scored).model_dump())
+        write_atomically(folder / ROWS, json.dumps(rows, allow_nan=False).encode())
     return rows
 
 
-def _about(task: Task) -> Row:
+def _kept_rows(task: Task, folder: Path) -> list[dict[str, Any]]:
+    """Rows of earlier attempts, in the order of the ways; what cannot be read is scored again."""
+    try:
+        rows = [Row(**row).model_dump() for row in json.loads((folder / ROWS).read_text())]
+    except (FileNotFoundError, ValueError, TypeError):
+        return []
+    fits = [row["sampling"] for row in rows] == list(task.ways)[: len(rows)]
+    return rows if fits else []
+
+
+def _about(task: Task) -> dict[str, Any]:
     config = task.run_config
     return {
         "data": config.data,
@@ -140,17 +154,15 @@ def _about(task: Task) -> Row:
     }
 
 
-def _diverged(reason: str) -> Row:
-    return {"sampling": DIVERGED, "reason": reason}
-
-
-def _scored(task: Task, context: WorkContext, trained: Trained, name: str) -> Row:
+def _scored(
+    task: Task, context: WorkContext, trained: Trained, name: str, test: NDArray[np.uint8]
+) -> dict[str, Any]:
     """What one way of sampling gives: a folder of samples, scored as any other."""
     way, config = task.ways[name], task.run_config
     target = context.folder / f"samples-{name}"
-    extra: Row = {}
+    extra: dict[str, Any] = {}
     if way is None:
-        images = reconstruct(trained, _test_images(task))
+        images = reconstruct(trained, test[: task.num_images])
     else:
         samples = Sampler(trained, way, SAMPLING_SEED).sample(task.num_images)
         images = samples.images
@@ -171,7 +183,7 @@ def _scored(task: Task, context: WorkContext, trained: Trained, name: str) -> Ro
     }
 
 
-def _values(record: ScoreRecord) -> Row:
+def _values(record: ScoreRecord) -> dict[str, Any]:
     return {
         "num_images": record.submission.num_images,
         "values": {entry.metric: entry.value for entry in record.values},
@@ -181,9 +193,9 @@ def _values(record: ScoreRecord) -> Row:
     }
 
 
-def _test_images(task: Task) -> NDArray[np.uint8]:
+def _test_split(task: Task) -> Dataset:
     root = None if task.data_root is None else Path(task.data_root)
-    return load_dataset(task.run_config.data, "test", data_root=root).images[: task.num_images]
+    return load_dataset(task.run_config.data, "test", data_root=root)
 
 
 def _show(images: NDArray[np.uint8], path: Path) -> None:
@@ -193,7 +205,7 @@ def _show(images: NDArray[np.uint8], path: Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def _cost(folder: Path, task: Task) -> Row:
+def _cost(folder: Path, task: Task) -> dict[str, Any]:
     """Seconds of training by the clock and of the processor, a stack's shared among its runs."""
     run, steps = RunFolder(folder), task.run_config.num_steps
     begun = [event for event in run.events() if event["event"] in ("start", "resume")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field, model_validator
+
 from baselines.draws import Draw, uniform
 from baselines.losses import Targets
 from baselines.models.base import Options
@@ -11,10 +13,16 @@ from baselines.tricks.base import Moment, Player, Sizes, Trick, needs_targets
 class LabelNoiseOptions(Options):
     """Bounds of the uniform targets."""
 
-    real_low: float = 0.7
-    real_high: float = 1.2
-    fake_low: float = 0.0
-    fake_high: float = 0.3
+    real_low: float = Field(0.7, ge=-1, le=2)
+    real_high: float = Field(1.2, ge=-1, le=2)
+    fake_low: float = Field(0.0, ge=-1, le=2)
+    fake_high: float = Field(0.3, ge=-1, le=2)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LabelNoiseOptions:
+        if self.real_low > self.real_high or self.fake_low > self.fake_high:
+            raise ValueError("a lower bound is above its upper one")
+        return self
 
 
 def _draws(player: Player, sizes: Sizes, _options: LabelNoiseOptions) -> dict[str, Draw]:

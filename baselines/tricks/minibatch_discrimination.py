@@ -59,7 +59,8 @@ def _distances(m: Tensor) -> Tensor:
     """
     if m.is_cuda:
         return (m[:, :, None] - m[:, None]).abs().sum(-1)
-    return torch.cdist(m, m, p=1.0)
+    exact = m.float() if m.dtype == torch.bfloat16 else m  # which it cannot do
+    return torch.cdist(exact, exact, p=1.0)
 
 
 def _plan(plan: Plan, options: MinibatchDiscriminationOptions) -> Plan:
@@ -71,7 +72,7 @@ def _plan(plan: Plan, options: MinibatchDiscriminationOptions) -> Plan:
 
 MINIBATCH_DISCRIMINATION = Trick(
     name="minibatch-discrimination",
-    title="closeness to the rest of the batch, by learned kernels",
+    title="mean closeness to the rest of the batch, by learned kernels",
     source="Salimans et al. 2016, section 3.2",
     options=MinibatchDiscriminationOptions,
     requires=("separate-batches",),

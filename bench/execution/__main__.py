@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+from bench.command_parser import CommandParser
 from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, EXIT_USAGE
 from bench.execution.attempts import may_run
 from bench.execution.ledger import Ledger
@@ -75,9 +76,7 @@ def _where() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.execution", description="Do one job of a ledger."
-    )
+    parser = CommandParser(prog="python -m bench.execution", description="Do one job of a ledger.")
     parser.add_argument("ledger", metavar="LEDGER", help="the folder of the ledger")
     parser.add_argument("key", metavar="KEY", help="the job's key: a folder in LEDGER/jobs")
     parser.add_argument("--timeout-s", type=float, default=None, help="stop the work after this")

@@ -15,12 +15,11 @@ from baselines.losses import LOSSES
 from baselines.recipes import RECIPES
 from baselines.run_folder import CHECKPOINT
 from baselines.tricks import TRICKS
-from baselines.verbs import run_name
 from bench.__main__ import run
 from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, EXIT_USAGE
 from bench.record import read_records
 from tests.baselines.conftest import SMALL
-from tests.conftest import DATA, RealSample
+from tests.conftest import RealSample
 
 pytestmark = pytest.mark.usefixtures("_verbs")
 
@@ -164,16 +163,6 @@ def test_recipes_lists_everything(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for name in (*RECIPES, *TRICKS, *LOSSES):
         assert name in out
-
-
-def test_names_of_runs() -> None:
-    assert run_name("dcgan", "mnist", 3, []) == "dcgan-mnist-3"
-    assert run_name("dcgan", "torchvision:KMNIST", 0, []) == "dcgan-KMNIST-0"
-    assert run_name("dcgan", "/data/my faces.npz", 0, []) == "dcgan-my_faces-0"
-    assert run_name("dcgan", "..", 0, []).startswith("dcgan-data-0")
-    changed = {run_name("dcgan", "mnist", 0, [s]) for s in ("a=1", "a=2")}
-    assert len(changed) == 2
-    assert DATA.is_dir()
 
 
 def test_without_tensorboard_the_extra_is_named(

@@ -72,6 +72,13 @@ def test_unknown_keys_list_the_valid_ones(setting: str, message: str) -> None:
         recipe_config("course-gan", settings=[setting])
 
 
+def test_a_model_that_is_no_name_is_told() -> None:
+    with pytest.raises(UnknownNameError, match="unknown setting 'speed'"):
+        recipe_config("course-gan", settings=["model=[1]", "speed=1"])
+    with pytest.raises(UnknownNameError, match=r"unknown model '\[1\]'"):
+        recipe_config("course-gan", settings=["model=[1]"])
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -85,6 +92,11 @@ def test_unknown_keys_list_the_valid_ones(setting: str, message: str) -> None:
         ("learning_rate=Infinity", "learning_rate: .*finite number"),
         ("tricks.r1.gamma=Infinity", "trick 'r1': gamma: .*finite number"),
         ("precision=float16", "precision: .*'float32' or 'bfloat16'"),
+        ("num_steps=true", "num_steps=true: expected no truth value"),
+        ("batch_size=99999999999999999999", "batch_size: .*less than or equal to 1048576"),
+        ("model.latent_dim=99999999999999999999", "latent_dim=9+: expected at most"),
+        ("tricks.label-noise.real_low=5", "trick 'label-noise': real_low: .*less than or equal"),
+        ("tricks.label-noise.fake_low=1", "a lower bound is above its upper one"),
     ],
 )
 def test_bad_values_name_the_key(setting: str, message: str) -> None:

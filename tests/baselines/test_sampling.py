@@ -24,7 +24,7 @@ from baselines.sampling import (
     preview,
 )
 from baselines.trained import Trained, trained_from
-from bench.errors import UsageError
+from bench.errors import UnknownNameError, UsageError
 from bench.extractors import EXTRACTORS
 from bench.metrics.precision_recall import precision, recall
 from bench.neighbours import neighbour_pass
@@ -202,6 +202,65 @@ def test_latent_rejection_clears_the_space_between_modes(digits: TrainingSet) ->
     assert between[0] > between[1]
 
 
+def test_jacobian_norms_rank_latents_as_the_exact_ones(digits: TrainingSet) -> None:
+    trained = load_demo()
+    z = torch.randn(64, 54, generator=torch.Generator().manual_seed(1))
+    y = torch.nn.functional.one_hot(torch.arange(64) % 10, 10).float()
+    exact = torch.zeros(64, dtype=torch.float64)
+    with torch.no_grad():
+        here = trained.decode(z, y)
+        for axis in torch.eye(54):  # the whole Jacobian, column by column
+            column = (trained.decode(z + 0.01 * axis, y) - here) / 0.01
+            exact += column.flatten(1).double().square().sum(1)
+    norms = jacobian_norms(trained, z, y, seed=0)
+    assert stats.spearmanr(exact, norms)[0] > 0.95
+    assert float((norms / exact).mean()) == pytest.approx(1, abs=0.1)
+
+
+def test_jacobian_norms_are_exact_where_directions_suffice(digits: TrainingSet) -> None:
+    trained = trained_run("dcgan", digits)  # 8 latents
+    z = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
+    norms = jacobian_norms(trained, z, None, seed=0)
+    for row, norm in zip(z, norms, strict=True):
+        jacobian = torch.func.jacrev(lambda one: trained.decode(one[None]).flatten())(row)
+        assert norm == pytest.approx(float(jacobian.square().sum()), rel=0.02)
+
+
+def test_labels_are_checked(digits: TrainingSet) -> None:
+    sampler = Sampler(trained_run("conditional-dcgan", digits), SamplingOptions())
+    threes = sampler.sample(4, 3)
+    assert threes.labels is not None
+    assert threes.labels.tolist() == [3, 3, 3, 3]
+    np.testing.assert_array_equal(threes.images, sampler.sample(4, [3, 3, 3, 3]).images)
+    for labels, told in (
+        ([1, 2], "expected 4 integers, or one"),
+        ([0.5] * 4, "expected 4 integers"),
+        (10, "10 to 10: the model knows the classes 0 to 9"),
+        ([0, 1, 2, -1], "-1 to 2"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            sampler.sample(4, labels)
+    plain = Sampler(trained_run("course-gan", digits), SamplingOptions())
+    with pytest.raises(UsageError, match="conditional models only"):
+        plain.sample(4, 3)
+
+
+def test_a_percentile_that_accepts_next_to_nothing_is_refused(digits: TrainingSet) -> None:
+    trained = toy(digits, Ramp())
+    assert sampled(trained, 50, rejection_gamma=95).num_forced == 0
+    with pytest.raises(UsageError, match=r"rejection gamma 100 accepts .* smaller percentile"):
+        sampled(trained, 50, rejection_gamma=100)
+
+
+@pytest.mark.parametrize("gamma", [None, 80])
+def test_progress_counts_images(gamma: float | None, digits: TrainingSet) -> None:
+    seen: list[tuple[int, int]] = []
+    sampler = Sampler(toy(digits, Ramp()), SamplingOptions(rejection_gamma=gamma))
+    sampler.sample(300, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (300, 300)
+    assert sorted(seen) == seen
+
+
 def test_rejected_samples_do_not_depend_on_their_number(digits: TrainingSet) -> None:
     trained = toy(digits, Ramp())
     few = sampled(trained, 20, rejection_gamma=80)
@@ -236,6 +295,8 @@ def test_what_cannot_be_sampled(digits: TrainingSet) -> None:
     for bad in bad_options:
         with pytest.raises(UsageError, match="expected"):
             SamplingOptions(**bad)  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="unknown prior 'gauss'"):
+        SamplingOptions(prior="gauss")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="two rejection samplers"):
         SamplingOptions(rejection_gamma=80, budget=2)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -16,9 +17,17 @@ from baselines.runs import TrainingDiverged
 from baselines.study import work
 from baselines.study.__main__ import main
 from baselines.study.plan import Study, jobs_of, runs_of
-from baselines.study.rows import append_rows, read_rows
+from baselines.study.rows import DIVERGED, RECORDS, Row, publish, read_rows
 from baselines.study.running import run_study
-from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_USAGE, InputError
+from bench.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_INVALID,
+    EXIT_NOTHING_FOUND,
+    EXIT_USAGE,
+    InputError,
+    UsageError,
+)
+from bench.execution.claims import try_claim
 from tests.baselines.conftest import context_of
 
 NUM_IMAGES = 60
@@ -49,12 +58,19 @@ def test_rows_report_and_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for way in names
     }
     row = rows["mnist", "vae", 1, "plain"]
-    assert row["num_images"] == NUM_IMAGES
-    assert row["num_steps"] == 16
-    assert row["share"] == pytest.approx(16 / recipe_config("vae").num_steps)
-    assert row["values"]["fid"] > 0
-    assert row["train_s"] > 0
-    assert row["train_cpu_s"] > 0
+    assert row.num_images == NUM_IMAGES
+    assert row.num_steps == 16
+    assert row.share == pytest.approx(16 / recipe_config("vae").num_steps)
+    fid = row.values["fid"]
+    assert fid is not None
+    assert fid > 0
+    assert row.train_s is not None
+    assert row.train_s > 0
+    assert row.train_cpu_s is not None
+    assert row.train_cpu_s > 0
+    assert row.terms["elbo"] == pytest.approx(
+        row.terms["log_likelihood"] - row.terms["kl"], abs=1e-3
+    )
     report = (tmp_path / "report" / "README.md").read_text()
     assert "Shortened budgets" in report
     assert "| vae | plain | 2 |" in report
@@ -94,7 +110,7 @@ def test_scoring_goes_on_behind_what_was_scored(
     seen: list[str] = []
 
     def failing(*given: Any) -> Any:
-        seen.append(given[-1])
+        seen.append(given[3])
         if seen == ["prior-gaussian", "prior-mixture"]:
             raise RuntimeError("gone in the middle")
         return scored(*given)
@@ -142,7 +158,7 @@ def test_a_stack_of_seeds_gives_the_same_rows(tmp_path: Path) -> None:
         assert not isinstance(outcome, Exception)
         (row,) = outcome["rows"]
         assert row["stacked"] == 2
-        assert row["values"] == alone["mnist", "vae", row["seed"], "plain"]["values"]
+        assert row["values"] == alone["mnist", "vae", row["seed"], "plain"].values
 
 
 def test_less_memory_changes_batches_only(tmp_path: Path) -> None:
@@ -170,12 +186,55 @@ def test_wrong_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         (["--share", "2"], "share 2.0: expected more than 0"),
         (["--share", "0.5", "--cpu-sized"], "both give the budget"),
         (["--executor", "nowhere"], "unknown executor 'nowhere'"),
+        (["--num-images", "10001"], "10001 images: expected 2 to 10000"),
+        (["--recipes", "nonsense"], "invalid choice: 'nonsense'"),
+        (["--seeds", "x"], "invalid int value: 'x'"),
     ):
         with pytest.raises(SystemExit) as caught:
             main([*arguments(tmp_path, "vae"), *extra])
         assert caught.value.code == EXIT_USAGE
         assert told in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
+    with pytest.raises(SystemExit) as caught:
+        main(["--render", "--out", str(tmp_path / "typo")])
+    assert caught.value.code == EXIT_NOTHING_FOUND
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_full_disk_is_told_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("baselines.study.rows.write_atomically", full)
+        with pytest.raises(SystemExit) as caught:
+            main(arguments(tmp_path, "vae"))
+    assert caught.value.code == EXIT_USAGE
+    assert "No space left on device; put that right" in capsys.readouterr().err
+    main(arguments(tmp_path, "vae"))
+    assert len(read_rows(tmp_path / "report" / RECORDS)) == 2
+
+
+def test_lost_pictures_come_back_from_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(arguments(tmp_path, "vae"))
+    shutil.rmtree(tmp_path / "report" / "grids")
+    monkeypatch.setattr("baselines.runs.Engine.run_block", never)
+    main(arguments(tmp_path, "vae"))
+    assert (tmp_path / "report" / "grids" / "mnist-vae-plain.png").is_file()
+
+
+def test_damaged_rows_of_a_job_are_scored_again(tmp_path: Path) -> None:
+    study = Study(recipes=("vae",), data=("mnist",), num_seeds=1, share=1e-4, num_images=60)
+    (job,) = jobs_of(study, runs_of(study))
+    found = work.do_run(job.payload, context_of(job, tmp_path / "work"))["rows"]
+    for damage in ("[{", '[{"sampling": "other"}]', "{}"):
+        (tmp_path / "work" / "rows.json").write_text(damage)
+        again = work.do_run(job.payload, context_of(job, tmp_path / "work"))["rows"]
+        assert [row["values"] for row in again] == [row["values"] for row in found]
 
 
 def test_ctrl_c_ends_with_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,12 +247,48 @@ def test_ctrl_c_ends_with_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert caught.value.code == EXIT_INTERRUPTED
 
 
+def one_row(seed: int = 0, sampling: str = "plain", **changes: Any) -> Row:
+    whole = {
+        "data": "mnist", "recipe": "vae", "seed": seed, "sampling": sampling, "num_steps": 16,
+        "share": 0.1, "narrowing": "", "config_digest": "a", "values": {"fid": 1.0},
+    }  # fmt: skip
+    return Row(**whole | changes)
+
+
+def test_a_run_made_again_takes_the_place_of_the_earlier_one(tmp_path: Path) -> None:
+    path = tmp_path / RECORDS
+    publish(path, [one_row(0), one_row(0, "truncation-1.0")])
+    publish(path, [one_row(1)])
+    assert [row.key[2:] for row in read_rows(path).values()] == [
+        (0, "plain"), (0, "truncation-1.0"), (1, "plain"),
+    ]  # fmt: skip
+    publish(path, [one_row(0, DIVERGED, values={}, reason="loss is not finite at step 3")])
+    assert [row.key[2:] for row in read_rows(path).values()] == [(1, "plain"), (0, DIVERGED)]
+    before = path.read_bytes()
+    publish(path, [one_row(1)])  # as a second command would
+    publish(path, [one_row(0, DIVERGED, values={}, reason="loss is not finite at step 3")])
+    assert sorted(path.read_bytes().splitlines()) == sorted(before.splitlines())
+
+
+def test_another_command_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("baselines.study.rows.WAIT_S", 0.1)
+    claim = try_claim(tmp_path / ".records.lock")
+    assert claim is not None
+    with claim, pytest.raises(UsageError, match="another command has been writing there"):
+        publish(tmp_path / RECORDS, [one_row()])
+    publish(tmp_path / RECORDS, [one_row()])
+
+
 def test_rows_that_are_none(tmp_path: Path) -> None:
-    path = tmp_path / "records.jsonl"
-    append_rows(path, [{"data": "mnist", "recipe": "vae", "seed": 0, "sampling": "plain"}])
-    with path.open("a") as stream:
-        stream.write('{"data": "mni')
-    with pytest.raises(InputError, match=r"records\.jsonl, line 2: no row of the study"):
+    path = tmp_path / RECORDS
+    publish(path, [one_row(0), one_row(1)])
+    whole = path.read_text()
+    path.write_text(whole[:-20])  # a crash: the last line is made again
+    assert list(read_rows(path)) == [("mnist", "vae", 0, "plain")]
+    publish(path, [one_row(1)])
+    assert path.read_text() == whole
+    path.write_text('{"data": "mnist"}\n' + whole)
+    with pytest.raises(InputError, match=r"records\.jsonl, line 1: no row of this study \(recipe"):
         read_rows(path)
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        append_rows(path, [{"fid": float("nan")}])
+    with pytest.raises(ValueError, match="finite number"):
+        one_row(train_s=float("nan"))

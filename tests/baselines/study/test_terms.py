@@ -1,0 +1,73 @@
+"""ELBOs and the bound on the mutual information, beside plain NumPy and what is known of them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.data import TrainingSet
+from baselines.draws import derive_seed
+from baselines.engine import train_through
+from baselines.models.base import LatentSpec
+from baselines.models.vae import VAE
+from baselines.run_folder import checkpoint_of
+from baselines.study.terms import BOUND, held_out_terms
+from baselines.trained import Trained, trained_from
+from tests.baselines.conftest import small_engine
+from tests.conftest import RealSample
+
+
+def trained_run(recipe: str, data: TrainingSet) -> Trained:
+    engine = small_engine(recipe, data, num_steps=16)
+    train_through(engine)
+    return trained_from(checkpoint_of(engine))
+
+
+def test_the_elbo_and_its_terms_beside_float64_numpy(
+    digits: TrainingSet, mnist: RealSample
+) -> None:
+    trained = trained_run("vae", digits)
+    images, labels = mnist.images[500:800], mnist.labels[500:800]
+    found = held_out_terms(trained, images, labels)
+    network = trained.networks["autoencoder"]
+    assert isinstance(network, VAE)
+    x = torch.from_numpy(images.transpose(0, 3, 1, 2)) / 255
+    generator = torch.Generator().manual_seed(derive_seed("held-out"))
+    with torch.no_grad():
+        mean, log_variance = network.encode(x)
+        parts = [torch.randn(n, mean.shape[1], generator=generator) for n in (250, 50)]
+        logits = network.decode(mean + torch.exp(0.5 * log_variance) * torch.cat(parts))
+    p = 1 / (1 + np.exp(-logits.double().numpy()))
+    pixels = x.double().numpy()
+    likelihood = (pixels * np.log(p) + (1 - pixels) * np.log1p(-p)).sum((1, 2, 3)).mean()
+    m, v = mean.double().numpy(), log_variance.double().numpy()
+    kl = 0.5 * (m**2 + np.exp(v) - 1 - v).sum(1).mean()
+    assert found["log_likelihood"] == pytest.approx(likelihood, rel=1e-5)
+    assert found["kl"] == pytest.approx(kl, rel=1e-4)
+    assert found["elbo"] == pytest.approx(likelihood - kl, rel=1e-5)
+
+
+def test_conditional_vaes_are_told_the_classes(digits: TrainingSet, mnist: RealSample) -> None:
+    trained = trained_run("vae-conditional", digits)
+    images, labels = mnist.images[500:600], mnist.labels[500:600]
+    right = held_out_terms(trained, images, labels)["elbo"]
+    assert held_out_terms(trained, images, (labels + 1) % 10)["elbo"] != right
+
+
+def test_the_bound_stays_below_the_entropy_of_the_codes(
+    digits: TrainingSet, mnist: RealSample
+) -> None:
+    trained = trained_run("infogan", digits)
+    spec = trained.game.latent
+    assert spec == LatentSpec(8, 10, 2)
+    found = held_out_terms(trained, mnist.images[:4], mnist.labels[:4])
+    assert set(found) == {BOUND}
+    assert found[BOUND] < math.log(10) + 2 * math.log(2)
+
+
+@pytest.mark.parametrize("recipe", ["course-gan", "ae-dense", "conditional-dcgan"])
+def test_others_have_none(recipe: str, digits: TrainingSet, mnist: RealSample) -> None:
+    assert held_out_terms(trained_run(recipe, digits), mnist.images[:4], mnist.labels[:4]) == {}
