@@ -32,7 +32,7 @@ from baselines.detectors.transforms import (
     transformed,
     transforms,
 )
-from baselines.detectors.wide_net import WideResNet
+from baselines.detectors.wide_net import Block, WideResNet
 from baselines.runs import TrainingDiverged
 from bench.detectors.base import StackFitting
 from bench.errors import LatentbenchError, UsageError
@@ -190,6 +190,18 @@ def test_the_simple_option(ones: Pictures) -> None:
     scores = detector.scores(ones[:5])
     assert (scores > 0).all()
     assert scores.mean() < 2 * np.log(72)
+
+
+def test_the_shortcut_is_a_strided_1x1_convolution() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for size in (7, 8):  # odd and even maps
+        block = Block(8, 16, 2)
+        x = torch.randn(3, 8, size, size, generator=generator)
+        h = torch.relu(block.norm_1(x))
+        assert block.shortcut is not None
+        strided = torch.nn.functional.conv2d(h, block.shortcut.weight, stride=2)
+        rest = block.conv_2(torch.relu(block.norm_2(block.conv_1(h))))
+        torch.testing.assert_close(block(x), strided + rest, rtol=1e-5, atol=1e-5)
 
 
 def test_wide_networks() -> None:
