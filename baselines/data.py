@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.datasets import DATASETS, TORCHVISION, load_dataset
-from bench.errors import InputError, UnknownNameError
+from bench.errors import InputError, InvalidSubmission, UnknownNameError
 from bench.intake import read_images, sanitise
 
 MAX_SIDE_PX = 64
@@ -131,7 +131,14 @@ def load_training_set(
         raise UnknownNameError(
             "data set", source, [*DATASETS, f"{TORCHVISION}CLASS", "a folder, zip, npz or npy"]
         )
-    images = read_images(source).images
+    try:
+        images = read_images(source).images
+    except InvalidSubmission as error:
+        raise InvalidSubmission(
+            f"{source}: cannot be trained on: all files must be images of one size and kind, as "
+            "above; `latentbench audit` shows every file",
+            error.findings,
+        ) from error
     if images is None:
         raise InputError(f"{source}: no images to train on")
     return training_set(images.images, None, name=sanitise(source), device=device)

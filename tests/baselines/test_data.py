@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from baselines.data import TrainingSet, load_training_set, scaled, to_uint8, training_set
-from bench.errors import InputError, UnknownNameError
+from bench.errors import InputError, InvalidSubmission, UnknownNameError
 from tests.conftest import RealSample, write_pngs
 
 
@@ -66,3 +67,11 @@ def test_what_cannot_be_trained_on(mnist: RealSample) -> None:
         training_set(mnist.images[:3], mnist.labels[:2], name="short")
     with pytest.raises(UnknownNameError, match="unknown data set 'minst'.*mnist"):
         load_training_set("minst")
+
+
+def test_images_of_two_sizes_are_told_as_training_images(mnist: RealSample, tmp_path: Path) -> None:
+    write_pngs(mnist.images[:3], tmp_path)
+    Image.fromarray(mnist.images[3, :20, :, 0]).save(tmp_path / "short.png")
+    with pytest.raises(InvalidSubmission, match="cannot be trained on") as caught:
+        load_training_set(str(tmp_path))
+    assert [finding.code for finding in caught.value.findings] == ["mixed-sizes"]  # type: ignore[attr-defined]
