@@ -27,7 +27,7 @@ class Block(nn.Module):
         self.norm_1, self.norm_2 = nn.BatchNorm2d(channels), nn.BatchNorm2d(out_channels)
         self.conv_1 = nn.Conv2d(channels, out_channels, 3, stride, 1, bias=False)
         self.conv_2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
-        # A 1x1 convolution of every `stride`th pixel, not with a stride: the gradient of such a one's
+        # A 1x1 convolution of every `stride`th pixel, not one with a stride: the gradient of its
         # weights overruns the heap for 4 channels (oneDNN 3.12, in PyTorch 2.14, without AVX-512).
         self.stride = stride
         same = channels == out_channels and stride == 1

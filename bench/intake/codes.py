@@ -32,7 +32,7 @@ CODES: dict[str, Code] = {
     ),
     "mixed-sizes": Code(
         "images have different sizes",
-        "Save all images at one size; `score`, `anomaly` and `reference build` take `--resize WxH`.",
+        "Save all images at one size; `score` and `anomaly` also take `--resize WIDTHxHEIGHT`.",
     ),
     "wrong-mode": Code(
         "images have another colour mode than expected",
