@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import baselines
 from baselines.checkpoint import read_checkpoint
 from baselines.losses import LOSSES
 from baselines.recipes import RECIPES
@@ -156,6 +157,24 @@ def test_sampling_tricks_and_autoencoders(images: str, capsys: pytest.CaptureFix
     (folder,) = Path("a").iterdir()
     assert run(["sample", str(folder), "-n", "5", "--out", "g", "--prior", "gaussian"]) == EXIT_OK
     assert run(["sample", str(folder), "-n", "5", "--out", "h", "--prior", "normal"]) == EXIT_USAGE
+
+
+def test_one_class_of_a_conditional_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (demo,) = (Path(baselines.__file__).parent / "weights").glob("*.safetensors")
+    command = ["sample", str(demo), "-n", "6", "--out"]
+    assert run([*command, "sevens", "--label", "7"]) == EXIT_OK
+    assert run([*command, "all"]) == EXIT_OK
+    manifest = json.loads(Path("sevens.manifest.json").read_text())
+    assert manifest["labels"] == [7] * 6
+    first, other = (Path(name, "00000.png").read_bytes() for name in ("sevens", "all"))
+    assert first != other  # of all classes the first is a zero
+    capsys.readouterr()
+    assert run([*command, "tens", "--label", "10"]) == EXIT_USAGE
+    assert "the model knows the classes 0 to 9" in capsys.readouterr().err
+    assert not Path("tens").exists()
 
 
 def test_recipes_lists_everything(capsys: pytest.CaptureFixture[str]) -> None:
