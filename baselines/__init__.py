@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from baselines.run_folder import load_run as load_run
     from baselines.sampling import Sampler as Sampler
     from baselines.sampling import SamplingOptions as SamplingOptions
+    from baselines.study.plan import Study as Study
     from baselines.study.running import run_study as run_study
     from baselines.tricks import TRICKS as TRICKS
     from baselines.verbs import sample as sample
@@ -36,6 +37,7 @@ _HOMES = {
     "load_run": "baselines.run_folder",
     "Sampler": "baselines.sampling",
     "SamplingOptions": "baselines.sampling",
+    "Study": "baselines.study.plan",
     "run_study": "baselines.study.running",
     "TRICKS": "baselines.tricks",
     "sample": "baselines.verbs",

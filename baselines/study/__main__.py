@@ -65,16 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _command(options: argparse.Namespace) -> str:
-    """The command that the report shows: what changes its numbers, and where it stands."""
+    """The command that makes the whole report, whichever part of it this one did."""
     words = [f"python -m baselines.study --out {options.out}"]
-    words += [
-        f"--{name} {' '.join(chosen)}"
-        for name, chosen, usual in (
-            ("recipes", options.recipes, list(RECIPES)),
-            ("data", options.data, list(DATA)),
-        )
-        if chosen != usual
-    ]
     words += [
         f"--{name.replace('_', '-')} {value}"
         for name, value, usual in (

@@ -73,6 +73,9 @@ def test_rows_report_and_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     report = (tmp_path / "report" / "README.md").read_text()
     assert "Shortened budgets" in report
+    out = tmp_path / "report"
+    whole = f"python -m baselines.study --out {out} --seeds 2 --share 0.0001 --num-images 60"
+    assert f"    {whole}\n" in report  # the whole report's, not that of these recipes
     assert "| vae | plain | 2 |" in report
     assert "grids/mnist-vae-plain.png" in report
     assert (tmp_path / "report" / "grids" / "mnist-vae-plain.png").is_file()
