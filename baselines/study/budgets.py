@@ -1,7 +1,7 @@
 """How long a recipe trains in the study: its full length, a share of it, or a CPU's budget.
 
-A CPU's budget was chosen for about a minute of one core a run (`baselines.budgets` has the runs),
-and is the same for all recipes of a family, so that they can be compared.
+A CPU's budget takes a GAN one to two minutes of one core (`baselines.budgets` has the trials), an
+autoencoder less, and is the same for all recipes of a family, so that they can be compared.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CPU_BUDGETS: dict[str, Budget] = {
 
 
 def cpu_budget(recipe: str) -> Budget:
-    """What a core can train in about a minute."""
+    """What a core can train in two minutes."""
     return next(budget for prefix, budget in CPU_BUDGETS.items() if recipe.startswith(prefix))
 
 
