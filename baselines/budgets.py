@@ -30,10 +30,10 @@ class Narrowing(NamedTuple):
         return ", ".join(filter(None, parts))
 
 
-# From single trials (seed 0, 5,000 samples; seconds by the clock, two trials beside each other). The
-# course generator after 4,000 steps of batches of 32 at 5e-4: FID 129 with 10 digits in 54 s, at its
-# own widths 253 with 9 in 123 s. DCGAN after 1,000 steps of batches of 64: FID 40 in 41 s at a fourth
-# of its widths and 1e-3, 43 in 90 s at half of them and 5e-4.
+# From single trials (seed 0, 5,000 samples; seconds by the clock, two trials beside each other).
+# The course generator after 4,000 steps of batches of 32 at 5e-4: FID 129 with 10 digits in 54 s,
+# at its own widths 253 with 9 in 123 s. DCGAN after 1,000 steps of batches of 64: FID 40 in 41 s at
+# a fourth of its widths and 1e-3, 43 in 90 s at half of them and 5e-4.
 COURSE = Narrowing(widths=2, batch=2, rate=2.5)
 DCGAN = Narrowing(widths=4, batch=2, rate=5)
 
