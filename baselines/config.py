@@ -28,6 +28,7 @@ from bench.errors import UnknownNameError, UsageError
 
 DEFAULT_LOSS = "non-saturating"
 MAX_INTEGER = 2**40
+UNUSED = {"adam": (), "rmsprop": ("beta1", "beta2"), "sgd": ("beta2",)}  # by the optimisers
 ON, OFF = ("on", True), ("off", False)
 
 
@@ -127,6 +128,17 @@ class RunConfig(BaseModel):
             for name, trick in TRICKS.items()
             if name in self.tricks
         )
+
+    @property
+    def without_effect(self) -> dict[str, str]:
+        """Settings that change nothing here, each with the reason."""
+        reason = f"optimiser {self.optimiser!r} does not use it"
+        return dict.fromkeys(UNUSED[self.optimiser], reason) | {
+            key: f"trick {trick.name!r} decides it by its "
+            + " and ".join(f"tricks.{trick.name}.{option}" for option in trick.options.model_fields)
+            for trick, _ in self.active
+            for key in trick.overrides
+        }
 
     @property
     def digest(self) -> str:

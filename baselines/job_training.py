@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from baselines.checkpoint import Checkpoint, read_checkpoint
 from baselines.config import RunConfig
@@ -14,10 +14,11 @@ from baselines.run_folder import CHECKPOINT, LOG, RunFolder
 from baselines.runs import TrainingDiverged, train_stack
 from baselines.trained import CHUNK, Trained, trained_from
 from bench.errors import BundleError, UsageError
-from bench.execution.causes import cause_of
+from bench.execution.causes import TaskTimeout, cause_of
 from bench.execution.files import set_aside
 
 DIVERGED = "diverged"
+Result = TypeVar("Result")
 
 
 def divergence(folder: Path) -> Mapping[str, Any] | None:
@@ -86,3 +87,21 @@ def trained_for(checkpoint: Checkpoint, device: str, memory_step: int) -> Traine
     """The networks of a checkpoint, sampling in batches halved `memory_step` times."""
     trained = trained_from(checkpoint, device)
     return replace(trained, chunk=max(1, CHUNK >> memory_step)) if memory_step else trained
+
+
+def outcome_of(result: Callable[[], Result]) -> Result | Exception:
+    """A run's result, or why it has none, so that the others of a stack go on."""
+    try:
+        return result()
+    except TaskTimeout:
+        raise
+    except Exception as error:  # noqa: BLE001  (handed on: the ledger keeps it)
+        return error
+
+
+def only(outcomes: Sequence[Result | Exception]) -> Result:
+    """The result of a stack of one run. Raises what it has instead."""
+    (outcome,) = outcomes
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

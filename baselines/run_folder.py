@@ -13,6 +13,7 @@ A run that was killed may have log lines behind its last checkpoint; those steps
 from __future__ import annotations
 
 import datetime
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -179,8 +180,7 @@ def write_grid(run: RunFolder, engine: Engine, number: int) -> None:
         images = preview(trained, num)
     else:
         images = reconstruct(trained, data_images(engine.data, num))
-    (run.path / GRIDS).mkdir(exist_ok=True)
-    grid_picture(images).save(run.path / GRIDS / f"{engine.step:08d}.png")
+    write_sheet(images, run.path / GRIDS / f"{engine.step:08d}.png")
 
 
 def grid_picture(images: NDArray[np.uint8], columns: int = GRID_SIDE) -> Image.Image:
@@ -192,3 +192,10 @@ def grid_picture(images: NDArray[np.uint8], columns: int = GRID_SIDE) -> Image.I
         top, left = place // columns * (height + 2), place % columns * (width + 2)
         sheet[top : top + height, left : left + width] = image
     return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
+
+
+def write_sheet(images: NDArray[np.uint8], path: Path) -> None:
+    """The picture of uint8 N,H,W,C images as a small PNG file, whole or not at all."""
+    buffer = io.BytesIO()
+    grid_picture(images).save(buffer, format="PNG", optimize=True)
+    write_atomically(path, buffer.getvalue())

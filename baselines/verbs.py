@@ -125,7 +125,9 @@ def train_seeds(
 def configs_of(
     recipe: str, seeds: Sequence[int], *, data: str | Path = "mnist", settings: Settings = ()
 ) -> list[RunConfig]:
-    """The complete configurations that `train_seeds` would train. Raises `UsageError`."""
+    """The complete configurations that `train_seeds` would train. Raises `UsageError`, for
+    settings without effect as well.
+    """
     if not seeds:
         raise UsageError("no seed to train with; give one or more")
     if len(set(seeds)) < len(seeds):
@@ -133,7 +135,13 @@ def configs_of(
     if not isinstance(data, str | Path):
         raise UsageError(f"data of {type(data).__name__}: expected a name or the path of images")
     texts = settings_texts(settings)
-    return [recipe_config(recipe, data=str(data), seed=seed, settings=texts) for seed in seeds]
+    configs = [recipe_config(recipe, data=str(data), seed=seed, settings=texts) for seed in seeds]
+    idle = configs[0].without_effect
+    for text in texts:
+        key = text.partition("=")[0]
+        if key in idle:
+            raise UsageError(f"--set {text!r} has no effect: {idle[key]}")
+    return configs
 
 
 def sample(

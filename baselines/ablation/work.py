@@ -18,7 +18,6 @@ fails, and says so.
 
 from __future__ import annotations
 
-import io
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -32,21 +31,27 @@ from baselines.ablation.cells import SAMPLING_SEED
 from baselines.ablation.results import Evaluation, RunResult
 from baselines.checkpoint import read_checkpoint
 from baselines.config import RunConfig, make_config
-from baselines.job_training import describe_divergence, divergence, train_open, trained_for
+from baselines.job_training import (
+    describe_divergence,
+    divergence,
+    only,
+    outcome_of,
+    train_open,
+    trained_for,
+)
 from baselines.loading import scorer_in_turn, training_set_of
 from baselines.run_folder import (
     CHECKPOINT,
     GRIDS,
     MILESTONES,
     RunFolder,
-    grid_picture,
+    write_sheet,
 )
 from baselines.runs import TrainingDiverged
 from baselines.samples_folder import write_manifest, write_samples
 from baselines.sampling import Sampler, SamplingOptions, manifest_of
 from bench.devices import device_description, select_device
 from bench.errors import BundleError
-from bench.execution.causes import TaskTimeout
 from bench.execution.work import WorkContext
 from bench.record import ScoreRecord
 from bench.stats import write_atomically
@@ -93,10 +98,7 @@ class Scores(BaseModel):
 
 def do_run(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str, Any]:
     """One run; gives its `RunResult` as JSON. Raises `TrainingDiverged`, with that in `details`."""
-    (outcome,) = do_stack([payload], [context])
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+    return only(do_stack([payload], [context]))
 
 
 def do_stack(
@@ -118,17 +120,7 @@ def do_stack(
             device=first.device,
             milestones=first.task.evaluations,
         )
-    return [_outcome(work) for work in works]
-
-
-def _outcome(work: _Work) -> Mapping[str, Any] | Exception:
-    """A run's result, or why it has none: of a stack, the others go on."""
-    try:
-        return work.result()
-    except TaskTimeout:
-        raise
-    except Exception as error:  # noqa: BLE001  (handed on: the ledger keeps it)
-        return error
+    return [outcome_of(work.result) for work in works]
 
 
 class _Work:
@@ -199,7 +191,7 @@ class _Work:
         record = self._score(samples.images, step)
         scored = time.perf_counter()
         if is_last:
-            self._show(samples.images)
+            write_sheet(samples.images[:GRID_IMAGES], self.folder / GRID)
             if self.task.keep:
                 target = self.folder / SAMPLES
                 write_samples(samples.images, target, replace=True)
@@ -229,11 +221,6 @@ class _Work:
             task.reference, task.extractor, task.metrics, self.device, self.context.memory_step
         ) as scorer:
             return scorer.score_images(images, name=f"{self.context.label}, step {step}")
-
-    def _show(self, images: NDArray[np.uint8]) -> None:
-        buffer = io.BytesIO()
-        grid_picture(images[:GRID_IMAGES]).save(buffer, format="PNG", optimize=True)
-        write_atomically(self.folder / GRID, buffer.getvalue())
 
     def _tidy(self) -> None:
         """Remove what only an unfinished run needs."""

@@ -2,6 +2,7 @@
 
     python -m baselines.study --out reports/baselines                 at full length, for a GPU
     python -m baselines.study --cpu-sized --executor local:2          what cores can train
+    python -m baselines.study --narrowed --recipes dcgan --out OUT    those networks, all the steps
     python -m baselines.study --recipes dcgan course-gan --data mnist --share 0.05
 
 One command that resumes: what has rows is not run again, also where the runs themselves are gone,
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from baselines.recipes import RECIPES
 from baselines.study.plan import DATA, NUM_IMAGES, NUM_SEEDS, Study
+from baselines.study.rows import RECORDS, read_rows
 from baselines.study.running import render_study, run_study
 from bench.command_parser import CommandParser
 from bench.devices import select_device
@@ -38,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=NUM_SEEDS)
     parser.add_argument("--share", type=float, default=1.0, help="of each recipe's steps")
     parser.add_argument("--cpu-sized", action="store_true", help="budgets that a CPU can train")
+    parser.add_argument(
+        "--narrowed", action="store_true", help="the networks of --cpu-sized, but all the steps"
+    )
     parser.add_argument("--num-images", type=int, default=NUM_IMAGES)
     parser.add_argument("--executor", help="as for latentbench ablate")
     parser.add_argument("--device")
@@ -67,6 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _command(options: argparse.Namespace) -> str:
     """The command that makes the whole report, whichever part of it this one did."""
     words = [f"python -m baselines.study --out {options.out}"]
+    rows = read_rows(options.out / RECORDS).values()
+    for name, every, there in (
+        ("recipes", RECIPES, {row.recipe for row in rows}),
+        ("data", DATA, {row.data for row in rows}),
+    ):
+        made = there.union(getattr(options, name))
+        if not made.issuperset(every):
+            words.append(f"--{name} {' '.join(one for one in every if one in made)}")
     words += [
         f"--{name.replace('_', '-')} {value}"
         for name, value, usual in (
@@ -76,7 +89,9 @@ def _command(options: argparse.Namespace) -> str:
         )
         if value != usual
     ]
-    return " ".join([*words, *(["--cpu-sized"] if options.cpu_sized else [])])
+    switches = ("cpu_sized", "narrowed")
+    words += [f"--{name.replace('_', '-')}" for name in switches if getattr(options, name)]
+    return " ".join(words)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -87,6 +102,7 @@ def _run(options: argparse.Namespace) -> int:
         num_seeds=options.seeds,
         share=options.share,
         cpu_sized=options.cpu_sized,
+        narrowed=options.narrowed,
         num_images=options.num_images,
         data_root=options.data_root,
         device=select_device(options.device),

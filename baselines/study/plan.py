@@ -42,8 +42,8 @@ SAMPLED_RECIPES = ("course-gan", "dcgan")
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """What is trained and scored, and where. `share` shortens every training to a share of its
-    recipe's steps, `cpu_sized` to what a CPU can train. Raises `UsageError` for what cannot be used
-    as given.
+    recipe's steps; `cpu_sized` narrows networks and shortens trainings to minutes of a core,
+    `narrowed` only does the former. Raises `UsageError` for what cannot be used as given.
     """
 
     recipes: tuple[str, ...] = tuple(RECIPES)
@@ -51,6 +51,7 @@ class Study:
     num_seeds: int = NUM_SEEDS
     share: float = 1.0
     cpu_sized: bool = False
+    narrowed: bool = False
     num_images: int = NUM_IMAGES
     data_root: Path | None = None
     device: str = "cpu"
@@ -66,8 +67,9 @@ class Study:
             raise UsageError(f"{self.num_seeds} seeds: expected 1 or more")
         if not 0 < self.share <= 1:
             raise UsageError(f"share {self.share}: expected more than 0 and at most 1")
-        if self.share < 1 and self.cpu_sized:
-            raise UsageError("--share and --cpu-sized both give the budget; leave one out")
+        if self.cpu_sized and (self.share < 1 or self.narrowed):
+            other = "--narrowed" if self.narrowed else "--share"
+            raise UsageError(f"{other} and --cpu-sized both give the budget; leave one out")
         if not 2 <= self.num_images <= NUM_TEST:
             raise UsageError(
                 f"{self.num_images} images: expected 2 to {NUM_TEST}, the test images that there "
@@ -77,7 +79,8 @@ class Study:
     def budget(self, recipe: str) -> Budget:
         if self.cpu_sized:
             return cpu_budget(recipe)
-        return FULL._replace(share=self.share)
+        whole = cpu_budget(recipe) if self.narrowed else FULL
+        return whole._replace(share=self.share)
 
 
 class Run(NamedTuple):

@@ -45,7 +45,7 @@ GRIDS_A_ROW = 4
 FULL_COMMAND = "python -m baselines.study --out reports/baselines"
 HEADER = """# Reference baselines
 
-Every recipe, trained, sampled and scored by one command, which resumes:
+Recipes, trained, sampled and scored by one command, which resumes:
 
     {command}
 
@@ -104,20 +104,19 @@ def _marks(rows: list[Row]) -> dict[str, str]:
     return dict(zip(narrowings, string.ascii_lowercase, strict=False))
 
 
-def _shortened(marks: Mapping[str, str]) -> list[str]:
-    """What the marks of shortened budgets mean."""
-    said = (
-        "**Shortened budgets**: runs marked with a percentage had that share of the recipe's "
-        "steps. They say what the recipe comes to so early, not how good it is in the end."
-    )
-    if not marks:
-        return [said, ""]
-    told = "; ".join(f"<sup>{mark}</sup> {narrowing}" for narrowing, mark in marks.items())
-    return [
-        f"{said} Those with a letter were made smaller as well, so that a core sees digits within "
-        f"a minute or two: {told}.",
-        "",
-    ]
+def _budgets_told(rows: list[Row], marks: Mapping[str, str]) -> list[str]:
+    """What the marks of budgets that are not the recipe's own mean."""
+    lines: list[str] = []
+    if any(row.share < 1 for row in rows):
+        lines += [
+            "**Shortened budgets**: runs marked with a percentage had that share of the recipe's "
+            "steps. They say what the recipe comes to so early, not how good it is in the end.",
+            "",
+        ]
+    if marks:
+        told = "; ".join(f"<sup>{mark}</sup> {narrowing}" for narrowing, mark in marks.items())
+        lines += [f"**Narrowed for a CPU**: runs marked with a letter, by {told}.", ""]
+    return lines
 
 
 def picture_name(row: Row) -> str:
@@ -135,9 +134,8 @@ def render(rows: list[Row], grids: Path, command: str = FULL_COMMAND) -> str:
         rows,
         key=lambda row: (places.get(row.data, last), places.get(row.recipe, last), row.seed),
     )
-    lines, marks = [HEADER.format(command=command)], _marks(rows)
-    if any(row.share < 1 for row in rows):
-        lines += _shortened(marks)
+    marks = _marks(rows)
+    lines = [HEADER.format(command=command), *_budgets_told(rows, marks)]
     by_data: dict[str, dict[Group, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         group = Group(row.recipe, row.sampling, row.share, row.narrowing, row.num_images)

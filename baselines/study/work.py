@@ -10,7 +10,7 @@ Training resumes behind its last checkpoint, scoring behind the last way that wa
 
 from __future__ import annotations
 
-import io
+import functools
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,16 @@ from pydantic import BaseModel, ConfigDict
 
 from baselines.checkpoint import read_checkpoint
 from baselines.config import RunConfig, make_config
-from baselines.job_training import describe_divergence, divergence, train_open, trained_for
+from baselines.job_training import (
+    describe_divergence,
+    divergence,
+    only,
+    outcome_of,
+    train_open,
+    trained_for,
+)
 from baselines.loading import scorer_in_turn
-from baselines.run_folder import CHECKPOINT, RunFolder, grid_picture
+from baselines.run_folder import CHECKPOINT, RunFolder, write_sheet
 from baselines.runs import TrainingDiverged
 from baselines.samples_folder import write_manifest, write_samples
 from baselines.sampling import Sampler, SamplingOptions, manifest_of
@@ -35,7 +42,6 @@ from baselines.study.terms import held_out_terms
 from baselines.trained import Trained, reconstruct
 from bench.datasets import Dataset, load_dataset
 from bench.devices import device_description
-from bench.execution.causes import TaskTimeout
 from bench.execution.work import WorkContext
 from bench.record import ScoreRecord
 from bench.stats import write_atomically
@@ -77,10 +83,7 @@ class Task(BaseModel):
 
 def do_run(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str, Any]:
     """One run; gives its rows. Raises `TrainingDiverged`, with its one row in `details`."""
-    (outcome,) = do_stack([payload], [context])
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+    return only(do_stack([payload], [context]))
 
 
 def do_stack(
@@ -96,20 +99,19 @@ def do_stack(
         data_root=first.data_root,
         device=first.device,
     )
-    outcomes: list[Mapping[str, Any] | Exception] = []
-    for task, context in zip(tasks, contexts, strict=True):
-        try:
-            outcomes.append({"rows": _rows(task, context)})
-        except TaskTimeout:
-            raise
-        except Exception as error:  # noqa: BLE001  (of a stack, the others go on)
-            outcomes.append(error)
-    return outcomes
+    return [
+        outcome_of(functools.partial(_result, task, context))
+        for task, context in zip(tasks, contexts, strict=True)
+    ]
 
 
 def sheet_of(folder: Path, way: str) -> Path:
     """The picture of a job's samples."""
     return folder / SHEETS / f"{way}.png"
+
+
+def _result(task: Task, context: WorkContext) -> Mapping[str, Any]:
+    return {"rows": _rows(task, context)}
 
 
 def _rows(task: Task, context: WorkContext) -> list[dict[str, Any]]:
@@ -171,7 +173,7 @@ def _scored(
     write_samples(images, target, replace=True)
     with scorer_in_turn(config.data, None, METRICS, task.device, context.memory_step) as scorer:
         record = scorer.score(target)
-    _show(images, sheet_of(context.folder, name))
+    write_sheet(images[:SHEET_IMAGES], sheet_of(context.folder, name))
     if not task.keep_samples:
         shutil.rmtree(target)
     return {
@@ -196,13 +198,6 @@ def _values(record: ScoreRecord) -> dict[str, Any]:
 def _test_split(task: Task) -> Dataset:
     root = None if task.data_root is None else Path(task.data_root)
     return load_dataset(task.run_config.data, "test", data_root=root)
-
-
-def _show(images: NDArray[np.uint8], path: Path) -> None:
-    buffer = io.BytesIO()
-    grid_picture(images[:SHEET_IMAGES]).save(buffer, format="PNG", optimize=True)
-    path.parent.mkdir(exist_ok=True)
-    write_atomically(path, buffer.getvalue())
 
 
 def _cost(folder: Path, task: Task) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class Judged(NamedTuple):
 class Trick:
     """One row of the table; see the module's docstring for the hooks. `requires` are switched on
     with it, `conflicts` maps another trick to the reason, `refuse` gives the reason why it cannot
-    work with a model and loss.
+    work with a model and loss. `overrides` are the settings of a run that it decides instead.
     """
 
     name: str
@@ -126,6 +126,7 @@ class Trick:
     requires: tuple[str, ...] = ()
     conflicts: Mapping[str, str] = field(default_factory=dict)
     refuse: Callable[[Facts, Any], str | None] | None = None
+    overrides: tuple[str, ...] = ()
     plan: Callable[[Plan, Any], Plan] | None = None
     networks: Callable[[dict[str, nn.Module], Any], None] | None = None
     state: Callable[[dict[str, nn.Module], Sizes, Any], dict[str, Tensor]] | None = None

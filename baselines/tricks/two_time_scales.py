@@ -28,5 +28,6 @@ TWO_TIME_SCALES = Trick(
     title="a larger learning rate for the discriminator",
     source="Heusel et al. 2017 (TTUR); Zhang et al. 2019",
     options=TwoTimeScalesOptions,
+    overrides=("learning_rate",),
     plan=_plan,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -187,3 +188,35 @@ def test_settings_as_a_mapping_are_those_of_the_command_line() -> None:
         configs_of("course-gan", [0], data=np.zeros(3))  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match="unknown setting 'speed'"):
         configs_of("course-gan", [0], settings={"speed": 3})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "message"),
+    [
+        (
+            "course-gan-tricks",
+            ["learning_rate=1e-3"],
+            "'learning_rate=1e-3' has no effect: trick 'two-time-scales' decides it by its "
+            "tricks.two-time-scales.generator and tricks.two-time-scales.discriminator",
+        ),
+        (
+            "course-gan",
+            ["learning_rate=1", "tricks.two-time-scales=on"],
+            "'learning_rate=1' has no",
+        ),
+        ("wgan", ["beta1=0.3"], "'beta1=0.3' has no effect: optimiser 'rmsprop' does not use it"),
+        ("vae", ["optimiser=sgd", "beta2=0.3"], "'beta2=0.3' has no effect: optimiser 'sgd'"),
+    ],
+)
+def test_settings_without_effect_are_refused(
+    recipe: str, settings: list[str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        configs_of(recipe, [0, 1], settings=settings)
+
+
+def test_settings_with_an_effect_are_taken() -> None:
+    settings = ["optimiser=sgd", "beta1=0.3", "learning_rate=0.1"]
+    assert configs_of("course-gan", [0], settings=settings)[0].beta1 == 0.3
+    off = {"learning_rate": 0.1, "tricks.two-time-scales": False}
+    assert configs_of("course-gan-tricks", [0], settings=off)[0].learning_rate == 0.1

@@ -75,6 +75,19 @@ def test_every_recipe_on_both_data_sets_with_three_seeds() -> None:
     assert len({run.key for run in runs}) == len(runs)
 
 
+def test_narrowed_recipes_keep_their_steps() -> None:
+    (run,) = runs_of(Study(recipes=("dcgan",), data=("mnist",), num_seeds=1, narrowed=True))
+    full = recipe_config("dcgan")
+    narrow = {"num_steps": full.num_steps, "batch_size": 64, "learning_rate": 0.001}
+    assert run.config.model_dump().items() >= narrow.items()
+    assert run.config.model_options["width"] == full.model_options["width"] // 4
+    study = Study(recipes=("dcgan", "ae-dense"), data=("mnist",), narrowed=True, share=0.5)
+    assert [str(study.budget(recipe)) for recipe in study.recipes] == [
+        "50 % of the steps, widths / 4, batches / 2, rate x 5",
+        "50 % of the steps",
+    ]
+
+
 def test_ways() -> None:
     assert list(ways_of("ae-conv")) == ["prior-gaussian", "prior-mixture", "reconstruction"]
     assert list(ways_of("vae")) == list(ways_of("infogan")) == ["plain"]
@@ -123,7 +136,8 @@ def test_a_run_is_there_when_all_of_its_rows_are() -> None:
         ({"num_seeds": 0}, "0 seeds: expected 1 or more"),
         ({"share": 0.0}, "share 0.0: expected more than 0"),
         ({"share": 1.5}, "share 1.5"),
-        ({"share": 0.5, "cpu_sized": True}, "both give the budget"),
+        ({"share": 0.5, "cpu_sized": True}, "--share and --cpu-sized both give the budget"),
+        ({"narrowed": True, "cpu_sized": True}, "--narrowed and --cpu-sized both give the budget"),
         ({"num_images": 1}, "1 images: expected 2 to 10000"),
     ],
 )

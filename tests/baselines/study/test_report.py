@@ -32,6 +32,7 @@ def row(recipe: str, sampling: str, seed: int, fid: float, coverage: float, **ch
 def test_a_full_length_report_says_nothing_of_short_budgets(tmp_path: Path) -> None:
     text = render([row("vae", "plain", 0, 12.3456, 0.5)], tmp_path)
     assert "Shortened" not in text
+    assert "Narrowed" not in text
     assert "| vae | plain | 1 | full | 12.3 |" in text
     assert "    python -m baselines.study --out reports/baselines\n" in text
     assert "    some command\n" in render([row("vae", "plain", 0, 1, 1)], tmp_path, "some command")
@@ -80,6 +81,13 @@ def test_short_budgets_are_told_by_letter(tmp_path: Path) -> None:
     # the order of the recipes, whatever that of the rows
     assert page.index("| vae |") < page.index("| course-gan |") < page.index("| dcgan |")
     assert page == render(rows[::-1], tmp_path)
+
+
+def test_narrowed_networks_with_all_their_steps_are_no_short_budget(tmp_path: Path) -> None:
+    page = render([row("dcgan", "plain", 0, 2.0, 0.5, narrowing="widths / 4")], tmp_path)
+    assert "Shortened" not in page
+    assert "**Narrowed for a CPU**: runs marked with a letter, by <sup>a</sup> widths / 4." in page
+    assert "| dcgan | plain | 1 | full <sup>a</sup> | 2 |" in page
 
 
 def test_costs_are_processor_time_on_a_cpu_and_the_clocks_on_a_gpu(tmp_path: Path) -> None:

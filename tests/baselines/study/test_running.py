@@ -74,8 +74,8 @@ def test_rows_report_and_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     report = (tmp_path / "report" / "README.md").read_text()
     assert "Shortened budgets" in report
     out = tmp_path / "report"
-    whole = f"python -m baselines.study --out {out} --seeds 2 --share 0.0001 --num-images 60"
-    assert f"    {whole}\n" in report  # the whole report's, not that of these recipes
+    whole = f"python -m baselines.study --out {out} --recipes ae-linear vae --data mnist"
+    assert f"    {whole} --seeds 2 --share 0.0001 --num-images 60\n" in report
     assert "| vae | plain | 2 |" in report
     assert "grids/mnist-vae-plain.png" in report
     assert (tmp_path / "report" / "grids" / "mnist-vae-plain.png").is_file()
@@ -92,6 +92,13 @@ def test_rows_report_and_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "report" / "README.md").unlink()
     main([*wanted, "--render"])
     assert (tmp_path / "report" / "README.md").read_text() == report
+
+
+def test_the_report_names_the_recipes_that_it_holds(tmp_path: Path) -> None:
+    for recipe in ("vae-beta", "vae"):
+        main([*arguments(tmp_path, recipe), "--seeds", "1"])
+    report = (tmp_path / "report" / "README.md").read_text()
+    assert "--recipes vae vae-beta --data mnist --seeds 1 --share" in report
 
 
 def test_a_lost_report_comes_back_from_the_ledger(
