@@ -41,6 +41,8 @@ DCGAN: dict[str, Any] = {
     "num_steps": 50 * EPOCH_128,
     "tricks": {"separate-batches": {}},
 }
+TWO_RATES = {"generator": 2e-4, "discriminator": 4e-4}
+TRICKED_DCGAN = {"ema": {}, "spectral-norm": {}, "two-time-scales": TWO_RATES}
 
 
 def _f_gan(loss: str) -> Recipe:
@@ -153,10 +155,7 @@ _ROWS = (
         "course-gan-tricks",
         "the course generator with the tricks that we found best",
         "Yazici et al. 2019; Heusel et al. 2017",
-        tricks={
-            "ema": {},
-            "two-time-scales": {"generator": 2e-4, "discriminator": 4e-4},
-        },
+        tricks={"ema": {}, "two-time-scales": TWO_RATES},
     ),
     _course(
         "dense-gan",
@@ -177,6 +176,17 @@ _ROWS = (
         {**DCGAN, "tricks": {"separate-batches": {}, "ema": {}}},
     ),
     Recipe(
+        "dcgan-tricks",
+        "DCGAN with the tricks that we found best",
+        "Radford et al. 2016; Miyato et al. 2018; Yazici et al. 2019; Heusel et al. 2017",
+        {
+            **DCGAN,
+            "model_options": {"batch_norm_discriminator": False},
+            "beta2": 0.99,
+            "tricks": TRICKED_DCGAN,
+        },
+    ),
+    Recipe(
         "demo-gan",
         "the generator of `latentbench demo`, trained by this engine",
         "Radford et al. 2016; Mirza & Osindero 2014; Miyato et al. 2018",
@@ -185,11 +195,7 @@ _ROWS = (
             "model": "conditional-dcgan",
             "model_options": {"latent_dim": 54, "width": 32, "batch_norm_discriminator": False},
             "beta2": 0.99,
-            "tricks": {
-                "ema": {},
-                "spectral-norm": {},
-                "two-time-scales": {"generator": 2e-4, "discriminator": 4e-4},
-            },
+            "tricks": TRICKED_DCGAN,
         },
     ),
     Recipe(
