@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import baselines
 from baselines.checkpoint import read_checkpoint
+from baselines.config import UNUSED
 from baselines.data import training_set
 from baselines.run_folder import CHECKPOINT, RunFolder
 from baselines.runs import train_run
+from baselines.stacked import optimiser_of
 from baselines.verbs import Settings, configs_of, run_name, settings_texts
 from bench.__main__ import run
 from bench.errors import EXIT_OK, EXIT_USAGE, UnknownNameError, UsageError
@@ -213,6 +216,17 @@ def test_settings_without_effect_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
         configs_of(recipe, [0, 1], settings=settings)
+
+
+@pytest.mark.parametrize("optimiser", UNUSED)
+def test_optimisers_use_exactly_what_is_said_to_have_an_effect(optimiser: str) -> None:
+    def defaults(**changes: object) -> dict[str, object]:
+        (config,) = configs_of("course-gan", [0], settings={"optimiser": optimiser})
+        weights = [torch.zeros(2, requires_grad=True)]
+        return optimiser_of(config.model_copy(update=changes), weights, 0.1, "cpu").defaults
+
+    for key in ("beta1", "beta2"):
+        assert (defaults() == defaults(**{key: 0.123})) == (key in UNUSED[optimiser])
 
 
 def test_settings_with_an_effect_are_taken() -> None:
