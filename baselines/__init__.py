@@ -13,36 +13,36 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from baselines.ablation.running import run_ablation as run_ablation
-    from baselines.losses import LOSSES as LOSSES
+    from baselines.ablation.run.running import run_ablation as run_ablation
     from baselines.models import MODELS as MODELS
-    from baselines.recipes import RECIPES as RECIPES
-    from baselines.recipes import recipe_config as recipe_config
-    from baselines.run_folder import load_run as load_run
-    from baselines.sampling import Sampler as Sampler
-    from baselines.sampling import SamplingOptions as SamplingOptions
+    from baselines.models.losses import LOSSES as LOSSES
+    from baselines.recipes.table import RECIPES as RECIPES
+    from baselines.recipes.table import recipe_config as recipe_config
+    from baselines.runs.api import sample as sample
+    from baselines.runs.api import train as train
+    from baselines.runs.api import train_seeds as train_seeds
+    from baselines.runs.run_folder import load_run as load_run
+    from baselines.sampling.sampler import Sampler as Sampler
+    from baselines.sampling.sampler import SamplingOptions as SamplingOptions
     from baselines.study.plan import Study as Study
     from baselines.study.running import run_study as run_study
     from baselines.tricks import TRICKS as TRICKS
-    from baselines.verbs import sample as sample
-    from baselines.verbs import train as train
-    from baselines.verbs import train_seeds as train_seeds
 
 _HOMES = {
-    "run_ablation": "baselines.ablation.running",
-    "LOSSES": "baselines.losses",
+    "run_ablation": "baselines.ablation.run.running",
+    "LOSSES": "baselines.models.losses",
     "MODELS": "baselines.models",
-    "RECIPES": "baselines.recipes",
-    "recipe_config": "baselines.recipes",
-    "load_run": "baselines.run_folder",
-    "Sampler": "baselines.sampling",
-    "SamplingOptions": "baselines.sampling",
+    "RECIPES": "baselines.recipes.table",
+    "recipe_config": "baselines.recipes.table",
+    "load_run": "baselines.runs.run_folder",
+    "Sampler": "baselines.sampling.sampler",
+    "SamplingOptions": "baselines.sampling.sampler",
     "Study": "baselines.study.plan",
     "run_study": "baselines.study.running",
     "TRICKS": "baselines.tricks",
-    "sample": "baselines.verbs",
-    "train": "baselines.verbs",
-    "train_seeds": "baselines.verbs",
+    "sample": "baselines.runs.api",
+    "train": "baselines.runs.api",
+    "train_seeds": "baselines.runs.api",
 }
 
 __all__ = list(_HOMES)

@@ -14,36 +14,36 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.anomaly.folder import evaluate_folder as evaluate_folder
+    from bench.anomaly.folder.evaluate import evaluate_folder as evaluate_folder
     from bench.comparing.comparison import Comparison as Comparison
     from bench.comparing.comparison import compare as compare
     from bench.intake import audit as audit
     from bench.intake import load_spec as load_spec
-    from bench.record import ScoreRecord as ScoreRecord
-    from bench.record import append_record as append_record
-    from bench.record import read_records as read_records
+    from bench.records.score_record import ScoreRecord as ScoreRecord
+    from bench.records.score_record import append_record as append_record
+    from bench.records.score_record import read_records as read_records
     from bench.reporting import report as report
-    from bench.scoring import Failure as Failure
-    from bench.scoring import Scorer as Scorer
-    from bench.scoring import score as score
-    from bench.scoring import score_many as score_many
-    from bench.tables import table as table
+    from bench.scoring.scorer import Failure as Failure
+    from bench.scoring.scorer import Scorer as Scorer
+    from bench.scoring.scorer import score as score
+    from bench.scoring.scorer import score_many as score_many
+    from bench.tables.frame import table as table
 
 _HOMES = {
-    "evaluate_folder": "bench.anomaly.folder",
+    "evaluate_folder": "bench.anomaly.folder.evaluate",
     "Comparison": "bench.comparing.comparison",
     "compare": "bench.comparing.comparison",
     "audit": "bench.intake",
     "load_spec": "bench.intake",
-    "ScoreRecord": "bench.record",
-    "append_record": "bench.record",
-    "read_records": "bench.record",
+    "ScoreRecord": "bench.records.score_record",
+    "append_record": "bench.records.score_record",
+    "read_records": "bench.records.score_record",
     "report": "bench.reporting",
-    "Failure": "bench.scoring",
-    "Scorer": "bench.scoring",
-    "score": "bench.scoring",
-    "score_many": "bench.scoring",
-    "table": "bench.tables",
+    "Failure": "bench.scoring.scorer",
+    "Scorer": "bench.scoring.scorer",
+    "score": "bench.scoring.scorer",
+    "score_many": "bench.scoring.scorer",
+    "table": "bench.tables.frame",
 }
 
 __all__ = list(_HOMES)

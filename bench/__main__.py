@@ -25,7 +25,7 @@ def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (one for e
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character
     try:
-        from bench.cli import app, register_verbs
+        from bench.cli.app import app, register_verbs
 
         register_verbs()
         app(arguments, prog_name="latentbench")
@@ -61,7 +61,7 @@ def _interrupted() -> int:
 
 def _report(error: LatentbenchError) -> None:
     if isinstance(error, InvalidSubmission):
-        from bench.console import print_findings
+        from bench.tables.console import print_findings
 
         print_findings(error.findings)
     sys.stderr.write(f"latentbench: {error}\n")

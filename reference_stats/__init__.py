@@ -1,1 +1,1 @@
-"""Committed reference bundles, read by `bench.references` through `importlib.resources`."""
+"""Committed reference bundles, read by `bench.references.bundle` through `importlib.resources`."""

@@ -25,7 +25,7 @@ def modules_after(code: str) -> set[str]:
         "import baselines",
         "import bench.__main__ as m; assert m.run(['--help']) == 0",
         "import bench.__main__ as m; assert m.run(['score', '--help']) == 0",
-        "import baselines.cli",
+        "import baselines.cli.train",
     ],
     ids=["import", "baselines", "help", "verb-help", "baselines-verbs"],
 )
@@ -46,8 +46,8 @@ def test_reading_images_loads_no_torch() -> None:
 
 def test_public_names_resolve() -> None:
     import bench
-    from bench.scoring import score
-    from bench.tables import table
+    from bench.scoring.scorer import score
+    from bench.tables.frame import table
 
     assert bench.score is score
     assert bench.table is table
@@ -58,7 +58,7 @@ def test_public_names_resolve() -> None:
 
 def test_public_names_of_the_baselines_resolve() -> None:
     import baselines
-    from baselines.verbs import sample, train
+    from baselines.runs.api import sample, train
 
     assert baselines.train is train
     assert baselines.sample is sample

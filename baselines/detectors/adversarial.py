@@ -28,8 +28,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from baselines.config import RunConfig
-from baselines.data import MAX_SIDE_PX, scaled
 from baselines.detectors.engine_fits import epochs_of, one_class_config
 from baselines.detectors.options import DetectorOptions, options_of
 from baselines.detectors.recipe_detector import (
@@ -38,9 +36,11 @@ from baselines.detectors.recipe_detector import (
     ReconstructingDetector,
     Scorer,
 )
-from baselines.draws import derive_seed
-from baselines.trained import Trained
-from bench.detectors.base import DetectorRow, DetectorSettings
+from baselines.models.random_draws import derive_seed
+from baselines.recipes.config import RunConfig
+from baselines.sampling.trained import Trained
+from baselines.training.training_images import MAX_SIDE_PX, scaled
+from bench.anomaly.detectors.base import DetectorRow, DetectorSettings
 
 CPU: dict[str, float | int | str] = {"epochs": 10, "width": 16}
 SEARCH_CPU: dict[str, float | int | str] = {**CPU, "num_steps": 20, "search_rate": 0.2}

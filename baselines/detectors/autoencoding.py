@@ -16,7 +16,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from baselines.data import MAX_SIDE_PX, scaled
 from baselines.detectors.engine_fits import epochs_of, one_class_config
 from baselines.detectors.options import DetectorOptions, options_of
 from baselines.detectors.recipe_detector import (
@@ -25,8 +24,9 @@ from baselines.detectors.recipe_detector import (
     Scorer,
 )
 from baselines.models.autoencoders import Autoencoder
-from baselines.trained import Trained
-from bench.detectors.base import DetectorRow, DetectorSettings
+from baselines.sampling.trained import Trained
+from baselines.training.training_images import MAX_SIDE_PX, scaled
+from bench.anomaly.detectors.base import DetectorRow, DetectorSettings
 
 CPU_EPOCHS = 30
 

@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from baselines.trained import full_chunk
-from bench.devices import strict_float32
+from baselines.sampling.trained import full_chunk
 from bench.errors import LatentbenchError, UsageError
+from bench.runtime.devices import strict_float32
 
 CHUNK = 250
 ImageSize = tuple[int, int, int]  # H, W, C

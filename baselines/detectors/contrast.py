@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from baselines.data import scaled
+from baselines.training.training_images import scaled
 
 
 class Contrast(NamedTuple):

@@ -48,8 +48,8 @@ from baselines.detectors.svdd_objectives import (
     reconstruction_objective,
 )
 from baselines.detectors.together import require_sets, require_together
-from baselines.draws import derive_seed
-from bench.detectors.base import Detector, DetectorRow, DetectorSettings, Option
+from baselines.models.random_draws import derive_seed
+from bench.anomaly.detectors.base import Detector, DetectorRow, DetectorSettings, Option
 from bench.errors import UsageError
 
 Boundary = Literal["one-class", "soft"]
@@ -83,7 +83,7 @@ CPU: dict[str, float | int | str] = {
 
 
 class DeepSVDD:
-    """See `bench.detectors.base.Detector` and `StackFitting`."""
+    """See `bench.anomaly.detectors.base.Detector` and `StackFitting`."""
 
     def __init__(
         self, name: str, boundary: Boundary, settings: DetectorSettings, options: DeepSVDDOptions
@@ -119,7 +119,7 @@ class DeepSVDD:
         return finite_scores(in_chunks(images, distances, device=self.device), self.name)
 
     def settled(self) -> dict[str, Option]:
-        """See `bench.detectors.base.Telling`."""
+        """See `bench.anomaly.detectors.base.Telling`."""
         return told(self.options)
 
     def start(self, normal: NDArray[np.uint8]) -> Job:

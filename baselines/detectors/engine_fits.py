@@ -3,7 +3,8 @@
 An epoch is `EPOCH_IMAGES` images drawn from the normal ones, whatever their number, so the number
 of steps depends on the options alone. Several normal sets lie on the device as one, and each run
 draws from its own part of it what it would draw alone: run k of a stack equals the single fit to
-set k up to the order of float32 sums (`baselines.stacked`). On a CPU the runs take turns, where a
+set k up to the order of float32 sums (`baselines.training.stacked`). On a CPU the runs take turns,
+where a
 stack is slower.
 
 Shape legend: K normal sets, N images of a set, H,W,C an image.
@@ -19,17 +20,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from baselines.build import build_for
-from baselines.checkpoint import non_finite_tensor
-from baselines.config import RunConfig, make_config
-from baselines.data import training_set
 from baselines.detectors.chunks import repeatable
 from baselines.detectors.together import require_sets, set_name
-from baselines.engine import BlockTerms, Engine, first_non_finite, train_through
-from baselines.recipes import recipe_row
-from baselines.run_folder import checkpoint_of
-from baselines.runs import TrainingDiverged
-from baselines.trained import Trained, trained_from
+from baselines.recipes.config import RunConfig, make_config
+from baselines.recipes.table import recipe_row
+from baselines.runs.run_folder import checkpoint_of
+from baselines.runs.train import TrainingDiverged
+from baselines.sampling.trained import Trained, trained_from
+from baselines.training.build import build_for
+from baselines.training.checkpoint import non_finite_tensor
+from baselines.training.engine import BlockTerms, Engine, first_non_finite, train_through
+from baselines.training.training_images import training_set
 
 EPOCH_IMAGES = 6000
 

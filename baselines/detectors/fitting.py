@@ -32,8 +32,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from baselines.detectors.together import set_name
-from baselines.draws import BLOCK_STEPS, Draw, draw_block, integers
-from baselines.runs import TrainingDiverged
+from baselines.models.random_draws import BLOCK_STEPS, Draw, draw_block, integers
+from baselines.runs.train import TrainingDiverged
 from baselines.tricks.base import Net
 
 CHECKED_STEPS = 50  # between two looks at the losses
@@ -188,7 +188,9 @@ def pooled(jobs: Sequence[Job]) -> Tensor:
 
 
 def drawn_batches(jobs: Sequence[Job], schedule: Schedule) -> Iterator[Batch]:
-    """Images of each job's own set, with replacement (`baselines.draws`), without an end."""
+    """Images of each job's own set, with replacement (`baselines.models.random_draws`), without an
+    end.
+    """
     pool = pooled(jobs)
     for block in itertools.count():
         places = _places(jobs, schedule, block)

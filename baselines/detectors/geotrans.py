@@ -29,7 +29,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from baselines.data import scaled
 from baselines.detectors.chunks import (
     ImageSize,
     finite_scores,
@@ -50,9 +49,10 @@ from baselines.detectors.transforms import (
     transformed,
 )
 from baselines.detectors.wide_net import WideResNet
-from baselines.draws import derive_seed
-from baselines.runs import TrainingDiverged
-from bench.detectors.base import Detector, DetectorRow, DetectorSettings, Option
+from baselines.models.random_draws import derive_seed
+from baselines.runs.train import TrainingDiverged
+from baselines.training.training_images import scaled
+from bench.anomaly.detectors.base import Detector, DetectorRow, DetectorSettings, Option
 from bench.errors import LatentbenchError, UsageError
 
 NAME = "geotrans"
@@ -99,7 +99,7 @@ def simple_score(log_y: Tensor) -> Tensor:
 
 
 class GeoTrans:
-    """See `bench.detectors.base.Detector` and `StackFitting`."""
+    """See `bench.anomaly.detectors.base.Detector` and `StackFitting`."""
 
     def __init__(self, settings: DetectorSettings, options: GeoTransOptions) -> None:
         self.device, self.seed, self.options = settings.device, settings.seed, options
@@ -124,7 +124,7 @@ class GeoTrans:
         return finite_scores(self._computed(images, self._scored), NAME)
 
     def settled(self) -> dict[str, Option]:
-        """See `bench.detectors.base.Telling`."""
+        """See `bench.anomaly.detectors.base.Telling`."""
         return told(self.options)
 
     def start(self, normal: NDArray[np.uint8], indices: Tensor) -> Job:

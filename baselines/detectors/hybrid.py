@@ -20,12 +20,12 @@ from pydantic import Field
 from sklearn.svm import OneClassSVM  # type: ignore[import-untyped]
 from torch import Tensor
 
-from baselines.data import MAX_SIDE_PX
 from baselines.detectors.engine_fits import epochs_of, one_class_config
 from baselines.detectors.options import DetectorOptions, options_of
 from baselines.detectors.recipe_detector import RecipeDetector, RecipeFamily, Scorer
-from baselines.trained import Trained
-from bench.detectors.base import DetectorRow, DetectorSettings
+from baselines.sampling.trained import Trained
+from baselines.training.training_images import MAX_SIDE_PX
+from bench.anomaly.detectors.base import DetectorRow, DetectorSettings
 
 NAME = "ae-oc-svm"
 SVM_IMAGES = 10_000

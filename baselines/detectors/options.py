@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from baselines.config import checked_options
 from baselines.models.base import Options
-from bench.detectors.base import DetectorSettings, Option
+from baselines.recipes.config import checked_options
+from bench.anomaly.detectors.base import DetectorSettings, Option
 from bench.errors import UsageError
 
 Budget = Literal["published", "cpu"]

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from baselines.config import RunConfig
 from baselines.detectors.chunks import (
     CHUNK,
     ImageSize,
@@ -25,8 +24,9 @@ from baselines.detectors.chunks import (
 from baselines.detectors.engine_fits import fit_recipes
 from baselines.detectors.options import DetectorOptions, told
 from baselines.detectors.together import require_together
-from baselines.trained import Trained
-from bench.detectors.base import Detector, Option
+from baselines.recipes.config import RunConfig
+from baselines.sampling.trained import Trained
+from bench.anomaly.detectors.base import Detector, Option
 
 Scorer = Callable[[Tensor], Tensor]
 Prepare = Callable[[Trained, NDArray[np.uint8]], Scorer]
@@ -47,7 +47,7 @@ class RecipeFamily:
 
 
 class RecipeDetector:
-    """See `bench.detectors.base.Detector` and `StackFitting`."""
+    """See `bench.anomaly.detectors.base.Detector` and `StackFitting`."""
 
     def __init__(self, family: RecipeFamily) -> None:
         self.family = family
@@ -97,7 +97,7 @@ class RecipeDetector:
 
 
 class ReconstructingDetector(RecipeDetector):
-    """The same, with `reconstructions`; see `bench.detectors.base.Reconstructing`."""
+    """The same, with `reconstructions`; see `bench.anomaly.detectors.base.Reconstructing`."""
 
     def __init__(self, family: RecipeFamily, restore: Callable[[Trained, Tensor], Tensor]) -> None:
         super().__init__(family)

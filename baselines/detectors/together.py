@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.detectors.base import Detector, require_normal
+from bench.anomaly.detectors.base import Detector, require_normal
 from bench.errors import UsageError
 
 MIN_NORMAL = 2

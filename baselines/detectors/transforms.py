@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from baselines.data import scaled
 from baselines.detectors.fitting import Batch, Job, Schedule, pooled
+from baselines.training.training_images import scaled
 from baselines.tricks.base import Net
 from bench.errors import UsageError
 

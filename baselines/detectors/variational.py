@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from baselines.data import MAX_SIDE_PX, scaled
 from baselines.detectors.engine_fits import epochs_of, one_class_config
 from baselines.detectors.options import DetectorOptions, options_of
 from baselines.detectors.recipe_detector import RecipeFamily, ReconstructingDetector, Scorer
-from baselines.draws import derive_seed
-from baselines.likelihoods import (
+from baselines.models.likelihoods import (
     bernoulli_log_likelihood,
     gaussian_log_likelihood,
     kl_to_standard_normal,
 )
+from baselines.models.random_draws import derive_seed
 from baselines.models.vae import VAE
-from baselines.trained import Trained
-from bench.detectors.base import DetectorRow, DetectorSettings
+from baselines.sampling.trained import Trained
+from baselines.training.training_images import MAX_SIDE_PX, scaled
+from bench.anomaly.detectors.base import DetectorRow, DetectorSettings
 
 CPU: dict[str, float | int | str] = {"epochs": 30}
 DRAWS = 8

@@ -18,9 +18,9 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.likelihoods import Corruption, Penalty
 from baselines.models.base import ImageShape, Layers, Model, Options
 from baselines.models.grid import Cut, Fit, grid_of
+from baselines.models.likelihoods import Corruption, Penalty
 
 CodeActivation = Literal["linear", "relu", "sigmoid"]
 Reconstruction = Literal["mse", "bernoulli"]

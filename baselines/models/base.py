@@ -18,9 +18,8 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.data import Scale
-
 ImageShape = tuple[int, int, int]  # C, H, W
+Scale = Literal["signed", "unit"]  # values from -1 to 1, or from 0 to 1
 Activation = Literal["relu", "leaky"]
 Downsampling = Literal["stride", "pool"]
 Kind = Literal["adversarial", "likelihood"]

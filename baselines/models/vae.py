@@ -15,9 +15,9 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from baselines.likelihoods import Likelihood
 from baselines.models.autoencoders import conv_decoder, conv_encoder, mlp
 from baselines.models.base import ImageShape, LatentSpec, Layers, Model, Options
+from baselines.models.likelihoods import Likelihood
 
 
 class VAEOptions(Options):

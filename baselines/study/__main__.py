@@ -18,14 +18,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from baselines.recipes import RECIPES
+from baselines.recipes.table import RECIPES
 from baselines.study.plan import DATA, NUM_IMAGES, NUM_SEEDS, Study
 from baselines.study.rows import RECORDS, read_rows
 from baselines.study.running import render_study, run_study
-from bench.command_parser import CommandParser
-from bench.devices import select_device
 from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_USAGE, LatentbenchError
-from bench.progress import progress_report
+from bench.runtime.command_parser import CommandParser
+from bench.runtime.devices import select_device
+from bench.runtime.progress import progress_report
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,6 +1,7 @@
 """How long a recipe trains in the study: its full length, a share of it, or a CPU's budget.
 
-A CPU's budget takes a GAN one to two minutes of one core (`baselines.budgets` has the trials), an
+A CPU's budget takes a GAN one to two minutes of one core (`baselines.recipes.narrowing` has the
+trials), an
 autoencoder less, and is the same for all recipes of a family, so that they can be compared.
 """
 
@@ -9,9 +10,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from baselines.budgets import COURSE, DCGAN, Narrowing, narrowed
-from baselines.config import RunConfig
-from baselines.recipes import recipe_config
+from baselines.recipes.config import RunConfig
+from baselines.recipes.narrowing import COURSE, DCGAN, Narrowing, narrowed
+from baselines.recipes.table import recipe_config
 
 MIN_STEPS = 16
 

@@ -14,15 +14,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from baselines.config import RunConfig
-from baselines.priors import PRIORS
-from baselines.recipes import RECIPES, recipe_config, recipe_row
-from baselines.sampling import SamplingOptions
+from baselines.models.code_priors import PRIORS
+from baselines.recipes.config import RunConfig
+from baselines.recipes.table import RECIPES, recipe_config, recipe_row
+from baselines.sampling.sampler import SamplingOptions
 from baselines.study.budgets import FULL, Budget, budgeted, cpu_budget
 from baselines.study.rows import DIVERGED, PLAIN, Key, Row
 from baselines.study.work import Task
 from bench.errors import UsageError
-from bench.execution.work import Job
+from bench.execution.ledger.work import Job
 
 DATA = ("mnist", "fashion-mnist")
 NUM_IMAGES = NUM_TEST = 10_000

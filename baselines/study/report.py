@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from baselines.recipes import RECIPES
+from baselines.recipes.table import RECIPES
 from baselines.study.rows import DIVERGED, PLAIN, Row
 from baselines.study.work import METRICS
-from bench.datasets import DATASETS
+from bench.data.datasets import DATASETS
 
 TARGET_DATA = "mnist"  # what the baselines should show is said of it
 _WORDS = {

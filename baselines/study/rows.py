@@ -13,8 +13,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import InputError, UsageError
-from bench.execution.claims import claim_within
-from bench.stats import write_atomically
+from bench.execution.ledger.claims import claim_within
+from bench.runtime.whole_files import write_atomically
 
 RECORDS, LOCK = "records.jsonl", ".records.lock"
 WAIT_S = 120.0

@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from baselines.loading import scorer_of, training_set_of
+from baselines.runs.loading import scorer_of, training_set_of
 from baselines.study.plan import Study, jobs_of, runs_of
 from baselines.study.report import FULL_COMMAND, picture_name, render
 from baselines.study.rows import RECORDS, Row, publish, read_rows
 from baselines.study.work import METRICS, STACKED_WORK, WORK, sheet_of
-from bench.destinations import require_writable
 from bench.errors import NothingFoundError
-from bench.execution.executors import executor_for
-from bench.execution.ledger import Ledger
+from bench.execution.executors.executors import executor_for
+from bench.execution.ledger.ledger import Ledger
 from bench.execution.scheduling import Event, JobResult, run_jobs
-from bench.stats import write_atomically
+from bench.runtime.destinations import require_writable
+from bench.runtime.whole_files import write_atomically
 
 GRIDS = "grids"
 SHOWN_SEED = 0
@@ -38,7 +38,8 @@ def run_study(
 ) -> list[JobResult]:
     """Run what has no rows in `out` yet; gives the jobs that failed.
 
-    `executor` as `bench.execution.executors` has it: by default a process for each core, one on a
+    `executor` as `bench.execution.executors.executors` has it: by default a process for each core,
+    one on a
     GPU, where the seeds of a recipe train as one program. `command` stands in the report. Raises
     what loading data and references raises before anything runs, and what `run_jobs` raises.
     """

@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from baselines.candidates import Candidates
-from baselines.data import scaled
-from baselines.draws import derive_seed
 from baselines.models.base import LatentSpec
 from baselines.models.infogan import mutual_information
-from baselines.objectives import vae_objective
-from baselines.trained import CHUNK, Trained
+from baselines.models.random_draws import derive_seed
+from baselines.sampling.latent_candidates import Candidates
+from baselines.sampling.trained import CHUNK, Trained
+from baselines.training.objectives import vae_objective
+from baselines.training.training_images import scaled
 from baselines.tricks.base import Net
 
 ELBO = ("elbo", "log_likelihood", "kl")

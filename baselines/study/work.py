@@ -1,6 +1,6 @@
 """The work of a run: train it into its folder, sample it in every way, score each as a folder.
 
-    work/checkpoint.safetensors, log.jsonl, ...   as `baselines.run_folder` has them
+    work/checkpoint.safetensors, log.jsonl, ...   as `baselines.runs.run_folder` has them
     work/rows.json                                what has been scored so far
     work/sheets/WAY.png                           64 of its samples
     work/samples-WAY/                             the samples, where they are kept
@@ -21,9 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from baselines.checkpoint import read_checkpoint
-from baselines.config import RunConfig, make_config
-from baselines.job_training import (
+from baselines.recipes.config import RunConfig, make_config
+from baselines.runs.jobs import (
     describe_divergence,
     divergence,
     only,
@@ -31,20 +30,21 @@ from baselines.job_training import (
     train_open,
     trained_for,
 )
-from baselines.loading import scorer_in_turn
-from baselines.run_folder import CHECKPOINT, RunFolder, write_sheet
-from baselines.runs import TrainingDiverged
-from baselines.samples_folder import write_manifest, write_samples
-from baselines.sampling import Sampler, SamplingOptions, manifest_of
-from baselines.spectrum import checkerboard_ratio
+from baselines.runs.loading import scorer_in_turn
+from baselines.runs.run_folder import CHECKPOINT, RunFolder, write_sheet
+from baselines.runs.train import TrainingDiverged
+from baselines.sampling.checkerboard import checkerboard_ratio
+from baselines.sampling.sampler import Sampler, SamplingOptions, manifest_of
+from baselines.sampling.samples_folder import write_manifest, write_samples
+from baselines.sampling.trained import Trained, reconstruct
 from baselines.study.rows import DIVERGED, Row
 from baselines.study.terms import held_out_terms
-from baselines.trained import Trained, reconstruct
-from bench.datasets import Dataset, load_dataset
-from bench.devices import device_description
-from bench.execution.work import WorkContext
-from bench.record import ScoreRecord
-from bench.stats import write_atomically
+from baselines.training.checkpoint import read_checkpoint
+from bench.data.datasets import Dataset, load_dataset
+from bench.execution.ledger.work import WorkContext
+from bench.records.score_record import ScoreRecord
+from bench.runtime.devices import device_description
+from bench.runtime.whole_files import write_atomically
 
 METRICS = (
     "fid",

@@ -32,10 +32,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from baselines.draws import Draw
-from baselines.latents import Distribution
-from baselines.losses import Loss, Targets
 from baselines.models.base import ImageShape, Layers, Model, Options, Verdict
+from baselines.models.latents import Distribution
+from baselines.models.losses import Loss, Targets
+from baselines.models.random_draws import Draw
 
 Player = Literal["discriminator", "generator"]
 Role = Literal["real", "fake"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from baselines.draws import Draw, uniform
 from baselines.models.base import Options
+from baselines.models.random_draws import Draw, uniform
 from baselines.tricks.base import Moment, Player, Role, Sizes, Trick
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 
-from baselines.draws import Draw, uniform
-from baselines.losses import Targets
 from baselines.models.base import Options
+from baselines.models.losses import Targets
+from baselines.models.random_draws import Draw, uniform
 from baselines.tricks.base import Moment, Player, Sizes, Trick, needs_targets
 
 

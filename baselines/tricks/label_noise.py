@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from baselines.draws import Draw, uniform
-from baselines.losses import Targets
 from baselines.models.base import Options
+from baselines.models.losses import Targets
+from baselines.models.random_draws import Draw, uniform
 from baselines.tricks.base import Moment, Player, Sizes, Trick, needs_targets
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from baselines.losses import Targets
 from baselines.models.base import Options
+from baselines.models.losses import Targets
 from baselines.tricks.base import Moment, Trick, needs_targets
 
 

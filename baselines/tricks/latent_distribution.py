@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from baselines.latents import Distribution
 from baselines.models.base import Options
+from baselines.models.latents import Distribution
 from baselines.tricks.base import Plan, Trick
 
 

@@ -12,8 +12,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.draws import Draw, integers, uniform
 from baselines.models.base import Options
+from baselines.models.random_draws import Draw, integers, uniform
 from baselines.tricks.base import Facts, Moment, Player, Sizes, Trick
 
 

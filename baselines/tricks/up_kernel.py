@@ -1,7 +1,7 @@
 """The kernel of the generator's transposed convolutions: divisible by the stride of 2, or not.
 
 A kernel that the stride does not divide overlaps unevenly and leaves a checkerboard, which shows
-as power at the highest frequency of the samples' spectrum (`baselines.spectrum`).
+as power at the highest frequency of the samples' spectrum (`baselines.sampling.checkerboard`).
 """
 
 from __future__ import annotations

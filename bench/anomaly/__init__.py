@@ -9,14 +9,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.anomaly.folder import FolderResult as FolderResult
-    from bench.anomaly.folder import evaluate_folder as evaluate_folder
-    from bench.anomaly.record import AnomalyRecord as AnomalyRecord
+    from bench.anomaly.folder.evaluate import FolderResult as FolderResult
+    from bench.anomaly.folder.evaluate import evaluate_folder as evaluate_folder
+    from bench.anomaly.folder.record import AnomalyRecord as AnomalyRecord
 
 _HOMES = {
-    "FolderResult": "folder",
-    "evaluate_folder": "folder",
-    "AnomalyRecord": "record",
+    "FolderResult": "folder.evaluate",
+    "evaluate_folder": "folder.evaluate",
+    "AnomalyRecord": "folder.record",
 }
 
 __all__ = list(_HOMES)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bench.errors import NothingFoundError, UnknownNameError, UsageError
 from bench.intake import sanitise
-from bench.record import SHORT_DIGEST, Identity, ScoreRecord, ScoreValue
+from bench.records.score_record import SHORT_DIGEST, Identity, ScoreRecord, ScoreValue
 
 # Unbiased, or so nearly that 1,000 and 10,000 images of one generator score the same.
 SIZE_FREE = frozenset({"kid_poly3", "density_k5", "mean_confidence", "anomaly_auc", "authenticity"})

@@ -32,8 +32,8 @@ from bench.comparing.comparability import (
 from bench.comparing.judgement import ALPHA, Change, Judgement
 from bench.comparing.tolerance import Given, Tolerance
 from bench.errors import UnknownNameError, UsageError
-from bench.record import ScoreRecord
-from bench.uncertainty import holm
+from bench.records.score_record import ScoreRecord
+from bench.statistics.intervals import holm
 
 
 class Comparison(BaseModel):

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 from bench.comparing.comparability import Pair
 from bench.comparing.tolerance import Tolerance
 from bench.intake import sanitise
-from bench.record import ScoreValue
-from bench.uncertainty import Uncertainty, difference
+from bench.records.score_record import ScoreValue
+from bench.statistics.intervals import Uncertainty, difference
 
 ALPHA = 0.05
 ROUNDING = 1e-6  # relative: what another library or machine may change

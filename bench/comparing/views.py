@@ -16,7 +16,7 @@ from rich.text import Text
 
 from bench.comparing.comparison import Comparison
 from bench.comparing.judgement import Change
-from bench.numerals import number
+from bench.tables.numbers import number
 
 STYLES = {
     "regression": "bold red",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc, pdtr
 
 from bench.content.codes import content_finding
-from bench.record import FindingEntry
+from bench.records.score_record import FindingEntry
 
 F64 = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.record import FindingEntry
+from bench.records.score_record import FindingEntry
 
 NUM_EXAMPLES = 5
 

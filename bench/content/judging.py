@@ -34,7 +34,7 @@ from bench.content.repeats import (
 )
 from bench.content.texture import texture_findings
 from bench.intake.codes import SEVERITIES
-from bench.record import FindingEntry
+from bench.records.score_record import FindingEntry
 
 MIN_REAL, MIN_IMAGES = 50, 20  # to compare levels and texture of reference and folder
 MIN_NEAR_SHARE = 0.005  # of copies that are near only; ones alone come nearer than all digits

@@ -20,7 +20,7 @@ from bench.content.codes import content_finding
 from bench.content.facts import ContentFacts
 from bench.content.reference import ReferenceContent
 from bench.content.statistics import BLACK, WHITE
-from bench.record import FindingEntry
+from bench.records.score_record import FindingEntry
 
 F64 = NDArray[np.float64]
 

@@ -19,7 +19,7 @@ from bench.content.facts import ContentFacts
 from bench.content.statistics import image_statistics
 from bench.content.thumbnails import thumbnail_px, thumbnails
 from bench.errors import InputError
-from bench.stats import subset_rows
+from bench.statistics.moments import subset_rows
 
 GROUP_IMAGES = 256
 GROUP_PIXELS = 1 << 20  # of a group of larger images; one image at least

@@ -24,7 +24,7 @@ from bench.content.nearest import NearIndex, near_groups, nearest_other
 from bench.content.observer import MAX_DESCRIPTORS, content_facts
 from bench.content.statistics import STATISTICS
 from bench.errors import InputError
-from bench.stats import subset_rows
+from bench.statistics.moments import subset_rows
 
 PREFIX = "content_"
 GROUP_IMAGES = 10_000  # real images that the radius of groups is taken from

@@ -13,8 +13,8 @@ from bench.content.codes import content_finding, first_places, share_of
 from bench.content.facts import ContentFacts
 from bench.content.nearest import Groups, near_groups
 from bench.content.reference import ReferenceContent
-from bench.record import FindingEntry
-from bench.stats import subset_rows
+from bench.records.score_record import FindingEntry
+from bench.statistics.moments import subset_rows
 
 MAX_CONSTANT_RANGE = 2  # grey levels; an image of less range is blank
 FALSE_ALARM = 0.001

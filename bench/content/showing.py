@@ -1,4 +1,5 @@
-"""Pictures and curves of a folder's content, as exhibits for a page; see `bench.exhibits`.
+"""Pictures and curves of a folder's content, as exhibits for a page; see
+`bench.records.pictures_file`.
 
 Shape legend: n images shown, h rows, w columns, C channels, K classes.
 """
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from bench.content.facts import ContentFacts
 from bench.content.judging import ContentJudgement
 from bench.content.reference import ReferenceContent
-from bench.stats import subset_rows
+from bench.statistics.moments import subset_rows
 
 NUM_SAMPLES = 100
 NUM_DUPLICATES = 32

@@ -14,7 +14,7 @@ import numpy as np
 from bench.content.codes import content_finding
 from bench.content.facts import ContentFacts
 from bench.content.reference import ReferenceContent
-from bench.record import FindingEntry
+from bench.records.score_record import FindingEntry
 
 SIGMAS = 5.0
 MAX_LOSSY_NOISE = 5.0  # grey levels of noise that JPEG alone may leave

@@ -10,7 +10,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.exhibits import MAX_SIDE_PX
+from bench.records.pictures_file import MAX_SIDE_PX
 
 
 def thumbnail_px(height: int, width: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.content.copies import TrainingPixels
 from bench.content.observer import image_hashes
 from bench.content.thumbnails import thumbnails
-from bench.datasets import load_dataset
+from bench.data.datasets import load_dataset
 from bench.errors import LatentbenchError
 from bench.intake import ImageStream, Size
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from bench.errors import LatentbenchError, UsageError
-from bench.execution import attempts as tries
-from bench.execution.attempts import Attempt
-from bench.execution.causes import Cause, Preempted, TaskTimeout, cause_of, is_result
-from bench.execution.files import Corrupt, folder_state, json_problem
-from bench.execution.ledger import LOST, Ledger, Result
+from bench.execution.ledger import attempts as tries
+from bench.execution.ledger.attempts import Attempt
+from bench.execution.ledger.causes import Cause, Preempted, TaskTimeout, cause_of, is_result
+from bench.execution.ledger.files import Corrupt, folder_state, json_problem
+from bench.execution.ledger.ledger import LOST, Ledger, Result
+from bench.execution.ledger.work import Job, WorkContext, work_named
 from bench.execution.stopping import interruptible, is_preempted, time_limit
-from bench.execution.work import Job, WorkContext, work_named
 
 Returned = Mapping[str, Any] | BaseException
 

@@ -19,12 +19,12 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from bench.errors import UsageError
-from bench.execution import attempts as tries
-from bench.execution.causes import Cause, TaskTimeout, WorkerLost
-from bench.execution.ledger import Entry, Ledger, Result
+from bench.execution.executors.workers import Workers
+from bench.execution.ledger import attempts as tries
+from bench.execution.ledger.causes import Cause, TaskTimeout, WorkerLost
+from bench.execution.ledger.ledger import Entry, Ledger, Result
+from bench.execution.ledger.work import Job, StackedWork, Work, work_name
 from bench.execution.performing import Order, Reply, perform, settle
-from bench.execution.work import Job, StackedWork, Work, work_name
-from bench.execution.workers import Workers
 
 KILL_AFTER_S = 15.0  # past its time limit, a worker that did not stop the work itself is killed
 _POLL_S = (0.05, 2.0)  # looking after jobs of another scheduler: at first, and at most

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.execution.ledger import STATES, Entry, Ledger, State
+from bench.execution.ledger.ledger import STATES, Entry, Ledger, State
 
 
 class FailedJob(NamedTuple):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from bench.execution.causes import TaskTimeout
+from bench.execution.ledger.causes import TaskTimeout
 
 _stopped = threading.Event()
 _preempted = threading.Event()

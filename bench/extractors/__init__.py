@@ -14,7 +14,7 @@ from bench.extractors.base import (
     ResolvedExtractor,
 )
 from bench.extractors.fidelity_rows import FIDELITY_ROWS
-from bench.weights import HostedWeights
+from bench.extractors.weights_files import HostedWeights
 
 _ROWS = (
     ExtractorRow(
@@ -29,7 +29,7 @@ _ROWS = (
         num_classes=10,
         side_px=28,
         channels=1,
-        citation="trained by baselines.train_extractor on the MNIST train split",
+        citation="trained by baselines.tools.train_extractor on the MNIST train split",
         learnt="MNIST labels",
         labels_of="mnist",
     ),
@@ -45,7 +45,7 @@ _ROWS = (
         num_classes=10,
         side_px=28,
         channels=1,
-        citation="trained by baselines.train_extractor on the Fashion-MNIST train split",
+        citation="trained by baselines.tools.train_extractor on the Fashion-MNIST train split",
         learnt="Fashion-MNIST labels",
         labels_of="fashion-mnist",
     ),

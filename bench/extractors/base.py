@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BundleError, InputError, UnknownNameError, UsageError
-from bench.stats import Features
-from bench.weights import HostedWeights, locate
+from bench.extractors.weights_files import HostedWeights, locate
+from bench.statistics.moments import Features
 
 MIN_SIDE_PX = 8
 MAX_SIDE_PX = 2048
@@ -147,7 +147,7 @@ class ExtractorRow:
     precisions other than the first, how far they were measured to move the FID. `compiles` says
     whether there is a compiled form. `learnt` says in words what the weights were fitted to, empty
     for a fixed computation that has seen nothing; `labels_of` is the data set of
-    `bench.datasets` whose labels they have seen.
+    `bench.data.datasets` whose labels they have seen.
     """
 
     name: str

@@ -7,7 +7,7 @@ Fréchet distance sees stroke texture (noise, blur) as well as shape and class; 
 standardised to mean 0 and variance 1 over the data set's train split, which makes every distance
 a multiple of the data's own spread. The class logits are linear in those features.
 
-Trained by `python -m baselines.train_extractor` on the train split only.
+Trained by `python -m baselines.tools.train_extractor` on the train split only.
 
 Shape legend: N images, C channels, H W pixels, D features, K classes.
 """

@@ -12,7 +12,7 @@
 
 The class is constructed with `device=` when it takes one, else without arguments, and is called
 with at most `batch_size` images at a time: uint8 N,H,W,3, or N,H,W,1 when its `channels` is 1.
-It returns float32 N,D as a NumPy array, a torch tensor or `bench.stats.Features`.
+It returns float32 N,D as a NumPy array, a torch tensor or `bench.statistics.moments.Features`.
 
 Optional class attributes: `name` (a title for tables), `digest` (any text that changes when the
 features do, best the SHA-256 of the weights), `feature_dim`, `channels` (3, or 1 for grey).
@@ -47,7 +47,7 @@ from bench.extractors.base import (
     luma,
     require_images,
 )
-from bench.stats import Features
+from bench.statistics.moments import Features
 
 BATCH_SIZE = 64
 FORM = "package.module:Class"
@@ -266,7 +266,7 @@ class CustomExtractor:
         if not isinstance(returned, np.ndarray):
             raise self._wrong(
                 f"{what} are a {type(returned).__name__}, expected a NumPy array, a torch tensor "
-                "or bench.stats.Features"
+                "or bench.statistics.moments.Features"
             )
         self._require_float32(returned, what)
         if returned.ndim != 2 or len(returned) != num or returned.shape[1] == 0:

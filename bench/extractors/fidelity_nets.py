@@ -26,8 +26,8 @@ from bench.extractors.base import ResolvedExtractor
 from bench.extractors.dinov2 import SHAPES as DINOV2_SHAPES
 from bench.extractors.dinov2 import Dinov2
 from bench.extractors.network import NetworkExtractor
-from bench.weights import load_state
-from bench.weights_reading import load_strictly
+from bench.extractors.weights_files import load_state
+from bench.extractors.weights_reading import load_strictly
 
 BATCH_SIZE = {"cpu": 16, "cuda": 128}
 

@@ -8,7 +8,7 @@ DINOv2: these are the ones that independent public projects pin for the files at
 from __future__ import annotations
 
 from bench.extractors.base import ExtractorRow
-from bench.weights import HostedWeights
+from bench.extractors.weights_files import HostedWeights
 
 _CLIP_URL = "https://openaipublic.azureedge.net/clip/models"
 _DINOV2_URL = "https://dl.fbaipublicfiles.com/dinov2"

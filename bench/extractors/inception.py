@@ -31,14 +31,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.devices import free_memory_bytes, strict_float32, tf32_allowed
 from bench.errors import BundleError, UsageError
 from bench.extractors.base import ResolvedExtractor
 from bench.extractors.compiling import CompiledOncePaid
 from bench.extractors.convolution import Conv
 from bench.extractors.network import NetworkExtractor, Outputs
 from bench.extractors.resampling import network_input
-from bench.weights import load_state
+from bench.extractors.weights_files import load_state
+from bench.runtime.devices import free_memory_bytes, strict_float32, tf32_allowed
 
 SIDE_PX = 299
 CPU_BATCH = 8  # measured: 2 to 64 on two cores; larger batches leave the cache

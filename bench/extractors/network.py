@@ -21,7 +21,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.devices import strict_float32
 from bench.extractors.base import (
     Progress,
     is_out_of_memory,
@@ -30,7 +29,8 @@ from bench.extractors.base import (
     require_images,
 )
 from bench.extractors.compiling import CompiledOncePaid
-from bench.stats import Features
+from bench.runtime.devices import strict_float32
+from bench.statistics.moments import Features
 
 Outputs = tuple[Tensor, Tensor | None]
 Forward = Callable[[Tensor], Outputs]

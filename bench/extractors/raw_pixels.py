@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError
 from bench.extractors.base import Progress, ResolvedExtractor, require_images
-from bench.stats import Features
+from bench.statistics.moments import Features
 
 MAX_SIDE_PX = 64  # 12,288 features, whose covariance is 1.2 GB in float64
 BLOCK = 1024  # images

@@ -23,8 +23,8 @@ from torch.utils.hooks import RemovableHandle
 from bench.errors import UnknownNameError, UsageError
 from bench.extractors.base import ExtractorRow, ResolvedExtractor
 from bench.extractors.network import NetworkExtractor
-from bench.weights import DIGEST, HostedWeights, load_state
-from bench.weights_reading import load_strictly
+from bench.extractors.weights_files import DIGEST, HostedWeights, load_state
+from bench.extractors.weights_reading import load_strictly
 
 PREFIX = "torchvision:"
 BATCH_SIZE = {"cpu": 16, "cuda": 128}

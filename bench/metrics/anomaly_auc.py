@@ -6,7 +6,7 @@ probability that an image of the folder scores above a held-out test image, ties
 Mann-Whitney statistic): 0.5 cannot be told apart, 1 every image looks anomalous, below 0.5 the
 images are more typical than real ones, as after a collapse onto easy modes.
 
-The standard error is DeLong's (see `bench.roc`).
+The standard error is DeLong's (see `bench.statistics.roc`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.base import Detail, Metric, MetricInputs, MetricValue, UndefinedMetric
-from bench.neighbours import K_NEAREST, NearestNeighbours, nearest_neighbours
-from bench.roc import auc
-from bench.uncertainty import Uncertainty, share_interval
+from bench.statistics.intervals import Uncertainty, share_interval
+from bench.statistics.neighbours import K_NEAREST, NearestNeighbours, nearest_neighbours
+from bench.statistics.roc import auc
 
 Scores = NDArray[np.floating]
 

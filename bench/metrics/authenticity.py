@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
-from bench.neighbours import NeighbourPass
-from bench.uncertainty import Uncertainty, wilson
+from bench.statistics.intervals import Uncertainty, wilson
+from bench.statistics.neighbours import NeighbourPass
 
 
 def authentic(neighbours: NeighbourPass) -> NDArray[np.bool_]:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from bench.metrics.frechet_expansion import FrechetExpansion, expand
 from bench.metrics.prd import PRDClusters, PRDCurve, prd_clusters
-from bench.neighbours import NearestNeighbours, NeighbourPass, neighbour_pass
-from bench.stats import ClassStatistics, Moments, score_splits
-from bench.uncertainty import Uncertainty
+from bench.statistics.intervals import Uncertainty
+from bench.statistics.moments import ClassStatistics, Moments, score_splits
+from bench.statistics.neighbours import NearestNeighbours, NeighbourPass, neighbour_pass
 
 Part = Literal["moments", "class_shares", "features", "held_out"]
 Direction = Literal["lower", "higher", "target"]

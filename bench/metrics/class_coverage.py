@@ -32,14 +32,14 @@ from scipy.stats import binom
 
 from bench.errors import InputError
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
-from bench.stats import ClassStatistics
-from bench.uncertainty import (
+from bench.statistics.intervals import (
     Expansion,
     Uncertainty,
     mean_interval,
     normal_interval,
     wilson,
 )
+from bench.statistics.moments import ClassStatistics
 
 COVERED_SHARE = 0.1
 PRIOR_COUNT = 0.5

@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
-from bench.neighbours import nearest_neighbours
-from bench.uncertainty import Uncertainty, normal_interval
+from bench.statistics.intervals import Uncertainty, normal_interval
+from bench.statistics.neighbours import nearest_neighbours
 
 CELLS = 3
 CELL_SEED = 2020

@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, Sizes, UndefinedMetric
-from bench.neighbours import K_NEAREST, NeighbourPass
-from bench.uncertainty import Uncertainty, mean_interval, share_interval, wilson
+from bench.statistics.intervals import Uncertainty, mean_interval, share_interval, wilson
+from bench.statistics.neighbours import K_NEAREST, NeighbourPass
 
 THINNED = (0.6, 0.7, 0.8)  # shares q of the fakes
 MAX_PAIRS = 2e7  # of balls that share a fake: 300 MB

@@ -35,8 +35,8 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
-from bench.metrics.frechet_uncertainty import fid_infinity_interval, fid_interval
-from bench.stats import Moments
+from bench.metrics.frechet_intervals import fid_infinity_interval, fid_interval
+from bench.statistics.moments import Moments
 
 EPS = float(np.finfo(np.float64).eps)
 INFINITY_SIZES = 15

@@ -31,8 +31,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.stats import Moments
-from bench.uncertainty import Expansion
+from bench.statistics.intervals import Expansion
+from bench.statistics.moments import Moments
 
 PAIRS = 5000  # random pairs of images for the mean square of h
 EPS = float(np.finfo(np.float64).eps)

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.metrics.frechet import FID, frechet_distance, frechet_distance_to_features
-from bench.stats import Moments
-from bench.uncertainty import Uncertainty
+from bench.statistics.intervals import Uncertainty
+from bench.statistics.moments import Moments
 
 SPLITS = 4  # of the held-out images, for the yardstick
 

@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.base import SPLITS, Metric, MetricInputs, MetricValue, UndefinedMetric
-from bench.stats import ClassStatistics, score_splits
-from bench.uncertainty import Expansion, Uncertainty, normal_interval
+from bench.statistics.intervals import Expansion, Uncertainty, normal_interval
+from bench.statistics.moments import ClassStatistics, score_splits
 
 
 class InceptionScore(NamedTuple):

@@ -30,11 +30,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.devices import strict_float32
 from bench.errors import InputError
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.metrics.kid_uncertainty import expand_kernel, subset_factors
-from bench.uncertainty import Uncertainty, score_interval
+from bench.runtime.devices import strict_float32
+from bench.statistics.intervals import Uncertainty, score_interval
 
 SUBSETS = 100
 SUBSET_SIZE = 1000

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.devices import strict_float32
-from bench.uncertainty import Expansion
+from bench.runtime.devices import strict_float32
+from bench.statistics.intervals import Expansion
 
 LOOKED_AT = 1000
 ROW_BLOCK = 250

@@ -23,7 +23,7 @@ from scipy.stats import norm
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.metrics.prd import ANGLES, CLUSTERS, DRAFTS, RUNS, PRDClusters, max_f_beta
-from bench.uncertainty import Uncertainty, share_interval, standard_error
+from bench.statistics.intervals import Uncertainty, share_interval, standard_error
 
 BETA = 8.0
 RUN_FACTOR = 2.0

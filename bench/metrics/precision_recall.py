@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
-from bench.neighbours import K_BALL, NeighbourPass
-from bench.uncertainty import Uncertainty, share_interval, wilson
+from bench.statistics.intervals import Uncertainty, share_interval, wilson
+from bench.statistics.neighbours import K_BALL, NeighbourPass
 
 BLOCK_SIZE = 500  # fakes
 BLOCK_REALS = 1000

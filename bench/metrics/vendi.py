@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
-from bench.uncertainty import Uncertainty, normal_interval, standard_error
+from bench.statistics.intervals import Uncertainty, normal_interval, standard_error
 
 LEAST_IMAGES = 10  # for an interval; two images have the same influence whatever they are
 EPS = float(np.finfo(np.float64).eps)

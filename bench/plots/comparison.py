@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from bench.plots.palette import INK, MUTED, REAL, YOURS, dress
-from bench.record import ScoreValue
+from bench.records.score_record import ScoreValue
 
 ARROWS = {
     "lower": "lower is better",

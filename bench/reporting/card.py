@@ -10,14 +10,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bench.numerals import number, value_alone
 from bench.plots import contact_sheet, figure_png
 from bench.plots.comparison import shortened
 from bench.plots.palette import GRID, INK, MUTED, YOURS
-from bench.record import ScoreRecord
+from bench.records.score_record import ScoreRecord
 from bench.reporting.sources import Scored
 from bench.reporting.words import sentences
-from bench.table_formats import ARROWS, labels, present, protocol_title
+from bench.tables.formats import ARROWS, labels, present, protocol_title
+from bench.tables.numbers import number, value_alone
 
 SIZE_IN, DPI = (12.0, 6.3), 100
 LEFT, RIGHT = 0.045, 0.955

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cache import Cache, cache_key
-from bench.provenance import library_versions
-from bench.stats import arrays_from_bytes, arrays_to_bytes
+from bench.runtime.cache import Cache, cache_key
+from bench.runtime.provenance import library_versions
+from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
 
 POINTS = 300  # of each side
 STEPS = 500

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.cache import Cache
-from bench.numerals import number, percent
 from bench.plots import (
     PlanePoint,
     contact_sheet,
@@ -24,12 +22,14 @@ from bench.plots import (
     plot_precision_recall,
     plot_roc,
 )
-from bench.record import ScoreRecord, ScoreValue
+from bench.records.score_record import ScoreRecord, ScoreValue
 from bench.reporting.embedding import tsne
 from bench.reporting.sources import Exhibits, Scored
 from bench.reporting.theme import Picture, data_uri, picture_of, png_uri
 from bench.reporting.words import class_shares
-from bench.table_formats import heading
+from bench.runtime.cache import Cache
+from bench.tables.formats import heading
+from bench.tables.numbers import number, percent
 
 SMALL_IN = (3.7, 3.1)
 SQUARE_IN = (3.7, 3.7)

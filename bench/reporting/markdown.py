@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.provenance import version
 from bench.reporting.reproduce import commands
 from bench.reporting.sources import Scored
 from bench.reporting.words import sentences
-from bench.table_formats import labels, markdown_text, to_markdown
+from bench.runtime.provenance import version
+from bench.tables.formats import labels, markdown_text, to_markdown
 
 MARKS = {"good": "✓", "gap": "▲", "bad": "✕", "note": "•"}
 

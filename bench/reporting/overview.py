@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.numerals import bounds, value_alone
-from bench.record import ScoreValue
+from bench.records.score_record import ScoreValue
 from bench.reporting.figures import comparison_pictures
 from bench.reporting.theme import Picture
-from bench.table_formats import ARROWS, Presentation
+from bench.tables.formats import ARROWS, Presentation
+from bench.tables.numbers import bounds, value_alone
 
 WORDS = {
     "lower": "lower is better",

@@ -7,12 +7,8 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from bench.best import comparable, shortfall
-from bench.cache import Cache
 from bench.metrics import METRICS
-from bench.numerals import bounds, number, value_alone
-from bench.provenance import version
-from bench.record import FindingEntry, ScoreRecord, ScoreValue
+from bench.records.score_record import FindingEntry, ScoreRecord, ScoreValue
 from bench.reporting.figures import image_pictures, plot_pictures
 from bench.reporting.overview import comparisons_of, overview
 from bench.reporting.reproduce import commands, protocol_rows
@@ -20,7 +16,11 @@ from bench.reporting.shell import CSS, JS, asset, environment, policy
 from bench.reporting.sources import Scored
 from bench.reporting.theme import Picture
 from bench.reporting.words import MEANINGS, Sentence, headline, sentences, tone
-from bench.table_formats import NOTE, Presentation, labels, present, protocol_title
+from bench.runtime.cache import Cache
+from bench.runtime.provenance import version
+from bench.tables.formats import NOTE, Presentation, labels, present, protocol_title
+from bench.tables.numbers import bounds, number, value_alone
+from bench.tables.significance import comparable, shortfall
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from bench.metrics import METRICS
-from bench.record import ScoreRecord
+from bench.records.score_record import ScoreRecord
 
 OPTIONS = ("layer", "protocol", "precision")
 DEFAULT_SEED = 2020

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError, NothingFoundError, UsageError
-from bench.exhibits import read_exhibits
-from bench.record import ScoreRecord, read_records, record_file_name
+from bench.records.pictures_file import read_exhibits
+from bench.records.score_record import ScoreRecord, read_records, record_file_name
 
 Exhibits = dict[str, NDArray[np.generic]]
 

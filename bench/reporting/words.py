@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.content import CLASS_NAMES
-from bench.numerals import number, percent
-from bench.record import FindingEntry, ScoreRecord, ScoreValue
+from bench.records.score_record import FindingEntry, ScoreRecord, ScoreValue
 from bench.reporting.sources import Scored
+from bench.tables.numbers import number, percent
 
 Tone = Literal["good", "gap", "bad", "note"]
 NUMEROUS_SD = 5.0  # deviations of a binomial share beyond which a class is named

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from bench.cache import Cache, default_root
 from bench.errors import UsageError
-from bench.record import ScoreRecord
+from bench.records.score_record import ScoreRecord
 from bench.reporting.card import card
 from bench.reporting.markdown import markdown
 from bench.reporting.page import Progress, page
 from bench.reporting.sources import Scored, find_scored, without_exhibits
-from bench.stats import write_atomically
-from bench.table_formats import FORMATS as TABLE_FORMATS
+from bench.runtime.cache import Cache, default_root
+from bench.runtime.whole_files import write_atomically
+from bench.tables.formats import FORMATS as TABLE_FORMATS
 
 SUFFIXES: dict[str, str] = {
     "html": ".html",

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.anomaly import benchmark, one_class
-from bench.datasets import Dataset
+from bench.anomaly.benchmark import jobs as one_class
+from bench.anomaly.benchmark import plan as benchmark
+from bench.data.datasets import Dataset
 from tests.conftest import RealSample, write_pngs
 
 

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from baselines.build import Game, build_for
-from baselines.data import TrainingSet, training_set
-from baselines.engine import Engine
-from baselines.recipes import recipe_config
-from bench.execution.work import Job, WorkContext
+from baselines.recipes.table import recipe_config
+from baselines.training.build import Game, build_for
+from baselines.training.engine import Engine
+from baselines.training.training_images import TrainingSet, training_set
+from bench.execution.ledger.work import Job, WorkContext
 from tests.conftest import RealSample
 
 SMALL_DENSE = ("model.generator_widths=[32,48]", "model.discriminator_widths=[48,32]")
@@ -74,5 +74,7 @@ def _verbs(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [
         metadata.EntryPoint(name, value, "latentbench.verbs") for name, value in verbs.items()
     ]
-    # bench.cli's own name for the module: other libraries ask importlib.metadata itself
-    monkeypatch.setattr("bench.cli.metadata", SimpleNamespace(entry_points=lambda group: entries))
+    # bench.cli.app's own name for the module: other libraries ask importlib.metadata itself
+    monkeypatch.setattr(
+        "bench.cli.app.metadata", SimpleNamespace(entry_points=lambda group: entries)
+    )

@@ -28,7 +28,7 @@ from bench.errors import (
     UsageError,
 )
 from bench.metrics import METRICS
-from bench.record import (
+from bench.records.score_record import (
     ExtractorIdentity,
     Identity,
     IntervalEntry,
@@ -37,8 +37,8 @@ from bench.record import (
     append_record,
     write_record,
 )
-from bench.uncertainty import Uncertainty, difference, holm, normal_interval, wilson
-from tests.test_record import record
+from bench.statistics.intervals import Uncertainty, difference, holm, normal_interval, wilson
+from tests.records.test_score_record import record
 
 DIRECTIONS = {"fid": "lower", "recall_k3": "higher", "density_k5": "target", "kid_poly3": "lower"}
 

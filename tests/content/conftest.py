@@ -7,14 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from bench.content import (
-    ReferenceContent,
-    content_facts,
-    content_findings,
-    reference_content,
-)
-from bench.record import FindingEntry
-from bench.references import find_manifest, load_reference
+from bench.content import ReferenceContent, content_facts, content_findings, reference_content
+from bench.records.score_record import FindingEntry
+from bench.references.bundle import find_manifest, load_reference
 from tests.conftest import DATA, RealSample
 from tests.content.faults import U8
 

@@ -10,18 +10,24 @@ import numpy as np
 import pytest
 
 from bench.__main__ import run
-from bench.cache import Cache, default_root
 from bench.content import CONTENT_CODES
-from bench.contents import content_findings_of
 from bench.errors import EXIT_USAGE
 from bench.extractors import extractor_row
 from bench.extractors.base import ResolvedExtractor
-from bench.real_images import RealImages
-from bench.record import ScoreRecord
-from bench.reference_build import build_references
-from bench.references import find_manifest, load_reference, manifest_json, reference_of, verify
-from bench.scoring import Scorer
-from bench.stats import arrays_from_bytes, arrays_to_bytes
+from bench.records.score_record import ScoreRecord
+from bench.references.build import build_references
+from bench.references.bundle import (
+    find_manifest,
+    load_reference,
+    manifest_json,
+    reference_of,
+    verify,
+)
+from bench.references.real_images import RealImages
+from bench.runtime.cache import Cache, default_root
+from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
+from bench.scoring.content_cache import content_findings_of
+from bench.scoring.scorer import Scorer
 from tests.conftest import RealSample, write_pngs
 from tests.content import faults
 from tests.content.faults import U8

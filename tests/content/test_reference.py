@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.content import (
-    ReferenceContent,
-    content_facts,
-    content_findings,
-    reference_content,
-)
+from bench.content import ReferenceContent, content_facts, content_findings, reference_content
 from bench.content.statistics import STATISTICS
 from bench.errors import InputError
 from tests.conftest import RealSample

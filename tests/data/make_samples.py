@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.datasets import DATASETS, load_dataset
+from bench.data.datasets import DATASETS, load_dataset
 
 NUM_IMAGES = 2_000
 NUM_TRAIN = 300

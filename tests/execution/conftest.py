@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.execution.executors import executor_for
-from bench.execution.ledger import Ledger
-from bench.execution.work import Job
-from bench.execution.workers import Workers
+from bench.execution.executors.executors import executor_for
+from bench.execution.executors.workers import Workers
+from bench.execution.ledger.ledger import Ledger
+from bench.execution.ledger.work import Job
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0

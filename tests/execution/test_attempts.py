@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.execution.attempts import (
+from bench.execution.ledger.attempts import (
     Attempt,
     largest_stack,
     may_run,
     next_memory_step,
     now,
 )
-from bench.execution.causes import (
+from bench.execution.ledger.causes import (
     NEVER_COUNTED,
     Cause,
     Diverged,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.execution.executors import executor_for
-from bench.execution.ledger import Ledger
+from bench.execution.executors.executors import executor_for
+from bench.execution.ledger.ledger import Ledger
 from bench.execution.scheduling import run_jobs
 from tests.execution import works
 from tests.execution.conftest import ROOT, calls, plan
@@ -84,6 +84,6 @@ def test_a_job_that_always_kills_dask_workers_is_given_up(
 
 
 def test_an_address_where_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.execution.dask_cluster._CONNECT_S", 0.5)
+    monkeypatch.setattr("bench.execution.executors.dask_cluster._CONNECT_S", 0.5)
     with pytest.raises(UsageError, match="no dask scheduler answers at this address"):
         executor_for("dask:tcp://127.0.0.1:9").__enter__()

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UnknownNameError, UsageError
-from bench.execution.causes import WorkerLost
-from bench.execution.executors import executor_for
-from bench.execution.workers import Workers, cores
+from bench.execution.executors.executors import executor_for
+from bench.execution.executors.workers import Workers, cores
+from bench.execution.ledger.causes import WorkerLost
 from tests.execution import works
 from tests.execution.conftest import wait_until
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, EXIT_USAGE
-from bench.execution.ledger import Ledger
+from bench.execution.executors.workers import Workers
+from bench.execution.ledger.ledger import Ledger
 from bench.execution.scheduling import run_jobs
-from bench.execution.workers import Workers
 from tests.execution import works
 from tests.execution.conftest import calls, plan, wait_until
 
 SCHEDULER = """
 import sys
 from pathlib import Path
-from bench.execution.executors import executor_for
-from bench.execution.ledger import Ledger
+from bench.execution.executors.executors import executor_for
+from bench.execution.ledger.ledger import Ledger
 from bench.execution.scheduling import run_jobs
 from tests.execution.conftest import plan
 

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from bench.errors import UsageError
-from bench.execution.claims import is_claimed, try_claim
-from bench.execution.ledger import Changed, Ledger
+from bench.execution.executors.workers import Workers
+from bench.execution.ledger.claims import is_claimed, try_claim
+from bench.execution.ledger.ledger import Changed, Ledger
+from bench.execution.ledger.work import Job
 from bench.execution.scheduling import Event, run_jobs
-from bench.execution.work import Job
-from bench.execution.workers import Workers
 from tests.execution import works
 from tests.execution.conftest import calls, plan, wait_until
 
@@ -29,7 +29,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from bench.errors import UsageError
-from bench.execution.claims import try_claim
+from bench.execution.ledger.claims import try_claim
 claim = try_claim(Path(sys.argv[1]))
 Path(sys.argv[1]).with_name("taken").write_text(repr(claim is not None))
 time.sleep(60)

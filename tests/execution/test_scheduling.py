@@ -13,10 +13,10 @@ import pytest
 
 from bench.errors import UsageError
 from bench.execution import scheduling
-from bench.execution.ledger import Ledger
+from bench.execution.executors.workers import Workers, cores
+from bench.execution.ledger.ledger import Ledger
+from bench.execution.ledger.work import Job
 from bench.execution.scheduling import Event, run_jobs
-from bench.execution.work import Job
-from bench.execution.workers import Workers, cores
 from tests.execution import works
 from tests.execution.conftest import calls, plan
 

@@ -13,13 +13,13 @@ import pytest
 from submitit.local.local import LocalJob, LocalJobEnvironment
 
 from bench.errors import NothingFoundError, UsageError
-from bench.execution.executors import executor_for
-from bench.execution.ledger import Ledger
+from bench.execution.executors.executors import executor_for
+from bench.execution.executors.slurm import SubmititWorkers
+from bench.execution.executors.slurm_array import emit_slurm
+from bench.execution.executors.workers import Workers
+from bench.execution.ledger.ledger import Ledger
+from bench.execution.ledger.work import Job
 from bench.execution.scheduling import JobResult, run_jobs
-from bench.execution.slurm import SubmititWorkers
-from bench.execution.slurm_array import emit_slurm
-from bench.execution.work import Job
-from bench.execution.workers import Workers
 from tests.execution import works
 from tests.execution.conftest import ROOT, calls, plan, wait_until
 
@@ -114,7 +114,7 @@ def test_an_emitted_array_does_what_is_left(
     ledger: Ledger, trace: Path, tmp_path: Path, inline: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_jobs(plan(trace, 1), works.square, ledger, inline)
-    monkeypatch.setattr("bench.execution.slurm_array.ARRAY_SIZE", 2)
+    monkeypatch.setattr("bench.execution.executors.slurm_array.ARRAY_SIZE", 2)
     files = emit_slurm(
         plan(trace, 4), "tests.execution.works:square", ledger, tmp_path / "an array",
         options=["--partition=gpu"], timeout_s=600,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.execution.attempts import Attempt
-from bench.execution.ledger import Ledger, Result
+from bench.execution.ledger.attempts import Attempt
+from bench.execution.ledger.ledger import Ledger, Result
+from bench.execution.ledger.work import Job
 from bench.execution.status import FailedJob, status
-from bench.execution.work import Job
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.execution.causes import Diverged
-from bench.execution.work import WorkContext
+from bench.execution.ledger.causes import Diverged
+from bench.execution.ledger.work import WorkContext
 
 DEADLINE_S = 60.0
 Payload = Mapping[str, Any]

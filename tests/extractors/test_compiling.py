@@ -14,7 +14,7 @@ import torch
 
 from bench.extractors import compiling
 from bench.extractors.compiling import CompiledOncePaid
-from bench.scoring import Scorer
+from bench.scoring.scorer import Scorer
 from tests.conftest import RealSample, write_pngs
 
 LOADED_BY_INDUCTOR = "ignore:`torch.jit.script_method` is:DeprecationWarning"  # of torch 2.11
@@ -268,7 +268,7 @@ def test_compiles_on_the_device(device: str) -> None:
 def test_the_record_says_that_compiling_failed(mnist: RealSample, tmp_path: Path) -> None:
     fakes = write_pngs(mnist.images[:30], tmp_path)
     scorer = Scorer(reference="mnist", metrics=["modes_covered"], use_cache=False)
-    network: Any = scorer.arms[0].network
+    network: Any = scorer.targets[0].network
     network.compiling = CompiledOncePaid(network.forward, network.batch_size)
     assert "not-compiled" not in [finding.code for finding in scorer.score(fakes).findings]
     network.compiling.failure = "InductorError: no compiler"

@@ -52,9 +52,8 @@ def load(name: str = "my_net:Net", device: str = "cpu", **choice: int) -> Extrac
 
 def make(folder: Path, body: str, head: str = "") -> Extractor:
     """An extractor whose `__call__(self, images)` is `body`."""
-    code = (
-        f"import numpy as np\nimport torch\nfrom bench.stats import Features\n{head}\nclass Net:\n"
-    )
+    code = "import numpy as np\nimport torch\nfrom bench.statistics.moments import Features\n"
+    code += f"{head}\nclass Net:\n"
     code += "    calls = 0\n    def __call__(self, images):\n        self.calls += 1\n"
     (folder / "my_net.py").write_text(code + textwrap.indent(textwrap.dedent(body), " " * 8))
     return load(batch_size=4)

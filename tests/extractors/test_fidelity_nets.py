@@ -31,7 +31,7 @@ from bench.extractors.dinov2 import SHAPES, Dinov2, Dinov2Shape
 from bench.extractors.fidelity_nets import CLIP_SHAPES
 from bench.extractors.fidelity_rows import FIDELITY_ROWS
 from bench.extractors.network import NetworkExtractor
-from bench.weights import HostedWeights, hub_folder
+from bench.extractors.weights_files import HostedWeights, hub_folder
 
 IMAGES = np.random.default_rng(5).integers(0, 256, (3, 40, 56, 3), dtype=np.uint8)
 

@@ -18,15 +18,15 @@ import torch_fidelity
 from numpy.typing import NDArray
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from bench.devices import strict_float32
 from bench.errors import BundleError, UnknownNameError, UsageError
 from bench.extractors import extractor_row
 from bench.extractors.base import Extractor, ExtractorChoice
 from bench.extractors.convolution import Conv, round_to_half, round_to_tf32, two_tf32
 from bench.extractors.inception import Inception, PooledConv, _Builder, random_state
-from bench.scoring import Scorer
-from bench.stats import Features
-from bench.study_report import photo_crops
+from bench.runtime.devices import strict_float32
+from bench.scoring.scorer import Scorer
+from bench.statistics.moments import Features
+from bench.studies.inception_report import photo_crops
 from tests.conftest import RealSample, write_pngs
 from tests.inception_weights import save_random_weights
 
@@ -477,7 +477,8 @@ def test_without_weights_and_network_the_way_out_is_shown(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(
-        "bench.weights.fetch", lambda *_, **__: (_ for _ in ()).throw(BundleError("no network"))
+        "bench.extractors.weights_files.fetch",
+        lambda *_, **__: (_ for _ in ()).throw(BundleError("no network")),
     )
     with pytest.raises(BundleError) as caught:
         extractor_row("inception").resolve()

@@ -18,7 +18,7 @@ from bench.extractors.base import ComputedWeights, Extractor
 from bench.extractors.network import NetworkExtractor
 from bench.extractors.random_conv import WIDTHS, generated_weights
 from bench.metrics.frechet import frechet_distance
-from bench.stats import Moments
+from bench.statistics.moments import Moments
 from tests.conftest import RealSample
 
 ROW = EXTRACTORS["random-conv"]

@@ -19,7 +19,7 @@ from bench.extractors import extractor_row
 from bench.extractors.base import ExtractorChoice, ExtractorRow
 from bench.extractors.network import NetworkExtractor
 from bench.extractors.torchvision_nets import build, default_weights, head_of, names, row_of
-from bench.weights import HostedWeights
+from bench.extractors.weights_files import HostedWeights
 
 # The node that holds the penultimate features, and their number, by reading torchvision's source.
 PENULTIMATE = {

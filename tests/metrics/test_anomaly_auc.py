@@ -10,9 +10,9 @@ from sklearn.metrics import roc_auc_score
 
 from bench.metrics.anomaly_auc import ANOMALY_AUC
 from bench.metrics.base import MetricInputs, Sizes, UndefinedMetric
-from bench.neighbours import nearest_neighbours
-from bench.roc import auc
-from bench.stats import Moments
+from bench.statistics.moments import Moments
+from bench.statistics.neighbours import nearest_neighbours
+from bench.statistics.roc import auc
 
 
 def direct_error(anomalous, normal):

@@ -11,8 +11,8 @@ from hypothesis.extra import numpy as hnp
 
 from bench.metrics.authenticity import AUTHENTICITY, authentic
 from bench.metrics.base import MetricInputs, UndefinedMetric
-from bench.neighbours import nearest_neighbours
-from bench.stats import Moments
+from bench.statistics.moments import Moments
+from bench.statistics.neighbours import nearest_neighbours
 
 
 def inputs(real, fake, **more):

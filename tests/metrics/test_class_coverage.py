@@ -18,7 +18,7 @@ from bench.metrics.class_coverage import (
     class_shares,
     modes_covered,
 )
-from bench.stats import ClassStatistics, Moments, score_splits
+from bench.statistics.moments import ClassStatistics, Moments, score_splits
 
 UNIFORM = np.full(10, 0.1)
 

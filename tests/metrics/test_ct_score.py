@@ -10,8 +10,8 @@ from scipy.stats import mannwhitneyu, norm
 
 from bench.metrics.base import MetricInputs, UndefinedMetric
 from bench.metrics.ct_score import CELLS, CT_SCORE, Cells, ct_score
-from bench.neighbours import nearest_neighbours
-from bench.stats import Moments
+from bench.statistics.moments import Moments
+from bench.statistics.neighbours import nearest_neighbours
 
 
 def normal(n, d, seed):

@@ -12,8 +12,8 @@ from bench.metrics.density_coverage import (
     density,
     expected_coverage,
 )
-from bench.neighbours import neighbour_pass
-from bench.stats import Moments
+from bench.statistics.moments import Moments
+from bench.statistics.neighbours import neighbour_pass
 
 
 def normal(n, d, seed):

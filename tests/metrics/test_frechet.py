@@ -27,7 +27,7 @@ from bench.metrics.frechet import (
     subset_moments,
     subset_sizes,
 )
-from bench.stats import Moments
+from bench.statistics.moments import Moments
 
 
 def gaussian(mean: NDArray[np.float64], cov: NDArray[np.float64], n: int = 10**6) -> Moments:

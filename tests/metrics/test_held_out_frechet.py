@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from bench.expected import expected_values, held_out_values, metric_inputs
 from bench.metrics.base import MetricInputs, UndefinedMetric
 from bench.metrics.frechet import FID, frechet_distance
 from bench.metrics.held_out_frechet import FID_TEST, perfect_fid_test
-from bench.references import Reference, find_manifest, load_reference
-from bench.stats import Features, FeatureSample, Moments
+from bench.references.bundle import Reference, find_manifest, load_reference
+from bench.references.perfect_values import expected_values, held_out_values, metric_inputs
+from bench.statistics.moments import Features, FeatureSample, Moments
 
 
 def normal(n, d, seed):

@@ -13,7 +13,7 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 
 from bench.metrics.base import MetricInputs, UndefinedMetric
 from bench.metrics.inception_score import INCEPTION_SCORE, inception_score, score_of
-from bench.stats import ClassStatistics, Features, Moments, score_splits
+from bench.statistics.moments import ClassStatistics, Features, Moments, score_splits
 
 
 def probabilities(logits):

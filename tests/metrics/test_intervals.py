@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from threadpoolctl import threadpool_limits
 
-from bench.evaluation import evaluate
-from bench.expected import Expected
 from bench.metrics import METRICS
 from bench.metrics.base import UndefinedMetric
-from bench.stats import Moments
-from bench.uncertainty import LEVEL
+from bench.references.perfect_values import Expected
+from bench.scoring.evaluate import evaluate
+from bench.statistics.intervals import LEVEL
+from bench.statistics.moments import Moments
 from tests.metrics.test_properties import EXTREMES, D, inputs_of, sample, typical
 
 SHARES = {

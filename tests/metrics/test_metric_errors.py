@@ -19,8 +19,8 @@ from bench.metrics.prd import PRDClusters, max_f_beta, prd_curve
 from bench.metrics.prd_scores import f_beta_influence
 from bench.metrics.precision_recall import recall_variance
 from bench.metrics.vendi import entropy_influence, vendi_score
-from bench.neighbours import neighbour_pass
-from bench.stats import Moments
+from bench.statistics.moments import Moments
+from bench.statistics.neighbours import neighbour_pass
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from bench.metrics import METRICS
 from bench.metrics.base import MetricInputs, MetricValue, Sizes, UndefinedMetric
-from bench.stats import Moments
+from bench.statistics.moments import Moments
 
 D, K = 6, 4
 SHIFT, SCALE = 8.0, 4.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.exhibits import EXHIBITS
 from bench.metrics import METRICS
-from bench.record import FindingEntry, IntervalEntry, ScoreRecord, ScoreValue
+from bench.records.pictures_file import EXHIBITS
+from bench.records.score_record import FindingEntry, IntervalEntry, ScoreRecord, ScoreValue
 from bench.reporting.sources import Exhibits, Scored
-from tests.test_record import record
+from tests.records.test_score_record import record
 
 HOSTILE = '<img src=x onerror="alert(1)">$\\frac{|`*_=1+1'
 UNIT_METRICS = {"precision_k3", "recall_k3", "coverage_k5", "anomaly_auc", "authenticity"}

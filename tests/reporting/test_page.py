@@ -12,11 +12,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench.cache import Cache
 from bench.reporting.page import page
 from bench.reporting.sources import Scored
+from bench.runtime.cache import Cache
+from tests.records.test_score_record import record
 from tests.reporting.complete import HOSTILE, complete, complete_exhibits, complete_record
-from tests.test_record import record
 
 NO_CACHE = Cache(None)
 VOID = {"meta", "link", "img", "input", "br", "wbr"}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench.errors import InputError, NothingFoundError, UsageError
-from bench.exhibits import write_exhibits
-from bench.record import ScoreRecord, append_record, record_file_name, write_record
+from bench.records.pictures_file import write_exhibits
+from bench.records.score_record import ScoreRecord, append_record, record_file_name, write_record
 from bench.reporting.sources import find_scored
 from tests.reporting.complete import complete_record
 

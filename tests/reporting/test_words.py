@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bench.metrics import METRICS
-from bench.record import ScoreValue
+from bench.records.score_record import ScoreValue
 from bench.reporting.sources import Exhibits, Scored
 from bench.reporting.words import MEANINGS, headline, sentences, tone
+from tests.records.test_score_record import record, value
 from tests.reporting.complete import complete, entry
-from tests.test_record import record, value
 
 
 def said(shares: list[float], real: list[float] | None = None, **update: object) -> list[str]:

@@ -18,13 +18,13 @@ from bench.errors import (
     InputError,
     UsageError,
 )
-from bench.exhibits import write_exhibits
-from bench.record import append_record, record_file_name, write_record
+from bench.records.pictures_file import write_exhibits
+from bench.records.score_record import append_record, record_file_name, write_record
 from bench.reporting import FORMATS, report
 from bench.reporting.markdown import markdown
 from bench.reporting.sources import Scored
+from tests.records.test_score_record import record
 from tests.reporting.complete import HOSTILE, complete, complete_record
-from tests.test_record import record
 
 MAGIC = {"html": b"<!DOCTYPE html>", "png": b"\x89PNG", "parquet": b"PAR1", "json": b"["}
 

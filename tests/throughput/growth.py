@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.stats import write_atomically
+from bench.runtime.whole_files import write_atomically
 
 if TYPE_CHECKING:
-    from bench.scoring import Scorer
+    from bench.scoring.scorer import Scorer
 
 NUM_FEATURES = 2_048
 SERIES = {  # numbers of images
@@ -44,8 +44,8 @@ TITLES = {
 WRITE_SAMPLES = """
 import sys
 from pathlib import Path
-from baselines.demo import generate_digits
-from baselines.samples_folder import write_samples
+from baselines.runs.demo import generate_digits
+from baselines.sampling.samples_folder import write_samples
 write_samples(generate_digits(int(sys.argv[1]), seed=0), Path(sys.argv[2]))
 """
 
@@ -77,7 +77,7 @@ def _score(n: int, make_scorer: Callable[[Path], Scorer]) -> dict[str, object]:
 
 
 def measure_score(n: int) -> dict[str, object]:
-    from bench.scoring import Scorer
+    from bench.scoring.scorer import Scorer
 
     return _score(n, lambda _: Scorer(reference="mnist", use_cache=False))
 
@@ -98,7 +98,7 @@ class WideProjection:
 
 
 def measure_fid(n: int) -> dict[str, object]:
-    from bench.scoring import Scorer
+    from bench.scoring.scorer import Scorer
 
     def make(folder: Path) -> Scorer:
         real = folder / "real"
@@ -110,7 +110,7 @@ def measure_fid(n: int) -> dict[str, object]:
 
 
 def measure_neighbours(n: int) -> dict[str, object]:
-    from bench.neighbours import neighbour_pass
+    from bench.statistics.neighbours import neighbour_pass
 
     rng = np.random.default_rng(0)
     spectrum = (1 / np.sqrt(1 + np.arange(NUM_FEATURES))).astype(np.float32)

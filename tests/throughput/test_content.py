@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.content import ContentObserver, content_facts, judge_content
-from bench.references import Reference, find_manifest, load_reference
-from bench.scoring import Scorer
+from bench.references.bundle import Reference, find_manifest, load_reference
+from bench.scoring.scorer import Scorer
 from tests.conftest import RealSample
 
 SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))

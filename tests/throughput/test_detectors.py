@@ -28,7 +28,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from bench.detectors import DetectorSettings, detector
+from bench.anomaly.detectors import DetectorSettings, detector
 from tests.conftest import _sample
 
 SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))

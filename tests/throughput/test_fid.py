@@ -26,7 +26,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.inception_score import inception_score
 from bench.metrics.kid import kernel_distance
-from bench.stats import Features, Moments
+from bench.statistics.moments import Features, Moments
 
 SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
 N, D, K = (max(int(size * SCALE), 64) for size in (10_000, 2048, 1008))

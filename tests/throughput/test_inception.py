@@ -33,18 +33,18 @@ import torch_fidelity
 from numpy.typing import NDArray
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from baselines.demo import generate_digits
-from baselines.samples_folder import write_samples
-from bench.devices import strict_float32, tf32_allowed
+from baselines.runs.demo import generate_digits
+from baselines.sampling.samples_folder import write_samples
 from bench.extractors import extractor_row
 from bench.extractors.base import Extractor, ExtractorChoice
 from bench.extractors.compiling import CompiledOncePaid
 from bench.extractors.inception import CUDA_BATCH
 from bench.extractors.resampling import network_input
 from bench.intake import ImageStream
-from bench.real_images import RealImages
-from bench.reference_build import build_references
-from bench.scoring import Scorer
+from bench.references.build import build_references
+from bench.references.real_images import RealImages
+from bench.runtime.devices import strict_float32, tf32_allowed
+from bench.scoring.scorer import Scorer
 from tests.inception_weights import save_random_weights
 
 SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
@@ -268,7 +268,7 @@ def test_a_whole_run(
     if form.compiled:
         scorer = new_scorer()
         scorer.score(fake)
-        paid = f", after {compile_s(scorer.arms[0].network):.0f} s of compiling"
+        paid = f", after {compile_s(scorer.targets[0].network):.0f} s of compiling"
         make_scorer = lambda: scorer  # noqa: E731
 
     def ours() -> dict[str, float]:

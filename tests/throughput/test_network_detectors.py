@@ -28,7 +28,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from baselines.detectors import deep_svdd, geotrans, recipe_detector
 from baselines.detectors.engine_fits import EPOCH_IMAGES
 from baselines.detectors.geotrans import NUM_TRANSFORMS
-from bench.detectors.base import Detector, DetectorSettings
+from bench.anomaly.detectors.base import Detector, DetectorSettings
 from tests.baselines.detectors.conftest import entry_points, row_of
 
 Pictures = NDArray[np.uint8]

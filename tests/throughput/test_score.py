@@ -29,12 +29,12 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from baselines.demo import generate_digits
-from baselines.samples_folder import write_samples
+from baselines.runs.demo import generate_digits
+from baselines.sampling.samples_folder import write_samples
 from bench.extractors import EXTRACTORS
 from bench.extractors.base import ExtractorChoice
-from bench.references import find_manifest, load_reference
-from bench.scoring import Scorer
+from bench.references.bundle import find_manifest, load_reference
+from bench.scoring.scorer import Scorer
 
 SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
 NUM_IMAGES = max(2_000, round(10_000 * SCALE))

@@ -29,10 +29,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from baselines.build import Game, build_for
-from baselines.data import TrainingSet, training_set
-from baselines.engine import Engine
-from baselines.recipes import recipe_config
+from baselines.recipes.table import recipe_config
+from baselines.training.build import Game, build_for
+from baselines.training.engine import Engine
+from baselines.training.training_images import TrainingSet, training_set
 
 # the 4 workers are the peer's setting, on machines of fewer cores too
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from baselines.demo import generate_digits
-from baselines.samples_folder import write_samples
+from baselines.runs.demo import generate_digits
+from baselines.sampling.samples_folder import write_samples
 from bench.metrics import METRICS
-from bench.record import ScoreRecord
-from bench.scoring import Scorer
+from bench.records.score_record import ScoreRecord
+from bench.scoring.scorer import Scorer
 
 SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
 NUM_IMAGES = max(1_000, round(10_000 * SCALE))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from baselines.ablation.plan import AblationPlan, parse_plan
-from bench.execution.ledger import Ledger
+from baselines.ablation.design.plan import AblationPlan, parse_plan
+from bench.execution.ledger.ledger import Ledger
 from tests.baselines.conftest import SMALL
 from tests.conftest import RealSample
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 from unittest import mock
 
-from baselines.ablation import work
-from baselines.checkpoint import Checkpoint
-from baselines.run_folder import RunFolder
-from bench.execution.work import WorkContext
+from baselines.ablation.run import work
+from baselines.runs.run_folder import RunFolder
+from baselines.training.checkpoint import Checkpoint
+from bench.execution.ledger.work import WorkContext
 
 SAVE, EVALUATE = RunFolder.save, work._Work._evaluate
 

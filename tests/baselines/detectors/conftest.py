@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.detectors.base import Detector, DetectorRow, DetectorSettings
+from bench.anomaly.detectors.base import Detector, DetectorRow, DetectorSettings
 from tests.conftest import RealSample
 
 Value = float | int | str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.detectors.base import Detector, DetectorSettings
+from bench.anomaly.detectors.base import Detector, DetectorSettings
 from tests.baselines.detectors.conftest import SHORTEST, TINY, Value, row_of
 
 DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)

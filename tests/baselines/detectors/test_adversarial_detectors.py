@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from baselines.detectors.adversarial import AnoGANOptions, search, starts
 from baselines.detectors.recipe_detector import RecipeDetector
-from baselines.trained import Trained
-from bench.detectors.base import Reconstructing
+from baselines.sampling.trained import Trained
+from bench.anomaly.detectors.base import Reconstructing
 from tests.baselines.detectors.conftest import made, shortest
 
 Pictures = NDArray[np.uint8]

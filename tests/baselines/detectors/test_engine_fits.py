@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch.optim.lr_scheduler import MultiStepLR
 
-from baselines.data import TrainingSet, training_set
 from baselines.detectors import deep_svdd, recipe_detector
 from baselines.detectors.engine_fits import epochs_of, one_class_config, steps_of
 from baselines.detectors.fitting import Job, Schedule, train_jobs
 from baselines.detectors.svdd_net import Encoder, Pretraining
 from baselines.detectors.svdd_objectives import SoftBoundary, reconstruction_objective
-from baselines.engine import Engine, train_through
-from bench.detectors.base import Detector, StackFitting
+from baselines.training.engine import Engine, train_through
+from baselines.training.training_images import TrainingSet, training_set
+from bench.anomaly.detectors.base import Detector, StackFitting
 from bench.errors import UsageError
 from tests.baselines.conftest import small_game
 from tests.baselines.detectors.conftest import shortest

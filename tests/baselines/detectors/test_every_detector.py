@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from baselines.detectors.together import MIN_NORMAL
-from baselines.runs import TrainingDiverged
-from bench.detectors.base import (
+from baselines.runs.train import TrainingDiverged
+from bench.anomaly.detectors.base import (
     Detector,
     DetectorRow,
     DetectorSettings,

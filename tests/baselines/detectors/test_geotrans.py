@@ -33,8 +33,8 @@ from baselines.detectors.transforms import (
     transforms,
 )
 from baselines.detectors.wide_net import Block, WideResNet
-from baselines.runs import TrainingDiverged
-from bench.detectors.base import StackFitting
+from baselines.runs.train import TrainingDiverged
+from bench.anomaly.detectors.base import StackFitting
 from bench.errors import LatentbenchError, UsageError
 from tests.baselines.detectors.conftest import made, shortest
 from tests.baselines.detectors.devices import on_every_device, shortest_on

@@ -12,10 +12,10 @@ from sklearn.svm import OneClassSVM
 
 from baselines.detectors.recipe_detector import RecipeDetector
 from baselines.detectors.variational import elbo_noise, negative_elbo
-from baselines.objectives import vae_objective
-from baselines.trained import Trained
+from baselines.sampling.trained import Trained
+from baselines.training.objectives import vae_objective
 from baselines.tricks.base import Net
-from bench.detectors.base import DetectorSettings
+from bench.anomaly.detectors.base import DetectorSettings
 from bench.errors import UsageError
 from tests.baselines.detectors.conftest import made, row_of, shortest
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from baselines import loading
-from baselines.data import TrainingSet
+from baselines.runs import loading
 from baselines.study import work
-from bench.datasets import Dataset
+from baselines.training.training_images import TrainingSet
+from bench.data.datasets import Dataset
 from tests.conftest import RealSample
 
 

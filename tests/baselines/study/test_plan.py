@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from baselines.budgets import Narrowing, narrowed
-from baselines.recipes import RECIPES, recipe_config
+from baselines.recipes.narrowing import Narrowing, narrowed
+from baselines.recipes.table import RECIPES, recipe_config
 from baselines.study.budgets import CPU_BUDGETS, FULL, Budget, budgeted, cpu_budget
 from baselines.study.plan import DATA, Run, Study, jobs_of, runs_of, ways_of
 from baselines.study.rows import DIVERGED, Key, Row

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from baselines import job_training
-from baselines.recipes import recipe_config
-from baselines.run_folder import RunFolder
-from baselines.runs import TrainingDiverged
+from baselines.recipes.table import recipe_config
+from baselines.runs import jobs as job_training
+from baselines.runs.run_folder import RunFolder
+from baselines.runs.train import TrainingDiverged
 from baselines.study import work
 from baselines.study.__main__ import main
 from baselines.study.plan import Study, jobs_of, runs_of
@@ -27,7 +27,7 @@ from bench.errors import (
     InputError,
     UsageError,
 )
-from bench.execution.claims import try_claim
+from bench.execution.ledger.claims import try_claim
 from tests.baselines.conftest import context_of
 
 NUM_IMAGES = 60
@@ -82,7 +82,7 @@ def test_rows_report_and_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not list((tmp_path / "runs").rglob("samples-*/"))
     before = records.read_bytes()
 
-    monkeypatch.setattr("baselines.runs.Engine.run_block", never)
+    monkeypatch.setattr("baselines.runs.train.Engine.run_block", never)
     monkeypatch.setattr(work, "Sampler", never)
     main(wanted)
     assert records.read_bytes() == before
@@ -107,7 +107,7 @@ def test_a_lost_report_comes_back_from_the_ledger(
     main(arguments(tmp_path, "vae"))
     before = read_rows(tmp_path / "report" / "records.jsonl")
     shutil.rmtree(tmp_path / "report")
-    monkeypatch.setattr("baselines.runs.Engine.run_block", never)
+    monkeypatch.setattr("baselines.runs.train.Engine.run_block", never)
     main(arguments(tmp_path, "vae"))
     assert read_rows(tmp_path / "report" / "records.jsonl") == before
     assert (tmp_path / "report" / "grids" / "mnist-vae-plain.png").is_file()
@@ -130,7 +130,7 @@ def test_scoring_goes_on_behind_what_was_scored(
     with pytest.raises(SystemExit) as caught:
         main(wanted)
     assert caught.value.code == EXIT_INVALID
-    monkeypatch.setattr("baselines.runs.Engine.run_block", never)
+    monkeypatch.setattr("baselines.runs.train.Engine.run_block", never)
     main(wanted)
     assert seen == ["prior-gaussian", "prior-mixture", "prior-mixture", "reconstruction"]
     assert len(read_rows(tmp_path / "report" / "records.jsonl")) == 3
@@ -232,7 +232,7 @@ def test_lost_pictures_come_back_from_the_ledger(
 ) -> None:
     main(arguments(tmp_path, "vae"))
     shutil.rmtree(tmp_path / "report" / "grids")
-    monkeypatch.setattr("baselines.runs.Engine.run_block", never)
+    monkeypatch.setattr("baselines.runs.train.Engine.run_block", never)
     main(arguments(tmp_path, "vae"))
     assert (tmp_path / "report" / "grids" / "mnist-vae-plain.png").is_file()
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.candidates import Candidates
-from baselines.data import TrainingSet
-from baselines.draws import derive_seed
-from baselines.engine import train_through
 from baselines.models.base import LatentSpec
+from baselines.models.random_draws import derive_seed
 from baselines.models.vae import VAE
-from baselines.run_folder import checkpoint_of
+from baselines.runs.run_folder import checkpoint_of
+from baselines.sampling.latent_candidates import Candidates
+from baselines.sampling.trained import Trained, trained_from
 from baselines.study.terms import BOUND, held_out_terms
-from baselines.trained import Trained, trained_from
+from baselines.training.engine import train_through
+from baselines.training.training_images import TrainingSet
 from tests.baselines.conftest import small_engine
 from tests.conftest import RealSample
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from baselines.config import Active, make_config
 from baselines.models.base import Verdict
+from baselines.recipes.config import Active, make_config
 from baselines.tricks import TRICKS
 from baselines.tricks.base import Judged, Moment, Net, Player
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from baselines.data import TrainingSet
-from baselines.objectives import judge_both
+from baselines.training.objectives import judge_both
+from baselines.training.training_images import TrainingSet
 from baselines.tricks.minibatch_discrimination import MinibatchDiscrimination
 from baselines.tricks.minibatch_standard_deviation import MinibatchStandardDeviation
 from tests.baselines.conftest import small_game

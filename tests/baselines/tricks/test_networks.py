@@ -8,16 +8,16 @@ import torch
 from scipy import stats
 from torch import nn
 
-from baselines.build import draws_of
-from baselines.data import TrainingSet
-from baselines.draws import draw_block
-from baselines.engine import train_through
-from baselines.latents import shape_noise
 from baselines.models.conv import up_convolution
-from baselines.objectives import generator_objective
-from baselines.run_folder import checkpoint_of
-from baselines.spectrum import checkerboard_ratio
-from baselines.trained import trained_from
+from baselines.models.latents import shape_noise
+from baselines.models.random_draws import draw_block
+from baselines.runs.run_folder import checkpoint_of
+from baselines.sampling.checkerboard import checkerboard_ratio
+from baselines.sampling.trained import trained_from
+from baselines.training.build import draws_of
+from baselines.training.engine import train_through
+from baselines.training.objectives import generator_objective
+from baselines.training.training_images import TrainingSet
 from tests.baselines.conftest import small_engine, small_game
 from tests.baselines.tricks.moments import active, moment
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from baselines.data import TrainingSet
 from baselines.models.base import Verdict
+from baselines.training.training_images import TrainingSet
 from baselines.tricks.base import Judged
 from tests.baselines.conftest import small_engine, small_game
 from tests.baselines.tricks.moments import Linear, active, judged, moment
@@ -108,7 +108,7 @@ def test_without_it_spectral_norms_are_not_one(digits: TrainingSet) -> None:
 
 def test_historical_average_is_the_mean_of_all_past_values(digits: TrainingSet) -> None:
     engine = small_engine("course-gan", digits, "tricks.historical-averaging=on", num_steps=3)
-    from baselines.steps import adversarial_step
+    from baselines.training.steps import adversarial_step
 
     name = "hidden.0.weight"
     engine._fill(0)

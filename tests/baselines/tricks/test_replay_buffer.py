@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from baselines.data import TrainingSet
+from baselines.training.training_images import TrainingSet
 from baselines.tricks.replay_buffer import exchange
 from bench.errors import UsageError
 from tests.baselines.conftest import small_engine, small_game

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from baselines.data import TrainingSet
+from baselines.training.training_images import TrainingSet
 from baselines.tricks import TRICKS, trick_row
 from bench.errors import UnknownNameError, UsageError
 from tests.baselines.conftest import small_engine, small_game

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from baselines.draws import uniform
-from baselines.losses import Targets
+from baselines.models.losses import Targets
+from baselines.models.random_draws import uniform
 from tests.baselines.tricks.moments import active, moment
 
 N = 20_000

@@ -1,0 +1,99 @@
+"""How sure, and how many seeds would be needed: the noncentral t distribution.
+
+An estimate over its standard error is noncentral t, with the true effect over the true standard
+error as noncentrality. Power is the chance of |t| beyond the critical value; it grows with the
+number of seeds S through the standard error, which falls as 1 / sqrt(S), and the degrees of
+freedom.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from scipy.optimize import brentq
+from scipy.special import nctdtr
+from scipy.stats import norm
+from scipy.stats import t as t_distribution
+
+from bench.statistics.intervals import LEVEL
+
+POWER = 0.8
+MAX_SEEDS = 10_000
+MANY_DF = 1e6  # from here on t is normal to all the digits that are shown
+
+
+def power(noncentrality: float, df: float, alpha: float = 1 - LEVEL) -> float:
+    """Chance that a two-sided t test of level alpha rejects."""
+    delta = abs(noncentrality)
+    if df > MANY_DF:
+        critical = float(norm.ppf(1 - alpha / 2))
+        return float(norm.sf(critical - delta) + norm.cdf(-critical - delta))
+    critical = float(t_distribution.ppf(1 - alpha / 2, df))
+    return 1 - _nct_cdf(critical, df, delta) + _nct_cdf(-critical, df, delta)
+
+
+def seeds_needed(
+    effect: float,
+    unit_error: float,
+    df: Callable[[int], float],
+    *,
+    target: float = POWER,
+    alpha: float = 1 - LEVEL,
+) -> int | None:
+    """The least number of seeds for which an effect is found with chance `target`; None where more
+    than `MAX_SEEDS` would be needed.
+
+    `unit_error` is the standard error with one seed, `df(seeds)` the degrees of freedom.
+    """
+    if effect == 0:
+        return None
+    if unit_error == 0:
+        return 2
+
+    def enough(seeds: int) -> bool:
+        ncp = abs(effect) * math.sqrt(seeds) / unit_error
+        return df(seeds) > 0 and power(ncp, df(seeds), alpha) >= target
+
+    if not enough(MAX_SEEDS):
+        return None
+    low, high = 1, MAX_SEEDS  # not enough (one seed tells no spread), enough
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def detectable(
+    standard_error: float, df: float, *, target: float = POWER, alpha: float = 1 - LEVEL
+) -> float:
+    """The smallest effect that would be found with chance `target` at this standard error."""
+    upper = 2.0
+    while power(upper, df, alpha) < target:
+        upper *= 2
+    found = brentq(lambda ncp: power(ncp, df, alpha) - target, 0.0, upper)
+    return float(found) * standard_error
+
+
+def standardised_bounds(t: float, df: float, level: float = LEVEL) -> tuple[float, float]:
+    """Interval of the noncentrality of an observed t (Steiger & Fouladi 1997): the values under
+    which so large, or so small, a t has a chance of (1 - level) / 2.
+    """
+    tail = (1 - level) / 2
+    width = 10.0 + 3 * abs(t)
+
+    def bound(chance: float) -> float:
+        if df > MANY_DF:
+            return t - float(norm.ppf(chance))
+        found = brentq(lambda ncp: _nct_cdf(t, df, ncp) - chance, t - width, t + width)
+        return float(found)
+
+    return bound(1 - tail), bound(tail)
+
+
+def _nct_cdf(t: float, df: float, noncentrality: float) -> float:
+    """The distribution function; 0 or 1 in the far tails, where that of scipy may be NaN."""
+    found = float(nctdtr(df, noncentrality, t))
+    if math.isnan(found):
+        return 0.0 if noncentrality > t else 1.0
+    return min(max(found, 0.0), 1.0)

@@ -1,0 +1,202 @@
+"""`AblationPlan`: what an ablation compares, from a TOML file or a preset.
+
+    name = "labels-and-rates"
+    recipe = "course-gan"                  # what every cell starts from
+    settings = ["model.batch_norm=true"]   # changes of the recipe in every cell, as for --set
+    data = "mnist"
+    design = "full-factorial"              # fractional-factorial, one-at-a-time, leave-one-out
+    # resolution = 4                       # of a fractional factorial
+    seeds = 5                              # 0 to 4, or a list
+    num_steps = 4000                       # or share = 0.1 of the recipe's steps
+    num_evaluations = 5                    # measured so often over training, evenly, the end last
+    metrics = ["fid", "precision_k3", "recall_k3", "modes_covered"]
+    num_images = 10000
+    # reference = "mnist"                  # as for latentbench score; default: that of the data
+    # extractor = "digits"                 # default: the reference's
+
+    [factors]
+    label-noise = true                     # a trick's name: off, on
+    learning_rate = [1e-4, 2e-4]           # a setting's key: a level for each value
+    "model.latent_dim" = [32, 100]
+    [factors.loss-and-labels]              # levels by name, each a list of settings
+    minimax = ["loss=minimax"]
+    smoothed = ["loss=non-saturating", "tricks.label-smoothing=on"]
+
+    [sampling]                             # as `latentbench sample` takes them
+    truncation = 1.0
+
+The first level of a factor is its base. `factors = ["label-noise", "replay-buffer"]` is the short
+form for tricks alone. The base cell has the first level of every factor (in a leave-one-out, the
+last of every factor).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from baselines.ablation.design.designs import Design, Kind, make_design
+from baselines.ablation.design.factors import Factor, parse_factors, refuse_doubles
+from baselines.recipes.table import recipe_config
+from baselines.sampling.sampler import SamplingOptions
+from bench.errors import UnknownNameError, UsageError
+from bench.metrics import METRICS
+
+# Strict: 100.0, "100" and true are no numbers of steps.
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+
+MAX_SEEDS = 10_000
+MAX_IMAGES = 1_000_000  # sampled at a time: held in memory
+MAX_NAME = 100  # letters of a plan's name, which is that of a folder
+
+DEFAULT_METRICS = (
+    "fid",
+    "kid_poly3",
+    "precision_k3",
+    "recall_k3",
+    "density_k5",
+    "coverage_k5",
+    "modes_covered",
+)
+# Columns of the tables of results and of their analysis, which a factor would hide.
+RESERVED = frozenset(
+    {"cell", "seed", "step", "outcome", "reason", "train_s", "key", "state", "good", "log_train_s",
+     "residual"}
+)  # fmt: skip
+
+
+class AblationPlan(BaseModel):
+    """A plan; see the module's docstring. Construction checks everything but the cells' own
+    configurations, which `baselines.ablation.design.cells.make_runs` builds before anything runs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MAX_NAME)
+    recipe: str
+    settings: tuple[str, ...] = ()
+    factors: tuple[Factor, ...]
+    design: Kind = "full-factorial"
+    resolution: Annotated[int, Field(strict=True)] | None = None
+    seeds: tuple[Seed, ...] = (0, 1, 2, 3, 4)
+    num_steps: Count | None = None
+    share: float | None = Field(None, gt=0, le=1, strict=True)  # of the recipe's steps
+    num_evaluations: Count = 5
+    data: str = "mnist"
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    num_images: int = Field(10_000, ge=2, le=MAX_IMAGES, strict=True)
+    reference: str | None = None
+    extractor: str | None = None
+    sampling: SamplingOptions = Field(default_factory=SamplingOptions)
+
+    @field_validator("factors", mode="before")
+    @classmethod
+    def _short_forms(cls, raw: object) -> object:
+        return tuple(parse_factors(raw))
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _counted(cls, raw: object) -> object:
+        if isinstance(raw, int) and not isinstance(raw, bool):
+            if not 1 <= raw <= MAX_SEEDS:
+                raise UsageError(f"seeds = {raw}: give 1 or more, up to {MAX_SEEDS:,}, or a list")
+            return tuple(range(raw))
+        if not isinstance(raw, list | tuple):
+            raise UsageError(f"seeds = {raw!r}: expected a whole number, or a list of them")
+        return raw
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AblationPlan:
+        if not self.factors:
+            raise UsageError(f"plan {self.name!r} has no factors: nothing would vary")
+        if not self.seeds:
+            raise UsageError(f"plan {self.name!r} has no seeds; give a number, or a list")
+        names = [factor.name for factor in self.factors]
+        refuse_doubles(names, "factor")
+        refuse_doubles(map(str, self.seeds), "seed")
+        refuse_doubles(self.metrics, "metric")
+        for name in self.metrics:
+            if name not in METRICS:
+                raise UnknownNameError("metric", name, METRICS)
+        if not self.metrics:
+            raise UsageError(f"plan {self.name!r} has no metrics; valid: {', '.join(METRICS)}")
+        for name in names:
+            if name in RESERVED or name in METRICS:
+                raise UsageError(f"factor {name!r}: the tables have a column of that name already")
+        for one, other in itertools.combinations(self.factors, 2):
+            both = sorted(one.keys & other.keys)
+            if both:
+                raise UsageError(
+                    f"factors {one.name!r} and {other.name!r} both set {both[0]!r}, so that one "
+                    "would undo the other; make them levels of one factor"
+                )
+        if self.num_steps is not None and self.share is not None:
+            raise UsageError("num_steps and share both give the budget; leave one out")
+        _ = self.made_design  # refuses what cannot be made
+        _ = self.budget  # refuses an unknown recipe or setting
+        return self
+
+    @cached_property
+    def made_design(self) -> Design:
+        """The cells as level numbers."""
+        names = [factor.name for factor in self.factors]
+        sizes = [len(factor.levels) for factor in self.factors]
+        return make_design(self.design, names, sizes, self.resolution)
+
+    @cached_property
+    def budget(self) -> tuple[str, ...]:
+        """The setting of the number of steps; empty where the recipe's own is kept."""
+        full = recipe_config(self.recipe, data=self.data, settings=self.settings).num_steps
+        if self.num_steps is not None:
+            return (f"num_steps={self.num_steps}",)
+        if self.share is not None:
+            return (f"num_steps={max(1, math.ceil(full * self.share))}",)
+        return ()
+
+    @property
+    def levels(self) -> dict[str, tuple[str, ...]]:
+        """Names of the levels by factor, the base first: what the analysis takes."""
+        return {factor.name: factor.level_names for factor in self.factors}
+
+
+def parse_plan(raw: Mapping[str, Any], source: str = "plan") -> AblationPlan:
+    """A plan from what a TOML file holds. Raises `UsageError` naming the source and the key."""
+    for key in raw:
+        if key not in AblationPlan.model_fields:
+            raise UnknownNameError(f"key of {source}", str(key), AblationPlan.model_fields)
+    try:
+        return AblationPlan.model_validate(dict(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "plan"
+        raise UsageError(f"{source}: {where}: {first['msg']}") from error
+    except UnknownNameError:
+        raise
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from error
+
+
+def read_plan(path: Path) -> AblationPlan:
+    """The plan of a TOML file; its name is the file's where it gives none."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as a plan: {error}") from error
+    except tomllib.TOMLDecodeError as error:  # it says line and column
+        raise UsageError(f"{path}: not TOML: {error}") from error
+    return parse_plan({"name": path.stem, **raw}, str(path))

@@ -1,0 +1,242 @@
+"""The tables of a report as text, for the page and for Markdown alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from baselines.ablation.analysis.analysis import Analysis
+from baselines.ablation.analysis.effects import Effect
+from baselines.ablation.analysis.least_squares import Share
+from baselines.ablation.analysis.outcomes import OutcomeShare
+from baselines.ablation.analysis.wording import short
+from baselines.ablation.design.naming import cell_names, effect_name
+from bench.tables.formats import markdown_text
+from bench.tables.numbers import number, percent
+
+ROUNDING = 1e-9  # of the interval: a value that is nothing but rounding
+MAX_DIFFERENCES = 60  # rows; all are in tables/differences.csv
+
+
+class ShownTable(NamedTuple):
+    """Rows of text under heads; the first `num_text` columns are words, the others numbers. What
+    stands behind a line break is of less weight.
+    """
+
+    anchor: str
+    section: str
+    title: str
+    note: str
+    heads: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    num_text: int = 1
+
+
+def tables_of(analysis: Analysis) -> list[ShownTable]:
+    """Effects, shares of variance, cells, outcomes, differences from the base, sample efficiency;
+    empty ones left out.
+    """
+    found = [
+        _effects(analysis),
+        _variance(analysis),
+        _cells(analysis),
+        _outcomes(analysis),
+        _differences(analysis),
+        _efficiency(analysis),
+    ]
+    return [table for table in found if table.rows]
+
+
+def with_bounds(value: float, low: float | None, high: float | None, *, sign: bool = False) -> str:
+    """As "-4.2" above "[-6.1, -2.3]", the value alone without an interval."""
+    if abs(value) < ROUNDING * max(abs(low or 0.0), abs(high or 0.0)):
+        value = 0.0
+    if low is None or high is None:
+        return short(value, sign=sign)
+    return f"{short(value, sign=sign)}\n[{short(low, sign=sign)}, {short(high, sign=sign)}]"
+
+
+def p_text(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "< .001" if value < 0.001 else f"{value:.3f}"
+
+
+def _effects(analysis: Analysis) -> ShownTable:
+    """A row for each effect, a column for each metric."""
+    by_name: dict[str, dict[str, Effect]] = {}
+    for one in analysis.effects:
+        for effect in one.effects:
+            by_name.setdefault(effect_name(effect), {})[one.metric] = effect
+    metrics = [one.metric for one in analysis.effects]
+    rows = [
+        (name, *(_effect_text(effects.get(metric)) for metric in metrics))
+        for name, effects in by_name.items()
+    ]
+    return ShownTable(
+        "effects-table",
+        "effects",
+        "All effects",
+        "One seed: no intervals."
+        if analysis.has_one_seed
+        else "With 95 % intervals over seeds; * significant after Holm's correction.",
+        ("effect", *metrics),
+        rows,
+    )
+
+
+def _effect_text(effect: Effect | None) -> str:
+    if effect is None:
+        return "-"
+    text = with_bounds(effect.estimate, effect.low, effect.high, sign=True)
+    return text.replace("\n", "*\n") if effect.is_significant else text
+
+
+def _variance(analysis: Analysis) -> ShownTable:
+    """A row for each source, a column for each metric."""
+    by_source: dict[str, dict[str, Share]] = {}
+    for one in analysis.effects:
+        for share in one.shares:
+            by_source.setdefault(share.source, {})[one.metric] = share
+    metrics = [one.metric for one in analysis.effects if one.shares]
+    rows = [
+        (source, *(_share_text(shares.get(metric)) for metric in metrics))
+        for source, shares in by_source.items()
+    ]
+    return ShownTable(
+        "variance-table",
+        "effects",
+        "Where runs differ",
+        "Shares of the sum of squares of all runs: the seed, each factor, each pair beyond its "
+        "factors, and what is left. They add up to 100 % where every cell has every seed.",
+        ("source", *metrics),
+        rows,
+    )
+
+
+def _share_text(share: Share | None) -> str:
+    return "-" if share is None else percent(max(share.share, 0.0))
+
+
+def _cells(analysis: Analysis) -> ShownTable:
+    """Means over the seeds of each cell, with the standard deviation of a run."""
+    metrics, names = analysis.plan.metrics, cell_names(analysis.plan)
+    rows = []
+    for cell, own in analysis.final.groupby("cell", sort=False):
+        texts = []
+        for metric in metrics:
+            known = own[metric].dropna()
+            spread = f"\n± {short(known.std(ddof=1), digits=2)}" if len(known) > 1 else ""
+            texts.append(f"{number(float(known.mean()))}{spread}" if len(known) else "none")
+        rows.append((names[str(cell)], str(len(own)), *texts))
+    goal = [number(analysis.perfect.get(metric)) for metric in metrics]
+    rows.append(("real images", "", *goal))
+    return ShownTable(
+        "cells-table",
+        "cells",
+        "Cells",
+        "The one seed of each; a run that diverged has no value."
+        if analysis.has_one_seed
+        else "Mean over seeds ± deviation of a run; runs that diverged have no value.",
+        ("cell", "runs", *metrics),
+        rows,
+    )
+
+
+def _outcomes(analysis: Analysis) -> ShownTable:
+    names = cell_names(analysis.plan)
+    shares: list[tuple[str, OutcomeShare]] = [
+        (f"{test.factor}: {one.group}", one) for test in analysis.factors for one in test.shares
+    ]
+    shares += [(names[one.group], one) for one in analysis.cells]
+    if not any(one.num_diverged + one.num_collapsed for _, one in shares):
+        shares = []
+    rows = [
+        (
+            name,
+            str(one.num_runs),
+            str(one.num_diverged),
+            str(one.num_collapsed),
+            f"{percent(one.share)} [{percent(one.low)}, {percent(one.high)}]",
+        )
+        for name, one in shares
+    ]
+    return ShownTable(
+        "outcomes-table",
+        "outcomes",
+        "How runs ended",
+        "The share of those that diverged or collapsed, with Wilson's interval.",
+        ("runs of", "runs", "diverged", "collapsed", "share"),
+        rows,
+    )
+
+
+def _differences(analysis: Analysis) -> ShownTable:
+    """Against the base, of the first metric at length."""
+    first = analysis.plan.metrics[0]
+    names = cell_names(analysis.plan)
+    own = [one for one in analysis.differences if one.metric == first][:MAX_DIFFERENCES]
+    rows = [
+        (
+            names[one.cell],
+            str(one.num_seeds),
+            with_bounds(one.estimate, one.low, one.high, sign=True),
+            "-" if one.standardised is None else f"{one.standardised:+.2f}",
+            p_text(one.p_holm),
+            p_text(one.p_sign_flip),
+            "-" if one.seeds_needed is None else str(one.seeds_needed),
+        )
+        for one in own
+    ]
+    return ShownTable(
+        "differences-table",
+        "cells",
+        f"{first} against the base cell, seed by seed",
+        f"The base cell: {names[analysis.base]}. Seeds needed for 80 % power in this comparison "
+        "alone, at 5 % without Holm's correction, were the truth as large as the estimate.",
+        ("cell", "seeds", "difference", "in deviations", "p, Holm", "p, signs", "seeds needed"),
+        rows,
+    )
+
+
+def _efficiency(analysis: Analysis) -> ShownTable:
+    first = analysis.plan.metrics[0]
+    times = {one.name: one for one in analysis.cell_times}
+    names = cell_names(analysis.plan)
+    rows = []
+    for one in analysis.efficiencies:
+        if one.metric != first:
+            continue
+        time = times.get(one.cell)
+        rows.append(
+            (
+                names[one.cell],
+                "never" if one.median_steps is None else f"{one.median_steps:,.0f}",
+                "-" if one.ratio is None else f"{one.ratio:.2f}",
+                f"{one.num_censored} of {one.num_runs}",
+                "-" if time is None else with_bounds(time.ratio, time.low, time.high),
+            )
+        )
+    target = next((e.target for e in analysis.efficiencies if e.metric == first), None)
+    return ShownTable(
+        "efficiency-table",
+        "tradeoffs",
+        "Steps and time",
+        f"Steps until a run is as good as the median run of the base at its end ({first} "
+        f"{number(target)}), the median over seeds; training time over the base's.",
+        ("cell", "steps", "of the base's", "never got there", "time"),
+        rows,
+    )
+
+
+def to_markdown(table: ShownTable) -> list[str]:
+    """Lines of a Markdown table with its note."""
+    heads = " | ".join(markdown_text(head) for head in table.heads)
+    marks = "---|" * table.num_text + "---:|" * (len(table.heads) - table.num_text)
+    lines = [f"| {heads} |", f"|{marks}"]
+    lines += [f"| {' | '.join(map(markdown_text, row))} |" for row in table.rows]
+    return [*lines, "", markdown_text(table.note), ""]
+
+
+def in_section(tables: Sequence[ShownTable], section: str) -> list[ShownTable]:
+    return [table for table in tables if table.section == section]

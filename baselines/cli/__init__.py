@@ -1,0 +1,1 @@
+"""The verbs of `baselines`, registered through the entry-point group `latentbench.verbs`."""

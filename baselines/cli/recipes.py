@@ -1,0 +1,23 @@
+"""`latentbench recipes`: list the recipes, tricks and losses."""
+
+from __future__ import annotations
+
+import sys
+
+
+def recipes() -> None:
+    """List the recipes, tricks and losses: what each is and where it comes from."""
+    from baselines.models.losses import LOSSES
+    from baselines.recipes.table import RECIPES
+    from baselines.tricks import TRICKS
+    from bench.tables.console import print_rows
+
+    for kind, rows in (
+        ("recipe", RECIPES.values()),
+        ("trick (--set tricks.NAME=on)", TRICKS.values()),
+        ("loss (--set loss=NAME)", LOSSES.values()),
+    ):
+        print_rows(
+            [kind, "what it is", "source"], [[row.name, row.title, row.source] for row in rows]
+        )
+        sys.stdout.write("\n")

@@ -1,0 +1,169 @@
+"""The two training loops, plain: one adversarial step, one likelihood step.
+
+A step is a deterministic function of parameters, trick states and draws. `Lanes` holds one run's
+tensors, or those of K stacked runs (a leading dimension K, see `baselines.training.stacked`); the
+loops read
+the same for both. With no trick on, every list of hooks is empty.
+
+The adversarial step follows Goodfellow et al. 2014, algorithm 1: the discriminator's step (or k
+steps) on fresh real images and fresh latents, then the generator's on fresh latents.
+
+Shape legend: K runs, B images of a batch, C,H,W an image, Z latent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baselines.training.build import Game
+from baselines.training.objectives import (
+    Draws,
+    Terms,
+    autoencoder_objective,
+    discriminator_objective,
+    generator_objective,
+    vae_objective,
+)
+from baselines.training.training_images import TrainingSet
+from baselines.tricks.base import Moment, Net, Player
+
+Objective = Callable[[Mapping[str, Net], Draws, Mapping[str, Tensor], Tensor], tuple[Tensor, Terms]]
+
+
+@dataclass
+class Lanes:
+    """The tensors of one run, or of K stacked ones: by network, then by name."""
+
+    game: Game
+    modules: dict[str, nn.Module]
+    parameters: dict[str, dict[str, Tensor]]
+    buffers: dict[str, dict[str, Tensor]]
+    state: dict[str, Tensor]
+    optimisers: dict[str, torch.optim.Optimizer]
+    num_runs: int | None = None  # None: a single run without a leading dimension
+    autocast: str | None = None  # device type on which to compute in bfloat16
+
+    def evaluate(
+        self, objective: Objective, draws: Draws, progress: Tensor
+    ) -> tuple[Tensor, Terms]:
+        """Loss and terms: scalars, or K each."""
+        with self._precision():
+            if self.num_runs is None:
+                nets = {
+                    name: Net(module, self.parameters[name], self.buffers[name])
+                    for name, module in self.modules.items()
+                }
+                return objective(nets, draws, self.state, progress)
+
+            def one(parameters: Any, buffers: Any, state: Any, draws: Any) -> tuple[Tensor, Terms]:
+                nets = {
+                    name: Net(module, parameters[name], buffers[name], stacked=True)
+                    for name, module in self.modules.items()
+                }
+                return objective(nets, draws, state, progress)
+
+            found: tuple[Tensor, Terms] = torch.func.vmap(one)(
+                self.parameters, self.buffers, self.state, dict(draws)
+            )
+            return found
+
+    def update(self, network: str, loss: Tensor) -> None:
+        """One step of the network's optimiser; gradients of nothing else are computed."""
+        optimiser = self.optimisers[network]
+        optimiser.zero_grad(set_to_none=True)
+        total = loss if self.num_runs is None else loss.sum()  # runs share no parameter
+        torch.autograd.backward(total, inputs=list(self.parameters[network].values()))
+        optimiser.step()
+
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
+        if self.autocast is None:
+            yield
+            return
+        with torch.autocast(self.autocast, torch.bfloat16, cache_enabled=False):
+            yield
+
+
+def adversarial_step(lanes: Lanes, data: TrainingSet, draws: Draws, progress: Tensor) -> Terms:
+    """One step of both players in place; gives the terms of the last update of each."""
+    game = lanes.game
+    terms: Terms = {}
+    for number in range(game.plan.d_steps):
+        part = _prepared(lanes, data, draws, "discriminator", number)
+        loss, terms = lanes.evaluate(_objective(game, "discriminator"), part, progress)
+        lanes.update("discriminator", loss)
+        with torch.no_grad():
+            for hook in game.hooks("after_d"):
+                hook(lanes.parameters["discriminator"], lanes.state)
+    part = _prepared(lanes, data, draws, "generator", None)
+    loss, found = lanes.evaluate(_objective(game, "generator"), part, progress)
+    lanes.update("generator", loss)
+    with torch.no_grad():
+        for hook in game.hooks("after_g"):
+            hook(lanes.parameters["generator"], lanes.buffers["generator"], lanes.state)
+    return _detached(terms | found)
+
+
+def likelihood_step(lanes: Lanes, data: TrainingSet, draws: Draws, progress: Tensor) -> Terms:
+    """One step of an autoencoder or VAE in place."""
+    part = _prepared(lanes, data, draws, "autoencoder", None)
+    objective = vae_objective if lanes.game.latent is not None else autoencoder_objective
+
+    def bound(
+        nets: Mapping[str, Net], d: Draws, _state: Mapping[str, Tensor], _progress: Tensor
+    ) -> tuple[Tensor, Terms]:
+        return objective(lanes.game, nets["autoencoder"], d)
+
+    loss, terms = lanes.evaluate(bound, part, progress)
+    lanes.update("autoencoder", loss)
+    return _detached(terms)
+
+
+def _detached(terms: Terms) -> Terms:
+    return {name: value.detach().float() for name, value in terms.items()}
+
+
+def _prepared(
+    lanes: Lanes, data: TrainingSet, draws: Draws, player: str, number: int | None
+) -> dict[str, Tensor]:
+    """The draws of one update: indices become images and one-hot classes."""
+    game, prefix = lanes.game, f"{player}/"
+    part = {name.removeprefix(prefix): v for name, v in draws.items() if name.startswith(prefix)}
+    if number is not None:
+        part = {
+            name: v[number] if lanes.num_runs is None else v[:, number] for name, v in part.items()
+        }
+    if "index" in part:
+        index = part.pop("index")
+        part["real"] = data.batch(index, game.model.scale)
+        if game.num_classes:
+            part["real_class"] = F.one_hot(data.classes(index), game.num_classes).float()
+    if "class" in part:
+        part["class"] = F.one_hot(part["class"], game.num_classes).float()
+    return part
+
+
+def _objective(game: Game, player: Player) -> Objective:
+    objective = discriminator_objective if player == "discriminator" else generator_objective
+
+    def bound(
+        nets: Mapping[str, Net], draws: Draws, state: Mapping[str, Tensor], progress: Tensor
+    ) -> tuple[Tensor, Terms]:
+        moment = Moment(
+            player=player,
+            draws=draws,
+            state=state,
+            progress=progress,
+            generator=nets["generator"],
+            discriminator=nets["discriminator"],
+        )
+        return objective(game, moment)
+
+    return bound

@@ -1,0 +1,88 @@
+"""What a kept result of the benchmark was made of, and which kept results may be used again.
+
+A job is named by its settings. Its result says besides of which images it is (`data_digest`), which
+code made it (`code`, see `bench.anomaly.detectors.code`), on what device, and with what budget,
+extractor
+and options. A result of other images is never used: the job of the present ones is kept under a
+name of its own, the settings followed by the digest, and both stay in the ledger. A result of other
+code, or one from before these things were kept, is used and counted: page and screen say how many.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from bench.anomaly.detectors import detector
+from bench.anomaly.detectors.code import detector_code
+from bench.data.datasets import Dataset
+from bench.errors import UnknownNameError
+from bench.execution.ledger.ledger import Ledger
+from bench.intake import image_set_of
+
+CodeState = Literal["current", "older", "not recorded"]
+SHORT = 16  # characters of the digest in the name of a job
+
+_known: list[tuple[Dataset, Dataset, str]] = []  # digests of the splits this process holds
+
+
+def data_digest(train: Dataset, test: Dataset) -> str:
+    """SHA-256 over the pixels (in order) and labels of both splits."""
+    for one, other, found in _known:
+        if one is train and other is test:
+            return found
+    digest = hashlib.sha256()
+    for part in (train, test):
+        digest.update(image_set_of(part.images).sequence_digest.encode())
+        digest.update(hashlib.sha256(part.labels.astype("<i8").tobytes()).digest())
+    _known.append((train, test, digest.hexdigest()))
+    del _known[:-4]
+    return digest.hexdigest()
+
+
+def key_in(ledger: Ledger, key: str, digest: str) -> str:
+    """The name of a job in a ledger: that of its settings, unless there is a result of other images
+    under that name.
+    """
+    result = ledger.entry(key).result
+    if result is None or result.values.get("data_digest", digest) == digest:
+        return key
+    return f"{key}-{digest[:SHORT]}"
+
+
+def code_state(values: Mapping[str, Any], detector_name: str, extractor: str) -> CodeState:
+    """Whether a result was made by the code that is here now; that of a detector which is here no
+    more is older.
+    """
+    made_by = values.get("code")
+    if made_by is None:
+        return "not recorded"
+    try:
+        now = detector_code(detector(detector_name), extractor or None)
+    except UnknownNameError:
+        return "older"
+    return "current" if made_by == now else "older"
+
+
+def origin_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sentences on what rows of single fits were made of; none where all is as it is here now."""
+    lines = []
+    older = [row for row in rows if code_state(row, row["detector"], row["extractor"]) == "older"]
+    if older:
+        lines.append(
+            f"{len(older):,} of {len(rows):,} results were made by older code than that which is "
+            f"here now ({_names(older)}); with another --ledger they are made anew."
+        )
+    bare = [row for row in rows if row.get("data_digest") is None]
+    if bare:
+        named = "" if len(bare) == len(rows) else f" ({_names(bare)})"
+        lines.append(
+            f"{len(bare):,} of {len(rows):,} results do not record their images, device and code: "
+            f"an older version made them, which did not keep these{named}."
+        )
+    return lines
+
+
+def _names(rows: Iterable[Mapping[str, Any]]) -> str:
+    return ", ".join(dict.fromkeys(f"`{row['detector']}`" for row in rows))

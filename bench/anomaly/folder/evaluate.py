@@ -1,0 +1,244 @@
+"""Detectors judged on a folder of one's own: fitted on normal images, scored on labelled ones.
+
+    bench.anomaly.evaluate_folder("normal/", "test/", detectors=["pca", "knn-pixels"], out="found/")
+
+`out` then holds `record.json`, `roc.svg`, and for each detector a folder with `scores.csv` (name,
+label, score, rank; rank 1 is the most anomalous, equal scores share the better rank),
+`histogram.svg` and `most-anomalous.png`. Detectors that an earlier run left there and this one does
+not have are removed. A detector that fails is told and the others are judged.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.anomaly.choices import (
+    Budget,
+    is_named,
+    named_detectors,
+    require_budget,
+    unloadable_in,
+)
+from bench.anomaly.detectors import DetectorRow, detector
+from bench.anomaly.detectors.failures import failure_of, failures_named
+from bench.anomaly.fit_and_judge import Judged, Task, judge
+from bench.anomaly.folder.applicable import Missed, obstacle
+from bench.anomaly.folder.entries import Options, entry_of, file_sha256, findings_of, read_from
+from bench.anomaly.folder.files import Files, files_of, write_files
+from bench.anomaly.folder.labels import LabelledImages, read_labelled, same_channels
+from bench.anomaly.folder.output_folder import folder_for_results, require_apart
+from bench.anomaly.folder.record import AnomalyRecord, DetectorEntry, MissedEntry
+from bench.errors import InputError, UsageError
+from bench.extractors import extractor_row
+from bench.intake import AuditReport, Size, parse_size, read_images
+from bench.records.score_record import Identity
+from bench.runtime import provenance
+from bench.runtime.devices import device_description, select_device
+
+Progress = Callable[[str, int, int], None]  # stage, done, total
+MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderResult:
+    """The record, and what it was read from."""
+
+    record: AnomalyRecord
+    task: Task
+    names: tuple[str, ...]
+    judged: tuple[Judged, ...]
+    failed: tuple[Missed, ...] = ()
+    left_out: tuple[Missed, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Each:
+    """What every detector is given; `given` is how they were named, `images` the names of the
+    labelled images, None where no files are wanted; `options` are by detector.
+    """
+
+    names: tuple[str, ...]
+    given: str
+    task: Task
+    images: tuple[str, ...] | None
+    options: Mapping[str, Options]
+    extractor: str
+    seed: int
+    device: str
+
+
+class _Done(NamedTuple):
+    judged: Judged
+    entry: DetectorEntry
+    files: Files
+
+
+class _Outcome(NamedTuple):
+    done: tuple[_Done, ...]
+    failed: tuple[Missed, ...]
+    left_out: tuple[Missed, ...]
+
+
+def evaluate_folder(
+    train: str | Path,
+    test: str | Path,
+    *,
+    detectors: str | Sequence[str],
+    labels: str | Path | None = None,
+    out: str | Path | None = None,
+    extractor: str = "digits",
+    options: Options | None = None,
+    budget: Budget | None = None,
+    resize: str | Size | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> FolderResult:
+    """Fit each detector to the normal images of `train` and judge it on the labelled `test`.
+
+    `train` is anything that `score` takes. `test` is a folder with `normal/` and `anomalous/`, or
+    anything that `score` takes with `labels`, a CSV of name,label. `detectors` are names of the
+    table, "shallow" for those that train no network, "all" for every one; of a group, those that
+    these images do not admit, or that cannot be loaded, are left out. `extractor` is that of
+    detectors on features, `options` are for a single detector, `budget` "cpu" shortens the training
+    of networks, `resize` brings images of other sizes to WIDTHxHEIGHT. With `out`, the files that
+    this module names are written there; it may not lie in what is read.
+
+    Raises `UnknownNameError`, `UsageError`, `InvalidSubmission` with every finding, `InputError`
+    for labels or images that do not fit, and when all detectors failed what the first one raised,
+    as a `LatentbenchError` in any case.
+    """
+    given = detectors if isinstance(detectors, str) else ",".join(detectors)
+    names = named_detectors(given)
+    if options and len(names) != 1:
+        raise UsageError(f"options are those of one detector, {len(names)} are named")
+    given_options = _with_budget(names, options or {}, require_budget(budget))
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed {seed}: expected 0 to {MAX_SEED:,}")
+    extractor_row(extractor)
+    device = select_device(device)
+    if out is not None:
+        require_apart(Path(out), (train, test, labels), names)
+    with folder_for_results(None if out is None else Path(out)):
+        size = resize if isinstance(resize, Size | None) else parse_size(resize)
+        normal = read_images(train, resize=size)
+        tested = read_labelled(test, labels, resize=size)
+        task = _task(normal, tested)
+        outcome = _judge_each(
+            _Each(
+                names=names,
+                given=given,
+                task=task,
+                images=None if out is None else tested.names,
+                options=given_options,
+                extractor=extractor,
+                seed=seed,
+                device=device,
+            ),
+            progress,
+        )
+        record = AnomalyRecord(
+            created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            train=read_from(normal, train, size),
+            test=tuple(read_from(report, report.source, size) for report in tested.reports),
+            labels_sha256=None if labels is None else file_sha256(labels),
+            code=Identity(name=provenance.version(), digest=provenance.source_digest()),
+            seed=seed,
+            device=device_description(device),
+            libraries=provenance.library_versions(),
+            findings=findings_of(normal, tested, task),
+            detectors=tuple(one.entry for one in outcome.done),
+            failed=tuple(MissedEntry(**one._asdict()) for one in outcome.failed),
+            left_out=tuple(MissedEntry(**one._asdict()) for one in outcome.left_out),
+        )
+        judged = tuple(one.judged for one in outcome.done)
+        if out is not None:
+            write_files(Path(out), record, task, judged, [one.files for one in outcome.done])
+    return FolderResult(
+        record=record,
+        task=task,
+        names=tested.names,
+        judged=judged,
+        failed=outcome.failed,
+        left_out=outcome.left_out,
+    )
+
+
+def _judge_each(each: _Each, progress: Progress | None) -> _Outcome:
+    """Every detector that the images admit, by itself."""
+    done: list[_Done] = []
+    failed: list[Missed] = []
+    left_out = [Missed(*broken) for broken in unloadable_in(each.given)]
+    first: tuple[str, Exception] | None = None
+    for place, name in enumerate(each.names):
+        if progress is not None:
+            progress(f"detector {name}", place, len(each.names))
+        row = detector(name)
+        reason = None if is_named(name, each.given) else obstacle(row, each.task, each.extractor)
+        if reason is not None:
+            left_out.append(Missed(name, reason))
+            continue
+        try:
+            done.append(_judge_one(row, each))
+        except Exception as error:  # noqa: BLE001  (code of any package)
+            failed.append(Missed(name, failure_of(error)))
+            first = first or (name, error)
+    if done:
+        return _Outcome(tuple(done), tuple(failed), tuple(left_out))
+    if first is not None:
+        with failures_named(first[0]):
+            raise first[1]
+    told = "; ".join(f"{one.name}: {one.reason}" for one in left_out)
+    raise UsageError(f"no detector of {each.given!r} can be applied: {told}")
+
+
+def _judge_one(row: DetectorRow, each: _Each) -> _Done:
+    """Raises whatever the detector raises in anything that it is asked for."""
+    judged = judge(
+        row,
+        each.task,
+        seed=each.seed,
+        device=each.device,
+        extractor=each.extractor,
+        options=each.options[row.name],
+    )
+    entry = entry_of(judged, each.task, each.extractor, each.options)
+    files = {} if each.images is None else files_of(judged, each.task, each.images)
+    return _Done(judged, entry, files)
+
+
+def _with_budget(
+    names: Sequence[str], options: Options, budget: Budget | None
+) -> dict[str, Options]:
+    """The options of each detector: those given, and for a network the budget. Raises
+    `UsageError` for two budgets, and for one that none of the detectors takes.
+    """
+    if budget is not None and not any(detector(name).trains for name in names):
+        raise UsageError(
+            f"--budget {budget}: none of the chosen detectors trains a network "
+            f"({', '.join(names)}); leave it out, or choose one that does"
+        )
+    if budget is not None and options.get("budget", budget) != budget:
+        raise UsageError(f"--budget {budget} and --option budget={options['budget']}: give one")
+    found: dict[str, Options] = {}
+    for name in names:
+        brought = {"budget": budget} if detector(name).trains and budget is not None else {}
+        found[name] = {**brought, **options}
+    return found
+
+
+def _task(normal: AuditReport, tested: LabelledImages) -> Task:
+    """Raises `InputError` when the two sides have other sizes."""
+    assert normal.images is not None  # noqa: S101  (read_images gives pixels or raises)
+    train, test = same_channels(normal.images.images, tested.images)
+    if train.shape[1:3] != test.shape[1:3]:
+        raise InputError(
+            f"{normal.source}: training images are {train.shape[2]}x{train.shape[1]} px, test "
+            f"images {test.shape[2]}x{test.shape[1]} px; bring them to one size: "
+            "--resize WIDTHxHEIGHT"
+        )
+    return Task(normal=train, images=test, labels=tested.labels)

@@ -1,0 +1,83 @@
+"""The folder for results: apart from what is read, and without the results of an earlier run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bench.errors import UsageError
+from bench.runtime.destinations import require_writable
+
+RECORD = "record.json"
+DETECTOR_FILES = ("scores.csv", "histogram.svg", "most-anomalous.png")
+
+
+def require_apart(out: Path, sources: Iterable[str | Path | None], names: Iterable[str]) -> None:
+    """Raises `UsageError` when results would be written into a source of images or labels, or a
+    source lies in the folder of a detector's results.
+    """
+    place = out.resolve()
+    folders = {place / name for name in names}
+    for source in sources:
+        if source is None:
+            continue
+        origin = Path(source).resolve()
+        if place == origin or origin in place.parents:
+            raise UsageError(
+                f"{out}: results would be written into {source}, which is read; name another --out"
+            )
+        inside = next((f for f in folders if f == origin or f in origin.parents), None)
+        if inside is not None:
+            raise UsageError(
+                f"{source} lies in {inside}, where results of a detector go; name another --out"
+            )
+
+
+@contextmanager
+def folder_for_results(out: Path | None) -> Iterator[None]:
+    """The folder, made before anything is computed; where that fails, what was made is removed as
+    far as nothing is in it. Raises `UsageError` when nothing can be written there.
+    """
+    if out is None:
+        yield
+        return
+    places = (out, *out.parents)
+    file = next((place for place in places if place.is_file()), None)
+    if file is not None:
+        raise UsageError(
+            f"{out}: the results cannot be written there: {file} is a file; name a folder with "
+            "--out"
+        )
+    made = [place for place in places if not place.is_dir()]
+    try:
+        require_writable(out)
+        yield
+    except BaseException:
+        for place in made:
+            with suppress(OSError):  # not made, or something is in it
+                place.rmdir()
+        raise
+
+
+def remove_earlier(out: Path, kept: Iterable[str]) -> None:
+    """Remove the files of detectors that the record of an earlier run names and this one does not
+    have; folders only when nothing else is in them.
+    """
+    for name in set(_recorded(out / RECORD)) - set(kept):
+        folder = out / name
+        for file in DETECTOR_FILES:
+            (folder / file).unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or someone else's files are
+            folder.rmdir()
+
+
+def _recorded(path: Path) -> list[str]:
+    """Names of the detectors of a record; none where there is no such file."""
+    try:
+        entries = json.loads(path.read_bytes())["detectors"]
+        names = [entry["name"] for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [name for name in names if isinstance(name, str) and Path(name).name == name]

@@ -1,0 +1,78 @@
+"""What one judgement of detectors on a labelled folder found, as a JSON file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from bench.records.score_record import FindingEntry, Identity, IntervalEntry, Submission
+
+SCHEMA_VERSION: Final = 1
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DetectorEntry(_Model):
+    """One detector: what it is, what it has seen, how it did.
+
+    `labels` says what kind of labels it has seen, `seen` what in words
+    (`bench.anomaly.detectors.seen`);
+    `options` are all with the values that were used, those that its fit chose included; `given`
+    those that were asked for; `code` is the digest of its code (`bench.anomaly.detectors.code`);
+    `num_tuned` counts labelled test images that an oracle was tuned on
+    and that are not judged.
+    `interval` is None where a side has one image. Times are seconds.
+    """
+
+    name: str
+    title: str
+    source: str
+    labels: Literal["none", "test", "outside", "data"]
+    seen: str = ""
+    extractor: str | None = None
+    budget: Literal["published", "cpu"] | None = None  # of one that trains a network
+    options: dict[str, FiniteFloat | int | str] = {}
+    given: dict[str, FiniteFloat | int | str] = {}
+    code: str | None = None
+    num_tuned: Count = 0
+    num_normal: Count
+    num_anomalous: Count
+    auc: Share
+    interval: IntervalEntry | None
+    average_precision: Share
+    fpr_at_95_tpr: Share
+    fit_s: FiniteFloat
+    score_s: FiniteFloat
+
+
+class MissedEntry(_Model):
+    """A detector without a result, and why."""
+
+    name: str
+    reason: str
+
+
+class AnomalyRecord(_Model):
+    """One run over a training folder and labelled test images. `labels_sha256` is that of the CSV,
+    None for labels by subfolder. `failed` are detectors that raised, `left_out` those of a group
+    that these images do not admit.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    created_at: str
+    train: Submission
+    test: tuple[Submission, ...]
+    labels_sha256: str | None = None
+    code: Identity
+    seed: int
+    device: str
+    libraries: dict[str, str]
+    findings: tuple[FindingEntry, ...] = ()
+    detectors: tuple[DetectorEntry, ...]
+    failed: tuple[MissedEntry, ...] = ()
+    left_out: tuple[MissedEntry, ...] = ()

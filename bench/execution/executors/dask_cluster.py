@@ -1,0 +1,96 @@
+"""A dask.distributed cluster that somebody runs. Its workers need this package and see the ledger's
+folder at the same path.
+
+dask runs a call again when its worker dies (three times by default) and then gives up; each run is
+an attempt in the ledger, and counts. A thread of a dask worker cannot be killed: a time limit is
+raised inside the work, and Ctrl-C leaves what runs to finish under its claim, so that the same
+command takes its result later.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from typing import TYPE_CHECKING, Any, Self
+
+from bench.errors import UsageError
+from bench.execution.executors.workers import T, Workers
+from bench.execution.ledger.causes import WorkerLost
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_CONNECT_S = 20.0
+_WIDTH_AGE_S = 2.0
+
+
+class DaskWorkers(Workers):
+    """The workers of the scheduler at an address."""
+
+    def __init__(self, address: str) -> None:
+        self.name = f"dask:{address}"
+        self._address = address
+        self._client: Client | None = None
+        self._width = (-_WIDTH_AGE_S, 1)  # when it was asked, and the answer
+
+    @property
+    def width(self) -> int:
+        """Threads of all workers there are now, and at least one."""
+        if self._client is not None and time.monotonic() - self._width[0] > _WIDTH_AGE_S:
+            threads = sum(self._client.nthreads().values())  # type: ignore[no-untyped-call]
+            self._width = (time.monotonic(), max(1, threads))
+        return self._width[1]
+
+    def __enter__(self) -> Self:
+        try:
+            from distributed import Client  # noqa: PLC0415  (an extra)
+        except ImportError as error:
+            raise UsageError(
+                f'executor {self.name}: dask is not installed; pip install "latentbench[dask]"'
+            ) from error
+        try:
+            self._client = Client(self._address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError, TypeError) as error:
+            raise UsageError(
+                f"executor {self.name}: no dask scheduler answers at this address: {error}"
+            ) from error
+        return self
+
+    def schedule(
+        self,
+        task: Callable[..., T],
+        *arguments: Any,
+        timeout_s: float | None = None,  # noqa: ARG002  (a thread cannot be killed)
+    ) -> Future[T]:
+        """See `Workers`; `timeout_s` is the work's own to keep."""
+        if self._client is None:
+            raise RuntimeError("workers are used inside their context")
+        remote = self._client.submit(task, *arguments, pure=False)
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+        remote.add_done_callback(lambda done: _pass_on(done, future))  # type: ignore[no-untyped-call]
+        return future
+
+    def interrupt(self) -> None:
+        """What is not begun is cancelled when the context is left."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """Leave the cluster; it forgets what has not begun."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()  # type: ignore[no-untyped-call]
+
+
+def _pass_on(remote: Any, future: Future[T]) -> None:
+    from distributed import KilledWorker  # noqa: PLC0415
+    from distributed.client import FutureCancelledError  # noqa: PLC0415
+
+    try:
+        future.set_result(remote.result())
+    except KilledWorker as error:
+        future.set_exception(WorkerLost(f"dask gave up: {error}"))
+    except (CancelledError, FutureCancelledError) as error:
+        future.set_exception(WorkerLost(f"the dask scheduler let go of the call: {error}"))
+    except BaseException as error:  # noqa: BLE001  (the caller's, by the future)
+        future.set_exception(error)

@@ -1,0 +1,77 @@
+"""A plain job array for Slurm: no Python runs on the head node, and nothing but sbatch is needed.
+
+The list has one command a line, so that `xargs`, GNU parallel or a person can run it as well.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.errors import NothingFoundError
+from bench.execution.ledger.ledger import Ledger
+from bench.execution.ledger.work import Job
+
+ARRAY_SIZE = 1000  # Slurm's MaxArraySize is 1001 unless a site raises it
+
+
+class ArrayFiles(NamedTuple):
+    """What was written; `sbatch` each script."""
+
+    job_list: Path  # a command a line
+    scripts: tuple[Path, ...]  # one for each thousand lines
+    jobs: int
+
+
+def emit_slurm(
+    jobs: Sequence[Job],
+    work: str,
+    ledger: Ledger,
+    out: Path,
+    *,
+    options: Sequence[str] = (),
+    python: str = sys.executable,
+    timeout_s: float | None = None,
+) -> ArrayFiles:
+    """Register the jobs and write scripts for those without a result into `out`.
+
+    `options` are lines for #SBATCH, as "--partition=gpu". Raises `NothingFoundError` when all
+    jobs are done.
+    """
+    ledger.register(jobs, work)
+    keys = ledger.compare(jobs).to_run
+    if not keys:
+        raise NothingFoundError(f"{ledger.root}: every job has its result; no array is needed")
+    out.mkdir(parents=True, exist_ok=True)
+    root = str(ledger.root.resolve())
+    limit = [] if timeout_s is None else ["--timeout-s", f"{timeout_s:g}"]
+    job_list = out / "jobs.txt"
+    commands = [shlex.join([python, "-m", "bench.execution", root, key, *limit]) for key in keys]
+    job_list.write_text("\n".join(commands) + "\n")
+    scripts = []
+    for first in range(0, len(keys), ARRAY_SIZE):
+        script = out / f"array-{first // ARRAY_SIZE + 1}.sbatch"
+        count = min(ARRAY_SIZE, len(keys) - first)
+        script.write_text(_script(job_list.resolve(), first, count, options))
+        scripts.append(script)
+    return ArrayFiles(job_list, tuple(scripts), len(keys))
+
+
+def _script(job_list: Path, first: int, count: int, options: Sequence[str]) -> str:
+    logs = job_list.parent / "%A_%a.log"
+    lines = [
+        "#!/bin/bash",
+        "#SBATCH --job-name=latentbench",
+        f"#SBATCH --array=1-{count}",
+        f"#SBATCH --output={logs}",
+        "#SBATCH --requeue",
+        *(f"#SBATCH {option}" for option in options),
+        "# A job that is done already ends at once; one that was interrupted goes on.",
+        f"line=$(({first} + SLURM_ARRAY_TASK_ID))",
+        f'command=$(sed -n "${{line}}p" {shlex.quote(str(job_list))})',
+        'eval "exec $command"',
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,261 @@
+"""`ScoreRecord`: what one scoring of one submission found, complete enough to be compared later.
+
+Records are JSON objects, one a line in an append-only JSONL file. No value is ever NaN or infinite:
+a metric without a value carries the reason instead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+
+from bench.errors import InputError, NothingFoundError
+from bench.runtime.whole_files import write_atomically
+
+SCHEMA_VERSION: Final = 1
+SHORT_DIGEST = 8
+COMPILING_STAGE = "of these, compiling"
+
+Count = Annotated[int, Field(ge=0)]
+Kind = Literal["folder", "zip", "npz", "npy", "idx", "array"]
+Detail = FiniteFloat | int | str | list[FiniteFloat] | list[int]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FindingEntry(_Model):
+    """One finding, of the audit (see `bench.intake.Finding`) or about the content of the images.
+
+    `figures` are the numbers that the message is made of, by name.
+    """
+
+    code: str
+    severity: Literal["error", "warning", "info"]
+    count: Count
+    examples: tuple[str, ...]
+    message: str
+    fix: str
+    figures: dict[str, FiniteFloat] = {}
+
+
+class IntervalEntry(_Model):
+    """A confidence interval; see `bench.statistics.intervals.Uncertainty`.
+
+    It is about the draw of the submission's images; the reference is held fixed. It lies around
+    `estimate`, which is the value less its bias where the metric has one.
+    """
+
+    estimate: FiniteFloat
+    standard_error: Annotated[FiniteFloat, Field(ge=0)]
+    low: FiniteFloat
+    high: FiniteFloat
+    level: FiniteFloat
+    method: str
+
+
+class ScoreValue(_Model):
+    """One metric's value. Either `value` is a number, or `reason` says why there is none.
+
+    `spread` is the deviation over the metric's splits or subsets, not a standard error.
+    `expected` is what a perfect submission of this size scores, and `expected_source` says how
+    that is known: a closed form, or held-out real images scored by the same code.
+    """
+
+    metric: str
+    value: FiniteFloat | None
+    reason: str | None = None
+    interval: IntervalEntry | None = None
+    spread: FiniteFloat | None = None
+    expected: FiniteFloat | None = None
+    expected_source: str | None = None
+    direction: Literal["lower", "higher", "target"]
+    unit: str
+    n_real: Count | None
+    n_fake: Count
+    constants: dict[str, Detail] = {}
+    details: dict[str, Detail] = {}
+
+    @model_validator(mode="after")
+    def _value_or_reason(self) -> ScoreValue:
+        if (self.value is None) == (self.reason is None):
+            raise ValueError(f"{self.metric}: exactly one of value and reason must be given")
+        return self
+
+
+class Submission(_Model):
+    """What was scored: where it came from, its size and its content digests (SHA-256, hex)."""
+
+    name: str
+    source: str
+    kind: Kind
+    num_images: Count
+    height_px: Count
+    width_px: Count
+    channels: Literal[1, 3]
+    resize: str | None = None  # WIDTHxHEIGHT that images of other sizes were brought to
+    digest: str
+    pixel_digest: str
+    sequence_digest: str
+
+
+class Identity(_Model):
+    """A name and the SHA-256 of what it stood for."""
+
+    name: str
+    digest: str
+
+
+class ExtractorIdentity(Identity):
+    """An extractor: the digest of its weights, whether they are the published ones, and its layer,
+    protocol and precision where it has a choice of them.
+    """
+
+    settings: dict[str, str] = {}
+    verified: bool = True
+
+    @property
+    def label(self) -> str:
+        """Name and settings, for people."""
+        return " ".join([self.name, *self.settings.values()])
+
+
+class ScoreRecord(_Model):
+    """One scoring: identity of everything that went in, every value that came out."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    created_at: str
+    submission: Submission
+    reference: Identity
+    extractor: ExtractorIdentity
+    code: Identity
+    seed: int
+    subset: Count | None = None  # images whose features were kept, when not all
+    official: bool
+    detector: str | None = None  # of anomaly_auc, when not its own
+    device: str
+    libraries: dict[str, str]
+    timings_s: dict[str, FiniteFloat]
+    from_cache: bool = False
+    findings: tuple[FindingEntry, ...] = ()
+    values: tuple[ScoreValue, ...]
+
+    @property
+    def signature(self) -> str:
+        """One line: equal signatures mean equal images in equal order, protocol and code, so equal
+        values; two numbers may be compared when all but `n` and `images` agree, and `n` nearly.
+        """
+
+        def short(identity: Identity) -> str:
+            return f"{identity.name}:{identity.digest[:SHORT_DIGEST]}"
+
+        resize = self.submission.resize
+        return "|".join(
+            [
+                f"reference={short(self.reference)}",
+                ":".join([f"extractor={short(self.extractor)}", *self.extractor.settings.values()]),
+                f"n={self.submission.num_images}",
+                *([] if self.subset is None else [f"subset={self.subset}"]),
+                *([] if resize is None else [f"resize={resize}"]),
+                *([] if self.detector is None else [f"detector={self.detector}"]),
+                f"seed={self.seed}",
+                f"latentbench={short(self.code)}",
+                f"device={self.device.split()[0]}",
+                f"images={self.submission.sequence_digest[:SHORT_DIGEST]}",
+                *([] if self.official else ["unofficial"]),
+            ]
+        )
+
+    def value(self, metric: str) -> float:
+        """The number of one metric. Raises `InputError` when it has none, with the reason."""
+        for entry in self.values:
+            if entry.metric == metric:
+                if entry.value is None:
+                    raise InputError(f"{metric} has no value: {entry.reason}")
+                return entry.value
+        names = ", ".join(entry.metric for entry in self.values)
+        raise InputError(f"this record holds no {metric!r}; it holds {names}")
+
+
+def append_record(record: ScoreRecord, path: str | Path) -> None:
+    """Append one line under a lock, flushed to disk. A line torn by an earlier crash stays alone
+    on its line, so that the new one is whole.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = record.model_dump_json().encode() + b"\n"
+    with path.open("ab+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        size = stream.seek(0, os.SEEK_END)
+        if size:
+            stream.seek(size - 1)
+            if stream.read(1) != b"\n":
+                line = b"\n" + line
+        try:
+            stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())
+        except OSError:  # a full disk: leave the file as it was
+            os.ftruncate(stream.fileno(), size)
+            raise
+
+
+def write_record(record: ScoreRecord, path: str | Path) -> None:
+    """Write one record as an indented JSON file, whole or not at all."""
+    write_atomically(Path(path), record.model_dump_json(indent=1).encode() + b"\n")
+
+
+def read_records(path: str | Path) -> list[ScoreRecord]:
+    """The records of a .jsonl file (one a line) or of a .json file (one).
+
+    Raises `InputError` naming file and line for a line that is no record, `NothingFoundError` for
+    a file without any.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as records: {error}") from error
+    chunks: Iterable[tuple[int, str]] = enumerate(text.splitlines(), start=1)
+    if path.suffix != ".jsonl":
+        chunks = [(1, text)]
+    records = []
+    for number, chunk in chunks:
+        if not chunk.strip():
+            continue
+        try:
+            records.append(ScoreRecord.model_validate_json(chunk))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "line"
+            raise InputError(
+                f"{path}:{number}: not a score record of schema {SCHEMA_VERSION}: "
+                f"{where}: {first['msg']}"
+            ) from error
+    if not records:
+        raise NothingFoundError(f"{path}: holds no records")
+    return records
+
+
+def record_file_name(record: ScoreRecord) -> str:
+    """`NAME-IMAGES-PROTOCOL.json`: another submission, other images, another reference, seed or
+    choice of metrics is another file.
+    """
+    protocol = [record.submission.source, record.signature]
+    protocol += [entry.metric for entry in record.values]
+    digest = hashlib.sha256("\0".join(protocol).encode()).hexdigest()
+    name = safe_file_name(record.submission.name)
+    return f"{name}-{record.submission.pixel_digest[:8]}-{digest[:8]}.json"
+
+
+def safe_file_name(name: str) -> str:
+    """Letters, digits, dot, minus and underscore of a name, at most 60, never empty or hidden."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)
+    return kept.lstrip(".")[:60] or "submission"

@@ -1,0 +1,120 @@
+"""`ContentCache`: what the pixels of submissions are like, for a scorer: in memory and in the
+cache.
+
+Facts are found by the digest of the pixels in their order; those of the submission that came last
+stay in memory, so that a scorer without a cache has them too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.content import (
+    CLASS_NAMES,
+    CONTENT_CODES,
+    ContentFacts,
+    ContentJudgement,
+    content_exhibits,
+    judge_content,
+)
+from bench.errors import InputError
+from bench.records.score_record import FindingEntry, ScoreRecord
+from bench.runtime import provenance
+from bench.runtime.cache import Cache, cache_key
+from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
+from bench.scoring.target import Target
+from bench.statistics.moments import ClassStatistics
+
+KIND = "content"
+
+
+class ContentCache:
+    """Facts and judgements of submissions, kept in `cache`."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._last: tuple[str, ContentFacts] | None = None
+        self._judgements: dict[str, ContentJudgement] = {}  # of that submission
+
+    def put(self, sequence_digest: str, facts: ContentFacts) -> None:
+        """Keep the facts of a submission, in memory until the next one."""
+        self._remember(sequence_digest, facts)
+        self._cache.put(KIND, _key(sequence_digest), arrays_to_bytes(facts.arrays()))
+
+    def facts(self, sequence_digest: str) -> ContentFacts | None:
+        """The facts of these pixels, if they are kept."""
+        if self._last is not None and self._last[0] == sequence_digest:
+            return self._last[1]
+        data = self._cache.get(KIND, _key(sequence_digest))
+        if data is None:
+            return None
+        try:
+            facts = ContentFacts.of(arrays_from_bytes(data, "content facts"))
+        except InputError:  # of another version
+            return None
+        self._remember(sequence_digest, facts)
+        return facts
+
+    def _remember(self, sequence_digest: str, facts: ContentFacts) -> None:
+        self._last = sequence_digest, facts
+        self._judgements.clear()
+
+    def judgement(
+        self, target: Target, sequence_digest: str, classes: ClassStatistics | None
+    ) -> ContentJudgement | None:
+        """What is wrong with these pixels beside the reference of `target`, and with their
+        `classes`;
+        None when their facts are not kept. Computed once for all targets that share a reference.
+        """
+        facts = self.facts(sequence_digest)
+        if facts is None:
+            return None
+        content = target.reference.content
+        shares, expected = _shares(target, classes)
+        key = "none" if content is None else content.digest
+        key += "" if shares is None else shares.tobytes().hex()
+        if key not in self._judgements:
+            self._judgements[key] = judge_content(
+                facts,
+                content,
+                class_shares=shares,
+                reference_class_shares=expected,
+                class_names=CLASS_NAMES.get(target.extractor.name),
+                training_pixels=target.training_pixels,
+            )
+        return self._judgements[key]
+
+    def exhibits(
+        self, target: Target, sequence_digest: str, classes: ClassStatistics | None
+    ) -> dict[str, NDArray[np.generic]]:
+        """What a page shows of these pixels; nothing when their facts are not kept."""
+        judgement = self.judgement(target, sequence_digest, classes)
+        facts = self.facts(sequence_digest)
+        if facts is None or judgement is None:
+            return {}
+        shares, expected = _shares(target, classes)
+        return content_exhibits(
+            facts,
+            target.reference.content,
+            judgement,
+            class_shares=shares,
+            reference_class_shares=expected,
+        )
+
+
+def content_findings_of(record: ScoreRecord) -> tuple[FindingEntry, ...]:
+    """Those findings of a record that are about content."""
+    return tuple(finding for finding in record.findings if finding.code in CONTENT_CODES)
+
+
+def _shares(
+    target: Target, classes: ClassStatistics | None
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Class shares of the submission and of the reference, where both are there."""
+    expected = target.reference.class_shares
+    return (None, None) if classes is None or expected is None else (classes.shares, expected)
+
+
+def _key(sequence_digest: str) -> str:
+    return cache_key({"images": sequence_digest, "code": provenance.source_digest()})

@@ -1,0 +1,87 @@
+"""Metrics by name, on features against a reference, as a record keeps them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from bench.anomaly.detectors import DetectorRow
+from bench.errors import UnknownNameError, UsageError
+from bench.metrics import METRICS
+from bench.metrics.anomaly_auc import ANOMALY_AUC, anomaly_auc_by
+from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
+from bench.records.score_record import IntervalEntry, ScoreValue
+from bench.references.perfect_values import Expected
+from bench.statistics.intervals import LEVEL
+
+
+def select_metrics(
+    names: str | Iterable[str] | None, detector: DetectorRow | None = None
+) -> list[Metric]:
+    """Rows of the table by name, in the order of the table; all of them for None. `detector` is
+    what judges `anomaly_auc`, None for its own.
+    """
+    return [
+        anomaly_auc_by(detector.name, detector.constants)
+        if detector is not None and metric.name == ANOMALY_AUC.name
+        else metric
+        for metric in _named(names)
+    ]
+
+
+def _named(names: str | Iterable[str] | None) -> list[Metric]:
+    if names is None:
+        return list(METRICS.values())
+    wanted = {names} if isinstance(names, str) else set(names)
+    if not wanted:
+        raise UsageError(f"no metric is named; valid: {', '.join(METRICS)}")
+    for name in sorted(wanted):
+        if name not in METRICS:
+            raise UnknownNameError("metric", name, METRICS)
+    return [metric for name, metric in METRICS.items() if name in wanted]
+
+
+def evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreValue:
+    """One metric as a record keeps it: a value, or the reason why there is none."""
+    n_real = None
+    if metric.reads & {"moments", "class_shares"}:
+        n_real = inputs.real_moments.n
+    elif "features" in metric.reads:
+        n_real = len(inputs.real_features)
+    try:
+        found, reason = metric.compute(inputs), None
+    except UndefinedMetric as error:
+        found, reason = None, str(error)
+    if found is not None and not math.isfinite(found.value):
+        found, reason = None, "the features are too large: the value overflows"
+    spread = None if found is None else found.spread
+    if spread is not None and not math.isfinite(spread):
+        spread = None
+    return ScoreValue(
+        metric=metric.name,
+        value=None if found is None else found.value,
+        reason=reason,
+        interval=None if found is None else _interval(metric, inputs, found),
+        spread=spread,
+        expected=expected.value,
+        expected_source=expected.source,
+        direction=metric.direction,
+        unit=metric.unit,
+        n_real=n_real if found is None or found.n_real is None else found.n_real,
+        n_fake=inputs.num_fake if metric.sees == "all" else len(inputs.fake_features),
+        constants=dict(metric.constants),
+        details={} if found is None else dict(found.details),
+    )
+
+
+def _interval(metric: Metric, inputs: MetricInputs, found: MetricValue) -> IntervalEntry | None:
+    """The interval of a value; None when the metric has none on these inputs."""
+    if metric.uncertainty is None:
+        return None
+    try:
+        interval = metric.uncertainty(inputs, found)
+    except UndefinedMetric:
+        return None
+    if not all(math.isfinite(number) for number in interval[:4]):
+        return None
+    return IntervalEntry(**interval._asdict(), level=LEVEL)

@@ -1,0 +1,120 @@
+"""Features of one submission for all targets, from one decoding, or what the cache holds of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+from bench.content import ContentObserver
+from bench.errors import InputError
+from bench.intake import ImageSet, ImageStream, SetIdentity
+from bench.records.score_record import COMPILING_STAGE, ScoreRecord
+from bench.references.feature_extraction import Extraction
+from bench.runtime.stopwatch import Stopwatch
+from bench.scoring.content_cache import ContentCache
+from bench.scoring.result_cache import Reading, ResultCache
+from bench.scoring.target import Target
+from bench.statistics.moments import FeatureSample
+
+ARRAY_BLOCK = 512  # images of an array that are handed on together
+
+Progress = Callable[[str, int, int], None]  # stage, done, total
+
+
+class SubmissionFeatures:
+    """What a scorer knows of features: how many of an image set are kept and where results are."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        kept: ResultCache,
+        contents: ContentCache,
+        *,
+        subset: int,
+        seed: int,
+    ) -> None:
+        self._targets, self._kept, self._contents = targets, kept, contents
+        self._subset, self._seed = subset, seed
+        self._has_run = False
+        self._compile_told_s = 0.0
+
+    def of_file(
+        self, reading: Reading, watch: Stopwatch, progress: Progress | None
+    ) -> tuple[ImageStream, Sequence[ScoreRecord | FeatureSample]]:
+        """Features of a submission, computed while it is read; or, when it turns out that these
+        pixels were scored before, what the cache holds of them. Raises as the stream does.
+        """
+        known: list[ScoreRecord | FeatureSample] = []
+
+        def is_known(identity: SetIdentity) -> bool:
+            known.extend(
+                self._kept.find_all(self._targets, identity.sequence_digest, identity.num_images)
+            )
+            return bool(known)
+
+        with watch.stage("intake and features"), reading.stream() as stream:
+            extraction = Extraction(
+                lambda: [target.network for target in self._targets],
+                stream.num_images,
+                subset=self._subset,
+                seed=self._seed,
+            )
+            observer = ContentObserver(max(1, stream.num_images))
+            identity = extraction.consume(
+                stream, stage_of(progress, "features"), is_known=is_known, observe=observer.add
+            )
+            if not extraction.abandoned or self._contents.facts(identity.sequence_digest) is None:
+                self._contents.put(identity.sequence_digest, observer.facts())
+            if extraction.abandoned:
+                return stream, known
+            samples = extraction.samples()
+        self._tell_what_is_paid_once(watch)
+        for target, sample in zip(self._targets, samples, strict=True):
+            self._kept.put_sample(target, identity, sample)
+        return stream, samples
+
+    def in_memory(
+        self, target: Target, image_set: ImageSet, watch: Stopwatch, progress: Progress | None
+    ) -> FeatureSample:
+        """Features of images in memory."""
+        images = image_set.images
+        with watch.stage("features"):
+            extraction = Extraction(
+                lambda: [target.network], len(images), subset=self._subset, seed=self._seed
+            )
+            for start in range(0, len(images), ARRAY_BLOCK):
+                extraction.add(images[start : start + ARRAY_BLOCK], stage_of(progress, "features"))
+            sample = extraction.samples()[0]
+        self._kept.put_sample(target, image_set.identity, sample)
+        return sample
+
+    def _tell_what_is_paid_once(self, watch: Stopwatch) -> None:
+        """Loading and tuning stand with the first submission, compiling with the one it fell to."""
+        if not self._has_run:
+            first_s = sum(
+                getattr(target.network, "first_batch_s", None) or 0.0 for target in self._targets
+            )
+            watch.times_s["of these, the first batch"] = round(first_s, 4)
+            self._has_run = True
+        compile_s = sum(_compile_s(target.network) for target in self._targets)
+        if compile_s > self._compile_told_s:
+            watch.times_s[COMPILING_STAGE] = round(compile_s - self._compile_told_s, 4)
+            self._compile_told_s = compile_s
+
+
+def identity_of(stream: ImageStream) -> SetIdentity:
+    """Of a stream that was read to its end. Raises `InputError` where there was no image."""
+    identity = stream.report.identity
+    if identity is None:
+        raise InputError(f"{stream.report.source}: no images to score")
+    return identity
+
+
+def stage_of(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    """The progress of one stage."""
+    return None if progress is None else functools.partial(progress, name)
+
+
+def _compile_s(network: object) -> float:
+    """What compiling has cost so far, in seconds."""
+    return getattr(getattr(network, "compiling", None), "compile_s", None) or 0.0

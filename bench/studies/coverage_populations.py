@@ -1,0 +1,162 @@
+"""Populations of which any number of images can be drawn, for the study of the intervals.
+
+`gaussian`: features of 16 dimensions with known moments. `digits`: a test image's features, drawn
+with replacement with a weight by class, plus normal noise with a fifth of the spread of real
+digits, so that no two are equal and the moments stay known. Of both there is a far population, and
+one that is the reference itself, where a distance is zero and influence vanishes. One class of the
+far ones is about as rare as a class that counts as covered may be.
+
+The reference is fixed: known or stored moments, 2,000 real images for the neighbours, 2,000
+held-out ones.
+
+Shape legend: N images, D features, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.base import MetricInputs
+from bench.references.bundle import Reference, find_manifest, load_reference
+from bench.statistics.moments import Moments, class_probabilities
+from bench.statistics.neighbours import K_NEAREST, nearest_neighbours
+
+NUM_REAL = 2000
+MANY = 200_000  # images of a draw that stands for the population
+GAUSSIAN_DIM = 16
+CLASSES = 10
+NOISE = 0.2  # of the spread of real digits
+WEIGHTS = (1.0, 2.0, 1.0, 0.5, 1.0, 1.0, 0.3, 1.0, 0.1, 1.0)  # by digit, in the far population
+SHIFT = 1.15  # of the first Gaussian feature: class 0 is then about a tenth of what it was
+EXACT = 10**9  # images that known moments count as
+
+Draw = Callable[[np.random.Generator, int], NDArray[np.float32]]
+Classify = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Population:
+    """`draw` gives features of new images, `classify` their class probabilities, `moments` are
+    those of all; `reference` is what metrics read of the reference, without any images.
+    """
+
+    name: str
+    draw: Draw
+    classify: Classify
+    moments: Moments
+    reference: MetricInputs
+
+    def probabilities_of_many(self, seed: int) -> NDArray[np.float64]:
+        """Class probabilities of 200,000 images."""
+        return self.classify(self.draw(np.random.default_rng(seed), MANY))
+
+
+def populations() -> list[Population]:
+    """The four, the far ones first."""
+    return [gaussian(same=False), digits(same=False), gaussian(same=True), digits(same=True)]
+
+
+def gaussian(*, same: bool) -> Population:
+    """N(0, I) as the reference; far from it the mean and the variances are others."""
+    mean = np.zeros(GAUSSIAN_DIM)
+    spread = np.ones(GAUSSIAN_DIM)
+    if not same:
+        mean = np.linspace(0.3, -0.3, GAUSSIAN_DIM)
+        mean[0] = -SHIFT
+        spread = np.linspace(0.8, 1.2, GAUSSIAN_DIM)
+
+    def draw(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+        return (mean + spread * rng.standard_normal((n, GAUSSIAN_DIM))).astype(np.float32)
+
+    def draw_real(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+        return rng.standard_normal((n, GAUSSIAN_DIM)).astype(np.float32)
+
+    def classify(f_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+        return class_probabilities(3 * f_ND[:, :CLASSES])
+
+    real = _exact(np.zeros(GAUSSIAN_DIM), np.eye(GAUSSIAN_DIM))
+    return Population(
+        name="gaussian, same" if same else "gaussian, far",
+        draw=draw,
+        classify=classify,
+        moments=_exact(mean, np.diag(spread**2)),
+        reference=_reference(draw_real, classify, real),
+    )
+
+
+def digits(*, same: bool) -> Population:
+    """Smoothed features of the test images of MNIST against its train images, or themselves."""
+    bundle = load_reference(find_manifest("mnist"))
+    if bundle.test is None or bundle.test.logits is None:
+        raise ValueError("the study needs a reference with a test split and a classifier")
+    test_ND = bundle.test.values.astype(np.float64)
+    weight_N = np.ones(len(test_ND))
+    if not same:
+        weight_N = np.array(WEIGHTS)[bundle.test.logits.argmax(axis=1)]
+    weight_N /= weight_N.sum()
+    real_covariance = bundle.train_moments.covariance()
+    root = _root(real_covariance) * NOISE
+
+    def draw(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+        rows = rng.choice(len(test_ND), n, p=weight_N)
+        noise = rng.standard_normal((n, test_ND.shape[1])) @ root
+        return (test_ND[rows] + noise).astype(np.float32)
+
+    classify = _head(bundle)
+    mean = weight_N @ test_ND
+    centred = test_ND - mean
+    moments = _exact(mean, centred.T @ (centred * weight_N[:, None]) + NOISE**2 * real_covariance)
+
+    def draw_train(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+        return bundle.train[rng.permutation(len(bundle.train))[:n]]
+
+    return Population(
+        name="digits, same" if same else "digits, far",
+        draw=draw,
+        classify=classify,
+        moments=moments,
+        reference=_reference(
+            draw if same else draw_train, classify, moments if same else bundle.train_moments
+        ),
+    )
+
+
+def _head(bundle: Reference) -> Classify:
+    """The linear classifier behind the stored logits, found again by least squares."""
+    assert bundle.test is not None and bundle.test.logits is not None  # noqa: S101, PT018
+    values = bundle.test.values.astype(np.float64)
+    design = np.column_stack([values, np.ones(len(values))])
+    weights = np.linalg.lstsq(design, bundle.test.logits.astype(np.float64))[0]
+    return lambda f_ND: class_probabilities(f_ND @ weights[:-1] + weights[-1])
+
+
+def _exact(mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> Moments:
+    return Moments(EXACT, mean, covariance * (EXACT - 1))
+
+
+def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    w, V = np.linalg.eigh(covariance)
+    return np.asarray((V * np.sqrt(np.maximum(w, 0))) @ V.T)
+
+
+def _reference(draw_real: Draw, classify: Classify, moments: Moments) -> MetricInputs:
+    rng = np.random.default_rng(0)
+    real, held_out = draw_real(rng, NUM_REAL), draw_real(rng, NUM_REAL)
+    shares = np.bincount(classify(draw_real(rng, MANY)).argmax(axis=1), minlength=CLASSES).astype(
+        np.float64
+    )
+    return MetricInputs(
+        fake_features=real[:0],
+        fake_probabilities=None,
+        real_features=real,
+        real_moments=moments,
+        real_class_shares=shares / shares.sum(),
+        held_out_features=held_out,
+        real_nearest=nearest_neighbours(real, real, K_NEAREST, exclude_self=True),
+        held_out_nearest=nearest_neighbours(held_out, real, K_NEAREST),
+        held_out_moments_of_all=moments,
+    )

@@ -1,0 +1,236 @@
+"""Training and sampling from Python: the same as from the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import baselines
+from baselines.recipes.config import UNUSED
+from baselines.runs.api import Settings, configs_of, run_name, settings_texts
+from baselines.runs.run_folder import CHECKPOINT, RunFolder
+from baselines.runs.train import train_run
+from baselines.training.checkpoint import read_checkpoint
+from baselines.training.stacked import optimiser_of
+from baselines.training.training_images import training_set
+from bench.__main__ import run
+from bench.errors import EXIT_OK, EXIT_USAGE, UnknownNameError, UsageError
+from tests.baselines.conftest import SMALL
+from tests.conftest import RealSample
+
+TINY = (*SMALL["dense-gan"], "num_steps=16")
+
+
+@pytest.fixture
+def digits_path(mnist: RealSample, tmp_path: Path) -> Path:
+    """200 real digits as an npz."""
+    path = tmp_path / "digits.npz"
+    np.savez(path, mnist.images[:200])
+    return path
+
+
+@pytest.mark.usefixtures("_verbs")
+def test_python_and_the_command_line_train_the_same_run(digits_path: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    folder = baselines.train(
+        "course-gan",
+        data=digits_path,
+        seed=3,
+        settings=TINY,
+        out=tmp_path / "python",
+        device="cpu",
+        report=lambda step, total, _terms: seen.append((step, total)),
+    )
+    assert seen[-1] == (16, 16)
+    words = [part for text in TINY for part in ("--set", text)]
+    command = ["train", "course-gan", "--data", str(digits_path), "--seed", "3", *words]
+    assert run([*command, "--device", "cpu", "--out", str(tmp_path / "shell"), "-q"]) == EXIT_OK
+    ours, theirs = (tmp_path / place / folder.name / CHECKPOINT for place in ("python", "shell"))
+    assert ours.read_bytes() == theirs.read_bytes()
+    assert read_checkpoint(ours).config.seed == 3
+
+
+def test_samples_are_returned_and_written(digits_path: Path, tmp_path: Path) -> None:
+    folder = baselines.train("course-gan", data=digits_path, settings=TINY, out=tmp_path / "runs")
+    samples = baselines.sample(folder, tmp_path / "samples", num_images=7, seed=2)
+    files = sorted((tmp_path / "samples").iterdir())
+    assert len(files) == 7
+    for image, file in zip(samples.images, files, strict=True):
+        assert np.array_equal(image[..., 0], np.asarray(Image.open(file)))
+    manifest = json.loads((tmp_path / "samples.manifest.json").read_text())
+    assert manifest["seed"] == 2
+    with pytest.raises(UsageError, match="holds files already"):
+        baselines.sample(folder, tmp_path / "samples", num_images=7)
+    shutil.rmtree(tmp_path / "samples")
+    with pytest.raises(UsageError, match=r"samples\.manifest\.json is there already"):
+        baselines.sample(folder, tmp_path / "samples", num_images=7)
+    with pytest.raises(UsageError, match=r"2\.5 images: expected a whole number"):
+        baselines.sample(folder, tmp_path / "others", num_images=2.5)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="0 images: expected at least 1"):
+        baselines.sample(folder, tmp_path / "others", num_images=0)
+    options = baselines.SamplingOptions(truncation=0.5)
+    cut = baselines.sample(folder, tmp_path / "cut", num_images=7, options=options)
+    assert not np.array_equal(cut.images, samples.images)
+
+
+def test_several_seeds(digits_path: Path, tmp_path: Path) -> None:
+    folders = baselines.train_seeds(
+        "course-gan", range(2, 4), data=digits_path, settings=TINY, out=tmp_path, device="cpu"
+    )
+    assert [read_checkpoint(f / CHECKPOINT).config.seed for f in folders] == [2, 3]
+    with pytest.raises(UsageError, match="no seed to train with"):
+        baselines.train_seeds("course-gan", [])
+    with pytest.raises(UsageError, match="one is there twice"):
+        baselines.train_seeds("course-gan", [0, 0])
+
+
+def test_one_class_of_a_conditional_model(mnist: RealSample, tmp_path: Path) -> None:
+    data = training_set(mnist.images[:100], mnist.labels[:100], name="digits")
+    settings = [*SMALL["conditional-dcgan"], "num_steps=16"]
+    (config,) = configs_of("conditional-dcgan", [0], settings=settings)
+    train_run(config, data, tmp_path / "run")
+    samples = baselines.sample(tmp_path / "run", tmp_path / "fours", num_images=6, labels=4)
+    assert samples.labels is not None
+    assert samples.labels.tolist() == [4] * 6
+    assert json.loads((tmp_path / "fours.manifest.json").read_text())["labels"] == [4] * 6
+
+
+def test_a_run_s_folder_is_named_by_what_differs_from_the_recipe() -> None:
+    def name(recipe: str, settings: Settings = (), *, data: str = "mnist", seed: int = 0) -> str:
+        return run_name(configs_of(recipe, [seed], data=data, settings=settings)[0])
+
+    assert name("dcgan", seed=3) == "dcgan-mnist-3"
+    assert name("dcgan", data="torchvision:KMNIST") == "dcgan-KMNIST-0"
+    assert name("dcgan", data="/data/my faces.npz") == "dcgan-my_faces-0"
+    assert name("dcgan", data="..").startswith("dcgan-data-0")
+    assert name("dcgan", ["beta1=0.5"]) == "dcgan-mnist-0"  # the recipe's own
+    on = name("course-gan", {"tricks.ema": True})
+    assert on == name("course-gan", ["tricks.ema=on"]) != name("course-gan")
+    assert (
+        name("course-gan", {"tricks.ema": True}, seed=1).rpartition("-")[2]
+        == (on.rpartition("-")[2])
+    )
+    both = ["batch_size=32", "num_steps=9"]
+    assert name("dcgan", both) == name("dcgan", both[::-1])
+
+
+def test_out_of_memory_says_what_to_make_smaller(
+    digits_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OutOfMemoryError(RuntimeError):
+        pass
+
+    def too_large(*_arguments: object, **_options: object) -> None:
+        raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr("baselines.runs.api.train_stack", too_large)
+    with pytest.raises(UsageError, match=r"out of memory \(CUDA .*\); make batch_size.* smaller"):
+        baselines.train("course-gan", data=digits_path, settings=TINY, out=tmp_path)
+
+    def broken(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("seven is not a colour")
+
+    monkeypatch.setattr("baselines.runs.api.train_stack", broken)
+    with pytest.raises(RuntimeError, match="seven is not a colour"):
+        baselines.train("course-gan", data=digits_path, settings=TINY, out=tmp_path)
+
+
+@pytest.mark.usefixtures("_verbs")
+def test_what_is_left_of_a_run_without_a_checkpoint_is_begun_anew(
+    digits_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [part for text in TINY for part in ("--set", text)]
+    train = ["train", "course-gan", "--data", str(digits_path), *words, "--out", str(tmp_path)]
+    assert run([*train, "--resume", "--eager"]) == EXIT_OK
+    assert "no checkpoint to go on from; the run begins anew" in capsys.readouterr().err
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    whole = (folder / CHECKPOINT).read_bytes()
+    (folder / CHECKPOINT).unlink()  # as a kill leaves it
+    (folder / "log.jsonl").write_text('{"event": "start", "ste')
+    assert run([*train, "--tensorboard"]) == EXIT_USAGE
+    assert "is taken; go on with --resume" in capsys.readouterr().err
+    assert not (tmp_path / "tensorboard").exists()
+    assert run([*train, "--resume"]) == EXIT_OK
+    assert (folder / CHECKPOINT).read_bytes() == whole
+    assert RunFolder(folder).train_s_until(16) is not None  # the cut line took none with it
+
+
+def test_settings_as_a_mapping_are_those_of_the_command_line() -> None:
+    settings = {
+        "tricks.ema": True,
+        "loss": "hinge",
+        "model.generator_widths": [32, 48],
+        "learning_rate": 1e-4,
+    }
+    texts = settings_texts(settings)
+    assert texts == [
+        "tricks.ema=true", "loss=hinge", "model.generator_widths=[32, 48]", "learning_rate=0.0001",
+    ]  # fmt: skip
+    (config,) = configs_of("course-gan", [0], settings=settings)
+    assert (config.loss, config.learning_rate) == ("hinge", 1e-4)
+    assert set(config.tricks) == {"ema"}
+    assert config.model_options["generator_widths"] == [32, 48]
+    assert configs_of("course-gan", [0], settings={"tricks.ema": False})[0].tricks == {}
+    assert settings_texts({"num_steps": np.int64(16)}) == ["num_steps=16"]
+    for wrong, told in (
+        ("num_steps=16", "expected a mapping or a list"),
+        (3, "expected a mapping or a list"),
+        ([3], "setting 3: expected a text"),
+        ({"num_steps": object()}, "a setting of object: expected a text, number or list"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            settings_texts(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="data of ndarray: expected a name or the path"):
+        configs_of("course-gan", [0], data=np.zeros(3))  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="unknown setting 'speed'"):
+        configs_of("course-gan", [0], settings={"speed": 3})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "message"),
+    [
+        (
+            "course-gan-tricks",
+            ["learning_rate=1e-3"],
+            "'learning_rate=1e-3' has no effect: trick 'two-time-scales' decides it by its "
+            "tricks.two-time-scales.generator and tricks.two-time-scales.discriminator",
+        ),
+        (
+            "course-gan",
+            ["learning_rate=1", "tricks.two-time-scales=on"],
+            "'learning_rate=1' has no",
+        ),
+        ("wgan", ["beta1=0.3"], "'beta1=0.3' has no effect: optimiser 'rmsprop' does not use it"),
+        ("vae", ["optimiser=sgd", "beta2=0.3"], "'beta2=0.3' has no effect: optimiser 'sgd'"),
+    ],
+)
+def test_settings_without_effect_are_refused(
+    recipe: str, settings: list[str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        configs_of(recipe, [0, 1], settings=settings)
+
+
+@pytest.mark.parametrize("optimiser", UNUSED)
+def test_optimisers_use_exactly_what_is_said_to_have_an_effect(optimiser: str) -> None:
+    def defaults(**changes: object) -> dict[str, object]:
+        (config,) = configs_of("course-gan", [0], settings={"optimiser": optimiser})
+        weights = [torch.zeros(2, requires_grad=True)]
+        return optimiser_of(config.model_copy(update=changes), weights, 0.1, "cpu").defaults
+
+    for key in ("beta1", "beta2"):
+        assert (defaults() == defaults(**{key: 0.123})) == (key in UNUSED[optimiser])
+
+
+def test_settings_with_an_effect_are_taken() -> None:
+    settings = ["optimiser=sgd", "beta1=0.3", "learning_rate=0.1"]
+    assert configs_of("course-gan", [0], settings=settings)[0].beta1 == 0.3
+    off = {"learning_rate": 0.1, "tricks.two-time-scales": False}
+    assert configs_of("course-gan-tricks", [0], settings=off)[0].learning_rate == 0.1

@@ -1,0 +1,83 @@
+"""Training sets on the device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from baselines.training.training_images import (
+    TrainingSet,
+    load_training_set,
+    scaled,
+    to_uint8,
+    training_set,
+)
+from bench.errors import InputError, InvalidSubmission, UnknownNameError
+from tests.conftest import RealSample, write_pngs
+
+
+def test_batches_are_the_images(digits: TrainingSet, mnist: RealSample) -> None:
+    index = torch.tensor([[3, 0], [499, 3]])
+    x = digits.batch(index, "signed")
+    assert x.shape == (2, 2, 1, 28, 28)
+    assert digits.images.dtype == torch.uint8
+    np.testing.assert_allclose(
+        x[1, 0, 0].numpy(), mnist.images[499, :, :, 0] / 127.5 - 1, atol=1e-6
+    )
+    assert digits.classes(index).tolist() == mnist.labels[[[3, 0], [499, 3]]].tolist()
+
+
+@pytest.mark.parametrize(("scale", "low"), [("signed", -1.0), ("unit", 0.0)])
+def test_scaling_there_and_back(scale: str, low: float) -> None:
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    x = scaled(levels, scale)  # type: ignore[arg-type]
+    assert (x.min().item(), x.max().item()) == pytest.approx((low, 1.0))
+    back = to_uint8(x, scale)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(back[0, :, :, 0], levels[0, 0].numpy())
+    far = to_uint8(torch.full((1, 1, 1, 2), 7.0), scale)  # type: ignore[arg-type]
+    assert far.flatten().tolist() == [255, 255]
+
+
+def test_folders_and_archives_of_any_size(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 24, 3), dtype=np.uint8)
+    folder = write_pngs(images, tmp_path / "colour")
+    np.savez(tmp_path / "colour.npz", images)
+    for source in (folder, tmp_path / "colour.npz"):
+        data = load_training_set(str(source))
+        assert data.image_shape == (3, 16, 24)
+        assert data.num_classes == 0
+        np.testing.assert_array_equal(data.images.permute(0, 2, 3, 1).numpy(), images)
+        with pytest.raises(InputError, match="has no labels"):
+            data.classes(torch.tensor([0]))
+
+
+def test_digests_tell_sets_apart(mnist: RealSample) -> None:
+    def digest(images: np.ndarray, labels: np.ndarray | None) -> str:
+        return training_set(images, labels, name="x").digest
+
+    x, y = mnist.images[:9], mnist.labels[:9]
+    assert digest(x, y) == digest(x.copy(), y.copy())
+    assert len({digest(x, y), digest(x[::-1], y), digest(x, y[::-1]), digest(x, None)}) == 4
+
+
+def test_what_cannot_be_trained_on(mnist: RealSample) -> None:
+    with pytest.raises(InputError, match="at most 64 px a side"):
+        training_set(np.zeros((2, 65, 64, 1), np.uint8), None, name="large")
+    with pytest.raises(InputError, match="not uint8"):
+        training_set(np.zeros((2, 8, 8, 1)), None, name="floats")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="3 images need 3 labels"):
+        training_set(mnist.images[:3], mnist.labels[:2], name="short")
+    with pytest.raises(UnknownNameError, match="unknown data set 'minst'.*mnist"):
+        load_training_set("minst")
+
+
+def test_images_of_two_sizes_are_told_as_training_images(mnist: RealSample, tmp_path: Path) -> None:
+    write_pngs(mnist.images[:3], tmp_path)
+    Image.fromarray(mnist.images[3, :20, :, 0]).save(tmp_path / "short.png")
+    with pytest.raises(InvalidSubmission, match="cannot be trained on") as caught:
+        load_training_set(str(tmp_path))
+    assert [finding.code for finding in caught.value.findings] == ["mixed-sizes"]  # type: ignore[attr-defined]

@@ -1,0 +1,513 @@
+"""Reference bundles: what they hold, how they are found, built, checked and refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.errors import BundleError, InputError, UnknownNameError, UsageError
+from bench.extractors import EXTRACTORS, extractor_row
+from bench.extractors.base import ExtractorChoice, ResolvedExtractor
+from bench.intake import Size
+from bench.metrics import METRICS
+from bench.references import bundle as references
+from bench.references.build import build_from, build_references
+from bench.references.bundle import (
+    Reference,
+    Wanted,
+    find_manifest,
+    find_manifests,
+    list_references,
+    load_reference,
+    read_manifest,
+    require_same_extractor,
+    verify,
+)
+from bench.references.perfect_values import expected_values, held_out_values
+from bench.references.real_images import RealImages
+from bench.runtime.cache import Cache
+from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
+from bench.scoring.scorer import Scorer
+from bench.statistics.moments import Moments
+from bench.statistics.neighbours import nearest_neighbours
+from tests.conftest import RealSample, write_pngs
+from tests.data.test_datasets import write_split
+
+COMMITTED = ["mnist", "fashion-mnist"]
+
+
+def build_reference(
+    name: str,
+    out: Path,
+    *,
+    extractor: str,
+    train: NDArray[np.uint8],
+    test: NDArray[np.uint8] | None,
+    labels: dict[str, NDArray[np.int64]] | None = None,
+    command: str,
+) -> Path:
+    """Manifest of one bundle made of arrays."""
+    (path,) = build_references(
+        name,
+        out,
+        extractors=[extractor_row(extractor).resolve()],
+        train=RealImages(train),
+        test=None if test is None else RealImages(test),
+        labels=labels,
+        command=command,
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def small(mnist: RealSample, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifest of a bundle made of 300 train and 200 test digits."""
+    return build_reference(
+        "small",
+        tmp_path_factory.mktemp("bundle"),
+        extractor="digits",
+        train=mnist.images[:300],
+        test=mnist.images[300:500],
+        labels={"train": mnist.labels[:300], "test": mnist.labels[300:500]},
+        command="made by a test",
+    )
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_committed_bundles_are_whole(name: str) -> None:
+    reference = load_reference(find_manifest(name))
+    manifest = reference.manifest
+    assert (manifest.num_train, manifest.num_test, manifest.num_subset) == (60_000, 10_000, 10_000)
+    assert manifest.extractor_digest == EXTRACTORS[manifest.extractor].weights.sha256
+    assert reference.train_moments.n == 60_000
+    # standardised over the train split: mean 0 and variance 1, or a unit that never fires
+    np.testing.assert_allclose(reference.train_moments.mean, 0, atol=1e-4)
+    variance = np.diag(reference.train_moments.covariance())
+    assert np.logical_or(np.abs(variance - 1) < 1e-3, variance < 1e-8).all()
+    assert reference.test is not None
+    assert reference.test.values.shape == (10_000, 128)
+    assert reference.class_shares is not None
+    assert reference.class_shares.sum() == pytest.approx(1)
+    assert reference.class_shares.min() > 0.08
+    assert set(manifest.data_digests) == {"train", "test"}
+    assert manifest.command.startswith(f"latentbench reference build {name}")
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_committed_neighbours_and_expectations_are_those_of_this_code(name: str) -> None:
+    reference = load_reference(find_manifest(name))
+    rows = np.arange(0, 10_000, 97)
+    found = nearest_neighbours(reference.train[rows], reference.train, 6)
+    np.testing.assert_allclose(
+        found.distances[:, 1:], reference.train_nearest.distances[rows], rtol=1e-5
+    )
+    stored = reference.manifest.held_out["1000:2020"]
+    metrics = [METRICS[metric] for metric in stored]
+    assert {metric.name for metric in metrics} == {
+        metric.name for metric in METRICS.values() if metric.expected is None
+    }
+    bare = Reference(
+        **vars(reference) | {"manifest": reference.manifest.model_copy(update={"held_out": {}})}
+    )
+    computed = held_out_values(bare, metrics, 1000, seed=2020)
+    for metric, value in stored.items():
+        assert computed[metric] == pytest.approx(value, rel=1e-4, abs=1e-6), metric
+
+
+def test_a_built_bundle_holds_what_it_says(small: Path, mnist: RealSample) -> None:
+    reference = load_reference(small)
+    features = EXTRACTORS["digits"].resolve().load()(mnist.images[:500])
+    moments = Moments.of(features.values[:300])
+    np.testing.assert_allclose(reference.train_moments.mean, moments.mean, atol=1e-5)
+    np.testing.assert_allclose(
+        reference.train_moments.covariance(), moments.covariance(), atol=1e-4
+    )
+    np.testing.assert_allclose(reference.train, features.values[:300], rtol=2**-11, atol=1e-5)
+    assert reference.test is not None
+    np.testing.assert_allclose(reference.test.values, features.values[300:], rtol=2**-11, atol=1e-5)
+    assert features.logits is not None
+    counts = np.bincount(features.logits[:300].argmax(1), minlength=10)
+    assert reference.train_class_counts is not None
+    np.testing.assert_array_equal(reference.train_class_counts, counts)
+    assert reference.test_nearest is not None
+    assert reference.test_nearest.distances.shape == (200, 5)
+    arrays = arrays_from_bytes(verify(small)[1], "small")
+    np.testing.assert_array_equal(arrays["test_labels"], mnist.labels[300:500])
+
+
+def test_building_twice_gives_the_same_bundle(
+    small: Path, mnist: RealSample, tmp_path: Path
+) -> None:
+    again = build_reference(
+        "small",
+        tmp_path,
+        extractor="digits",
+        train=mnist.images[:300],
+        test=mnist.images[300:500],
+        labels={"train": mnist.labels[:300], "test": mnist.labels[300:500]},
+        command="made by a test",
+    )
+    first = arrays_from_bytes(verify(small)[1], "small")
+    second = arrays_from_bytes(verify(again)[1], "small")
+    assert first.keys() == second.keys()
+    for key in first:
+        np.testing.assert_allclose(
+            second[key].astype(float), first[key].astype(float), rtol=1e-5, atol=1e-5
+        )
+
+
+def test_build_from_folders_is_found_by_name(
+    mnist: RealSample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTBENCH_DATA", str(tmp_path / "data"))
+    train = write_pngs(mnist.images[:60], tmp_path / "train")
+    test = write_pngs(mnist.images[60:100], tmp_path / "test")
+    (path,) = build_from("mine", None, extractor="digits", train=train, test=test)
+    assert path == tmp_path / "data" / "references" / "mine-digits.json"
+    assert "mine" in {listed.manifest.name for listed in list_references() if listed.manifest}
+    reference = load_reference(find_manifest("mine"))
+    assert (reference.manifest.num_train, reference.manifest.num_test) == (60, 40)
+    assert f"--train {train}" in reference.manifest.command
+    record = Scorer(reference="mine", metrics=["fid", "coverage_k5"]).score(test)
+    assert record.reference.name == "mine"
+    assert record.value("fid") > 0
+
+
+def test_images_of_a_wrong_size_are_told_with_their_folder(
+    mnist: RealSample, tmp_path: Path
+) -> None:
+    """In a submission, in real images to compare with, and in what a reference is built of."""
+    good = write_pngs(mnist.images[:12], tmp_path / "good")
+    small = write_pngs(np.zeros((12, 7, 7, 1), np.uint8), tmp_path / "small")
+    told = f"^{re.escape(str(small))}: images are 7x7 px .* Resize them: --resize WIDTHxHEIGHT$"
+    scorer = Scorer(reference=str(good), extractor="hog", use_cache=False)
+    with pytest.raises(InputError, match=told):
+        scorer.score(small)
+    with pytest.raises(InputError, match=told):
+        Scorer(reference=str(small), extractor="hog", use_cache=False)
+    for train, test in ((small, good), (good, small)):
+        with pytest.raises(InputError, match=told):
+            build_from("x", tmp_path / "out", extractor="hog", train=train, test=test)
+    assert not (tmp_path / "out").exists()
+
+
+def test_build_from_a_torchvision_data_set(mnist: RealSample, tmp_path: Path) -> None:
+    raw = tmp_path / "KMNIST" / "raw"
+    for prefix, n in (("train", 30), ("t10k", 12)):
+        write_split(raw, prefix, mnist, n, zipped=False)
+    (path,) = build_from(
+        "kmnist", tmp_path, extractor="digits", data="torchvision:KMNIST", data_root=tmp_path
+    )
+    manifest = load_reference(path).manifest
+    assert (manifest.num_train, manifest.num_test) == (30, 12)
+    assert "--extractor digits --data torchvision:KMNIST --out " in manifest.command
+
+
+def test_a_reference_without_held_out_images(mnist: RealSample, tmp_path: Path) -> None:
+    path = build_reference(
+        "trainonly", tmp_path, extractor="digits", train=mnist.images[:50], test=None, command="x"
+    )
+    reference = load_reference(path)
+    assert reference.test is None
+    expected = expected_values(reference, METRICS.values(), 20, seed=0)
+    assert expected["density_k5"].value == 1.0
+    assert expected["fid"].value is None
+    assert expected["fid"].source == "the reference has no held-out images"
+    record = Scorer(reference=str(path)).score_images(mnist.images[50:90], name="x")
+    entries = {entry.metric: entry for entry in record.values}
+    assert entries["anomaly_auc"].value is None
+    assert "held-out" in (entries["anomaly_auc"].reason or "")
+    assert entries["fid"].value is not None
+
+
+def copy_bundle(manifest: Path, folder: Path) -> Path:
+    for file in (manifest, manifest.with_suffix(".npz")):
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder / manifest.name
+
+
+def test_damaged_arrays_are_refused(small: Path, tmp_path: Path) -> None:
+    path = copy_bundle(small, tmp_path)
+    arrays = path.with_suffix(".npz")
+    data = bytearray(arrays.read_bytes())
+    data[len(data) // 2] ^= 1
+    arrays.write_bytes(data)
+    with pytest.raises(BundleError, match="damaged or changed: SHA-256 .* Rebuild it: made by"):
+        load_reference(path)
+    arrays.unlink()
+    with pytest.raises(BundleError, match="the arrays of small-digits.json are missing"):
+        load_reference(path)
+
+
+def test_another_extractor_digest_is_refused_with_an_explanation(
+    small: Path, tmp_path: Path
+) -> None:
+    path = copy_bundle(small, tmp_path)
+    content = json.loads(path.read_text())
+    content["extractor_digest"] = "1" * 64
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        BundleError, match="was built with 'digits' weights of SHA-256 111111111111"
+    ):
+        Scorer(reference=str(path))
+
+
+def test_other_extractor_than_the_bundle_is_refused(small: Path) -> None:
+    with pytest.raises(BundleError, match="holds features of extractor 'digits', not of 'fashion'"):
+        Scorer(reference=str(small), extractor="fashion")
+    with pytest.raises(BundleError, match="not built for extractor 'fashion', only for digits"):
+        Scorer(reference="mnist", extractor="fashion")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.pop("train_mean"), "lacks the array 'train_mean'"),
+        (lambda a: a.update(train_features=a["train_features"][:-1]), "expected 300 rows"),
+        (lambda a: a["train_features"].fill(np.nan), "NaN or infinite"),
+        (lambda a: a.update(train_mean=a["train_mean"][:-1]), "do not fit"),
+    ],
+)
+def test_arrays_that_do_not_fit(small: Path, tmp_path: Path, change, message: str) -> None:  # type: ignore[no-untyped-def]
+    path = copy_bundle(small, tmp_path)
+    arrays = arrays_from_bytes(path.with_suffix(".npz").read_bytes(), "x")
+    change(arrays)
+    data = arrays_to_bytes(arrays)
+    path.with_suffix(".npz").write_bytes(data)
+    content = json.loads(path.read_text())
+    content["arrays_sha256"] = hashlib.sha256(data).hexdigest()
+    path.write_text(json.dumps(content))
+    with pytest.raises(BundleError, match=message):
+        load_reference(path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema_version": 9}', "\x00"])
+def test_files_that_are_no_manifests(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    with pytest.raises(BundleError, match=r"bad\.json: not a reference manifest"):
+        load_reference(path)
+
+
+def test_names() -> None:
+    assert {listed.manifest.name for listed in list_references() if listed.manifest} == set(
+        COMMITTED
+    )
+    with pytest.raises(UnknownNameError, match="Did you mean 'mnist'"):
+        find_manifest("mnits")
+    with pytest.raises(BundleError, match="no such reference manifest"):
+        find_manifest("/nowhere/x.json")
+
+
+def test_build_refuses_what_cannot_work(mnist: RealSample, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a reference needs at least 6"):
+        build_reference(
+            "tiny", tmp_path, extractor="digits", train=mnist.images[:5], test=None, command="x"
+        )
+    with pytest.raises(UsageError, match="'mnist' for 'digits' is in the package"):
+        build_from("mnist", None)
+    with pytest.raises(UsageError, match="which extractor"):
+        build_from("mine", tmp_path, train=tmp_path)
+    with pytest.raises(UsageError, match="letters, digits"):
+        build_from("../up", tmp_path, extractor="digits")
+    with pytest.raises(UsageError, match="--test needs --train"):
+        build_from("x", tmp_path, extractor="digits", test=tmp_path)
+    with pytest.raises(UsageError, match="not both"):
+        build_from("x", tmp_path, extractor="digits", data="mnist", train=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_user_bundles_come_before_committed_ones(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTBENCH_DATA", str(tmp_path))
+    folder = tmp_path / "references"
+    folder.mkdir()
+    path = copy_bundle(small, folder)
+    content = json.loads(path.read_text())
+    content["name"] = "mnist"
+    path.write_text(json.dumps(content))
+    assert find_manifest("mnist") == path
+    assert find_manifest("mnist", Wanted("digits")) == path
+    content["extractor"] = "fashion"
+    path.write_text(json.dumps(content))
+    assert find_manifest("mnist", Wanted("fashion")) == path
+    assert references.read_manifest(find_manifest("mnist")).num_train == 60_000
+
+
+def test_a_name_built_for_two_extractors_must_say_which(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTBENCH_DATA", str(tmp_path))
+    folder = tmp_path / "references"
+    folder.mkdir()
+    content = json.loads(copy_bundle(small, folder).read_text())
+    (folder / "small-fashion.json").write_text(json.dumps(content | {"extractor": "fashion"}))
+    with pytest.raises(UsageError, match="built for digits, fashion; say which: --extractor"):
+        find_manifest("small")
+    assert find_manifest("small", Wanted("fashion")).name == "small-fashion.json"
+
+
+def test_a_foreign_file_among_the_references_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTBENCH_DATA", str(tmp_path))
+    (tmp_path / "references").mkdir()
+    (tmp_path / "references" / "notes.json").write_text('{"notes": 1}')
+    assert read_manifest(find_manifest("mnist")).num_train == 60_000
+    (bad,) = [listed for listed in list_references() if listed.manifest is None]
+    assert "notes.json: not a reference manifest" in bad.problem
+
+
+def test_the_digest_covers_the_manifest(small: Path, tmp_path: Path) -> None:
+    path = copy_bundle(small, tmp_path)
+    before = load_reference(path).digest
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"num_train": 299}))
+    assert load_reference(path).digest != before
+
+
+def test_expectations_of_another_version_are_not_believed(small: Path, tmp_path: Path) -> None:
+    path = copy_bundle(small, tmp_path)
+    content = json.loads(path.read_text())
+    content["held_out"] = {"100:7": {"fid": 0.001}}
+    path.write_text(json.dumps(content))
+    fid = [METRICS["fid"]]
+    assert held_out_values(load_reference(path), fid, 100, seed=7)["fid"] == 0.001
+    path.write_text(json.dumps(content | {"code_version": "0.0.1"}))
+    assert held_out_values(load_reference(path), fid, 100, seed=7)["fid"] != 0.001
+
+
+def test_expectations_are_cached_by_size_and_seed(small: Path, tmp_path: Path) -> None:
+    reference, cache, fid = load_reference(small), Cache(tmp_path), [METRICS["fid"]]
+    values = {
+        (n, seed): held_out_values(reference, fid, n, seed=seed, cache=cache)["fid"]
+        for n in (100, 150)
+        for seed in (1, 2)
+    }
+    assert len(set(values.values())) == 4
+    for (n, seed), value in values.items():
+        assert held_out_values(reference, fid, n, seed=seed, cache=cache)["fid"] == value
+
+
+def test_more_images_than_are_held_out_have_no_expectation(small: Path) -> None:
+    expected = expected_values(load_reference(small), METRICS.values(), 201, seed=1)
+    assert expected["fid"].value is None
+    assert expected["fid"].source == "the reference has 200 held-out images only"
+    assert expected["density_k5"].value == 1.0
+
+
+def make_bundles(small: Path, folder: Path, **settings: dict[str, str]) -> None:
+    """Copies of one bundle under one name, each with its settings and its own file name."""
+    folder.mkdir(parents=True)
+    content = json.loads(small.read_text())
+    for stem, chosen in settings.items():
+        data = content | {"name": "birds", "extractor": "inception", "settings": chosen}
+        (folder / f"{stem}.json").write_text(json.dumps(data))
+        (folder / f"{stem}.npz").write_bytes(small.with_suffix(".npz").read_bytes())
+
+
+def test_layer_protocol_and_precision_decide_between_bundles(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTBENCH_DATA", str(tmp_path))
+    make_bundles(
+        small,
+        tmp_path / "references",
+        a={"layer": "2048", "protocol": "clean-fid", "precision": "exact"},
+        b={"layer": "2048", "protocol": "clean-fid", "precision": "fp16"},
+        c={"layer": "2048", "protocol": "pytorch-fid", "precision": "exact"},
+        d={"layer": "64", "protocol": "pytorch-fid", "precision": "exact"},
+    )
+    for wanted, stem in (
+        (Wanted(layer="64"), "d"),
+        (Wanted("inception", "2048", "pytorch-fid"), "c"),
+        (Wanted("inception", "2048", "pytorch-fid", "tf32"), "c"),  # any precision, as told
+        (Wanted(protocol="clean-fid", precision="fp16"), "b"),
+        (Wanted(protocol="clean-fid", precision="exact"), "a"),
+    ):
+        assert find_manifest("birds", wanted).name == f"{stem}.json", wanted
+    for wanted in (
+        Wanted(),
+        Wanted(protocol="clean-fid"),
+        Wanted(protocol="clean-fid", precision="tf32"),
+        Wanted(protocol="pytorch-fid"),
+        Wanted(precision="exact"),
+    ):
+        with pytest.raises(UsageError, match="'birds' is built for inception .*; say which"):
+            find_manifest("birds", wanted)
+    with pytest.raises(BundleError, match="not built for extractor 'inception torchmetrics', only"):
+        find_manifest("birds", Wanted("inception", protocol="torchmetrics"))
+    assert [file.name[0] for file in find_manifests("birds")] == ["a", "b", "c", "d"]
+    assert [file.name for file in find_manifests("mnist")] == ["mnist-digits.json"]
+    path = str(tmp_path / "references" / "b.json")
+    assert [str(file) for file in find_manifests(path)] == [path]
+    with pytest.raises(UnknownNameError, match="Did you mean 'birds'"):
+        find_manifests("brids")
+
+
+def test_another_layer_or_protocol_is_refused_and_another_precision_is_not(small: Path) -> None:
+    row = EXTRACTORS["inception"]
+    settings = {"layer": "2048", "protocol": "clean-fid", "precision": "exact"}
+    manifest = read_manifest(small).model_copy(
+        update={"extractor": "inception", "extractor_digest": "a" * 64, "settings": settings}
+    )
+
+    def resolved(digest: str = "a" * 64, **changes: str) -> ResolvedExtractor:
+        return ResolvedExtractor(row=row, digest=digest, settings=settings | changes)
+
+    require_same_extractor(manifest, resolved())
+    require_same_extractor(manifest, resolved(precision="fp16"))
+    for kind, value in (("layer", "64"), ("protocol", "pytorch-fid")):
+        with pytest.raises(
+            BundleError,
+            match=f"built for {kind} '{settings[kind]}', not '{value}': .* Leave --{kind} out",
+        ):
+            require_same_extractor(manifest, resolved(**{kind: value}))
+    with pytest.raises(BundleError, match="SHA-256 a{12}, but .* has b{12}: .* Rebuild it: made"):
+        require_same_extractor(manifest, resolved("b" * 64))
+
+
+def test_manifests_of_before_are_read(small: Path, tmp_path: Path) -> None:
+    """Those without settings and resize."""
+    path = copy_bundle(small, tmp_path)
+    content = json.loads(path.read_text())
+    del content["settings"], content["resize"]
+    path.write_text(json.dumps(content))
+    manifest = load_reference(path).manifest
+    assert (manifest.settings, manifest.resize) == ({}, None)
+    assert Scorer(reference=path).targets[0].extractor.settings == {}
+
+
+def test_build_with_resizing_records_it(
+    mnist: RealSample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = write_pngs(mnist.images[:10], tmp_path / "train")
+    (path,) = build_from(
+        "sized", tmp_path, extractor="random-conv", train=train, resize=Size(height=20, width=24)
+    )
+    manifest = read_manifest(path)
+    assert (manifest.resize, manifest.width_px, manifest.height_px) == ("24x20", 24, 20)
+    assert "--resize 24x20 --out" in manifest.command
+    with pytest.raises(UsageError, match="--resize is for --train and --test"):
+        build_from("sized", tmp_path, extractor="random-conv", data="mnist", resize=Size(20, 24))
+
+
+def test_a_choice_that_an_extractor_does_not_have_builds_nothing(
+    mnist: RealSample, tmp_path: Path
+) -> None:
+    train = write_pngs(mnist.images[:10], tmp_path / "train")
+    for extractor, choice, message in (
+        ("digits", ExtractorChoice(protocol="all"), "'digits' has no choice of protocol"),
+        ("random-conv", ExtractorChoice(layer="64"), "'random-conv' has no choice of layer"),
+        ("inception", ExtractorChoice(precision="bf16"), "Valid: exact, fp16, "),
+    ):
+        with pytest.raises(UsageError, match=message):
+            build_from("x", tmp_path / "out", extractor=extractor, train=train, choice=choice)
+    assert not (tmp_path / "out").exists()

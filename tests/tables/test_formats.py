@@ -1,0 +1,165 @@
+"""Every format holds the values, intervals, arrows and the perfect row, and stays text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sys
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from bench.errors import NothingFoundError, UsageError
+from bench.records.score_record import ScoreRecord
+from bench.tables.formats import (
+    FORMATS,
+    csv_cell,
+    latex_text,
+    markdown_text,
+    present,
+    to_csv,
+    to_html,
+    to_json,
+    to_latex,
+    to_markdown,
+    to_parquet,
+)
+from bench.tables.frame import COLUMNS, table
+from tests.records.test_score_record import record
+from tests.reporting.complete import HOSTILE, complete_record, entry
+
+
+def three() -> list[ScoreRecord]:
+    """FID of the second is significantly best, recall of none."""
+    rows = ((5.0, 0.50), (2.01, 0.51), (5.1, 0.505))
+    return [
+        record(name, (entry("fid", fid, 0.1), entry("recall_k3", recall, 0.02)))
+        for name, (fid, recall) in zip(("a", "b", "c"), rows, strict=True)
+    ]
+
+
+def test_presentation() -> None:
+    (shown,) = present(three())
+    assert list(shown.cells.columns) == ["fid ↓", "recall_k3 ↑"]
+    assert list(shown.cells.index) == ["a", "b", "c", "perfect (10 images)"]
+    assert shown.cells.loc["b", "fid ↓"] == "2.01 [1.81, 2.21]"
+    assert shown.cells.iloc[3].tolist() == ["0.25", "0.85"]
+    assert shown.best["fid ↓"].tolist() == [False, True, False, False]
+    assert not shown.best["recall_k3 ↑"].any()
+
+
+def test_protocols_have_tables_of_their_own_and_names_stay_apart() -> None:
+    other = three()[0].model_copy(update={"seed": 1})
+    assert [len(shown.records) for shown in present([*three(), other])] == [3, 1]
+    twice = [complete_record("same", 0), complete_record("same", 1)]
+    (shown,) = present(twice)
+    assert list(shown.cells.index)[:2] == ["same (00000001)", "same (00000002)"]
+
+
+def test_tidy_columns_of_the_interval() -> None:
+    frame = table(three())
+    first = frame.iloc[0]
+    assert first["interval_low"] == pytest.approx(5.0 - 0.196)
+    assert first["standard_error"] == pytest.approx(0.1)
+    assert first["interval_method"] == "made up"
+    best = frame[frame["significantly_best"]]
+    assert best[["submission", "metric"]].to_numpy().tolist() == [["b", "fid"]]
+    assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == COLUMNS
+
+
+def test_bold_stands_where_the_best_is() -> None:
+    assert "**2.01 \\[1.81, 2.21\\]**" in to_markdown(three())
+    assert to_markdown(three()).count("**") == 4  # the title and the best value
+    assert r"\textbf{2.01 [1.81, 2.21]}" in to_latex(three())
+    assert to_latex(three()).count("textbf") == 1
+    assert to_html(three()).count("<strong>") == 1
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"parquet"}))
+def test_every_text_format_holds_values_and_perfect(name: str) -> None:
+    text = FORMATS[name](three())
+    assert isinstance(text, str)
+    for part in ("fid", "recall", "0.25", "0.85"):
+        assert part in text
+    if name in ("latex", "html-table"):
+        assert "perfect" in text
+        assert "1.81, 2.21" in text
+    with pytest.raises(NothingFoundError):
+        FORMATS[name]([])
+
+
+def test_csv_and_json_read_back() -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(three()))))
+    assert [row["submission"] for row in rows] == ["a", "a", "b", "b", "c", "c"]
+    assert float(rows[2]["value"]) == 2.01
+    assert rows[2]["significantly_best"] == "True"
+    assert rows[2]["reason"] == ""
+    objects = json.loads(to_json(three()))
+    assert objects[2]["value"] == 2.01
+    assert objects[2]["reason"] is None
+    assert list(objects[0]) == list(COLUMNS)
+
+
+def test_parquet_reads_back_with_its_types() -> None:
+    frame = pd.read_parquet(io.BytesIO(to_parquet(three())))
+    pd.testing.assert_frame_equal(frame, table(three()), check_dtype=False)
+    assert str(frame["n_fake"].dtype) == "Int64"
+
+
+def test_parquet_without_pyarrow_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match=r"latentbench\[parquet\]"):
+        to_parquet(three())
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\r=1", "\n=1"])
+def test_csv_cells_are_no_formulas(text: str) -> None:
+    line = text.replace("\r", " ").replace("\n", " ")
+    assert csv_cell(text) == f"'{line}"
+    (row, *_) = csv.DictReader(io.StringIO(to_csv([record(text)])))
+    assert row["submission"] == f"'{line}"
+
+
+def test_csv_leaves_numbers_alone() -> None:
+    (row, *_) = csv.DictReader(io.StringIO(to_csv([record("a", (entry("fid", -1.5),))])))
+    assert row["value"] == "-1.5"
+    assert csv_cell("a=1") == "a=1"
+
+
+def test_latex_specials() -> None:
+    assert latex_text(r"a_b & 50% \x {y} ~^#$") == (
+        r"a\_b \& 50\% \textbackslash{}x \{y\} \textasciitilde{}\textasciicircum{}\#\$"
+    )
+    assert "\n" not in latex_text("a\nb")
+
+
+def test_markdown_specials() -> None:
+    text = markdown_text("a|b <img> [x](http://y) *z* `c`\n# d & @e")
+    assert "\n" not in text
+    for mark in "|<>[]*`#":
+        assert re.search(rf"(?<!\\){re.escape(mark)}", text.replace("&#", "")) is None
+    assert "://" not in text
+    assert "@" not in text
+
+
+class _Texts(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_html_keeps_hostile_names_as_text() -> None:
+    parser = _Texts()
+    parser.feed(to_html([record(HOSTILE)]))
+    assert parser.tags <= {"table", "caption", "thead", "tbody", "tr", "th", "td", "strong", "p"}
+    assert HOSTILE in parser.texts
