@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bench.intake.sizes import parse_size as parse_size
     from bench.intake.spec import SubmissionSpec as SubmissionSpec
     from bench.intake.spec import builtin_specs as builtin_specs
+    from bench.intake.spec import example_spec as example_spec
     from bench.intake.spec import load_spec as load_spec
     from bench.intake.stream import ImageStream as ImageStream
 
@@ -54,6 +55,7 @@ _HOMES = {
     "parse_size": "sizes",
     "SubmissionSpec": "spec",
     "builtin_specs": "spec",
+    "example_spec": "spec",
     "load_spec": "spec",
     "ImageStream": "stream",
 }

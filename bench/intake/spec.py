@@ -1,16 +1,12 @@
-"""`SubmissionSpec`: what a submission must be, read from TOML.
+"""`SubmissionSpec`: the requirements that a submission must meet, read from a TOML file.
 
-name = "mnist-10k"
-description = "10,000 generated MNIST digits"
-count = 10000        # images; omit for any number
-width_px = 28        # omit for any width
-height_px = 28
-mode = "grey"        # grey (RGB with R=G=B counts as grey), rgb, any
-formats = ["png"]    # png, jpeg, webp, bmp, tiff, npz, npy, idx
+`example_spec` returns such a file with every key explained.
 """
 
 from __future__ import annotations
 
+import json
+import textwrap
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -22,24 +18,63 @@ from bench.errors import UnknownNameError, UsageError
 from bench.intake.names import sanitise
 
 Format = Literal["png", "jpeg", "webp", "bmp", "tiff", "npz", "npy", "idx"]
+COMMENT_WIDTH = 78
 
 
 class SubmissionSpec(BaseModel):
-    """What is expected; anything else in a submission is then an error. Unknown keys raise."""
+    """Requirements on a submission. An image that does not meet them becomes an error.
+
+    Raises `pydantic.ValidationError` for an unknown key or a value outside its range.
+
+    >>> SubmissionSpec(name="digits", count=1000, mode="grey").formats
+    ('png',)
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
-    description: str = ""
-    count: int | None = Field(default=None, ge=1)  # images
-    width_px: int | None = Field(default=None, ge=1)
-    height_px: int | None = Field(default=None, ge=1)
-    mode: Literal["grey", "rgb", "any"] = "any"
-    formats: tuple[Format, ...] = Field(default=("png",), min_length=1)
+    name: str = Field(
+        description="The name of this spec, as it appears in messages.", examples=["my-course"]
+    )
+    description: str = Field(
+        default="", description="One sentence for the people who hand in images."
+    )
+    count: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many images a submission holds. Without it, any number is accepted.",
+        examples=[10_000],
+    )
+    width_px: int | None = Field(
+        default=None,
+        ge=1,
+        description="Width of every image in pixels. Without it, any width is accepted.",
+        examples=[28],
+    )
+    height_px: int | None = Field(
+        default=None,
+        ge=1,
+        description="Height of every image in pixels. Without it, any height is accepted.",
+        examples=[28],
+    )
+    mode: Literal["grey", "rgb", "any"] = Field(
+        default="any",
+        description='Colour mode: "grey" (RGB files with R=G=B count as grey), "rgb" or "any".',
+    )
+    formats: tuple[Format, ...] = Field(
+        default=("png",),
+        min_length=1,
+        description='Accepted formats, one or more of "png", "jpeg", "webp", "bmp", "tiff" (files '
+        'in a folder or zip), "npz", "npy" and "idx" (one array in one file). JPEG, and some WebP '
+        "and TIFF files, are lossy: the loss of detail changes every score.",
+    )
 
 
 def builtin_specs() -> tuple[str, ...]:
-    """Names that `load_spec` knows without a file."""
+    """Return the names that `load_spec` accepts without a file, sorted.
+
+    >>> "mnist-10k" in builtin_specs()
+    True
+    """
     folder = files("bench.intake") / "specs"
     return tuple(
         sorted(f.name[: -len(".toml")] for f in folder.iterdir() if f.name.endswith(".toml"))
@@ -47,9 +82,13 @@ def builtin_specs() -> tuple[str, ...]:
 
 
 def load_spec(name_or_path: str) -> SubmissionSpec:
-    """A built-in spec by name, or one from a TOML file (a name with a slash or ending in .toml).
+    """Return a built-in spec by its name, or the spec in a TOML file.
 
-    Raises `UnknownNameError` listing the built-in names, `UsageError` naming the file and the key.
+    `name_or_path` is a path if it ends in .toml or contains a slash. Raises `UnknownNameError`,
+    which lists the built-in names, and `UsageError`, which names the file and the key at fault.
+
+    >>> load_spec("mnist-10k").count
+    10000
     """
     if name_or_path in builtin_specs():
         resource = files("bench.intake") / "specs" / f"{name_or_path}.toml"
@@ -63,6 +102,27 @@ def load_spec(name_or_path: str) -> SubmissionSpec:
     except OSError as error:
         raise UsageError(f"spec {shown} cannot be read: {error.strerror}") from error
     return _parse(data, f"spec {shown}")
+
+
+def example_spec() -> str:
+    """Return a TOML spec file with every key explained in a comment; it is valid as it is.
+
+    Keys with a default are set to it. Keys without one (`count` and the sizes) are commented out
+    and show an example value.
+
+    >>> print(example_spec().splitlines()[-1])
+    formats = ["png"]
+    """
+    parts = ["# What a submission must look like, for `latentbench audit --spec FILE`."]
+    for name, field in SubmissionSpec.model_fields.items():
+        comment = textwrap.wrap(str(field.description), COMMENT_WIDTH)
+        has_value = field.is_required() or field.default is not None
+        value = field.examples[0] if field.examples else field.default
+        line = f"{name} = {json.dumps(value)}"  # JSON strings, numbers and lists are TOML too
+        parts.append(
+            "\n".join([*(f"# {text}" for text in comment), line if has_value else f"# {line}"])
+        )
+    return "\n\n".join(parts) + "\n"
 
 
 def _parse(data: bytes, source: str) -> SubmissionSpec:

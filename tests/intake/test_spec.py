@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from bench.errors import UnknownNameError, UsageError
-from bench.intake import builtin_specs, load_spec
+from bench.intake import SubmissionSpec, builtin_specs, example_spec, load_spec
 
 
 def test_the_built_in_spec():
@@ -57,3 +57,28 @@ def test_bytes_that_are_not_utf8(tmp_path):
 def test_missing_spec_file(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         load_spec(str(tmp_path / "none.toml"))
+
+
+def test_the_example_is_a_spec_with_the_defaults(tmp_path):
+    path = tmp_path / "example.toml"
+    path.write_text(example_spec())
+    assert load_spec(str(path)) == SubmissionSpec(name="my-course")
+
+
+def test_the_example_without_its_comment_signs_is_a_spec_too(tmp_path):
+    lines = example_spec().splitlines()
+    keys = [line.removeprefix("# ").partition(" = ")[0] for line in lines if " = " in line]
+    assert keys == list(SubmissionSpec.model_fields)
+    path = tmp_path / "example.toml"
+    path.write_text("\n".join(line.removeprefix("# ") for line in lines if " = " in line))
+    spec = load_spec(str(path))
+    assert (spec.count, spec.width_px, spec.height_px) == (10_000, 28, 28)
+
+
+def test_the_example_explains_every_key_and_lists_every_choice():
+    text = example_spec()
+    for name, field in SubmissionSpec.model_fields.items():
+        assert field.description, name
+    choices = SubmissionSpec.model_json_schema()["properties"]
+    for choice in choices["mode"]["enum"] + choices["formats"]["items"]["enum"]:
+        assert f'"{choice}"' in text, choice
