@@ -160,7 +160,7 @@ def _page(report: _Report) -> str:
         _grid_picture(path, report.labels[cell]) for cell, path in report.grids.items()
     ]
     return (
-        environment("baselines.ablation")
+        environment("baselines.ablation.report")
         .get_template("ablation.html.j2")
         .render(
             policy=policy(css, js),
