@@ -1,33 +1,8 @@
-"""`AblationPlan`: what an ablation compares, from a TOML file or a preset.
+"""`AblationPlan`: what an ablation compares, read from a TOML file or a preset.
 
-    name = "labels-and-rates"
-    recipe = "course-gan"                  # what every cell starts from
-    settings = ["model.batch_norm=true"]   # changes of the recipe in every cell, as for --set
-    data = "mnist"
-    design = "full-factorial"              # fractional-factorial, one-at-a-time, leave-one-out
-    # resolution = 4                       # of a fractional factorial
-    seeds = 5                              # 0 to 4, or a list
-    num_steps = 4000                       # or share = 0.1 of the recipe's steps
-    num_evaluations = 5                    # measured so often over training, evenly, the end last
-    metrics = ["fid", "precision_k3", "recall_k3", "modes_covered"]
-    num_images = 10000
-    # reference = "mnist"                  # as for latentbench score; default: that of the data
-    # extractor = "digits"                 # default: the reference's
-
-    [factors]
-    label-noise = true                     # a trick's name: off, on
-    learning_rate = [1e-4, 2e-4]           # a setting's key: a level for each value
-    "model.latent_dim" = [32, 100]
-    [factors.loss-and-labels]              # levels by name, each a list of settings
-    minimax = ["loss=minimax"]
-    smoothed = ["loss=non-saturating", "tricks.label-smoothing=on"]
-
-    [sampling]                             # as `latentbench sample` takes them
-    truncation = 1.0
-
-The first level of a factor is its base. `factors = ["label-noise", "replay-buffer"]` is the short
-form for tricks alone. The base cell has the first level of every factor (in a leave-one-out, the
-last of every factor).
+`example_plan` returns a file with every key explained. The base cell, which others are compared
+with, has the first level of every factor; in a leave-one-out design it has the last level of every
+factor.
 """
 
 from __future__ import annotations
@@ -37,6 +12,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,6 +54,16 @@ RESERVED = frozenset(
     {"cell", "seed", "step", "outcome", "reason", "train_s", "key", "state", "good", "log_train_s",
      "residual"}
 )  # fmt: skip
+
+
+def example_plan() -> str:
+    """Return a plan file in TOML that runs as it is, with every key explained in a comment.
+
+    >>> plan = parse_plan(tomllib.loads(example_plan()))
+    >>> plan.name, len(plan.made_design.cells), plan.seeds
+    ('example', 4, (0, 1, 2))
+    """
+    return files(__package__).joinpath("example.toml").read_text(encoding="utf-8")
 
 
 class AblationPlan(BaseModel):

@@ -1,45 +1,76 @@
-"""Plans: the documented file, every short form, and what is refused."""
+"""Plans: the example file, every short form, and the plans that are refused."""
 
 from __future__ import annotations
 
-import textwrap
+import re
+import tomllib
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from baselines.ablation.design import plan as plan_module
-from baselines.ablation.design.plan import AblationPlan, parse_plan, read_plan
+from baselines.ablation.design.cells import make_runs
+from baselines.ablation.design.plan import AblationPlan, example_plan, parse_plan, read_plan
 from baselines.ablation.design.presets import PRESETS, preset_plan
+from baselines.ablation.run.costs import tabulated_s
+from baselines.sampling.sampler import SamplingOptions
 from bench.errors import UnknownNameError, UsageError
 
 BASE: dict[str, Any] = {"name": "p", "recipe": "course-gan", "factors": ["label-noise"]}
 
 
-def documented() -> str:
-    lines = (plan_module.__doc__ or "").splitlines()
-    return textwrap.dedent("\n".join(line for line in lines if line.startswith("    ")))
+KEY = re.compile(r"^(?:# )?\[?(\w+)(?:\]| = )", re.MULTILINE)
 
 
-def test_the_documented_file_is_a_plan(tmp_path: Path) -> None:
-    path = tmp_path / "labels.toml"
-    path.write_text(documented())
+def test_the_example_explains_every_key() -> None:
+    paragraphs = example_plan().split("\n\n")
+    keys = [key for paragraph in paragraphs for key in KEY.findall(paragraph)]
+    fields = {*AblationPlan.model_fields, *(field.name for field in fields_of(SamplingOptions))}
+    assert fields <= set(keys)
+    for paragraph in paragraphs:
+        assert paragraph.startswith("# "), paragraph
+
+
+def test_the_example_runs_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(example_plan())
     plan = read_plan(path)
-    assert plan.name == "labels-and-rates"
+    assert plan.name == "example"
     assert plan.levels == {
         "label-noise": ("off", "on"),
-        "learning_rate": ("0.0001", "0.0002"),
-        "model.latent_dim": ("32", "100"),
-        "loss-and-labels": ("minimax", "smoothed"),
+        "loss": ("minimax", "non-saturating"),
     }
-    assert plan.factors[3].levels[1].settings == (
-        "loss=non-saturating",
-        "tricks.label-smoothing=on",
+    assert plan.seeds == (0, 1, 2)
+    assert plan.budget == ("num_steps=2000",)
+    assert plan.sampling == SamplingOptions()
+    runs = make_runs(plan)
+    assert len(runs) == 12
+    assert runs[0].evaluations == (672, 1344, 2000)
+    assert sum(tabulated_s(run.config) for run in runs) < 600  # seconds of a core
+
+
+def test_every_commented_out_key_of_the_example_is_valid() -> None:
+    """Each one put in place of what it cannot stand beside."""
+    lines = re.sub(r"^# (?=[\w\"]\S* = )", "", example_plan(), flags=re.MULTILINE).splitlines()
+    excluded = ("num_steps", "resolution", "budget")
+    plan = tomllib.loads("\n".join(line for line in lines if not line.startswith(excluded)))
+    parsed = parse_plan(plan)
+    assert parsed.share == 0.04
+    assert parsed.extractor == "digits"
+    assert parsed.levels["model.latent_dim"] == ("32", "100")
+    assert parsed.sampling == SamplingOptions(
+        truncation=1.0, rejection_gamma=80, latent_share=0.8, prior="mixture"
     )
-    assert plan.seeds == (0, 1, 2, 3, 4)
-    assert plan.sampling.truncation == 1.0
-    assert plan.budget == ("num_steps=4000",)
-    assert len(plan.made_design.cells) == 16
+    fraction = {"design": "fractional-factorial", "resolution": 4}
+    assert len(parse_plan(plan | fraction).made_design.cells) == 8
+
+
+def test_levels_by_name() -> None:
+    levels = {"minimax": ["loss=minimax"], "smoothed": ["loss=non-saturating", "tricks.ema=on"]}
+    plan = parse_plan(BASE | {"factors": {"loss-and-labels": levels}})
+    assert plan.levels == {"loss-and-labels": ("minimax", "smoothed")}
+    assert plan.factors[0].levels[1].settings == ("loss=non-saturating", "tricks.ema=on")
 
 
 def test_the_file_names_a_plan_without_a_name(tmp_path: Path) -> None:
