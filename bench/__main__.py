@@ -25,9 +25,13 @@ def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (one for e
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character
     try:
-        from bench.cli.app import app, register_verbs
+        if (sys.argv[1:] if arguments is None else arguments) in (["--help"], ["-h"]):
+            from bench.cli.verbs import overview
 
-        register_verbs()
+            sys.stdout.write(overview())  # without importing the library that parses options
+            return EXIT_OK
+        from bench.cli.app import app
+
         app(arguments, prog_name="latentbench")
     except LatentbenchError as error:
         _report(error)

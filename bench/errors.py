@@ -13,7 +13,6 @@ A message names the file or value, what was expected, and what to do.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 EXIT_OK = 0
@@ -40,6 +39,8 @@ class UnknownNameError(UsageError):
     """A name that a table does not hold."""
 
     def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
+        import difflib  # noqa: PLC0415  (start-up time)
+
         names = sorted(valid)
         close = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -1,51 +1,105 @@
-"""The command `latentbench`: its verbs, named in one place. Further verbs come through the
-entry-point group `latentbench.verbs`.
-"""
+"""The command `latentbench` for the command-line library; `bench.cli.verbs` lists its verbs."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from importlib import metadata
-from typing import Annotated
+from collections.abc import Iterator, MutableMapping
+from typing import Annotated, Any, ClassVar
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from bench.cli import anomaly, audit, compare, ladder, lists, reference, report, score, study
+from bench.cli.verbs import GROUP, REFERENCE_VERBS, VERBS, Verb, VerbTable, overview
 
-VERBS_GROUP = "latentbench.verbs"
-_from_entry_points: dict[str, str] = {}  # name -> what it stands for
 
-HELP = """Score folders of generated images, honestly.
+class VerbGroup(TyperGroup):
+    """A group that imports one of its verbs only when it is called."""
 
-\b
-Examples:
-  latentbench demo                              see it work, nothing to prepare
-  latentbench score samples/ --reference mnist  a table, and a record on disk
-  latentbench audit samples/ --spec mnist-10k   every problem in one pass, with the fix
-  latentbench score samples/ --reference real/  the literature's FID, against a folder
-  latentbench score a.zip b/ c.npz --json       several at once, a JSON line each
-  latentbench report latentbench-results/       one page: words, table, plots, findings
-  latentbench compare old.json new.json         did it get worse? for CI
-  latentbench anomaly --train a/ --test b/      anomaly detectors, on labelled images
-  latentbench reference list                    what can be scored against
+    verbs: ClassVar[dict[str, Verb]]
+    entry_points: ClassVar[str | None] = None
 
-\b
-Exit codes: 0 ok, 1 invalid submission or regression, 2 interrupted, 3 internal error,
-4 usage error, 5 nothing found.
-"""
+    def __init__(self, **attributes: Any) -> None:
+        self.table = VerbTable(self.verbs, self.entry_points)
+        super().__init__(**{**attributes, "commands": _Commands(self.table)})
+
+    def list_commands(self, _ctx: Any) -> list[str]:
+        """Return the names of the verbs."""
+        return self.table.names()
+
+    def format_commands(self, _ctx: Any, formatter: Any) -> None:
+        """Write the list of verbs."""
+        formatter.write(f"\nCommands:\n{self.table.listing()}")
+
+
+class LatentbenchVerbs(VerbGroup):
+    """The verbs of `latentbench`."""
+
+    verbs = VERBS
+    entry_points = GROUP
+
+    def format_help(self, _ctx: Any, formatter: Any) -> None:
+        """Write the overview."""
+        formatter.write(overview())
+
+
+class ReferenceVerbs(VerbGroup):
+    """The verbs of `latentbench reference`."""
+
+    verbs = REFERENCE_VERBS
+
+
+class _Commands(MutableMapping[str, Any]):
+    """Commands by name, each built when it is first looked up."""
+
+    def __init__(self, table: VerbTable) -> None:
+        self._table = table
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._built:
+            self._built[name] = _command(name, self._table.load(name))
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.names())
+
+    def __len__(self) -> int:
+        return len(self._table.names())
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._built[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._built[name]
+
+
+def _command(name: str, verb: Any) -> Any:
+    """Build the command of a function or of a `typer.Typer`."""
+    if not isinstance(verb, typer.Typer):
+        single = typer.Typer(rich_markup_mode=None, add_completion=False)
+        single.command(name)(verb)
+        verb = single
+    command = get_command(verb)
+    command.name = name
+    return command
+
 
 app = typer.Typer(
-    help=HELP,
+    cls=LatentbenchVerbs,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 reference_app = typer.Typer(
-    help="Build, list and verify reference bundles.", no_args_is_help=True, rich_markup_mode=None
+    cls=ReferenceVerbs,
+    help="Build, list and verify reference bundles.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
-app.add_typer(reference_app, name="reference")
 
 
 def _version(wanted: bool) -> None:
@@ -69,44 +123,6 @@ def _root(
     pass
 
 
-_VERBS: dict[str, Callable[..., None]] = {
-    "score": score.score,
-    "audit": audit.audit,
-    "compare": compare.compare,
-    "report": report.report,
-    "anomaly": anomaly.anomaly,
-    "ladder": ladder.ladder,
-    "study": study.study,
-    "metrics": lists.metrics,
-    "extractors": lists.extractors,
-    "detectors": lists.detectors,
-    "cache": lists.cache,
-}
-_REFERENCE_VERBS: dict[str, Callable[..., None]] = {
-    "build": reference.build,
-    "list": reference.list_all,
-    "verify": reference.verify,
-}
-for _name, _verb in _VERBS.items():
-    app.command(_name)(_verb)
-for _name, _verb in _REFERENCE_VERBS.items():
-    reference_app.command(_name)(_verb)
-
-
-def register_verbs() -> None:
-    """Add the verbs of the entry-point group, once. One that cannot be imported, or whose name is
-    taken, is told and left out.
-    """
-    for entry in sorted(metadata.entry_points(group=VERBS_GROUP), key=lambda e: e.name):
-        if _from_entry_points.get(entry.name) == entry.value:
-            continue
-        if entry.name in {*_VERBS, *_from_entry_points, "reference"}:
-            sys.stderr.write(f"latentbench: verb {entry.name!r} of {entry.value} is taken\n")
-            continue
-        try:
-            verb: Callable[..., None] = entry.load()
-        except Exception as error:  # noqa: BLE001  (somebody else's package: anything)
-            sys.stderr.write(f"latentbench: verb {entry.name!r} cannot be loaded: {error}\n")
-            continue
-        app.command(entry.name)(verb)
-        _from_entry_points[entry.name] = entry.value
+@reference_app.callback()
+def _reference() -> None:
+    pass

@@ -74,7 +74,7 @@ def _verbs(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [
         metadata.EntryPoint(name, value, "latentbench.verbs") for name, value in verbs.items()
     ]
-    # bench.cli.app's own name for the module: other libraries ask importlib.metadata itself
+    # bench.cli.verbs' own name for the module: other libraries ask importlib.metadata itself
     monkeypatch.setattr(
-        "bench.cli.app.metadata", SimpleNamespace(entry_points=lambda group: entries)
+        "bench.cli.verbs.metadata", SimpleNamespace(entry_points=lambda group: entries)
     )

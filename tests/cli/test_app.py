@@ -225,28 +225,36 @@ def test_lists(wide: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("latentbench ")
 
 
-def test_a_verb_that_cannot_be_loaded_is_told_and_harms_nothing(
+def test_a_verb_that_cannot_be_loaded_is_reported_and_harms_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wide: Path
 ) -> None:
     from importlib.metadata import EntryPoint
 
     broken = EntryPoint("broken", "nowhere.at.all:verb", "latentbench.verbs")
-    monkeypatch.setattr("bench.cli.app.metadata.entry_points", lambda group: [broken])
+    monkeypatch.setattr("bench.cli.verbs.metadata.entry_points", lambda group: [broken])
     assert run(["cache"]) == EXIT_OK
-    assert "verb 'broken' cannot be loaded" in capsys.readouterr().err
+    assert not capsys.readouterr().err
+    assert run(["--help"]) == EXIT_OK
+    printed = capsys.readouterr()
+    assert "verb 'broken' cannot be loaded: No module named 'nowhere'" in printed.err
+    assert "Score submissions against a reference." in printed.out
+    assert run(["broken"]) == EXIT_USAGE
+    assert "verb 'broken' cannot be loaded: No module named 'nowhere'" in capsys.readouterr().err
 
 
-def test_a_verb_whose_name_is_taken_is_told(
+def test_a_verb_whose_name_is_taken_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wide: Path
 ) -> None:
     from importlib.metadata import EntryPoint
 
     usurper = EntryPoint("score", "baselines.cli.demo:demo", "latentbench.verbs")
-    monkeypatch.setattr("bench.cli.app.metadata.entry_points", lambda group: [usurper])
+    monkeypatch.setattr("bench.cli.verbs.metadata.entry_points", lambda group: [usurper])
     assert run(["score", "missing"]) == EXIT_USAGE
-    err = capsys.readouterr().err
-    assert "verb 'score' of baselines.cli.demo:demo is taken" in err
-    assert "missing" in err
+    assert "missing" in capsys.readouterr().err
+    assert run(["--help"]) == EXIT_OK
+    printed = capsys.readouterr()
+    assert "verb 'score' of baselines.cli.demo:demo is taken" in printed.err
+    assert "Generate digits" not in printed.out
 
 
 def test_module_and_pipe(digits_folder: Path, tmp_path: Path) -> None:
