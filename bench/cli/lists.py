@@ -16,10 +16,12 @@ def metrics() -> None:
     from bench.metrics import METRICS
     from bench.tables.console import ARROWS, print_rows
 
+    rows, broken = METRICS.loadable()
     print_rows(
         ["metric", "what it is", "better", "unit", "source"],
-        [[m.name, m.title, ARROWS[m.direction], m.unit, m.citation] for m in METRICS.values()],
+        [[m.name, m.title, ARROWS[m.direction], m.unit, m.citation] for m in rows],
     )
+    sys.stderr.writelines(f"latentbench: {one.reason}\n" for one in broken)
 
 
 def extractors() -> None:

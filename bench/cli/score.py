@@ -105,6 +105,7 @@ def score(
     latentbench score team-*.zip --spec mnist-10k --out results/
     latentbench score samples/ --reference real/ --extractor inception --protocol all
     """
+    from bench.metrics import METRICS
     from bench.runtime.progress import progress_report
     from bench.scoring.scorer import Failure, Scorer
 
@@ -131,6 +132,9 @@ def score(
             use_cache=not no_cache,
             progress=progress,
         )
+    if metrics is None:
+        broken = METRICS.loadable().broken
+        sys.stderr.writelines(f"latentbench: left out: {one.reason}\n" for one in broken)
     failures: list[Failure] = []
     for path in submissions:
         with progress_report(quiet=quiet) as progress:

@@ -7,10 +7,8 @@ from typing import NamedTuple
 
 from bench.errors import NothingFoundError, UnknownNameError, UsageError
 from bench.intake import sanitise
+from bench.metrics import METRICS, known_metric
 from bench.records.score_record import SHORT_DIGEST, Identity, ScoreRecord, ScoreValue
-
-# Unbiased, or so nearly that 1,000 and 10,000 images of one generator score the same.
-SIZE_FREE = frozenset({"kid_poly3", "density_k5", "mean_confidence", "anomaly_auc", "authenticity"})
 
 
 class Pair(NamedTuple):
@@ -122,10 +120,11 @@ def require_comparable(pair: Pair, metrics: Sequence[str], *, other_size: bool =
         )
     sized = _size_dependent(pair, metrics)
     if sized and not other_size:
+        free = [row.name for row in METRICS.loadable().rows if not row.depends_on_count]
         raise UsageError(
             f"{pair.label}: {base.submission.num_images:,} images in BASE and "
             f"{new.submission.num_images:,} in NEW, and {', '.join(sized)} depend on their number. "
-            f"Score as many images, choose among {', '.join(sorted(SIZE_FREE))} with --metric, or "
+            f"Score as many images, choose among {', '.join(free)} with --metric, or "
             "give --allow-other-size"
         )
 
@@ -176,8 +175,14 @@ def _size_dependent(pair: Pair, metrics: Sequence[str]) -> list[str]:
     return [
         old.metric
         for old, other in entries_of_both(pair, metrics)
-        if old.n_fake != other.n_fake and old.metric not in SIZE_FREE
+        if old.n_fake != other.n_fake and _depends_on_count(old.metric)
     ]
+
+
+def _depends_on_count(name: str) -> bool:
+    """Whether the value depends on the number of images; a metric unknown here is taken to."""
+    metric = known_metric(name)
+    return metric is None or metric.depends_on_count
 
 
 def _short(identity: Identity) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.base import Detail, Metric, MetricInputs, MetricValue, UndefinedMetric
+from bench.metrics.base import Detail, Metric, MetricInputs, MetricValue, Saying, UndefinedMetric
 from bench.statistics.intervals import Uncertainty, share_interval
 from bench.statistics.neighbours import K_NEAREST, NearestNeighbours, nearest_neighbours
 from bench.statistics.roc import auc
@@ -73,15 +73,26 @@ def _expected(_: object) -> float:
 ANOMALY_AUC = Metric(
     name="anomaly_auc",
     title="Anomaly AUC",
-    compute=_anomaly_auc,
-    reads=frozenset({"features", "held_out"}),
-    direction="target",
+    meaning="how often a detector finds these stranger than real images",
     unit="probability",
     citation="detector: distance to the 5th neighbour (Ramaswamy et al. 2000); interval: DeLong "
     "et al. 1988, Sun and Xu 2014",
+    direction="target",
+    scale="linear",
+    compute=_anomaly_auc,
+    reads=frozenset({"features", "held_out"}),
+    uses=frozenset({"neighbours"}),
+    sees="subset",
+    depends_on_count=False,
     expected=_expected,
     uncertainty=_uncertainty,
     constants={"k": K_NEAREST, "detector": "distance to the k-th nearest train feature"},
+    highlight=True,
+    saying=Saying(
+        "A detector of unusual images finds these stranger than real ones in {value} of the "
+        "pairs; 50 % is perfect.",
+        percent=True,
+    ),
 )
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from functools import cached_property, partial
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,9 @@ from bench.statistics.moments import ClassStatistics, Moments, score_splits
 from bench.statistics.neighbours import NearestNeighbours, NeighbourPass, neighbour_pass
 
 Part = Literal["moments", "class_shares", "features", "held_out"]
+SharedWork = Literal["neighbours", "prd"]  # `MetricInputs.neighbours`, `MetricInputs.prd`
 Direction = Literal["lower", "higher", "target"]
+Scale = Literal["linear", "log", "symlog"]
 SPLITS = 10  # of the Inception Score
 Detail = float | int | str | list[float] | list[int]
 
@@ -145,31 +147,78 @@ class MetricInputs:
         return self.prd_clusters.curve
 
 
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """One row of the table.
+class Saying(NamedTuple):
+    """A sentence about a value, for a reader who does not know the metric.
 
-    `name` fixes the definition (protocols never change under a name). `compute` raises
-    `UndefinedMetric` where there is no value. `reads` are the parts of the reference that it
-    compares with (moments and class shares are those of the whole train split). `sees` says
-    whether it takes in all images of a large folder or the fixed subset of them. `expected` gives
-    the closed-form expectation of the metric for two samples of one distribution, where there is
-    one; without it a report shows what held-out real images score. `perfect` takes the place of
-    that score where a metric would compare held-out images with themselves: what inputs of this
-    size would score if they were perfect, estimated from the reference. `uncertainty` gives the
-    interval of a value that `compute` gave for the same inputs, and raises `UndefinedMetric` where
-    there is none. `constants` are the protocol's numbers, for the record.
+    `alone` holds the field {value}. `compared` holds {value} and {expected}, and replaces `alone`
+    when the record has an expected value. With `percent`, both are shares shown in percent.
     """
 
-    name: str
-    title: str
-    compute: Callable[[MetricInputs], MetricValue]
-    reads: frozenset[Part]
-    direction: Direction
+    alone: str
+    compared: str = ""
+    percent: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One row of the table: a metric, and everything that a report needs to know about it.
+
+    Construction raises `ValueError` for an empty text and for a choice that does not exist.
+    """
+
+    name: str  # fixes the definition: a protocol never changes under its name
+    title: str  # what it is called in a heading
+    meaning: str  # what the value says, in one short line without a full stop
     unit: str
     citation: str
-    sees: Literal["all", "subset"] = "subset"
+    direction: Direction  # lower or higher is better; or the expected value is the target
+    scale: Scale  # of an axis that shows the values
+
+    compute: Callable[[MetricInputs], MetricValue]  # raises `UndefinedMetric` for no value
+    # what it compares with; moments and class shares are those of the whole train split
+    reads: frozenset[Part]
+    uses: frozenset[SharedWork]  # from which a report also draws pictures
+    sees: Literal["all", "subset"]  # of a large folder: all images, or a fixed random subset
+    depends_on_count: bool  # whether the expected value depends on the number of images
+
+    # Expected value of two samples of one distribution, in closed form. Without it, a report shows
+    # the score of held-out real images.
     expected: Callable[[Sizes], float] | None = None
+    # Estimate of the score of perfect images, for a metric that would compare held-out images
+    # with themselves.
     perfect: Callable[[MetricInputs], float] | None = None
+    # Interval of a value that `compute` returned for the same inputs; raises `UndefinedMetric`.
     uncertainty: Callable[[MetricInputs, MetricValue], Uncertainty] | None = None
-    constants: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)  # of the protocol, for the record
+
+    highlight: bool = False  # whether a summary card shows it among its few numbers
+    saying: Saying | None = None  # sentence on a page; without it, the table alone shows the value
+    # Name of the metric of diversity that a plot of tradeoffs draws against this one of quality.
+    diversity: str | None = None
+
+    def __post_init__(self) -> None:
+        for text in ("name", "title", "meaning", "unit", "citation"):
+            if not getattr(self, text).strip():
+                raise ValueError(f"metric {self.name!r}: {text} is empty")
+        for name, valid in CHOICES.items():
+            value = getattr(self, name)
+            wrong = (value if isinstance(value, frozenset) else {value}) - set(valid)
+            if wrong:
+                raise ValueError(
+                    f"metric {self.name!r}: {name} {sorted(wrong)}: expected {', '.join(valid)}"
+                )
+
+    @property
+    def module(self) -> str:
+        """Name of the module that defines `compute`; its code is part of a record's digest."""
+        function = self.compute.func if isinstance(self.compute, partial) else self.compute
+        return function.__module__
+
+
+CHOICES = {
+    "direction": get_args(Direction),
+    "scale": get_args(Scale),
+    "reads": get_args(Part),
+    "uses": get_args(SharedWork),
+    "sees": ("all", "subset"),
+}

@@ -34,7 +34,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.errors import InputError
-from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
+from bench.metrics.base import Metric, MetricInputs, MetricValue, Saying, UndefinedMetric
 from bench.metrics.frechet_intervals import fid_infinity_interval, fid_interval
 from bench.statistics.moments import Moments
 
@@ -313,23 +313,38 @@ def _fid_infinity(inputs: MetricInputs) -> MetricValue:
 FID = Metric(
     name="fid",
     title="Fréchet distance",
-    compute=_fid,
-    reads=frozenset({"moments"}),
-    sees="all",
-    direction="lower",
+    meaning="distance from the distribution of real images",
     unit="squared feature units",
     citation="Heusel et al. 2017, arXiv:1706.08500",
+    direction="lower",
+    scale="log",
+    compute=_fid,
+    reads=frozenset({"moments"}),
+    uses=frozenset(),
+    sees="all",
+    depends_on_count=True,
     uncertainty=fid_interval,
     constants={"covariance_divisor": "n - 1"},
+    highlight=True,
+    saying=Saying(
+        "The distance to real images (FID) is {value}; lower is better.",
+        "The distance to real images (FID) is {value}; the same number of real images would score "
+        "{expected}.",
+    ),
 )
 FID_INFINITY = Metric(
     name="fid_infinity",
     title="Fréchet distance, extrapolated",
-    compute=_fid_infinity,
-    reads=frozenset({"moments"}),
-    direction="lower",
+    meaning="Fréchet distance for infinitely many images",
     unit="squared feature units",
     citation="Chong and Forsyth 2020, arXiv:1911.07023",
+    direction="lower",
+    scale="symlog",
+    compute=_fid_infinity,
+    reads=frozenset({"moments"}),
+    uses=frozenset(),
+    sees="subset",
+    depends_on_count=True,
     uncertainty=fid_infinity_interval,
     constants={"sizes": INFINITY_SIZES, "min_images": INFINITY_MIN_IMAGES},
 )

@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
+from bench.metrics.base import Metric, MetricInputs, MetricValue, Saying, UndefinedMetric
 from bench.statistics.intervals import Uncertainty, share_interval, wilson
 from bench.statistics.neighbours import K_BALL, NeighbourPass
 
@@ -125,23 +125,47 @@ def _recall_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
 PRECISION = Metric(
     name="precision_k3",
     title="Precision",
-    compute=_precision,
-    reads=frozenset({"features"}),
-    direction="higher",
+    meaning="share of the images that look real",
     unit="share",
     citation="Kynkäänniemi et al. 2019, arXiv:1904.06991",
+    direction="higher",
+    scale="linear",
+    compute=_precision,
+    reads=frozenset({"features"}),
+    uses=frozenset({"neighbours"}),
+    sees="subset",
+    depends_on_count=True,
     uncertainty=_precision_interval,
     constants={"k": K_BALL, "membership": "<="},
+    highlight=True,
+    saying=Saying(
+        "{value} of the images look real.",
+        "{value} of the images look real; {expected} of real test images do.",
+        percent=True,
+    ),
+    diversity="recall_k3",
 )
 
 RECALL = Metric(
     name="recall_k3",
     title="Recall",
-    compute=_recall,
-    reads=frozenset({"features"}),
-    direction="higher",
+    meaning="share of the real variety that the images cover",
     unit="share",
     citation="Kynkäänniemi et al. 2019, arXiv:1904.06991",
+    direction="higher",
+    scale="linear",
+    compute=_recall,
+    reads=frozenset({"features"}),
+    uses=frozenset({"neighbours"}),
+    sees="subset",
+    depends_on_count=True,
     uncertainty=_recall_interval,
     constants={"k": K_BALL, "membership": "<="},
+    highlight=True,
+    saying=Saying(
+        "The images cover {value} of the variety of real images.",
+        "The images cover {value} of the variety of real images; real test images cover "
+        "{expected}.",
+        percent=True,
+    ),
 )

@@ -21,7 +21,7 @@ from bench.errors import InputError, UsageError
 from bench.extractors import EXTRACTORS, resolve_extractors
 from bench.extractors.base import Extractor, ExtractorChoice, ResolvedExtractor
 from bench.intake import SetIdentity, Size
-from bench.metrics import METRICS
+from bench.metrics import OWN_METRICS
 from bench.references.bundle import (
     DEFAULT_EXTRACTORS,
     NUM_NEIGHBOURS,
@@ -128,7 +128,8 @@ def build_references(
 def _held_out(path: Path, device: str) -> dict[str, dict[str, float | None]]:
     """Scores of held-out real images at the usual sizes, so that scoring need not wait for them."""
     reference = load_reference(path)
-    metrics = [metric for metric in METRICS.values() if metric.expected is None]
+    # of this package alone, so that a reference does not depend on what else is installed
+    metrics = [metric for metric in OWN_METRICS if metric.expected is None]
     num_test = 0 if reference.test is None else len(reference.test.values)
     return {
         f"{n}:{SUBSET_SEED}": held_out_values(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bench.metrics import known_metric
 from bench.plots import contact_sheet, figure_png
 from bench.plots.comparison import shortened
 from bench.plots.palette import GRID, INK, MUTED, YOURS
@@ -21,7 +22,7 @@ from bench.tables.numbers import number, value_alone
 
 SIZE_IN, DPI = (12.0, 6.3), 100
 LEFT, RIGHT = 0.045, 0.955
-SHOWN = ("fid", "precision_k3", "recall_k3", "coverage_k5", "anomaly_auc")
+MAX_SHOWN = 5  # metrics
 MAX_ROWS = 9
 TEXT_TOP, TEXT_BOTTOM, LINE = 0.76, 0.365, 0.047
 SHEET_COLUMNS, SHEET_ROWS = 10, 5
@@ -59,9 +60,16 @@ def _subtitle(records: Sequence[ScoreRecord]) -> str:
     return textwrap.shorten(f"{images} images{each}, {titles[0]}{more}", 100, placeholder="…")
 
 
+def _shown(names: Iterable[str]) -> list[str]:
+    """The metrics that a card has room for: those whose rows ask for it, else the first."""
+    names = list(names)
+    asked = [name for name in names if (metric := known_metric(name)) and metric.highlight]
+    return (asked or names)[:MAX_SHOWN]
+
+
 def _one(figure: Figure, one: Scored) -> None:
     entries = {entry.metric: entry for entry in one.record.values}
-    metrics = [name for name in SHOWN if name in entries] or list(entries)[: len(SHOWN)]
+    metrics = _shown(entries)
     width = (RIGHT - LEFT) / max(len(metrics), 1)
     for place, name in enumerate(metrics):
         entry, x = entries[name], LEFT + place * width
@@ -97,7 +105,7 @@ def _several(figure: Figure, records: Sequence[ScoreRecord], names: Sequence[str
         if group.best.iat[place, column]
     }
     held = {entry.metric: entry for record in records for entry in record.values}
-    metrics = [name for name in SHOWN if name in held] or list(held)[: len(SHOWN)]
+    metrics = _shown(held)
     places = np.linspace(0.46, RIGHT, len(metrics)) if len(metrics) > 1 else np.array([RIGHT])
     for x, name in zip(places, metrics, strict=True):
         heading = f"{name} {ARROWS[held[name].direction]}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from bench.metrics import METRICS
+from bench.metrics import known_metric
 from bench.records.score_record import FindingEntry, ScoreRecord, ScoreValue
 from bench.reporting.figures import image_pictures, plot_pictures
 from bench.reporting.overview import comparisons_of, overview
@@ -15,7 +15,7 @@ from bench.reporting.reproduce import commands, protocol_rows
 from bench.reporting.shell import CSS, JS, asset, environment, policy
 from bench.reporting.sources import Scored
 from bench.reporting.theme import Picture
-from bench.reporting.words import MEANINGS, Sentence, headline, sentences, tone
+from bench.reporting.words import Sentence, headline, sentences, tone
 from bench.runtime.cache import Cache
 from bench.runtime.provenance import version
 from bench.tables.formats import NOTE, Presentation, labels, present, protocol_title
@@ -166,11 +166,10 @@ def _shared_facts(records: Sequence[ScoreRecord]) -> list[str]:
 
 
 def _row(entry: ScoreValue) -> Row:
-    known = METRICS.get(entry.metric)
-    meaning = MEANINGS.get(entry.metric, "" if known is None else known.title)
+    metric = known_metric(entry.metric)
     return Row(
         name=entry.metric,
-        meaning=meaning,
+        meaning="" if metric is None else metric.meaning,
         value=value_alone(entry),
         bounds="" if entry.interval is None else bounds(entry.interval),
         reason=entry.reason,

@@ -72,7 +72,7 @@ def _options(record: ScoreRecord) -> list[str]:
     if record.seed != DEFAULT_SEED:
         options += ["--seed", str(record.seed)]
     names = [entry.metric for entry in record.values]
-    if set(names) != set(METRICS):
+    if set(names) != {metric.name for metric in METRICS.loadable().rows}:
         options += ["--metrics", ",".join(names)]
     if not record.official:
         options += ["--limit", str(record.submission.num_images)]

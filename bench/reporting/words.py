@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.content import CLASS_NAMES
+from bench.metrics import known_metric
 from bench.records.score_record import FindingEntry, ScoreRecord, ScoreValue
 from bench.reporting.sources import Scored
 from bench.tables.numbers import number, percent
@@ -24,27 +24,6 @@ NOTABLE_RATIO = 1.25
 MAX_CLASSES = 2
 MAX_LETTERS = 170  # of a finding, which is told in full elsewhere
 MARGIN = 0.02  # of the expected value, where there is no interval
-
-MEANINGS: dict[str, str] = {
-    "fid": "how far the images are from real ones as a whole",
-    "fid_infinity": "the same, freed from the number of images",
-    "fid_test": "the same, against real images that no model was trained on",
-    "kid_poly3": "the same by another measure, without bias",
-    "inception_score": "sharp and varied, as a classifier sees it; knows no real images",
-    "precision_k3": "share of the images that look real",
-    "recall_k3": "share of the real variety that the images meet",
-    "density_k5": "how densely real images surround these",
-    "coverage_k5": "share of real images with one of these near",
-    "prd_f1_8": "precision, read from the PRD curve",
-    "prd_f8": "recall, read from the PRD curve",
-    "modes_covered": "classes that are there at all",
-    "class_kl": "how far the shares of the classes are from the real ones",
-    "mean_confidence": "how sure the classifier is of each image",
-    "vendi_score": "how many images there are that differ",
-    "anomaly_auc": "how often a detector tells these from real ones",
-    "authenticity": "share of the images that are no near copies of training images",
-    "ct_score": "below 0: nearer to training images than real ones are",
-}
 
 
 class Sentence(NamedTuple):
@@ -66,12 +45,11 @@ class Shares(NamedTuple):
 def sentences(scored: Scored) -> list[Sentence]:
     """What a record says, the most telling first."""
     record = scored.record
-    entries = {entry.metric: entry for entry in record.values if entry.value is not None}
     said = [*problems(record), *_class_sentences(scored)]
-    for metric, say in _SAYINGS.items():
-        entry = entries.get(metric)
-        if entry is not None and entry.value is not None:
-            said.append(Sentence(tone(entry), say(entry, entry.value)))
+    for entry in record.values:
+        text = None if entry.value is None else _saying(entry, entry.value)
+        if text is not None:
+            said.append(Sentence(tone(entry), text))
     absent = [entry.metric for entry in record.values if entry.value is None]
     if absent:
         said.append(Sentence("note", f"No value for {', '.join(absent)}: see the table."))
@@ -116,40 +94,16 @@ def tone(entry: ScoreValue) -> Tone:
     return "good" if reaches_from_below and reaches_from_above else "gap"
 
 
-def _fid(entry: ScoreValue, value: float) -> str:
-    said = f"The distance to real images (FID) is {number(value)}"
-    if entry.expected is None:
-        return f"{said}; lower is better."
-    return f"{said}; as many real images would score {number(entry.expected)}."
-
-
-def _precision(entry: ScoreValue, value: float) -> str:
-    said = f"{percent(value)} of the images look real"
-    return f"{said}{_of_real(entry, 'of real test images')}."
-
-
-def _recall(entry: ScoreValue, value: float) -> str:
-    said = f"The images meet {percent(value)} of the variety of real ones"
-    return f"{said}{_of_real(entry, 'real test images meet')}."
-
-
-def _of_real(entry: ScoreValue, who: str) -> str:
-    return "" if entry.expected is None else f"; {who} {percent(entry.expected)}"
-
-
-def _detector(_: ScoreValue, value: float) -> str:
-    return (
-        f"A detector of unusual images points to these rather than to real ones in "
-        f"{percent(value)} of the pairs; 50 % is perfect."
-    )
-
-
-_SAYINGS: dict[str, Callable[[ScoreValue, float], str]] = {
-    "fid": _fid,
-    "precision_k3": _precision,
-    "recall_k3": _recall,
-    "anomaly_auc": _detector,
-}
+def _saying(entry: ScoreValue, value: float) -> str | None:
+    """The sentence that the metric's row has for a value; None without one."""
+    metric = known_metric(entry.metric)
+    if metric is None or metric.saying is None:
+        return None
+    saying = metric.saying
+    shown = percent if saying.percent else number
+    if entry.expected is None or not saying.compared:
+        return saying.alone.format(value=shown(value))
+    return saying.compared.format(value=shown(value), expected=shown(entry.expected))
 
 
 def class_name(extractor: str, position: int) -> str:

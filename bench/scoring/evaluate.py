@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from bench.anomaly.detectors import DetectorRow
-from bench.errors import UnknownNameError, UsageError
+from bench.errors import UsageError
 from bench.metrics import METRICS
 from bench.metrics.anomaly_auc import ANOMALY_AUC, anomaly_auc_by
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
@@ -18,8 +18,10 @@ from bench.statistics.intervals import LEVEL
 def select_metrics(
     names: str | Iterable[str] | None, detector: DetectorRow | None = None
 ) -> list[Metric]:
-    """Rows of the table by name, in the order of the table; all of them for None. `detector` is
-    what judges `anomaly_auc`, None for its own.
+    """Return rows of the table by name, in the order of the table; for None all that can be loaded.
+
+    `detector` scores the images for `anomaly_auc`; for None it is the metric's own. Raises
+    `UnknownNameError`, and `LatentbenchError` for a named metric of a broken package.
     """
     return [
         anomaly_auc_by(detector.name, detector.constants)
@@ -31,14 +33,12 @@ def select_metrics(
 
 def _named(names: str | Iterable[str] | None) -> list[Metric]:
     if names is None:
-        return list(METRICS.values())
+        return list(METRICS.loadable().rows)
     wanted = {names} if isinstance(names, str) else set(names)
     if not wanted:
         raise UsageError(f"no metric is named; valid: {', '.join(METRICS)}")
-    for name in sorted(wanted):
-        if name not in METRICS:
-            raise UnknownNameError("metric", name, METRICS)
-    return [metric for name, metric in METRICS.items() if name in wanted]
+    rows = {name: METRICS.find(name) for name in sorted(wanted)}
+    return [rows[name] for name in METRICS if name in rows]
 
 
 def evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreValue:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.content import ContentFacts, TrainingPixels
 from bench.content.thumbnails import thumbnails
+from bench.metrics import known_metric
 from bench.metrics.base import MetricInputs
 from bench.references.bundle import Reference
 from bench.statistics.moments import FeatureSample, subset_rows
@@ -29,11 +30,6 @@ NUM_NEIGHBOURS = 24
 NUM_POINTS = 500  # of each side, in the plane of the principal components
 COMPONENTS = 30  # kept for t-SNE
 CURVE_POINTS = 101
-
-NEEDS_NEIGHBOURS = frozenset(
-    {"precision_k3", "recall_k3", "density_k5", "coverage_k5", "anomaly_auc"}
-)
-NEEDS_PRD = frozenset({"prd_f8", "prd_f1_8"})
 
 
 def training_thumbnails(reference: Reference, pixels: TrainingPixels | None) -> ImagesByRow | None:
@@ -69,10 +65,11 @@ def feature_exhibits(
     of the reference's train features by their position, for the nearest neighbours.
     """
     arrays = _components(inputs)
-    if NEEDS_PRD & set(metrics):
+    used = {work for name in metrics if (row := known_metric(name)) for work in row.uses}
+    if "prd" in used:
         curve = inputs.prd.thinned(CURVE_POINTS)
         arrays |= {"prd_precision": curve.precision, "prd_recall": curve.recall}
-    near = bool(NEEDS_NEIGHBOURS & set(metrics))
+    near = "neighbours" in used
     if near and (detector is None or inputs.detector_scores is not None):
         arrays |= _roc(inputs)
     if near and facts is not None:

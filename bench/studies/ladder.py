@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from bench.data.datasets import load_dataset
 from bench.data.perturbations import NUM_LEVELS, PERTURBATIONS, RealImages
 from bench.errors import InputError, UsageError
+from bench.metrics import known_metric
 from bench.plots import Scale, plot_ladder, save_figure
 from bench.records.score_record import ScoreRecord, read_records
 from bench.runtime.whole_files import write_atomically
@@ -26,7 +27,6 @@ UNDAMAGED = "none"
 SEPARATOR = "@"  # submission names are NAME@LEVEL, levels 0 to 5
 RECORDS = "records.jsonl"
 COMMAND = "command.txt"
-SCALES: dict[str, Scale] = {"fid": "log", "fid_infinity": "symlog", "kid_poly3": "symlog"}
 
 Ladder = dict[str, list[float | None]]  # perturbation -> values at levels 0 to 5
 Progress = Callable[[str, int, int], None]
@@ -139,7 +139,8 @@ def _figure(ladders: dict[str, Ladder], expected: dict[str, float | None], path:
     figure = Figure(figsize=(4.2 * num_columns, 2.9 * num_rows), layout="constrained")
     axes = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     for ax, (metric, ladder) in zip(axes, ladders.items(), strict=False):
-        scale = SCALES.get(metric, "linear")
+        row = known_metric(metric)
+        scale: Scale = "linear" if row is None else row.scale
         plot_ladder(ladder, ax=ax, title=metric, expected=expected[metric], scale=scale)
     for ax in axes[len(ladders) :]:
         ax.set_axis_off()

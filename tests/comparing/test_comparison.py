@@ -16,7 +16,6 @@ from scipy.stats import norm
 
 import bench
 from bench.__main__ import run
-from bench.comparing.comparability import SIZE_FREE
 from bench.comparing.comparison import Comparison, compare
 from bench.comparing.views import escaped, headline, markdown, print_comparison
 from bench.errors import (
@@ -27,7 +26,6 @@ from bench.errors import (
     UnknownNameError,
     UsageError,
 )
-from bench.metrics import METRICS
 from bench.records.score_record import (
     ExtractorIdentity,
     Identity,
@@ -341,8 +339,12 @@ def test_other_numbers_of_images() -> None:
     assert "fid depend on their number" in warning
 
 
-def test_size_free_metrics_exist() -> None:
-    assert set(METRICS) >= SIZE_FREE
+def test_a_metric_that_is_not_installed_here_is_compared_as_depending_on_the_number() -> None:
+    base, same = (scored(normal("foreign", 9.0, 0.1)), scored(normal("foreign", 9.0, 0.1)))
+    assert compare(base, same).changes[0].verdict == "no change"
+    other = scored(normal("foreign", 9.0, 0.1, n_fake=5000), images="d")
+    with pytest.raises(UsageError, match="foreign depend on their number"):
+        compare(base, other)
 
 
 def test_other_code_is_a_warning() -> None:

@@ -65,10 +65,6 @@ def assert_sound(name, found):
         assert found.high <= 1
 
 
-def test_every_metric_has_an_interval():
-    assert [name for name, metric in METRICS.items() if metric.uncertainty is None] == []
-
-
 @every_metric
 def test_typical_folder(name):
     real, fake = typical()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from threadpoolctl import threadpool_limits
 
-from bench.metrics import METRICS
-from bench.metrics.base import MetricInputs, MetricValue, Sizes, UndefinedMetric
+from bench.metrics import METRICS, OWN_METRICS
+from bench.metrics.base import Metric, MetricInputs, MetricValue, Sizes, UndefinedMetric
 from bench.statistics.moments import Moments
 
 D, K = 6, 4
@@ -148,20 +148,62 @@ def assert_finite(result: MetricValue) -> None:
 
 
 def test_every_metric_is_classified():
-    assert sorted(TABLE) == sorted(METRICS)
+    assert sorted(TABLE) == sorted(metric.name for metric in OWN_METRICS)
 
 
 @every_metric
 def test_row_is_complete(name):
     metric = METRICS[name]
     assert metric.name == name
-    assert metric.title
-    assert metric.unit
-    assert metric.citation
-    assert metric.reads <= {"moments", "class_shares", "features", "held_out"}
-    assert metric.direction in ("lower", "higher", "target")
+    assert not metric.meaning.endswith(".")
+    assert metric.module.startswith("bench.metrics.")
+    assert metric.uncertainty is not None
     if metric.expected is not None:
         assert math.isfinite(metric.expected(Sizes(10_000, 2_000)))
+    if metric.saying is not None:
+        for text in metric.saying[:2]:
+            text.format(value="1", expected="2")
+    assert metric.diversity is None or metric.diversity in METRICS
+
+
+FIELDS = {field.name: getattr(METRICS["kid_poly3"], field.name) for field in fields(Metric)}
+REQUIRED = [
+    field.name for field in fields(Metric) if MISSING is field.default is field.default_factory
+]
+
+
+def test_a_row_that_lacks_a_field_is_refused():
+    assert {"title", "meaning", "unit", "citation", "direction", "scale"} <= set(REQUIRED)
+    for name in REQUIRED:
+        with pytest.raises(TypeError, match=f"missing 1 required keyword-only argument: '{name}'"):
+            Metric(**{key: value for key, value in FIELDS.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        *(
+            ({text: " "}, f"^metric '.*': {text} is empty$")
+            for text in ("name", "title", "meaning", "unit", "citation")
+        ),
+        ({"direction": "up"}, r"direction \['up'\]: expected lower, higher, target"),
+        ({"scale": ""}, r"scale \[''\]: expected linear, log, symlog"),
+        ({"sees": "some"}, r"sees \['some'\]: expected all, subset"),
+        ({"reads": frozenset({"moments", "labels"})}, r"reads \['labels'\]: expected moments, "),
+        ({"uses": frozenset({"curve"})}, r"uses \['curve'\]: expected neighbours, prd"),
+    ],
+)
+def test_a_row_with_a_wrong_field_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(METRICS["kid_poly3"], **change)
+
+
+@every_metric
+def test_uses_names_the_shared_work_that_is_done(name):
+    inputs = inputs_of(*typical())
+    METRICS[name].compute(inputs)
+    done = {"neighbours", "prd"} & set(vars(inputs))
+    assert done == METRICS[name].uses
 
 
 # ---------------------------------------------------------------------------------- properties

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.metrics import METRICS
 from bench.records.score_record import ScoreValue
 from bench.reporting.sources import Exhibits, Scored
-from bench.reporting.words import MEANINGS, headline, sentences, tone
+from bench.reporting.words import headline, sentences, tone
 from tests.records.test_score_record import record, value
 from tests.reporting.complete import complete, entry
 
@@ -88,8 +87,36 @@ def test_tone(given: ScoreValue, expected: str) -> None:
     assert tone(given) == expected
 
 
-def test_every_metric_has_a_meaning() -> None:
-    assert set(METRICS) == set(MEANINGS)
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            value(number=12.0).model_copy(update={"expected": None}),
+            "The distance to real images (FID) is 12; lower is better.",
+        ),
+        (
+            value(number=12.0),
+            "The distance to real images (FID) is 12; the same number of real images would score "
+            "0.2.",
+        ),
+        (
+            entry("precision_k3", 0.721),
+            "72 % of the images look real; 85 % of real test images do.",
+        ),
+        (
+            entry("anomaly_auc", 0.9),
+            "A detector of unusual images finds these stranger than real ones in 90 % of the "
+            "pairs; 50 % is perfect.",
+        ),
+    ],
+)
+def test_the_sentence_of_a_metric(given: ScoreValue, text: str) -> None:
+    assert [one.text for one in sentences(Scored(record("x", (given,)), {}))] == [text]
+
+
+def test_a_metric_that_is_not_installed_here_has_no_sentence() -> None:
+    foreign = value("of-another-package", 1.0)
+    assert sentences(Scored(record("x", (foreign,)), {})) == []
 
 
 def test_absent_values_and_headlines() -> None:

@@ -19,11 +19,10 @@ from baselines.ablation.analysis.coding import Levels
 from baselines.ablation.analysis.effects import Effect, MetricEffects, metric_effects
 from baselines.ablation.analysis.paired import paired_difference
 from baselines.ablation.analysis.results import CELL, DIVERGED, OUTCOME, TRAIN_S
+from bench.metrics import OWN_METRICS
 
-# Quality, diversity.
-PLANES: tuple[tuple[str, str], ...] = (
-    ("precision_k3", "recall_k3"),
-    ("density_k5", "coverage_k5"),
+PLANES: tuple[tuple[str, str], ...] = tuple(  # quality, diversity
+    (metric.name, metric.diversity) for metric in OWN_METRICS if metric.diversity is not None
 )
 LOG_S = "log_train_s"
 
