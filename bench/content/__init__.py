@@ -1,54 +1,136 @@
-"""What is wrong with a folder of images, from its pixels.
+'''What is wrong with a folder of images, from its pixels.
 
-`ContentObserver` looks at every image once while a folder is read and leaves `ContentFacts`, a few
-compact arrays; `ReferenceContent` holds the same of real images; `judge_content` makes findings of
-the two: blank and repeated images, collapse, classes, range and polarity of the values, blur,
-noise, traces of JPEG, and copies of training images. Limits are relative to how real images vary.
+    observer = ContentObserver(num_images)
+    for images in blocks:  # uint8 n,H,W,C
+        observer.add(images)
+    evidence = Evidence(observer.facts(), reference)
+    for finding in content_findings(evidence):
+        print(finding.severity, finding.message)
 
-Each file imports those above it only:
+A finding is reported if the images differ from real ones by more than real images vary. The files
+in the order of the data, each of which imports only those above it:
 
-    codes        every code: severity, message, fix
-    descriptors  48 numbers an image, compared under shifts
-    statistics   sharpness, noise and others, an image at a time
-    thumbnails   small pictures of images
-    facts        what is kept of a folder
-    observer     from blocks of images to facts
+    statistics   sharpness, noise and others of single images
+    descriptors  48 numbers per image, comparable under shifts
+    thumbnails   images shrunk to at most 64 px a side
+    facts        the summary of a folder
+    observer     from blocks of images to the summary
     nearest      pairs and groups of images with near descriptors
     copies       copies of training images
-    reference    the content of real images
-    repeats, levels, classes, texture   findings of one kind each
-    judging      all findings
-    showing      pictures and curves for a page
-    training     training images, where they are at hand
-"""
+    reference    the summary of real images
+    training     training images by row, if they are on this machine
+    classes      class shares of a folder and of real images
+    evidence     all that a check may look at
+    finding      what a row of the table of findings holds
+    shifts       statistics of a folder against those of real images
+    findings/    one file per diagnosis, and `FINDINGS`, the table of them
+    checking     run every check
+    pictures     pictures and curves for a report page
+
+A finding of this package is one file in `findings/` and one line in its table. Another package adds
+one through an entry point; it then appears in `latentbench score`, in `latentbench audit --content`
+and on the report page. A complete example, in two files:
+
+    # pyproject.toml
+    [project.entry-points."latentbench.findings"]
+    dark-corners = "dark_corners:DARK_CORNERS"
+
+    # dark_corners.py
+    """Images whose four corners are much darker than those of the training images."""
+
+    import numpy as np
+
+    from bench.content import ContentFinding, Evidence, Found
+
+
+    def mean_of_corners(images):  # uint8 n,h,w,C -> float n
+        return images[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(axis=(1, 2))
+
+
+    def check(evidence: Evidence) -> Found | None:
+        if evidence.reference is None or evidence.training_pixels is None:
+            return None
+        real = evidence.training_pixels(np.arange(min(500, evidence.reference.num_train)))
+        if real is None:  # the training images are not on this machine
+            return None
+        own, expected = mean_of_corners(evidence.facts.thumbnails), mean_of_corners(real).mean()
+        dark = np.flatnonzero(own < expected - 40)
+        if len(dark) < 0.05 * len(own):
+            return None
+        detail = f"{len(dark)} of {len(own)} images looked at, {own.mean():.0f} on average"
+        figures = {"corners": own.mean(), "reference_corners": expected}
+        return Found(len(dark), detail, figures, rows=evidence.facts.thumbnail_rows[dark])
+
+
+    DARK_CORNERS = ContentFinding(
+        name="dark-corners", severity="warning", check=check,
+        message="the corners of the images are darker than those of the data",
+        fix="The discriminator sees it at once. Look at the padding of the last layers.",
+    )
+
+A check looks at what the one pass over the folder has kept (`Evidence`): histograms and statistics
+of both sides, class shares, groups, copies, and thumbnails, which up to 64 px a side are the images
+themselves. It has no pass of its own. A package that cannot be loaded, or whose check fails, is
+reported as a finding `check-skipped`, and the other checks run.
+'''
 
 from __future__ import annotations
 
-from bench.content.classes import CLASS_NAMES
-from bench.content.codes import CONTENT_CODES
-from bench.content.copies import TrainingPixels
-from bench.content.facts import ContentFacts
-from bench.content.judging import ContentJudgement, content_findings, judge_content, with_names
-from bench.content.observer import ContentObserver, content_facts
-from bench.content.reference import ReferenceContent, reference_content, reference_content_of
-from bench.content.showing import content_exhibits
-from bench.content.training import source_of, training_pixels
+import importlib
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CLASS_NAMES",
-    "CONTENT_CODES",
-    "ContentFacts",
-    "ContentJudgement",
-    "ContentObserver",
-    "ReferenceContent",
-    "TrainingPixels",
-    "content_exhibits",
-    "content_facts",
-    "content_findings",
-    "judge_content",
-    "reference_content",
-    "reference_content_of",
-    "source_of",
-    "training_pixels",
-    "with_names",
-]
+if TYPE_CHECKING:
+    from bench.content.checking import content_findings as content_findings
+    from bench.content.checking import digest_of_other_packages as digest_of_other_packages
+    from bench.content.checking import is_about_content as is_about_content
+    from bench.content.checking import with_names as with_names
+    from bench.content.classes import CLASS_NAMES as CLASS_NAMES
+    from bench.content.copies import TrainingPixels as TrainingPixels
+    from bench.content.evidence import Evidence as Evidence
+    from bench.content.facts import ContentFacts as ContentFacts
+    from bench.content.finding import ContentFinding as ContentFinding
+    from bench.content.finding import Found as Found
+    from bench.content.findings import FINDINGS as FINDINGS
+    from bench.content.observer import ContentObserver as ContentObserver
+    from bench.content.observer import content_facts as content_facts
+    from bench.content.pictures import content_pictures as content_pictures
+    from bench.content.reference import ReferenceContent as ReferenceContent
+    from bench.content.reference import reference_content as reference_content
+    from bench.content.reference import reference_content_of as reference_content_of
+    from bench.content.training import source_of as source_of
+    from bench.content.training import training_pixels as training_pixels
+
+# name -> the file that holds it; loaded when it is first used
+_HOMES = {
+    "content_findings": "checking",
+    "digest_of_other_packages": "checking",
+    "is_about_content": "checking",
+    "with_names": "checking",
+    "CLASS_NAMES": "classes",
+    "TrainingPixels": "copies",
+    "Evidence": "evidence",
+    "ContentFacts": "facts",
+    "ContentFinding": "finding",
+    "Found": "finding",
+    "FINDINGS": "findings",
+    "ContentObserver": "observer",
+    "content_facts": "observer",
+    "content_pictures": "pictures",
+    "ReferenceContent": "reference",
+    "reference_content": "reference",
+    "reference_content_of": "reference",
+    "source_of": "training",
+    "training_pixels": "training",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bench.content' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"bench.content.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,15 +1,15 @@
-"""Copies of training images in a folder: exact ones, and near ones.
+"""Copies of training images in a folder: exact ones and near ones.
 
-An exact copy has the hash of a training image. For near copies the descriptors say which pairs
-come into question, under shifts by up to one pixel each way. Where the training images are at
-hand, the pixels of both (thumbnails, for images above 64 px) decide: the root mean square of
-their difference, least over those shifts. That finds noise up to a standard deviation of 8, JPEG
-down to quality 75 and shifts by a pixel. Without training images a smaller distance of the
-descriptors decides alone. Either way copies are missed that lost a bright edge by a shift: of
-clothes that fill the image, one in ten with pixels, half without.
+An exact copy has the hash of a training image. Candidates for near copies are the pairs whose
+descriptors are close under shifts by up to one pixel each way. If the training images are on this
+machine, the pixels decide (those of thumbnails, for images above 64 px): the root mean square
+difference, minimised over these shifts. That finds copies with noise of a standard deviation up to
+8, JPEG copies down to quality 75, and shifts by a pixel. Without training images, a smaller
+distance of the descriptors decides alone. Copies that lost a bright edge by a shift are missed
+either way: of clothes that fill the image, one in ten with pixels and half without.
 
-Real images that the generator never saw may come as near, rarely: how often held-out images do is
-part of a reference, and a folder's near copies are reported when they are more than that.
+Real images that the generator never saw are rarely as close. A reference holds how often held-out
+images are, and the near copies in a folder are reported if they exceed that rate.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc
 
 from bench.content.facts import ContentFacts
 from bench.content.nearest import SHIFTS, NearIndex, Pairs
@@ -29,21 +28,23 @@ from bench.content.thumbnails import thumbnails
 RADIUS_WITH_PIXELS = 0.10
 RADIUS_ALONE = 0.05
 NEAR_RMS = 10.0  # grey levels: noise of sd 8, JPEG of quality 75
-CLOSE_RMS = 4.0  # hardly to be seen; real images are further apart
-CANDIDATES = 4  # nearest descriptors of an image whose pixels are compared
+CLOSE_RMS = 4.0  # grey levels, hardly visible; real images are further apart
+CANDIDATES = 4  # training images per image whose pixels are compared, the nearest by descriptor
 COMPARED_BYTES = 64 << 20  # of thumbnails of training images
 PAIR_BLOCK = 512
 NUM_SHOWN = 32
 FALSE_ALARM = 0.001
-ASSUMED_RATE = 0.002  # of real images that pass for near copies, when nothing is known of them
-MIN_CHECKED = 1_000  # held-out images that are enough to know a rate
+ASSUMED_RATE = 0.002  # share of real images that pass for near copies, if it is not known
+MIN_CHECKED = 1_000  # held-out images that suffice to know that rate
 
-# Training images (or their thumbnails) by row, uint8 n,H,W,C; None when they are not at hand.
+# Training images (or their thumbnails) by row, uint8 n,H,W,C; None if they are not available.
 TrainingPixels = Callable[[NDArray[np.int64]], NDArray[np.uint8] | None]
 
 
 class CopyBase(NamedTuple):
-    """Training images: `hashes` uint64 N, and `near` of those at `rows` int64 M."""
+    """Training images to compare with: `hashes` (uint64 N) of all of them, and an index `near` of
+    the descriptors of those at `rows` (int64 M).
+    """
 
     hashes: NDArray[np.uint64]
     near: NearIndex
@@ -51,8 +52,8 @@ class CopyBase(NamedTuple):
 
 
 class CopyRates(NamedTuple):
-    """Of `num_checked` held-out real images, how many pass for copies: equal (within one grey
-    level), close, all; and by descriptors alone.
+    """How many of `num_checked` held-out real images pass for copies: equal ones (within one grey
+    level), close ones, all (`num_near`), and all if only descriptors are compared (`num_alone`).
     """
 
     num_checked: int
@@ -64,10 +65,12 @@ class CopyRates(NamedTuple):
 
 @dataclass(frozen=True)
 class Copies:
-    """`rows` int64 P of the folder, sorted, each with the training image it is a copy of,
-    `training_rows`, and `distances` float32 P in grey levels (0 for exact ones, NaN where pixels
-    were not compared). Of at most 32 of them, at the places `shown`, there are pictures:
-    `shown_training` uint8 n,h,w,C are the thumbnails of the training images.
+    """The P copies in a folder.
+
+    `rows` (int64 P, sorted) are their positions, `training_rows` the training images that they
+    are copies of, `distances` (float32 P) root mean square differences in grey levels: 0 for
+    exact copies, NaN if pixels were not compared. `shown` indexes up to 32 of the copies for
+    pictures, and `shown_training` (uint8 n,h,w,C) holds thumbnails of their training images.
     """
 
     rows: NDArray[np.int64]
@@ -75,28 +78,28 @@ class Copies:
     distances: NDArray[np.float32]
     num_exact: int
     num_within_one: int  # not exact, but no pixel differs by more than 1
-    verified: bool  # pixels of training images were at hand
+    verified: bool  # whether pixels of training images were compared
     shown: NDArray[np.int64]
     shown_training: NDArray[np.uint8]
 
     @property
     def num_equal(self) -> int:
-        """Exact ones, and those within one grey level."""
+        """Number of exact copies and of those within one grey level."""
         return self.num_exact + self.num_within_one
 
     @property
     def num_near(self) -> int:
-        """The rest."""
+        """Number of the other copies."""
         return len(self.rows) - self.num_equal
 
     @property
     def num_close(self) -> int:
-        """Those, and others whose pixels differ very little."""
+        """Number of copies with a distance of at most 4 grey levels, exact ones included."""
         return int((self.distances <= CLOSE_RMS).sum())
 
 
 class _Near(NamedTuple):
-    """Near copies, one training image each; `within_one` bool. `pictures` are thumbnails."""
+    """Near copies, each with one training image, whose thumbnail is in `pictures`."""
 
     rows: NDArray[np.int64]
     training_rows: NDArray[np.int64]
@@ -108,10 +111,10 @@ class _Near(NamedTuple):
 def find_copies(
     facts: ContentFacts, base: CopyBase, training_pixels: TrainingPixels | None
 ) -> Copies:
-    """The copies in a folder, of images as large as the training images."""
+    """Return the copies in a folder whose images have the size of the training images."""
     exact, exact_training = _exact(facts.hashes, base.hashes)
     query = facts.descriptors.astype(np.float32)
-    query[np.isin(facts.descriptor_rows, exact)] = 0  # pairs with nothing
+    query[np.isin(facts.descriptor_rows, exact)] = 0  # zeros pair with nothing
     radius = RADIUS_ALONE if training_pixels is None else RADIUS_WITH_PIXELS
     pairs = _nearest_few(
         base.near.pairs(query, radius, height=facts.height_px, width=facts.width_px)
@@ -137,7 +140,7 @@ def find_copies(
 def _exact(
     hashes: NDArray[np.uint64], training: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows whose hash is that of a training image, and the first such training row."""
+    """Return the rows whose hash is that of a training image, and the first such training row."""
     order = np.argsort(training, kind="stable")
     found = order[np.searchsorted(training[order], hashes).clip(0, len(training) - 1)]
     rows = np.flatnonzero(training[found] == hashes)
@@ -145,16 +148,16 @@ def _exact(
 
 
 def _nearest_few(pairs: Pairs) -> Pairs:
-    """The nearest `CANDIDATES` of each query, nearest first."""
+    """Return the nearest `CANDIDATES` of each query, nearest first."""
     order = np.lexsort((pairs.base, pairs.distance, pairs.query))
     query = pairs.query[order]
     rank = np.arange(len(query)) - np.searchsorted(query, query)
-    kept = order[rank < CANDIDATES]
-    return Pairs(pairs.query[kept], pairs.base[kept], pairs.distance[kept])
+    chosen = order[rank < CANDIDATES]
+    return Pairs(pairs.query[chosen], pairs.base[chosen], pairs.distance[chosen])
 
 
 def _compared(facts: ContentFacts, pairs: Pairs, training_pixels: TrainingPixels | None) -> _Near:
-    """Near copies among candidates: by their pixels as far as they are at hand."""
+    """Return the near copies among candidates, judged by their pixels where both are available."""
     with_pixels = np.isin(pairs.query, facts.thumbnail_rows)
     rms = np.full(len(pairs.query), np.nan, np.float32)
     within_one = np.zeros(len(rms), np.bool_)
@@ -187,8 +190,10 @@ def _compared(facts: ContentFacts, pairs: Pairs, training_pixels: TrainingPixels
 def _difference(
     own: NDArray[np.uint8], other: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Of pairs of images uint8 P,h,w,C: the root mean square difference, least over shifts of the
-    second by a pixel, without the outermost pixels; and whether no pixel differs by more than 1.
+    """Return the differences of pairs of images, uint8 P,h,w,C.
+
+    The first result is the root mean square difference without the outermost pixels, minimised
+    over shifts of the second image by a pixel; the second, whether no pixel differs by more than 1.
     """
     x, y = own.astype(np.int16), other.astype(np.int16)
     bottom, side = x.shape[1] - 1, x.shape[2] - 1
@@ -204,7 +209,7 @@ def _difference(
 def _pictures(
     facts: ContentFacts, exact: NDArray[np.int64], near: _Near, order: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Which copies are shown, spread evenly, and the thumbnails of their training images."""
+    """Choose the copies to show, evenly spread, and return thumbnails of their training images."""
     rows = np.concatenate([exact, near.rows])[order]
     can_show = np.isin(rows, facts.thumbnail_rows)
     if near.pictures is None:
@@ -221,8 +226,13 @@ def _pictures(
 
 
 def real_rate(num_found: int, num_checked: int) -> float:
-    """Share of real images that pass for near copies, by how many of the held-out ones do and one
-    more: that none did does not mean that none ever will. Where few were checked, at least 0.2 %.
+    """Return the estimated share of real images that pass for near copies.
+
+    One is added to the count of held-out images that do: that none did does not mean that none
+    ever will. If fewer than 1,000 were checked, the rate is at least 0.2 %.
+
+    >>> real_rate(14, 9_999)
+    0.0015
     """
     if not num_checked:
         return ASSUMED_RATE
@@ -231,9 +241,16 @@ def real_rate(num_found: int, num_checked: int) -> float:
 
 
 def least_count(num_images: int, rate: float) -> int:
-    """How many copies a folder must hold to be reported: so many that as many real images, of which
-    the share `rate` pass for copies, hold them with a probability of at most 0.1 %; at least 1.
+    """Return the number of copies from which on a folder is reported, at least 1.
+
+    The probability that the same number of real images, of which the share `rate` pass for copies,
+    contains that many is at most 0.1 %.
+
+    >>> least_count(1_000, 0.001)  # one is expected; 6 or more have a probability of 0.06 %
+    6
     """
+    from scipy.special import bdtrc
+
     count = np.arange(1, num_images + 1)
     rare = bdtrc(count - 1, num_images, rate) <= FALSE_ALARM
     return int(count[rare.argmax()]) if rare.any() else num_images + 1

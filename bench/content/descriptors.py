@@ -1,16 +1,17 @@
 """Descriptors: the lowest Fourier coefficients of an image, and their distances under shifts.
 
-The luma of an image is projected on the real Fourier basis of frequencies 0 to 3 each way, the
-mean is left out and the rest is scaled to length 1: 48 numbers. The basis is orthonormal, so a
-distance of descriptors is the root mean square difference of the two low-passed images, their
-mean and contrast taken out, in units of the contrast. Noise, which lies mostly above these
-frequencies, moves a descriptor little (sd 8 on a digit: 0.02 in the median), another image much
-(nearest of 60,000 other digits: 0.25 in the median, 0.05 at the least).
+The luma of an image is projected onto the real Fourier basis of frequencies 0 to 3 along each
+axis; the mean is dropped and the other 48 numbers are scaled to length 1. The basis is
+orthonormal, so the distance of two descriptors is the root mean square difference of the two
+low-passed images after removing mean and contrast, in units of the contrast. Noise lies mostly
+above these frequencies and moves a descriptor by little (a median of 0.02 for sd 8 on a digit).
+Different images are far apart (the nearest of 60,000 other digits is at 0.25 in the median and at
+0.05 at the least).
 
-A shift by whole pixels turns each pair of cosine and sine. That is exact for a shift that wraps
-around, so also for images with an even margin, and descriptors can be compared under shifts when
-the pixels are gone. The amplitudes of the frequencies do not change with a shift at all, and
-their distance is never larger than that of the descriptors under any shift.
+A shift by whole pixels rotates each pair of cosine and sine. That is exact for a shift that wraps
+around, and hence for images with a uniform margin, so descriptors can be compared under shifts
+without the pixels. The amplitudes of the frequencies do not change under a shift, and their
+distance is never larger than that of the descriptors under any shift.
 
 Shape legend: n images, H rows, W columns, F = 7 functions of one axis, D = 48, A = 24.
 """
@@ -25,17 +26,18 @@ from numpy.typing import NDArray
 MAX_FREQUENCY = 3
 NUM_FUNCTIONS = 2 * MAX_FREQUENCY + 1
 DIMENSIONS = NUM_FUNCTIONS**2 - 1
-FLAT_RMS = 1.0  # grey levels; an image of less contrast than this has no descriptor, but zeros
-STEP = 1 / 64  # of descriptors that a reference keeps as int8: rounding moves one by about 0.03
+FLAT_RMS = 1.0  # grey levels; the descriptor of an image with less contrast is all zeros
+STEP = 1 / 64  # of the int8 descriptors in a reference; rounding moves one by about 0.03
 
 F32 = NDArray[np.float32]
 
 
 @functools.cache
 def _basis(size_px: int) -> F32:
-    """Orthonormal functions of one axis, F,size: 1, cos x, sin x, cos 2x, ... (period `size`).
+    """Return orthonormal functions of one axis, F,size: 1, cos x, sin x, cos 2x, ...
 
-    An axis of fewer than 8 px would repeat functions; those that cannot be told apart are zero.
+    The period of x is `size_px`. An axis of fewer than 7 px cannot tell all of them apart; those
+    it cannot are zero.
     """
     x = 2 * np.pi * np.arange(size_px) / size_px
     rows = [np.full(size_px, size_px**-0.5)]
@@ -46,7 +48,7 @@ def _basis(size_px: int) -> F32:
 
 
 def descriptors(luma_nHW: NDArray[np.uint8]) -> F32:
-    """Descriptors of images, float32 n,D, of length 1 each; zeros for an image without contrast."""
+    """Return the descriptors of images, float32 n,D: of length 1, or zeros without contrast."""
     n, height, width = luma_nHW.shape
     half = luma_nHW.reshape(n * height, width).astype(np.float32) @ _basis(width).T
     along = half.reshape(n, height, NUM_FUNCTIONS)
@@ -58,13 +60,13 @@ def descriptors(luma_nHW: NDArray[np.uint8]) -> F32:
 
 
 def shifted(d_nD: F32, down_px: int, right_px: int, *, height: int, width: int) -> F32:
-    """The descriptors that the images would have when moved, float32 n,D."""
+    """Return the descriptors (float32 n,D) that the images would have after a shift."""
     moved = _turn(down_px, height) @ _by_axis(d_nD) @ _turn(right_px, width).T
     return np.ascontiguousarray(moved.reshape(-1, NUM_FUNCTIONS**2)[:, 1:])
 
 
 def _by_axis(d_nD: F32) -> F32:
-    """Coefficients by function of each axis, float32 n,F,F, that of the mean 0."""
+    """Return the coefficients as float32 n,F,F, by function of each axis; the mean's is 0."""
     f_nFF = np.zeros((len(d_nD), NUM_FUNCTIONS, NUM_FUNCTIONS), np.float32)
     f_nFF.reshape(-1, NUM_FUNCTIONS**2)[:, 1:] = d_nD
     return f_nFF
@@ -72,7 +74,7 @@ def _by_axis(d_nD: F32) -> F32:
 
 @functools.cache
 def _turn(shift_px: int, size_px: int) -> F32:
-    """What a shift does to the functions of one axis: F,F, a rotation for each frequency."""
+    """Return the matrix (F,F) of a shift along one axis: a rotation for each frequency."""
     turn = np.eye(NUM_FUNCTIONS)
     for k in range(1, MAX_FREQUENCY + 1):
         angle = 2 * np.pi * k * shift_px / size_px
@@ -82,7 +84,7 @@ def _turn(shift_px: int, size_px: int) -> F32:
 
 
 def amplitudes(d_nD: F32) -> F32:
-    """Length of every Fourier coefficient, float32 n,A: what no shift changes.
+    """Return the length of every Fourier coefficient, float32 n,A, which no shift changes.
 
     The four products of cosine and sine at (k, l) hold two plane waves, (k, l) and (k, -l).
     """
@@ -98,10 +100,10 @@ def amplitudes(d_nD: F32) -> F32:
 
 
 def packed(d_nD: F32) -> NDArray[np.int8]:
-    """Descriptors as int8 D,n in steps of `STEP`: a column a dimension, which compresses better."""
+    """Return descriptors as int8 D,n in steps of `STEP`; this order compresses best."""
     return np.ascontiguousarray(np.rint(d_nD / STEP).astype(np.int8).T)
 
 
 def unpacked(q_Dn: NDArray[np.int8]) -> F32:
-    """The descriptors again, float32 n,D."""
+    """Return packed descriptors as float32 n,D."""
     return np.ascontiguousarray(q_Dn.T).astype(np.float32) * np.float32(STEP)

@@ -1,7 +1,7 @@
-"""`ContentFacts`: what is kept of the pixels of a folder once they have gone by.
+"""`ContentFacts`: a compact summary of the pixels of a folder.
 
-Compact arrays of fixed size an image, and a few thumbnails; enough for every finding about the
-content, and for the pictures that go with them. About 0.1 kB an image beside the thumbnails.
+It holds arrays of a fixed size per image (about 0.1 kB) and thumbnails of some images. Every
+finding about the content, and every picture that goes with one, is made from it.
 
 Shape legend: N images, M images with statistics, S statistics, D dimensions of a descriptor, T
 thumbnails, h rows, w columns, C channels.
@@ -21,17 +21,22 @@ from bench.content.descriptors import DIMENSIONS
 from bench.content.statistics import STATISTICS
 from bench.errors import InputError
 
+MAX_CONSTANT_RANGE = 2  # grey levels; an image with a smaller range is blank
+
 
 @dataclass(frozen=True)
 class ContentFacts:
-    """Levels are of the luma (ITU-R BT.601, whole numbers), 0 to 255.
+    """A summary of N images of one size. Grey levels are those of the ITU-R BT.601 luma, 0 to 255.
 
-    `histogram` int64 256 counts the values of all pixels and channels; `lows`, `highs` uint8 N are
-    the least and largest level of each image; `hashes` uint64 N stand for its exact pixels.
-    `statistics` float32 M,S are those of the images at `statistic_rows` (see
-    `bench.content.statistics`), `descriptors` float16 N',D those at `descriptor_rows` (all images,
-    unless there are very many). `thumbnails` uint8 T,h,w,C, at most 64 px a side, C = 1 when every
-    image of the folder is grey, are of the images at `thumbnail_rows`. Rows are int64 and sorted.
+    `histogram` (int64 256) counts the values of all pixels and channels. `lows` and `highs`
+    (uint8 N) are the lowest and highest level of each image. `hashes` (uint64 N) identify its
+    exact pixels.
+
+    The other arrays describe some of the images, whose positions are in `..._rows` (int64,
+    sorted): `statistics` (float32 M,S, see `bench.content.statistics`), `descriptors` (float16
+    N',D, of all images up to 200,000, see `bench.content.descriptors`) and `thumbnails` (uint8
+    T,h,w,C, of all images up to 32 MiB). A thumbnail is the image itself up to 64 px a side; C is
+    1 if every image of the folder is grey, else 3.
     """
 
     num_images: int
@@ -54,25 +59,42 @@ class ContentFacts:
         """Share of the pixels by grey level, float64 256."""
         return np.asarray(self.histogram / self.histogram.sum())
 
+    @cached_property
+    def constant_rows(self) -> NDArray[np.int64]:
+        """Positions of the images without contrast: a range of less than 2 grey levels.
+
+        In a folder of nothing but levels 0 and 1, which are floats saved without scaling, a range
+        of 1 level is contrast.
+        """
+        rows = np.flatnonzero(self.highs.astype(int) - self.lows < MAX_CONSTANT_RANGE)
+        if int(self.highs.max()) == 1 and int(self.lows.min()) == 0:
+            rows = rows[self.highs[rows] == self.lows[rows]]
+        return rows
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether every image is without contrast."""
+        return len(self.constant_rows) == self.num_images
+
     def statistic(self, name: str) -> NDArray[np.float32]:
-        """The values of one statistic that are numbers."""
+        """Return the finite values of one statistic, float32."""
         values = self.statistics[:, STATISTICS.index(name)]
         return values[np.isfinite(values)]
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Everything as arrays, for an npz file."""
+        """Return the whole summary as arrays, for an npz file."""
         shape = [self.num_images, self.height_px, self.width_px, self.channels]
         arrays: dict[str, NDArray[np.generic]] = {"shape": np.array(shape, np.int64)}
         return arrays | {name: getattr(self, name) for name in _ARRAYS}
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
-        """The inverse of `arrays`. Raises `InputError` for arrays that do not fit."""
+        """Return the summary that `arrays` gave. Raises `InputError` if the arrays do not fit."""
         try:
             num_images, height, width, channels = np.asarray(arrays["shape"]).tolist()
             found = {name: np.asarray(arrays[name], dtype) for name, dtype in _ARRAYS.items()}
         except (KeyError, ValueError) as error:
-            raise InputError(f"no content facts: {error}") from error
+            raise InputError(f"not the content facts of a folder: {error}") from error
         facts = cls(num_images, height, width, channels, **found)
         fits = (
             facts.histogram.shape == (256,)
@@ -83,7 +105,7 @@ class ContentFacts:
             and len(facts.thumbnails) == len(facts.thumbnail_rows)
         )
         if not fits:
-            raise InputError("no content facts: shapes do not fit")
+            raise InputError("not the content facts of a folder: the shapes do not fit")
         return facts
 
 

@@ -1,9 +1,10 @@
-"""Pairs of images with near descriptors: of a folder in the training set, and within a folder.
+"""Pairs of images with near descriptors, between a folder and a training set or within a folder.
 
-The search is exact. Descriptors within a radius of each other, under any shift, have amplitudes
-within it; amplitudes within it have leading coordinates within it. So with the training set cut
-into strips along one direction and sorted along another, each query meets a few slices of it only,
-in matrix products of 24 dimensions, and the few pairs that are left are compared under every shift.
+The search is exact. If two descriptors are within a radius under any shift, so are their
+amplitudes; if two amplitudes are within a radius, so are their leading coordinates. The training
+set is therefore cut into strips along one direction and sorted along another. Each query meets only
+a few slices of it, in matrix products of 24 dimensions, and the few remaining pairs are compared
+under every shift.
 
 Shape legend: n, m images, D dimensions of a descriptor, A amplitudes, P pairs.
 """
@@ -23,14 +24,14 @@ SHIFTS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1))
 NUM_STRIPS = 32
 QUERY_BLOCK = 64
 LEADER_BLOCK = 512
-ROUNDING = 1e-4  # float32 products of rows of length 1 are off by less
+ROUNDING = 1e-4  # the error of float32 products of rows of length 1 is smaller
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 
 
 class Pairs(NamedTuple):
-    """`query`, `base` int64 P: rows of the two sets; `distance` float32 P, sorted by query."""
+    """P pairs, sorted by query: rows `query` and `base` (int64 P) and `distance` (float32 P)."""
 
     query: I64
     base: I64
@@ -38,7 +39,7 @@ class Pairs(NamedTuple):
 
 
 class NearIndex:
-    """Descriptors of one set, float32 m,D, put in order for searches by radius."""
+    """An index of the descriptors of one set (float32 m,D) for searches by radius."""
 
     def __init__(self, d_mD: F32) -> None:
         self.descriptors = d_mD
@@ -55,9 +56,11 @@ class NearIndex:
         self.norms = (self.amplitudes**2).sum(axis=1)
 
     def pairs(self, query_nD: F32, radius: float, *, height: int, width: int) -> Pairs:
-        """Every pair with a row of `query_nD` within `radius`: the least distance over shifts of
-        the query by up to 1 px each way. Descriptors of images without contrast (zeros) pair with
-        nothing.
+        """Return every pair of a row of `query_nD` and a row of this set within `radius`.
+
+        The distance is the smallest over shifts of the query by up to 1 px each way; `height` and
+        `width` are those of the images. Zeros, the descriptors of images without contrast, pair
+        with nothing.
         """
         queries = np.flatnonzero(query_nD.any(axis=1))
         a_nA = amplitudes(query_nD[queries])
@@ -84,22 +87,22 @@ class NearIndex:
                 found_b.append(self.rows[j + first])
         q, b = np.concatenate(found_q), np.concatenate(found_b)
         distance = _least_distance(query_nD, self.descriptors, q, b, height=height, width=width)
-        kept = distance <= radius
-        q, b, distance = q[kept], b[kept], distance[kept]
+        is_near = distance <= radius
+        q, b, distance = q[is_near], b[is_near], distance[is_near]
         order = np.lexsort((b, q))
         return Pairs(q[order], b[order], distance[order])
 
 
 def _leading(x_mA: F32) -> F32:
-    """The two directions of largest variance among the first 5,000 rows, A,2."""
+    """Return the two directions of largest variance among the first 5,000 rows, A,2."""
     part = x_mA[:5_000].astype(np.float64)
     part -= part.sum(axis=0) / max(len(part), 1)
     return np.asarray(np.linalg.eigh(part.T @ part)[1][:, :-3:-1], np.float32)
 
 
 def _in_strips(x_m2: F32, strips: F32) -> tuple[I64, I64]:
-    """The order of points by strip of the first coordinate, then by the second; and where each
-    strip begins, with the end.
+    """Return the order of points by strip of the first coordinate, then by the second coordinate,
+    and where each strip begins in it, followed by the end.
     """
     strip = np.searchsorted(strips, x_m2[:, 0])
     order = np.lexsort((x_m2[:, 1], strip))
@@ -107,14 +110,14 @@ def _in_strips(x_m2: F32, strips: F32) -> tuple[I64, I64]:
 
 
 def _blocks(starts: I64) -> Iterator[slice]:
-    """Neighbouring rows of one strip, a few at a time."""
+    """Yield slices of at most `QUERY_BLOCK` neighbouring rows of one strip."""
     for start, stop in pairwise(starts.tolist()):
         for first in range(start, stop, QUERY_BLOCK):
             yield slice(first, min(first + QUERY_BLOCK, stop))
 
 
 def _least_distance(query_nD: F32, base_mD: F32, q: I64, b: I64, *, height: int, width: int) -> F32:
-    """Least distance of each pair over `SHIFTS` of its query, float32 P."""
+    """Return the smallest distance of each pair over `SHIFTS` of its query, float32 P."""
     least = np.full(len(q), np.inf, np.float32)
     rows, place = np.unique(q, return_inverse=True)
     for down, right in SHIFTS:
@@ -128,22 +131,22 @@ def _least_distance(query_nD: F32, base_mD: F32, q: I64, b: I64, *, height: int,
 
 
 class Groups(NamedTuple):
-    """Groups of near images, largest first: `sizes` int64, and `leader` int64 n, for each image
-    the row of the one that stands for its group, its own when it is alone.
+    """Groups of near images: their `sizes` (int64, largest first), and for each image the row of
+    the `leader` of its group (int64 n), which is its own row if it is alone.
     """
 
     sizes: I64
     leader: I64
 
     def members(self, rank: int) -> I64:
-        """Rows of one group, its leader first."""
+        """Return the rows of the group with this rank by size, counted from 0."""
         leaders, counts = np.unique(self.leader, return_counts=True)
         order = np.lexsort((leaders, -counts))
         return np.flatnonzero(self.leader == leaders[order[rank]])
 
 
 def near_groups(d_nD: F32, radius: float) -> Groups:
-    """Groups by leaders: the images in turn join the nearest leader within `radius`, or become
+    """Group images by leaders: each in turn joins the nearest leader within `radius`, or becomes
     one. Images without contrast (zeros) stay alone.
     """
     n = len(d_nD)
@@ -169,11 +172,11 @@ def near_groups(d_nD: F32, radius: float) -> Groups:
 
 
 def _leaders_of(block: F32, limit: float) -> I64:
-    """The same for a few rows among themselves: the place of each one's leader."""
+    """Group a few rows among themselves; return the place of each one's leader."""
     close: F32 = block @ block.T
     near: NDArray[np.bool_] = np.asarray(close >= limit)
     place = np.arange(len(block))
-    is_leader = np.logical_not(np.tril(near, -1).any(axis=1))  # nobody before is near
+    is_leader = np.logical_not(np.tril(near, -1).any(axis=1))  # no earlier row is near
     for i in np.flatnonzero(~is_leader):
         before = np.flatnonzero(near[i, :i] & is_leader[:i])
         if len(before):
@@ -184,8 +187,9 @@ def _leaders_of(block: F32, limit: float) -> I64:
 
 
 def nearest_other(d_nD: F32) -> F32:
-    """Distance of each image to the nearest other one, float32 n; NaN without contrast, or when
-    there is no other.
+    """Return the distance of each image to the nearest other one, float32 n.
+
+    It is NaN for an image without contrast, and if there is no other.
     """
     out = np.full(len(d_nD), np.nan, np.float32)
     rows = np.flatnonzero(d_nD.any(axis=1))

@@ -1,7 +1,7 @@
-"""`ContentObserver`: looks at every image of a folder once, as blocks go by, and keeps little.
+"""`ContentObserver`: summarises the images of a folder in one pass over blocks of them.
 
-What it finds does not depend on how the images were cut into blocks: they are put together again
-into groups of a fixed number, counted from the first image.
+The summary does not depend on how the images are cut into blocks: they are regrouped into groups
+of a fixed number, counted from the first image.
 
 Shape legend: n images, H rows, W columns, C channels.
 """
@@ -22,7 +22,7 @@ from bench.errors import InputError
 from bench.statistics.moments import subset_rows
 
 GROUP_IMAGES = 256
-GROUP_PIXELS = 1 << 20  # of a group of larger images; one image at least
+GROUP_PIXELS = 1 << 20  # in a group of larger images, of at least one image
 MAX_STATISTIC_IMAGES, MIN_STATISTIC_IMAGES = 2_048, 64
 STATISTIC_PIXELS = 32 << 20
 MAX_DESCRIPTORS = 200_000
@@ -33,26 +33,34 @@ _SHAPE = struct.Struct(">III")
 
 
 class ContentObserver:
-    """Takes `num_images` images in blocks; `facts` says what they are like.
+    """A one-pass summary of up to `num_images` images, which `add` takes in blocks.
 
-    `num_images` may be more than come (a folder with unreadable files is known as such only at its
-    end); the choices of images are then those of the larger number.
+    Fewer images may come, since unreadable files are known only once they are read. The images
+    whose statistics and thumbnails are kept are chosen by `num_images`. Raises `InputError` for a
+    number below 1.
+
+    >>> observer = ContentObserver(3)
+    >>> observer.add(np.zeros((2, 28, 28, 1), np.uint8))
+    >>> observer.facts().num_images
+    2
     """
 
     def __init__(self, num_images: int) -> None:
         if num_images < 1:
-            raise InputError(f"content of {num_images} images: expected at least 1")
+            raise InputError(f"the content of {num_images} images: expected at least 1")
         self._num_images = num_images
         self._done = 0
         self._waiting: list[U8] = []
         self._grey_pixels = np.zeros(256, np.int64)  # of grey images
-        self._colour_values = np.zeros(256, np.int64)  # of the others, all channels
+        self._colour_values = np.zeros(256, np.int64)  # of all channels of the others
         self._parts: dict[str, list[NDArray[np.generic]]] = {}
         self._grey = True
 
     def add(self, images: U8) -> None:
-        """Take the next images, uint8 n,H,W,C with C 1 or 3. Raises `InputError` for another
-        shape, another size than before, or too many.
+        """Take the next images, uint8 n,H,W,C with C 1 or 3.
+
+        Raises `InputError` for another dtype or shape, for images of another size than the ones
+        before, and for more images than announced.
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
             raise InputError(f"expected images uint8 n,H,W,C, got {images.dtype} {images.shape}")
@@ -67,10 +75,10 @@ class ContentObserver:
         if self._done + num_waiting > self._num_images:
             raise InputError(f"more images than the {self._num_images:,} expected")
         if num_waiting >= self._group:
-            self._let_go(num_waiting // self._group * self._group)
+            self._reduce_waiting(num_waiting // self._group * self._group)
 
     def _choose(self, height: int, width: int) -> None:
-        """What depends on the size of the images: groups, and whose statistics are kept."""
+        """Set what depends on the size of the images: the groups, and the choices of images."""
         self._size = height, width
         pixels = height * width
         self._group = max(1, min(GROUP_IMAGES, GROUP_PIXELS // pixels))
@@ -82,7 +90,7 @@ class ContentObserver:
             "thumbnail": subset_rows(self._num_images, shown),
         }
 
-    def _let_go(self, num_images: int) -> None:
+    def _reduce_waiting(self, num_images: int) -> None:
         """Reduce the first `num_images` that wait, group by group."""
         channels = max(block.shape[3] for block in self._waiting)
         images = self._waiting[0]
@@ -118,7 +126,7 @@ class ContentObserver:
             self._colour_values += np.bincount(images[~is_grey].ravel(), minlength=256)
 
     def _among(self, kind: str, num_images: int) -> NDArray[np.int64]:
-        """Which of the next images are of a choice."""
+        """Return which of the next images belong to a choice."""
         rows = self._rows[kind]
         first, last = np.searchsorted(rows, (self._done, self._done + num_images))
         return np.asarray(rows[first:last] - self._done)
@@ -127,11 +135,11 @@ class ContentObserver:
         self._parts.setdefault(name, []).append(values)
 
     def facts(self) -> ContentFacts:
-        """What was seen. Raises `InputError` when there were no images."""
+        """Return the summary of all images so far. Raises `InputError` if there were none."""
         if self._waiting:
-            self._let_go(sum(map(len, self._waiting)))
+            self._reduce_waiting(sum(map(len, self._waiting)))
         if not self._done:
-            raise InputError("no images were seen")
+            raise InputError("there were no images to summarise")
         channels = 1 if self._grey else 3
         shown = [
             np.broadcast_to(part[..., :channels], (*part.shape[:3], channels))
@@ -157,7 +165,11 @@ class ContentObserver:
 
 
 def content_facts(images: U8) -> ContentFacts:
-    """Facts of images in memory, uint8 N,H,W,C."""
+    """Return the summary of images in memory, uint8 N,H,W,C with C 1 or 3. Raises `InputError`.
+
+    >>> content_facts(np.full((4, 28, 28, 1), 200, np.uint8)).highs.tolist()
+    [200, 200, 200, 200]
+    """
     observer = ContentObserver(len(images))
     for start in range(0, len(images), GROUP_IMAGES):
         observer.add(images[start : start + GROUP_IMAGES])
@@ -165,7 +177,7 @@ def content_facts(images: U8) -> ContentFacts:
 
 
 def _luma(images: U8) -> tuple[U8, NDArray[np.bool_]]:
-    """Luma uint8 n,H,W, equal to the grey level where R=G=B; and which images are grey."""
+    """Return the luma (uint8 n,H,W; the grey level where R=G=B), and which images are grey."""
     if images.shape[3] == 1:
         return images[..., 0], np.ones(len(images), np.bool_)
     red, green, blue = (images[..., channel].astype(np.int32) for channel in range(3))
@@ -177,8 +189,9 @@ def _luma(images: U8) -> tuple[U8, NDArray[np.bool_]]:
 def image_hashes(
     images: U8, luma: U8 | None = None, is_grey: NDArray[np.bool_] | None = None
 ) -> NDArray[np.uint64]:
-    """64 bits of BLAKE2 over size and pixels of each image, uint64 n; R=G=B counts as grey. Two
-    of 100,000 different images agree with a probability of 3e-10.
+    """Return 64 bits of BLAKE2 over size and pixels of each image, uint64 n.
+
+    R=G=B counts as grey. The probability that any two of 100,000 different images agree is 3e-10.
     """
     if luma is None or is_grey is None:
         luma, is_grey = _luma(images)

@@ -1,7 +1,7 @@
-"""`ReferenceContent`: what real images are like, found by the same code as for a folder.
+"""`ReferenceContent`: a summary of the pixels of real images, made by the same code as a folder's.
 
-Made of the train images; the test images say how often real images look like copies of training
-images or like each other. Hashes and descriptors are those of every train image.
+It describes the train images. The test images tell how often held-out real images pass for copies
+of training images.
 
 Shape legend: N train images, S statistics, D dimensions of a descriptor.
 """
@@ -27,20 +27,25 @@ from bench.errors import InputError
 from bench.statistics.moments import subset_rows
 
 PREFIX = "content_"
-GROUP_IMAGES = 10_000  # real images that the radius of groups is taken from
-GROUP_SHARE = 0.005  # of so many real images have another within the radius
+GROUP_IMAGES = 10_000  # real images that determine the radius of groups
+GROUP_SHARE = 0.005  # share of that many real images with another one within the radius
 MAX_GROUP_RADIUS = 0.07
 QUANTILES = (0.01, 0.5, 0.99)
 
 
 @dataclass(frozen=True)
 class ReferenceContent:
-    """`histogram` int64 256 of the train images; `means`, `sds` float64 S and `quantiles` float64
-    3,S (1, 50, 99 %) of their statistics; `hashes` uint64 N; `descriptors_int8` D,N' (all, unless
-    there are very many). Images within `group_radius` are near duplicates: of `group_images` real
-    images `group_share` have one, and the largest group has `largest_group`. `exact_pairs` is the
-    share of pairs of train images that are equal. `copy_rates` say how often held-out real images
-    pass for copies.
+    """A summary of N train images of a data set.
+
+    `histogram` (int64 256) counts the values of all pixels and channels. `means` and `sds`
+    (float64 S) and `quantiles` (float64 3,S; 1, 50, 99 %) describe the statistics of single images.
+    `hashes` (uint64 N) identify the images, `descriptors_int8` (D,N') are their descriptors, of up
+    to 200,000 images.
+
+    Images within `group_radius` of each other are near duplicates. Among `group_images` real
+    images, the share `group_share` has such a duplicate, and the largest group has `largest_group`
+    members. `exact_pairs` is the share of pairs of train images that are equal, and `copy_rates`
+    count the held-out images that pass for copies.
     """
 
     num_train: int
@@ -66,14 +71,15 @@ class ReferenceContent:
         return np.asarray(self.histogram / self.histogram.sum())
 
     def standard_error(self, sd: float, num_images: int) -> float:
-        """Of the difference between the mean over a folder of real images and the mean held here,
-        for a figure of standard deviation `sd`.
+        """Return the standard error of the difference between the mean over a folder of
+        `num_images` real images and the mean over the train images, for a quantity of standard
+        deviation `sd`.
         """
         return float(sd * (1 / num_images + 1 / self.num_train) ** 0.5)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all of it."""
+        """SHA-256 of the whole summary."""
         digest = hashlib.sha256()
         for name, array in self.arrays().items():
             digest.update(name.encode() + array.tobytes())
@@ -81,7 +87,7 @@ class ReferenceContent:
 
     @cached_property
     def copy_base(self) -> CopyBase:
-        """What copies are looked for in."""
+        """The train images among which originals of copies are searched."""
         return CopyBase(
             self.hashes,
             NearIndex(unpacked(self.descriptors_int8)),
@@ -89,12 +95,12 @@ class ReferenceContent:
         )
 
     def statistic(self, name: str) -> tuple[float, float]:
-        """Mean and standard deviation over real images of one statistic; NaN when undefined."""
+        """Return mean and standard deviation of one statistic over the train images, or NaN."""
         column = STATISTICS.index(name)
         return float(self.means[column]), float(self.sds[column])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Everything as arrays; names begin with `content_`."""
+        """Return the whole summary as arrays, for an npz file; names begin with `content_`."""
         counts = [self.num_train, self.height_px, self.width_px, self.channels]
         groups = [self.group_radius, self.group_images, self.group_share, self.largest_group]
         arrays: dict[str, NDArray[np.generic]] = {
@@ -112,7 +118,7 @@ class ReferenceContent:
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
-        """The inverse of `arrays`; other names are passed over. Raises `InputError`."""
+        """Return the summary that `arrays` gave. Other names are ignored. Raises `InputError`."""
         try:
             found = {
                 name: np.asarray(arrays[f"{PREFIX}{name}"], dtype)
@@ -167,7 +173,12 @@ _ARRAYS: dict[str, type[np.generic]] = {
 def reference_content(
     train_images: NDArray[np.uint8], test_images: NDArray[np.uint8] | None = None
 ) -> ReferenceContent:
-    """The content of real images in memory, uint8 N,H,W,C."""
+    """Return the summary of real images in memory, uint8 N,H,W,C. Raises `InputError`.
+
+    >>> images = np.random.default_rng(0).integers(0, 256, (20, 28, 28, 1), np.uint8)
+    >>> reference_content(images[:15], images[15:]).copy_rates.num_checked
+    5
+    """
     return reference_content_of(
         content_facts(train_images),
         None if test_images is None else content_facts(test_images),
@@ -181,8 +192,10 @@ def reference_content_of(
     *,
     training_pixels: TrainingPixels | None = None,
 ) -> ReferenceContent:
-    """The content of real images from their facts. `training_pixels` gives train images by row, to
-    find out how often held-out images pass for copies when pixels are compared.
+    """Return the summary of real images from the facts about both splits.
+
+    `training_pixels` returns train images by row. With it, copies among the test images are
+    counted by comparing pixels, without it by comparing descriptors alone.
     """
     radius, images, share, largest = _groups(train)
     counts = np.unique(train.hashes, return_counts=True)[1].astype(np.float64)
@@ -218,14 +231,16 @@ def reference_content_of(
 def _over(
     values_MS: NDArray[np.float64], reduce: Callable[[NDArray[np.float64]], object]
 ) -> NDArray[np.float64]:
-    """A figure, or several, of each column's finite values; NaN where there are none."""
+    """Return `reduce` of the finite values of each column, NaN for a column without any."""
     columns = [column[np.isfinite(column)] for column in values_MS.T]
     nothing = np.full_like(np.asarray(reduce(np.zeros(1)), np.float64), np.nan)
     return np.array([reduce(column) if len(column) else nothing for column in columns], np.float64)
 
 
 def _groups(train: ContentFacts) -> tuple[float, int, float, int]:
-    """Radius, number of images it is taken from, share of them in groups, size of the largest."""
+    """Return the radius of groups, the number of images that determine it, the share of them in
+    groups, and the size of the largest group.
+    """
     rows = subset_rows(len(train.descriptors), GROUP_IMAGES)
     d = train.descriptors[rows].astype(np.float32)
     distances = np.sort(nearest_other(d))
@@ -233,7 +248,7 @@ def _groups(train: ContentFacts) -> tuple[float, int, float, int]:
     num_within = GROUP_SHARE * len(distances) * len(distances) / GROUP_IMAGES
     if not len(distances):
         return 0.0, len(rows), 0.0, 1
-    # with few images not even one pair should come near; then the radius stays below the nearest
+    # few images should have no near pair at all; the radius then stays below the nearest distance
     radius = 0.8 * distances[0] if num_within < 1 else distances[int(num_within)]
     radius = float(min(radius, MAX_GROUP_RADIUS))
     sizes = near_groups(d, radius).sizes

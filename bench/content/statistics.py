@@ -1,19 +1,19 @@
 """Statistics of single images: levels, sharpness, noise, specks and traces of JPEG.
 
-All are of the luma in grey levels and are compared with those of real images of the same size;
-none means anything by itself.
+All are computed from the luma in grey levels. None means anything by itself: they are compared
+with the same statistics of real images of the same size.
 
     mean, sd      of the pixels
-    black, white  share of pixels of at most 2, at least 253
+    black, white  share of pixels at level 2 or below, and at 253 or above
     sharpness     log of the energy of second differences over that of first differences: fine
-                  detail against coarse, whatever the contrast
-    noise         sd of pixel noise in the flat parts: the 30 % quantile of the response to
-                  Immerkaer's mask (1996, [[1,-2,1],[-2,4,-2],[1,-2,1]], sd 6 for noise of sd 1)
-                  over that quantile of its normal distribution
-    specks        share of pixels that stand out by 48 or more from all four neighbours
+                  against coarse detail, independent of the contrast
+    noise         sd of pixel noise in flat parts: the 30 % quantile of the response to Immerkaer's
+                  mask (1996; [[1,-2,1],[-2,4,-2],[1,-2,1]], sd 6 for noise of sd 1), divided by
+                  that quantile for normal noise of sd 1
+    specks        share of pixels that differ by 48 or more from all four neighbours
     lossy         share of small coefficients (below 1) of high frequency in 8x8 cosine blocks on
-                  the grid of JPEG, less that on three grids moved by 4 px: what quantisation
-                  leaves, which no other origin of blocks of 2 or 4 px does
+                  JPEG's grid, minus that on three grids moved by 4 px. Quantisation leaves this
+                  trace; blocks of 2 or 4 px from another source do not
 
 Shape legend: n images, H rows, W columns, S statistics, B blocks of an image.
 """
@@ -31,14 +31,16 @@ HALF_NORMAL = 0.38532  # the 30 % quantile of |z|, z standard normal
 BLOCK_PX = 8
 MIN_LOSSY_PX = 16  # two blocks
 SMALL = 1.0
-ACTIVE = 16.0  # a block without any coefficient above this is flat and says nothing
+ACTIVE = 16.0  # a block without a coefficient above this is flat and is ignored
 
 F32 = NDArray[np.float32]
 
 
 def image_statistics(luma_nHW: NDArray[np.uint8]) -> F32:
-    """float32 n,S in the order of `STATISTICS`. NaN: `lossy` below 16 px, and for images without
-    a block that is not flat; `sharpness`, `noise` and `specks` below 3 px.
+    """Return the statistics of images (uint8 n,H,W), float32 n,S in the order of `STATISTICS`.
+
+    `lossy` is NaN below 16 px a side and for an image of flat blocks only; `sharpness`, `noise`
+    and `specks` are NaN below 3 px.
     """
     n, height, width = luma_nHW.shape
     out = np.full((n, len(STATISTICS)), np.nan, np.float32)
@@ -60,7 +62,7 @@ def image_statistics(luma_nHW: NDArray[np.uint8]) -> F32:
 
 
 def _energy(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Mean square of each image."""
+    """Return the mean square of each image."""
     flat = x.reshape(len(x), -1)
     return np.asarray(np.einsum("ij,ij->i", flat, flat) / flat.shape[1], np.float64)
 
@@ -93,7 +95,7 @@ def _specks(levels: NDArray[np.int16]) -> NDArray[np.float64]:
 
 
 def _cosines() -> F32:
-    """The orthonormal cosine transform of 8 points."""
+    """Return the orthonormal cosine transform of 8 points."""
     k, x = np.mgrid[:BLOCK_PX, :BLOCK_PX]
     rows = np.cos(np.pi * (x + 0.5) * k / BLOCK_PX) * (2 / BLOCK_PX) ** 0.5
     rows[0] /= 2**0.5
@@ -105,7 +107,9 @@ _HIGH = np.add.outer(np.arange(BLOCK_PX), np.arange(BLOCK_PX)).ravel() >= 6
 
 
 def _small_share(luma_nHW: NDArray[np.uint8], top: int, left: int) -> NDArray[np.float64]:
-    """Share of small coefficients in the blocks of one grid that are not flat; NaN without any."""
+    """Return each image's share of small coefficients, over the blocks of one grid that are not
+    flat; NaN if there are none.
+    """
     n, height, width = luma_nHW.shape
     down, across = (height - top) // BLOCK_PX, (width - left) // BLOCK_PX
     cut = luma_nHW[:, top : top + down * BLOCK_PX, left : left + across * BLOCK_PX]

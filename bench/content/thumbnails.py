@@ -1,4 +1,4 @@
-"""Thumbnails: images as they are up to 64 px a side, larger ones shrunk by averaging areas.
+"""Thumbnails: an image of up to 64 px a side is its own; a larger one is shrunk by area averaging.
 
 Shape legend: n images, H W pixels, h w pixels of a thumbnail, C channels.
 """
@@ -14,7 +14,11 @@ from bench.records.pictures_file import MAX_SIDE_PX
 
 
 def thumbnail_px(height: int, width: int) -> tuple[int, int]:
-    """Height and width of the thumbnail of an image; the longer side is 64 px at most."""
+    """Return height and width of an image's thumbnail, whose longer side has at most 64 px.
+
+    >>> thumbnail_px(28, 28), thumbnail_px(512, 256)
+    ((28, 28), (64, 32))
+    """
     longer = max(height, width)
     if longer <= MAX_SIDE_PX:
         return height, width
@@ -23,7 +27,7 @@ def thumbnail_px(height: int, width: int) -> tuple[int, int]:
 
 @functools.cache
 def _areas(size: int, small: int) -> NDArray[np.float32]:
-    """Share of each of `size` pixels in each of `small` equal pieces: small,size, rows sum to 1."""
+    """Return the weights that average `size` pixels to `small` ones: small,size; rows sum to 1."""
     edges = np.arange(small + 1) * (size / small)
     overlap = np.minimum(edges[1:, None], np.arange(1, size + 1)) - np.maximum(
         edges[:-1, None], np.arange(size)
@@ -32,7 +36,7 @@ def _areas(size: int, small: int) -> NDArray[np.float32]:
 
 
 def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Thumbnails of images uint8 n,H,W,C: uint8 n,h,w,C."""
+    """Return the thumbnails (uint8 n,h,w,C) of images (uint8 n,H,W,C)."""
     n, height, width, channels = images.shape
     small = thumbnail_px(height, width)
     if small == (height, width):

@@ -1,4 +1,4 @@
-"""Training images of a reference by row, where they lie on this machine; nothing is fetched.
+"""Training images of a reference by row, if they are on this machine; nothing is downloaded.
 
 Shape legend: n images, H W pixels, C channels.
 """
@@ -25,10 +25,11 @@ U8 = NDArray[np.uint8]
 def training_pixels(
     source: str | Path, hashes: NDArray[np.uint64], *, resize: Size | None = None
 ) -> TrainingPixels:
-    """Train images, or their thumbnails, by row: of a data set (a name) or of a path.
+    """Return a function from rows to training images, uint8 n,H,W,C.
 
-    They are taken only when they have the hashes that the reference holds; otherwise, and when
-    nothing is found, there is None.
+    `source` is the name of a data set or the path of a folder or file; images from a path come as
+    thumbnails. `hashes` are those that the reference holds. The function returns None if the images
+    are not on this machine or do not have these hashes.
     """
     if isinstance(source, Path):
         return functools.partial(_of_path, source, hashes, resize)
@@ -37,8 +38,8 @@ def training_pixels(
 
 
 def source_of(command: str, split: str = "train") -> str | Path | None:
-    """Where the images of a reference came from, by the command that it was built with: the path
-    of the split, or the name of the data set.
+    """Return the source of a reference's images, as named in the command that built it: the path
+    of the split, the name of the data set, or None.
     """
     words = shlex.split(command)
     for option, kind in ((f"--{split}", Path), ("--data", str)):
@@ -65,7 +66,7 @@ def _checked(images: U8 | None, rows: NDArray[np.int64], hashes: NDArray[np.uint
 def _of_path(
     path: Path, hashes: NDArray[np.uint64], resize: Size | None, rows: NDArray[np.int64]
 ) -> U8 | None:
-    """Thumbnails of the images at `rows` (sorted) of a folder or file, read once more."""
+    """Read a folder or file and return thumbnails of the images at `rows` (sorted)."""
     if not path.exists():
         return None
     parts: list[U8] = []

@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.content import ContentObserver, TrainingPixels, content_findings, with_names
+from bench.content import (
+    ContentObserver,
+    Evidence,
+    TrainingPixels,
+    content_findings,
+    with_names,
+)
 from bench.content.reference import ReferenceContent
 from bench.errors import BundleError, InputError
 from bench.intake import AuditReport, ImageStream, SubmissionSpec
@@ -43,7 +49,7 @@ def audit_content(
     report = stream.report
     if not report.valid or report.identity is None or not seen:
         return report, ()
-    findings = content_findings(observer.facts(), content, training_pixels=pixels)
+    findings = content_findings(Evidence(observer.facts(), content, training_pixels=pixels))
     return report, with_names(findings, report.identity.names)
 
 

@@ -7,16 +7,18 @@ stay in memory, so that a scorer without a cache has them too.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.content import (
     CLASS_NAMES,
-    CONTENT_CODES,
     ContentFacts,
-    ContentJudgement,
-    content_exhibits,
-    judge_content,
+    Evidence,
+    content_findings,
+    content_pictures,
+    is_about_content,
 )
 from bench.errors import InputError
 from bench.records.score_record import FindingEntry, ScoreRecord
@@ -29,13 +31,20 @@ from bench.statistics.moments import ClassStatistics
 KIND = "content"
 
 
+class Judgement(NamedTuple):
+    """The evidence about a submission, and the findings that it gives."""
+
+    evidence: Evidence
+    findings: tuple[FindingEntry, ...]
+
+
 class ContentCache:
     """Facts and judgements of submissions, kept in `cache`."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._last: tuple[str, ContentFacts] | None = None
-        self._judgements: dict[str, ContentJudgement] = {}  # of that submission
+        self._judgements: dict[str, Judgement] = {}  # of that submission
 
     def put(self, sequence_digest: str, facts: ContentFacts) -> None:
         """Keep the facts of a submission, in memory until the next one."""
@@ -62,7 +71,7 @@ class ContentCache:
 
     def judgement(
         self, target: Target, sequence_digest: str, classes: ClassStatistics | None
-    ) -> ContentJudgement | None:
+    ) -> Judgement | None:
         """What is wrong with these pixels beside the reference of `target`, and with their
         `classes`;
         None when their facts are not kept. Computed once for all targets that share a reference.
@@ -75,7 +84,7 @@ class ContentCache:
         key = "none" if content is None else content.digest
         key += "" if shares is None else shares.tobytes().hex()
         if key not in self._judgements:
-            self._judgements[key] = judge_content(
+            evidence = Evidence(
                 facts,
                 content,
                 class_shares=shares,
@@ -83,6 +92,7 @@ class ContentCache:
                 class_names=CLASS_NAMES.get(target.extractor.name),
                 training_pixels=target.training_pixels,
             )
+            self._judgements[key] = Judgement(evidence, content_findings(evidence))
         return self._judgements[key]
 
     def exhibits(
@@ -90,22 +100,12 @@ class ContentCache:
     ) -> dict[str, NDArray[np.generic]]:
         """What a page shows of these pixels; nothing when their facts are not kept."""
         judgement = self.judgement(target, sequence_digest, classes)
-        facts = self.facts(sequence_digest)
-        if facts is None or judgement is None:
-            return {}
-        shares, expected = _shares(target, classes)
-        return content_exhibits(
-            facts,
-            target.reference.content,
-            judgement,
-            class_shares=shares,
-            reference_class_shares=expected,
-        )
+        return {} if judgement is None else content_pictures(*judgement)
 
 
 def content_findings_of(record: ScoreRecord) -> tuple[FindingEntry, ...]:
     """Those findings of a record that are about content."""
-    return tuple(finding for finding in record.findings if finding.code in CONTENT_CODES)
+    return tuple(finding for finding in record.findings if is_about_content(finding))
 
 
 def _shares(

@@ -2,7 +2,7 @@
 
 Nothing here costs a pass of its own: neighbours and the PRD curve are those that the metrics of
 the record were read from. Images come from the thumbnails that the content pass keeps. What the
-content itself shows comes from `bench.content.content_exhibits`.
+content itself shows comes from `bench.content.content_pictures`.
 
 Shape legend: N real images, M images of the folder, D features, P points, C components.
 """

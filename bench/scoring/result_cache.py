@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from bench.content import ContentFacts, ContentObserver
+from bench.content import ContentFacts, ContentObserver, digest_of_other_packages
 from bench.errors import InputError
 from bench.intake import ImageStream, SetIdentity, Size, SubmissionSpec
 from bench.metrics.base import Metric
@@ -111,6 +111,7 @@ class ResultCache:
         self._metrics = [metric.name for metric in metrics]
         self._subset, self._seed, self._device = subset, seed, device
         self._detector = dict(detector or {})
+        self._findings = digest_of_other_packages()
 
     def record(self, target: Target, sequence_digest: str) -> ScoreRecord | None:
         """The score of these pixels."""
@@ -196,6 +197,7 @@ class ResultCache:
                 "device": self._device.split(":", maxsplit=1)[0],
                 "images": sequence_digest,
                 **self._detector,
+                **({} if self._findings is None else {"findings": self._findings}),
             }
         )
 

@@ -7,13 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from bench.content import ReferenceContent, content_facts, content_findings, reference_content
+from bench.content import (
+    Evidence,
+    ReferenceContent,
+    content_facts,
+    content_findings,
+    reference_content,
+)
 from bench.records.score_record import FindingEntry
 from bench.references.bundle import find_manifest, load_reference
 from tests.conftest import DATA, RealSample
 from tests.content.faults import U8
 
 NUM_TRAIN = 1_400
+
+
+def by_code(evidence: Evidence) -> dict[str, FindingEntry]:
+    return {finding.code: finding for finding in content_findings(evidence)}
 
 
 @dataclass(frozen=True)
@@ -29,8 +39,8 @@ class Known:
         return self.train[rows]
 
     def findings(self, images: U8) -> dict[str, FindingEntry]:
-        found = content_findings(content_facts(images), self.content, training_pixels=self.pixels)
-        return {finding.code: finding for finding in found}
+        facts = content_facts(images)
+        return by_code(Evidence(facts, self.content, training_pixels=self.pixels))
 
 
 def _known(sample: RealSample, *, cut_by_shifts: bool) -> Known:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.__main__ import run
-from bench.content import CONTENT_CODES
+from bench.content import FINDINGS
 from bench.errors import EXIT_USAGE
 from bench.extractors import extractor_row
 from bench.extractors.base import ResolvedExtractor
@@ -87,7 +87,7 @@ def test_the_audit_comes_before_content(manifest: Path, images: U8, tmp_path: Pa
     folder = write_pngs(np.repeat(images, 3, axis=3), tmp_path / "rgb")
     codes = [one.code for one in scorer(manifest).score(folder).findings]
     assert codes[0] == "grey-as-rgb"
-    assert set(codes[1:]) <= set(CONTENT_CODES)
+    assert set(codes[1:]) <= set(FINDINGS)
 
 
 def test_the_cache_changes_nothing(

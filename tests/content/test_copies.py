@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import binom
 
 from bench.content import (
-    content_exhibits,
+    Evidence,
     content_facts,
     content_findings,
-    judge_content,
+    content_pictures,
     reference_content,
 )
 from bench.content.copies import FALSE_ALARM, CopyRates, find_copies, least_count, real_rate
@@ -78,7 +78,10 @@ def test_planted_copies_without_training_images(
     clothes that fill the image, which loses what leaves it.
     """
     images = planted(committed.test, DISTURBED[kind](committed.train[:200]), number)
-    found = {one.code: one for one in content_findings(content_facts(images), committed.content)}
+    found = {
+        one.code: one
+        for one in content_findings(Evidence(content_facts(images), committed.content))
+    }
     finding = found.get(CODE)
     if number == 0 or (number == 1 and kind != "exact"):
         assert finding is None
@@ -117,8 +120,8 @@ def test_distances_are_root_mean_squares(known: Known) -> None:
 def test_pairs_are_shown(known: Known) -> None:
     images = planted(known.rest, faults.noise(known.train[:60], 4), 60)
     facts = content_facts(images)
-    judged = judge_content(facts, known.content, training_pixels=known.pixels)
-    shown = content_exhibits(facts, known.content, judged)
+    evidence = Evidence(facts, known.content, training_pixels=known.pixels)
+    shown = content_pictures(evidence, content_findings(evidence))
     assert 20 <= len(shown["copy_images"]) <= 32
     own = shown["copy_images"].astype(float)
     training = shown["copy_training_images"].astype(float)
@@ -128,14 +131,15 @@ def test_pairs_are_shown(known: Known) -> None:
 
 def test_exact_copies_are_shown_without_training_images(known: Known) -> None:
     facts = content_facts(known.train[:50])
-    judged = judge_content(facts, known.content)
-    shown = content_exhibits(facts, known.content, judged)
+    evidence = Evidence(facts, known.content)
+    shown = content_pictures(evidence, content_findings(evidence))
     assert np.array_equal(shown["copy_images"], shown["copy_training_images"])
     assert not shown["copy_distances"].any()
     near = content_facts(faults.noise(known.train[:50], 3))
-    judged = judge_content(near, known.content)
-    assert CODE in {one.code for one in judged.findings}
-    assert "copy_images" not in content_exhibits(near, known.content, judged)
+    evidence = Evidence(near, known.content)
+    findings = content_findings(evidence)
+    assert CODE in {one.code for one in findings}
+    assert "copy_images" not in content_pictures(evidence, findings)
 
 
 def test_training_images_that_are_not_at_hand(known: Known) -> None:
@@ -191,5 +195,5 @@ def test_held_out_images_that_are_training_images_are_expected(known: Known) -> 
     content = reference_content(known.train, test)
     assert content.copy_rates == CopyRates(1_000, 60, 60, 60, 60)
     drawn = test[np.random.default_rng(0).permutation(1_000)[:500]]
-    found = content_findings(content_facts(drawn), content, training_pixels=known.pixels)
+    found = content_findings(Evidence(content_facts(drawn), content, training_pixels=known.pixels))
     assert CODE not in {one.code for one in found}

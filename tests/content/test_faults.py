@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bench.content import content_facts, content_findings, reference_content
+from bench.content import Evidence, content_facts, reference_content
 from tests.content import faults
-from tests.content.conftest import Known
+from tests.content.conftest import Known, by_code
 from tests.content.faults import U8
 
 RANGE = {
@@ -170,8 +170,7 @@ def test_floats_saved_as_grey_levels(known: Known) -> None:
         saved = images.astype(np.uint8)
         with_reference = known.findings(saved)
         assert with_reference["value-range-unit"].severity == "error"
-        alone = {one.code for one in content_findings(content_facts(saved), None)}
-        assert "value-range-unit" in alone
+        assert "value-range-unit" in by_code(Evidence(content_facts(saved)))
 
 
 @pytest.mark.parametrize("number", [1, 5, 100, 600])
@@ -185,8 +184,8 @@ def test_constant_images(known: Known, number: int) -> None:
 
 
 def test_only_constant_images_say_nothing_else() -> None:
-    found = content_findings(content_facts(np.full((50, 28, 28, 1), 7, np.uint8)), None)
-    assert [one.code for one in found] == ["constant-images", "exact-duplicates"]
+    found = by_code(Evidence(content_facts(np.full((50, 28, 28, 1), 7, np.uint8))))
+    assert list(found) == ["constant-images", "exact-duplicates"]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +196,7 @@ def test_exact_duplicates(known: Known, number: int, severity: str) -> None:
     images[1 : 1 + number] = images[0]
     for found in (
         known.findings(images),
-        {one.code: one for one in content_findings(content_facts(images), None)},
+        by_code(Evidence(content_facts(images))),
     ):
         finding = found["exact-duplicates"]
         assert (finding.count, finding.severity) == (number, severity)
@@ -225,7 +224,7 @@ def test_a_few_near_images_are_no_collapse(known: Known, share: float) -> None:
 
 def test_collapse_without_a_reference(known: Known) -> None:
     images = faults.collapsed(known.rest, 0.3)
-    assert "collapse" in {one.code for one in content_findings(content_facts(images), None)}
+    assert "collapse" in by_code(Evidence(content_facts(images)))
 
 
 def test_colour_photographs(photos: U8) -> None:
@@ -235,10 +234,7 @@ def test_colour_photographs(photos: U8) -> None:
 
     def codes(images: U8) -> set[str]:
         facts = content_facts(images)
-        return {
-            one.code
-            for one in content_findings(facts, content, training_pixels=lambda rows: photos[rows])
-        }
+        return set(by_code(Evidence(facts, content, training_pixels=lambda rows: photos[rows])))
 
     assert codes(held) == set()
     assert "blurred" in codes(faults.blur(held, 1.5))

@@ -76,7 +76,7 @@ def test_arrays_and_back(mnist: RealSample) -> None:
     broken = facts.arrays() | {"lows": facts.lows[:50]}
     with pytest.raises(InputError, match="do not fit"):
         ContentFacts.of(broken)
-    with pytest.raises(InputError, match="no content facts"):
+    with pytest.raises(InputError, match="not the content facts"):
         ContentFacts.of({})
 
 
@@ -120,7 +120,7 @@ def test_more_or_other_images_than_expected() -> None:
         observer.add(np.zeros((2, 8, 8, 1), np.uint8))
     with pytest.raises(InputError, match="uint8"):
         observer.add(np.zeros((1, 8, 8, 1), np.float32))  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="no images"):
+    with pytest.raises(InputError, match="there were no images"):
         ContentObserver(5).facts()
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.content import ReferenceContent, content_facts, content_findings, reference_content
+from bench.content import (
+    Evidence,
+    ReferenceContent,
+    content_facts,
+    content_findings,
+    reference_content,
+)
 from bench.content.statistics import STATISTICS
 from bench.errors import InputError
 from tests.conftest import RealSample
@@ -55,7 +61,7 @@ def test_real_test_images_are_silent(committed: Committed, n: int) -> None:
     for _ in range(DRAWS[n]):
         rows = np.sort(rng.permutation(2_000)[:n])
         facts = content_facts(committed.test[rows])
-        found += [one.code for one in content_findings(facts, committed.content)]
+        found += [one.code for one in content_findings(Evidence(facts, committed.content))]
     assert found == []
 
 
@@ -63,7 +69,7 @@ def test_real_test_images_are_silent(committed: Committed, n: int) -> None:
 def test_small_references(mnist: RealSample, number: int) -> None:
     content = reference_content(mnist.images[:number])
     assert content.copy_rates.num_checked == 0
-    found = content_findings(content_facts(mnist.images[1_000:1_300]), content)
+    found = content_findings(Evidence(content_facts(mnist.images[1_000:1_300]), content))
     assert {one.code for one in found} <= {"value-range-clipped"}
 
 
@@ -71,13 +77,17 @@ def test_small_references(mnist: RealSample, number: int) -> None:
 def test_references_and_folders_without_contrast(mnist: RealSample, value: int) -> None:
     flat = np.full((20, 28, 28, 1), value, np.uint8)
     content = reference_content(flat, flat)
-    content_findings(content_facts(mnist.images[:50]), content)
-    assert "constant-images" in {one.code for one in content_findings(content_facts(flat), content)}
+    content_findings(Evidence(content_facts(mnist.images[:50]), content))
+    assert "constant-images" in {
+        one.code for one in content_findings(Evidence(content_facts(flat), content))
+    }
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8, 1), (1, 8, 512, 3), (3, 300, 200, 3)])
 def test_images_of_any_size(shape: tuple[int, ...]) -> None:
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     content = reference_content(images, images)
-    content_findings(content_facts(images), content, training_pixels=lambda rows: images[rows])
-    content_findings(content_facts(images), None)
+    content_findings(
+        Evidence(content_facts(images), content, training_pixels=lambda rows: images[rows])
+    )
+    content_findings(Evidence(content_facts(images), None))

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.content import ContentObserver, content_facts, judge_content
+from bench.content import ContentObserver, Evidence, content_facts, content_findings
 from bench.references.bundle import Reference, find_manifest, load_reference
 from bench.scoring.scorer import Scorer
 from tests.conftest import RealSample
@@ -64,7 +64,7 @@ def test_content_beside_score(
     assert content is not None
 
     def look() -> None:
-        judge_content(content_facts(images), content)
+        content_findings(Evidence(content_facts(images), content))
 
     benchmark.pedantic(look, rounds=ROUNDS, warmup_rounds=1)
     content_s = benchmark.stats.stats.median
