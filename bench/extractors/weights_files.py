@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,10 +90,15 @@ def locate(
 
 
 def hub_folder() -> Path:
-    """torch's folder of downloaded weights; `TORCH_HOME` moves it."""
-    from torch import hub  # noqa: PLC0415  (heavy)
+    """Return PyTorch's folder of downloaded weights, without importing PyTorch.
 
-    return Path(hub.get_dir()) / "checkpoints"
+    `TORCH_HOME` moves it, and so does `torch.hub.set_dir` in this process.
+    """
+    if "torch.hub" in sys.modules:
+        return Path(sys.modules["torch.hub"].get_dir()) / "checkpoints"
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser()
+    return home / "hub" / "checkpoints"
 
 
 def _named(source: HostedWeights, given: Path | None) -> tuple[Path | None, str]:

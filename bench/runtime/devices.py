@@ -1,26 +1,35 @@
-"""Where numbers are computed: choosing a device and naming it in a record."""
+"""Where numbers are computed: choosing a device and naming it in a record.
+
+PyTorch takes seconds to import, so it is imported only where its answer is needed.
+"""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import NamedTuple
-
-import torch
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 from bench.errors import UsageError
 
 DEVICE_TYPES = ("cpu", "cuda")
-OPERATIONS = {"cuda": ("matmul", "conv", "rnn"), "mkldnn": ("matmul", "conv", "rnn")}
-
-# one form for all of torch.backends' fp32_precision, whose own setter for mkldnn sets another
-_get = torch._C._get_fp32_precision_getter
-_set = torch._C._set_fp32_precision_setter
+# Device files of NVIDIA's driver (desktop, Jetson), of WSL and of AMD's driver, below /dev.
+GPU_FILES = ("nvidia*", "nvhost*", "nvmap", "dxg", "kfd")
 
 
 def select_device(name: str | None) -> str:
-    """The device named; for None, CUDA when there is one, else the CPU."""
+    """Return the device called `name`, or for None "cuda" if this machine has a usable GPU and
+    "cpu" if not.
+
+    Raises `UsageError` for a device that PyTorch cannot use here.
+
+    >>> select_device("cpu")
+    'cpu'
+    """
+    if name == "cpu" or (name is None and not _may_have_gpu()):
+        return "cpu"
+    import torch  # noqa: PLC0415
+
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -33,120 +42,49 @@ def select_device(name: str | None) -> str:
     return name
 
 
+def _may_have_gpu() -> bool:
+    """Return False only if this machine certainly has no GPU: a Linux without device files."""
+    if "torch" in sys.modules or sys.platform != "linux":
+        return True  # asking PyTorch is cheap, or the only way
+    return any(any(Path("/dev").glob(pattern)) for pattern in GPU_FILES)
+
+
 def device_description(device: str) -> str:
-    """The device in words: the GPU's name, or the processor with its number of threads."""
+    """Return the name of the GPU, or the processor with its number of threads."""
+    import torch  # noqa: PLC0415
+
     if device.startswith("cuda"):
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
 def free_memory_bytes(device: str) -> int:
-    """Memory that is free on a GPU."""
+    """Return the free memory of a GPU in bytes."""
+    import torch  # noqa: PLC0415
+
     free, _ = torch.cuda.mem_get_info(device)
     return int(free)
 
 
-@contextmanager
-def _float32_products(*, tf32: bool) -> Iterator[None]:
-    before = _read_and_clear()
-    try:
-        _set_products(before, convolutions="tf32" if tf32 else "ieee")
-        yield
-    finally:
-        _put_back(before)
-
-
-class _Settings(NamedTuple):
-    """PyTorch's float32 precisions: of the whole, of each backend, of each backend's operations.
-
-    An operation has its own, "none" where it follows its backend, or None: PyTorch 2.15's own
-    default for convolutions, which no name sets, so that it must not be overwritten. `matmul` and
-    `cudnn` are the older switches, whose values PyTorch keeps beside the newer ones.
-    """
-
-    generic: str
-    backends: dict[str, str]
-    operations: dict[tuple[str, str], str | None]
-    matmul: str
-    cudnn: bool
-
-
-def _read_and_clear() -> _Settings:
-    """What is set. A reading says what applies, whoever set it, and the older switches raise unless
-    they agree with the newer ones: so "ieee" is set for all, from the top, on the way.
-    """
-    generic = _get("generic", "all")
-    _set("generic", "all", "none")
-    backends: dict[str, str] = {}
-    operations: dict[tuple[str, str], str | None] = {}
-    for backend, names in OPERATIONS.items():
-        backends[backend] = _get(backend, "all")
-        _set(backend, "all", "none")
-        alone = {name: _get(backend, name) for name in names}
-        _set(backend, "all", "ieee")
-        for name, own in alone.items():
-            is_default = own not in ("none", _get(backend, name))
-            operations[backend, name] = None if is_default else own
-            if not is_default:
-                _set(backend, name, "ieee")
-    matmul = torch.get_float32_matmul_precision()
-    try:
-        cudnn = bool(torch.backends.cudnn.allow_tf32)
-    except RuntimeError:  # says True, and the operations "ieee"
-        cudnn = True
-    return _Settings(generic, backends, operations, matmul, cudnn)
-
-
-def _set_products(before: _Settings, *, convolutions: str) -> None:
-    """Everything "ieee" but convolutions and recurrent networks on a GPU; the older switches alike,
-    so that whoever reads those is not refused.
-    """
-    allowed = convolutions == "tf32"
-    if before.matmul != "highest":
-        torch.set_float32_matmul_precision("highest")
-    # an operation left at PyTorch's default gets "ieee" from its backend, and TF32 from no one
-    _set("cuda", "all", "none" if allowed else "ieee")
-    if before.cudnn != allowed and _is_nameable(before):
-        torch.backends.cudnn.allow_tf32 = allowed
-    for (backend, name), own in before.operations.items():
-        if own is not None:
-            wanted = convolutions if backend == "cuda" and name in ("conv", "rnn") else "ieee"
-            _set(backend, name, wanted)
-
-
-def _put_back(before: _Settings) -> None:
-    if before.matmul != "highest":
-        torch.set_float32_matmul_precision(before.matmul)
-    if _is_nameable(before):
-        torch.backends.cudnn.allow_tf32 = before.cudnn
-    _set("generic", "all", before.generic)
-    for backend, own in before.backends.items():
-        _set(backend, "all", own)
-    for (backend, name), value in before.operations.items():
-        if value is not None:
-            _set(backend, name, value)
-
-
-def _is_nameable(settings: _Settings) -> bool:
-    """Whether the older switch for cuDNN can be set and put back: it sets both operations."""
-    return None not in (settings.operations["cuda", name] for name in ("conv", "rnn"))
-
-
 def strict_float32() -> AbstractContextManager[None]:
-    """Float32 products and convolutions without TF32 or bfloat16, on CPU and GPU, for the duration;
-    then every setting is what it was, whether PyTorch's older or newer switches made it. TF32
-    convolutions are torch's default on a GPU and move features by 6e-4; bfloat16 ones, which a
-    CPU may be told to take, by 4e-3.
+    """Return a context in which float32 products and convolutions use neither TF32 nor bfloat16,
+    on CPU and GPU. At its end every setting is what it was, whether PyTorch's older or newer
+    switches made it. TF32 convolutions are PyTorch's default on a GPU and move features by 6e-4;
+    bfloat16 ones, which can be enabled on a CPU, by 4e-3.
 
     Settings hold for the process: no other thread should change them meanwhile. Where convolutions
     are at the default of PyTorch 2.15, its older switch `torch.backends.cudnn.allow_tf32` cannot be
-    read inside (a RuntimeError of PyTorch's), as after `torch.backends.fp32_precision = "ieee"`.
+    read inside (PyTorch raises RuntimeError), as after `torch.backends.fp32_precision = "ieee"`.
     """
-    return _float32_products(tf32=False)
+    from bench.runtime.float32_products import float32_products  # noqa: PLC0415
+
+    return float32_products(tf32=False)
 
 
 def tf32_allowed() -> AbstractContextManager[None]:
-    """TF32 for convolutions on a GPU, as torch does by default; matrix products stay float32, and
-    so does everything on a CPU.
+    """Return a context in which convolutions on a GPU use TF32, as by default in PyTorch; matrix
+    products, and everything on a CPU, stay float32.
     """
-    return _float32_products(tf32=True)
+    from bench.runtime.float32_products import float32_products  # noqa: PLC0415
+
+    return float32_products(tf32=True)

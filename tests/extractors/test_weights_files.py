@@ -138,6 +138,19 @@ def test_the_cache_is_torchs_own(cache: Path) -> None:
     assert hub_folder() == cache == Path(torch.hub.get_dir()) / "checkpoints"
 
 
+@pytest.mark.parametrize("variables", [{}, {"XDG_CACHE_HOME": "/x"}, {"TORCH_HOME": "~/t"}])
+def test_the_cache_is_known_without_torch(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    expected = Path(torch.hub.get_dir()) / "checkpoints"
+    monkeypatch.delitem(sys.modules, "torch.hub")
+    assert hub_folder() == expected
+
+
 def test_order_of_places(
     host: Host, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
