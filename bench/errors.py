@@ -14,6 +14,10 @@ A message names the file or value, what was expected, and what to do.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.intake.findings import Finding
 
 EXIT_OK = 0
 EXIT_INVALID = 1
@@ -63,7 +67,7 @@ class InvalidSubmission(InputError):
     The message is a summary line; the findings carry names, counts and fixes.
     """
 
-    def __init__(self, message: str, findings: tuple[object, ...] = ()) -> None:
+    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
         super().__init__(message)
         self.findings = findings
 

@@ -22,12 +22,12 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset(
         {"bench.data", "bench.statistics", "bench.records", "bench.execution", "baselines.tricks"}
     ),
+    frozenset({"bench.tables"}),
     frozenset(
         {
             "bench.content",
             "bench.extractors",
             "bench.metrics",
-            "bench.tables",
             "bench.plots",
             "baselines.recipes",
         }

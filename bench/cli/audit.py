@@ -13,7 +13,7 @@ from bench.cli.options import Quiet
 from bench.errors import EXIT_INVALID, UsageError
 
 if TYPE_CHECKING:
-    from bench.intake import AuditReport
+    from bench.intake import AuditReport, Finding
     from bench.records.score_record import FindingEntry
 
 
@@ -65,7 +65,7 @@ def audit(
             )
         else:
             report = run_audit(submission, spec=wanted, keep_pixels=False, progress=reading)
-    everything: list[object] = [*report.findings, *about_content]
+    everything: list[Finding | FindingEntry] = [*report.findings, *about_content]
     if as_json:
         summary = {
             "source": report.source,

@@ -33,7 +33,8 @@ def ladder(
     latentbench ladder --out ladder-mnist --render
     """
     from bench.runtime.progress import progress_report
-    from bench.studies.ladder import run_study, write_report
+    from bench.studies.ladder import run_study
+    from bench.studies.ladder_report import write_report
 
     if not render:
         with progress_report(quiet=quiet) as progress:

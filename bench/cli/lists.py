@@ -14,12 +14,13 @@ SHORT = "cpu "  # before the name of a constant: its value with the budget cpu
 def metrics() -> None:
     """List the metrics: what each is, which way is better, where it comes from."""
     from bench.metrics import METRICS
-    from bench.tables.console import ARROWS, print_rows
+    from bench.tables.console import print_rows
+    from bench.tables.directions import DIRECTIONS
 
     rows, broken = METRICS.loadable()
     print_rows(
         ["metric", "what it is", "better", "unit", "source"],
-        [[m.name, m.title, ARROWS[m.direction], m.unit, m.citation] for m in rows],
+        [[m.name, m.title, DIRECTIONS[m.direction].word, m.unit, m.citation] for m in rows],
     )
     sys.stderr.writelines(f"latentbench: {one.reason}\n" for one in broken)
 

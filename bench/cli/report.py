@@ -41,12 +41,13 @@ def report(
     from bench.reporting.writing import chosen, render
     from bench.runtime.progress import progress_report
     from bench.runtime.whole_files import write_atomically
+    from bench.tables.numbers import counted
 
     to_stdout = out is not None and str(out) == "-"
     name, path = chosen(format or ("html" if to_stdout else None), None if to_stdout else out)
     found = find_scored(records)
-    for file in found.passed_over:
-        sys.stderr.write(f"latentbench: {file}: holds no score records, left out\n")
+    for file in found.skipped:
+        sys.stderr.write(f"latentbench: {file}: holds no score records, skipped\n")
     with progress_report(quiet=quiet) as progress:
         data = render(found.scored, name, use_cache=not no_cache, progress=progress)
     if to_stdout:
@@ -54,8 +55,6 @@ def report(
         os.write(sys.stdout.fileno(), data)
         return
     write_atomically(path, data)
-    sys.stdout.write(f"{name}: {path} ({_count(len(found.scored))}, {len(data):,} bytes)\n")
-
-
-def _count(num: int) -> str:
-    return "1 record" if num == 1 else f"{num} records"
+    sys.stdout.write(
+        f"{name}: {path} ({counted(len(found.scored), 'record')}, {len(data):,} bytes)\n"
+    )

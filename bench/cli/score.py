@@ -163,7 +163,7 @@ def deliver(records: Sequence[ScoreRecord], out: Path, *, json_lines: bool) -> N
     line in the folder's records.jsonl.
     """
     from bench.records.score_record import append_record, record_file_name, write_record
-    from bench.tables.console import print_record, print_side_by_side
+    from bench.tables.score_table import print_record, print_side_by_side
 
     paths = [out / record_file_name(record) for record in records]
     try:

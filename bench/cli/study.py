@@ -41,33 +41,30 @@ def study(
     """
     from bench.extractors.base import ExtractorChoice
     from bench.runtime.progress import progress_report
-    from bench.studies import inception_report as study_report
+    from bench.studies import coverage, coverage_report, precisions, protocols
+    from bench.studies.image_sets import image_sets
+    from bench.studies.inception_study import UNTRAINED, random_weights_file
 
     folder = out or Path(f"study-{what}")
+    chosen = protocols if what == "protocols" else precisions
     if what == "uncertainty":
-        from bench.studies import coverage as uncertainty_study
-        from bench.studies import coverage_report as uncertainty_report
-
         if not render:
             with progress_report(quiet=quiet) as progress:
-                uncertainty_study.run_study(folder, draws=draws, seed=seed, progress=progress)
-        uncertainty_report.render_study(folder)
-    elif not render:
-        sets = study_report.image_sets(
-            num_images, data_root, photo_sizes=4 if what == "protocols" else 2
-        )
-        run = study_report.run_protocols if what == "protocols" else study_report.run_precisions
+                coverage.run_study(folder, draws=draws, seed=seed, progress=progress)
+        coverage_report.write_report(folder)
+    elif render:
+        chosen.write_report(folder)
+    else:
+        sets = image_sets(num_images, data_root, photo_sizes=4 if what == "protocols" else 2)
         with tempfile.TemporaryDirectory() as temporary, progress_report(quiet=quiet) as progress:
             label = "as published"
             if random_weights:
-                weights = study_report.random_weights_file(Path(temporary))
-                label = "random, untrained (seed 0): read ratios and orders of magnitude only"
+                weights = random_weights_file(Path(temporary))
+                label = UNTRAINED
             choice = ExtractorChoice(weights=weights, unverified_weights=random_weights)
             command = f"latentbench study {what} -n {num_images}"
             command += " --random-weights" if random_weights else ""
-            run(folder, sets, choice, weights=label, command=command, progress=progress)
-    elif what == "protocols":
-        study_report.render_protocols(folder)
-    else:
-        study_report.render_precisions(folder)
+            chosen.run_study(
+                folder, sets, choice, weights=label, command=command, progress=progress
+            )
     sys.stdout.write(f"report: {folder / 'README.md'}\n")

@@ -92,6 +92,7 @@ ANOMALY_AUC = Metric(
         "A detector of unusual images finds these stranger than real ones in {value} of the "
         "pairs; 50 % is perfect.",
         percent=True,
+        hint="Compare grey levels, noise and borders with those of real images first.",
     ),
 )
 

@@ -151,12 +151,14 @@ class Saying(NamedTuple):
     """A sentence about a value, for a reader who does not know the metric.
 
     `alone` holds the field {value}. `compared` holds {value} and {expected}, and replaces `alone`
-    when the record has an expected value. With `percent`, both are shares shown in percent.
+    when the record has an expected value. With `percent`, both are shares shown in percent. `hint`
+    is the one thing to try first; a page shows it beside a value that falls short of perfect.
     """
 
     alone: str
     compared: str = ""
     percent: bool = False
+    hint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -330,6 +330,7 @@ FID = Metric(
         "The distance to real images (FID) is {value}; lower is better.",
         "The distance to real images (FID) is {value}; the same number of real images would score "
         "{expected}.",
+        hint="Precision and recall tell whether quality or variety is missing.",
     ),
 )
 FID_INFINITY = Metric(

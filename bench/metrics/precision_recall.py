@@ -142,6 +142,7 @@ PRECISION = Metric(
         "{value} of the images look real.",
         "{value} of the images look real; {expected} of real test images do.",
         percent=True,
+        hint="Look at the images of lowest realism: what do they have in common?",
     ),
     diversity="recall_k3",
 )
@@ -167,5 +168,6 @@ RECALL = Metric(
         "The images cover {value} of the variety of real images; real test images cover "
         "{expected}.",
         percent=True,
+        hint="Look for kinds of real images that are missing, class by class.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Reports: records and the pictures beside them as a page, a summary, a card or a table."""
+"""Reports: records and their pictures as a page, a summary, a card or a table."""
 
 from __future__ import annotations
 

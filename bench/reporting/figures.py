@@ -1,19 +1,15 @@
-"""The pictures of one submission, and of several side by side, as far as their data is there."""
+"""The plots of one submission and of several side by side, as far as the data is available."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bench.plots import (
     PlanePoint,
-    contact_sheet,
     new_figure,
-    pair_sheet,
     plot_class_histogram,
     plot_embedding,
     plot_fid_line,
@@ -23,102 +19,20 @@ from bench.plots import (
     plot_roc,
 )
 from bench.records.score_record import ScoreRecord, ScoreValue
-from bench.reporting.embedding import tsne
+from bench.reporting.picture import Picture, picture_of
 from bench.reporting.sources import Exhibits, Scored
-from bench.reporting.theme import Picture, data_uri, picture_of, png_uri
+from bench.reporting.tsne import tsne
 from bench.reporting.words import class_shares
 from bench.runtime.cache import Cache
-from bench.tables.formats import heading
-from bench.tables.numbers import number, percent
+from bench.tables.numbers import NO_VALUE, number, percent
+from bench.tables.presentation import first_entries, heading
 
 SMALL_IN = (3.7, 3.1)
 SQUARE_IN = (3.7, 3.7)
-COLUMNS = 12
-MAX_PNG_BYTES = 60_000  # of a sheet of images
-
-
-def image_pictures(exhibits: Exhibits, *, briefly: bool = False) -> list[Picture]:
-    """Sheets of images: a random choice, best and worst, neighbours, copies, duplicates; `briefly`
-    a row or three of each, where a page holds many submissions.
-    """
-    pictures = []
-    if briefly:
-        exhibits = {
-            name: array[: COLUMNS * (3 if name == "sample_images" else 1)]
-            if name.endswith(("_images", "_realism", "_distances"))
-            else array
-            for name, array in exhibits.items()
-        }
-    for name, alt, columns in (
-        ("sample_images", "a random choice of the images", COLUMNS),
-        ("best_images", "the images of highest realism", COLUMNS),
-        ("worst_images", "the images of lowest realism", COLUMNS),
-    ):
-        images = exhibits.get(name)
-        if images is not None and len(images):
-            caption = f"{alt[0].upper()}{alt[1:]}{_range(exhibits, name)}"
-            if name == "sample_images" and len(images) > columns:
-                images = images[: len(images) // columns * columns]
-            sheet = contact_sheet(_uint8(images), columns, full_width=True)
-            pictures.append(_sheet(sheet, f"{len(images)} images: {alt}", f"{caption}."))
-    pictures += _pair_pictures(exhibits)
-    images, sizes = exhibits.get("duplicate_images"), exhibits.get("duplicate_sizes")
-    if images is not None and sizes is not None and len(images) and len(sizes):
-        caption = f"Near duplicates: of the largest group, which has {int(sizes[0])} images."
-        if len(sizes) > 1:
-            caption += f" The next have {', '.join(str(int(n)) for n in sizes[1:6])}."
-        sheet = contact_sheet(_uint8(images), COLUMNS, full_width=True)
-        pictures.append(_sheet(sheet, f"{len(images)} near duplicates of each other", caption))
-    return pictures
-
-
-def _range(exhibits: Exhibits, name: str) -> str:
-    realism = exhibits.get(name.replace("_images", "_realism"))
-    if name == "sample_images" or realism is None or not len(realism):
-        return ""
-    shown = realism.astype(np.float64)
-    return f", realism {shown[0]:.3g} to {shown[-1]:.3g}"
-
-
-def _pair_pictures(exhibits: Exhibits) -> Iterator[Picture]:
-    for kind, what, unit in (
-        ("neighbour", "the nearest training image of each", "in features"),
-        ("copy", "the training image that it is a copy of", "grey levels (root mean square)"),
-    ):
-        upper, lower, distances = (
-            exhibits.get(f"{kind}_{part}") for part in ("images", "training_images", "distances")
-        )
-        if upper is None or lower is None or not len(upper) or upper.shape != lower.shape:
-            continue
-        caption = f"Above an image of the folder, below {what}"
-        alt = f"{len(upper)} pairs of an image and {what}"
-        if distances is not None and len(distances) == len(upper):
-            shown = distances.astype(np.float64)
-            caption += f"; distances {shown.min():.3g} to {shown.max():.3g} {unit}"
-        sheet = pair_sheet(_uint8(upper), _uint8(lower), COLUMNS, full_width=True)
-        yield _sheet(sheet, alt, f"{caption}.")
-
-
-def _uint8(images: NDArray[np.generic]) -> NDArray[np.uint8]:
-    return np.asarray(images, np.uint8)
-
-
-def _sheet(sheet: NDArray[np.uint8], alt: str, caption: str) -> Picture:
-    height, width = sheet.shape[:2]
-    grey = (sheet[..., 0] == sheet[..., 1]).all() and (sheet[..., 1] == sheet[..., 2]).all()
-    picture = Image.fromarray(sheet)
-    buffer = io.BytesIO()
-    (picture.convert("LA") if grey else picture).save(buffer, format="png", optimize=True)
-    uri = png_uri(buffer.getvalue())
-    if len(uri) > MAX_PNG_BYTES:  # photographs: lossy, as any page shows them
-        buffer = io.BytesIO()
-        picture.save(buffer, format="webp", quality=80)
-        uri = data_uri("image/webp", buffer.getvalue())
-    return Picture(uri, alt, caption, width, height, pixels=True)
 
 
 def plot_pictures(scored: Scored, cache: Cache) -> list[Picture]:
-    """Every plot that the record and its exhibits have the data of."""
+    """Return every plot for which the record and its exhibits hold the data."""
     record, exhibits = scored
     makers = (_classes, _grey, _plane, _fid_line, _roc)
     pictures = [picture for make in makers if (picture := make(record, exhibits)) is not None]
@@ -140,7 +54,11 @@ def _classes(record: ScoreRecord, exhibits: Exhibits) -> Picture | None:
         f"Histogram of predicted classes. Largest difference: class {k} with "
         f"{percent(float(shares.fake[k]))}, real {percent(float(shares.real[k]))}."
     )
-    return picture_of(figure, alt=alt, caption="Bars: this folder. Marks: real images.")
+    return picture_of(
+        figure,
+        alt=alt,
+        caption="Bars: this folder. Marks: real images.",
+    )
 
 
 def _grey(_: ScoreRecord, exhibits: Exhibits) -> Picture | None:
@@ -154,7 +72,12 @@ def _grey(_: ScoreRecord, exhibits: Exhibits) -> Picture | None:
     )
     used = int((shares > 0).sum())
     alt = f"Histogram of grey levels: {used} of {len(shares)} levels occur."
-    return picture_of(figure, alt=alt, caption=f"{used} of {len(shares)} grey levels occur.")
+    return picture_of(
+        figure,
+        alt=alt,
+        caption=f"{used} of {len(shares)} grey levels occur. Gaps or spikes that real images "
+        "lack come from rounding or clipping when the images were saved.",
+    )
 
 
 def _plane(record: ScoreRecord, exhibits: Exhibits) -> Picture | None:
@@ -178,8 +101,9 @@ def _plane(record: ScoreRecord, exhibits: Exhibits) -> Picture | None:
     figure = new_figure(*SQUARE_IN)
     plot_precision_recall(point, ax=figure.subplots(), perfect=perfect, prd=prd)
     known = point is not None and point.recall_error is not None
-    caption = "Ellipse: 95 % region. " if known else ""
-    caption += "" if prd is None else "The PRD curve is another definition of both."
+    caption = "Top right is best. "
+    caption += "Ellipse: 95 % region. " if known else ""
+    caption += "" if prd is None else "The PRD curve uses another definition of both."
     return picture_of(figure, alt=alt, caption=caption)
 
 
@@ -209,11 +133,13 @@ def _fid_line(record: ScoreRecord, _: Exhibits) -> Picture | None:
     figure = new_figure(*SMALL_IN)
     plot_fid_line([int(n) for n in sizes], values, entry.value, slope, ax=figure.subplots())
     alt = (
-        f"FID of subsets of {min(sizes):,} to {max(sizes):,} images; the line through them meets "
-        f"infinitely many images at {number(entry.value)}."
+        f"FID of subsets of {min(sizes):,} to {max(sizes):,} images; the line through them reaches "
+        f"{number(entry.value)} for infinitely many images."
     )
     return picture_of(
-        figure, alt=alt, caption="FID falls with the number of images; the line says to what."
+        figure,
+        alt=alt,
+        caption="FID falls as the number of images grows. The line extends it to infinitely many.",
     )
 
 
@@ -225,30 +151,33 @@ def _roc(record: ScoreRecord, exhibits: Exhibits) -> Picture | None:
     area = None if entry is None else entry.value
     figure = new_figure(*SQUARE_IN)
     plot_roc(false.astype(np.float64), true.astype(np.float64), ax=figure.subplots(), auc=area)
-    alt = "ROC curve of the detector of anomalies" + (
-        "." if area is None else f", area {area:.3f}."
+    alt = "ROC curve of the anomaly detector" + ("." if area is None else f", area {area:.3f}.")
+    return picture_of(
+        figure,
+        alt=alt,
+        caption="On the dashed line, the detector cannot tell this folder from real images.",
     )
-    return picture_of(figure, alt=alt, caption="On the dashed line the detector cannot tell.")
 
 
 def _embeddings(exhibits: Exhibits, cache: Cache) -> Iterator[Picture]:
     fake, real = exhibits.get("pca_fake"), exhibits.get("pca_real")
     if fake is None or real is None or fake.ndim != 2 or min(fake.shape[1], real.shape[1]) < 2:
         return
-    alt = "{}: {} images of the folder among {} real ones."
+    alt = "{}: {} images of the folder and {} real ones."
     figure = new_figure(*SQUARE_IN)
     plot_embedding(
         fake[:, :2].astype(np.float64),
         real[:, :2].astype(np.float64),
         ax=figure.subplots(),
         title="Features, principal components",
-        x="first component of real",
+        x="first component of real images",
         y="second component",
     )
     yield picture_of(
         figure,
         alt=alt.format("Two principal components", len(fake), len(real)),
-        caption="Where one colour stands alone, the folder lacks or invents something.",
+        caption="Where only real images lie, the folder lacks something; where only its own lie, "
+        "it invents something.",
     )
     placed = tsne(fake, real, cache)
     if placed is None:
@@ -258,26 +187,29 @@ def _embeddings(exhibits: Exhibits, cache: Cache) -> Iterator[Picture]:
     yield picture_of(
         figure,
         alt=alt.format("t-SNE", len(placed.fake), len(placed.real)),
-        caption="Only nearness means something, sizes and distances between islands do not.",
+        caption="Close points are similar images. Sizes of islands and distances between them mean "
+        "nothing.",
     )
 
 
 def comparison_pictures(
     names: Sequence[str], records: Sequence[ScoreRecord], best: dict[str, int]
 ) -> list[Picture]:
-    """Bars with intervals, one picture a metric; `best` by metric where one is significantly so."""
+    """Return one picture for each metric: bars with intervals.
+
+    `best` holds the position of the significantly best submission for metrics that have one.
+    """
     by_metric = [{entry.metric: entry for entry in record.values} for record in records]
     pictures = []
-    for metric in dict.fromkeys(name for entries in by_metric for name in entries):
+    for metric, first in first_entries(records).items():
         column = [entries.get(metric) for entries in by_metric]
-        first = next(entry for entry in column if entry is not None)
         figure = new_figure(3.9, 1.15 + 0.24 * len(names))
         plot_metric_bars(
             names, column, ax=figure.subplots(), best=best.get(metric), title=heading(first)
         )
-        said = [
-            f"{name} {number(entry.value) if entry is not None else 'none'}"
+        values = [
+            f"{name} {number(entry.value) if entry is not None else NO_VALUE}"
             for name, entry in zip(names, column, strict=True)
         ]
-        pictures.append(picture_of(figure, alt=f"{metric}: {', '.join(said)}."))
+        pictures.append(picture_of(figure, alt=f"{metric}: {', '.join(values)}."))
     return pictures

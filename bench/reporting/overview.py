@@ -1,4 +1,4 @@
-"""Several submissions on one page: their table, and each metric as bars."""
+"""Several submissions on one page: the table of each protocol, and each metric as bars."""
 
 from __future__ import annotations
 
@@ -7,31 +7,25 @@ from typing import Any
 
 from bench.records.score_record import ScoreValue
 from bench.reporting.figures import comparison_pictures
-from bench.reporting.theme import Picture
-from bench.tables.formats import ARROWS, Presentation
-from bench.tables.numbers import bounds, value_alone
-
-WORDS = {
-    "lower": "lower is better",
-    "higher": "higher is better",
-    "target": "nearer to perfect is better",
-}
+from bench.reporting.picture import Picture
+from bench.tables.directions import DIRECTIONS
+from bench.tables.numbers import bounds, value_text
+from bench.tables.presentation import Presentation, first_entries
 
 
 def overview(shown: Presentation, anchors: dict[int, str]) -> dict[str, Any]:
-    """One protocol's table, submissions as rows."""
-    first: dict[str, ScoreValue] = {}
-    for record in shown.records:
-        for entry in record.values:
-            first.setdefault(entry.metric, entry)
+    """Return the table of one protocol for the template, with submissions as rows.
+
+    `anchors` maps `id(record)` to the anchor of its submission on the page.
+    """
     columns = [
         {
             "name": name,
-            "arrow": ARROWS[first[name].direction],
-            "words": WORDS[first[name].direction],
-            "first": "descending" if first[name].direction == "higher" else "ascending",
+            "arrow": DIRECTIONS[entry.direction].arrow,
+            "words": DIRECTIONS[entry.direction].phrase,
+            "first": "descending" if entry.direction == "higher" else "ascending",
         }
-        for name in shown.metrics
+        for name, entry in first_entries(shown.records).items()
     ]
     rows = []
     for position, record in enumerate(shown.records):
@@ -53,7 +47,7 @@ def _cell(entry: ScoreValue | None, best: bool) -> dict[str, Any]:
     if entry is None:
         return {"value": "-", "bounds": "", "best": False, "sort": "", "reason": None}
     return {
-        "value": value_alone(entry),
+        "value": value_text(entry),
         "bounds": "" if entry.interval is None else bounds(entry.interval),
         "best": best,
         "sort": "" if entry.value is None else repr(entry.value),
@@ -62,7 +56,7 @@ def _cell(entry: ScoreValue | None, best: bool) -> dict[str, Any]:
 
 
 def comparisons_of(presentations: Sequence[Presentation]) -> list[tuple[str, list[Picture]]]:
-    """Title and pictures of each protocol that several submissions share."""
+    """Return title and pictures of each protocol that at least two submissions share."""
     found = []
     for shown in presentations:
         if len(shown.records) > 1:

@@ -1,35 +1,40 @@
-"""The page: one HTML file that carries everything in itself and fetches nothing; see `shell`."""
+"""The page: one HTML file that contains everything and fetches nothing (see `templating`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from bench.metrics import known_metric
 from bench.records.score_record import FindingEntry, ScoreRecord, ScoreValue
-from bench.reporting.figures import image_pictures, plot_pictures
+from bench.reporting.figures import plot_pictures
 from bench.reporting.overview import comparisons_of, overview
+from bench.reporting.picture import Picture
 from bench.reporting.reproduce import commands, protocol_rows
-from bench.reporting.shell import CSS, JS, asset, environment, policy
+from bench.reporting.sentence import Sentence
+from bench.reporting.sheets import image_pictures
 from bench.reporting.sources import Scored
-from bench.reporting.theme import Picture
-from bench.reporting.words import Sentence, headline, sentences, tone
+from bench.reporting.templating import CSS, JS, asset, environment, policy
+from bench.reporting.words import headline, sentences, tone
 from bench.runtime.cache import Cache
 from bench.runtime.provenance import version
-from bench.tables.formats import NOTE, Presentation, labels, present, protocol_title
-from bench.tables.numbers import bounds, number, value_alone
+from bench.tables.directions import DIRECTIONS
+from bench.tables.numbers import bounds, counted, number, value_text
+from bench.tables.presentation import NOTE, Presentation, labels, present, protocol_title
 from bench.tables.significance import comparable, shortfall
 
-Progress = Callable[[str, int, int], None]  # stage, done, total
+if TYPE_CHECKING:
+    from bench.reporting.writing import Progress
 
-BETTER = {"lower": "↓ lower", "higher": "↑ higher", "target": "≈ near perfect"}
 INTERVAL_NOTE = (
-    "Intervals are for the draw of the images, the reference held fixed, around the value less its "
-    "bias. Perfect is what as many held-out real images score, or the closed form."
+    "The 95 % interval is for another draw of the same number of images, centred on the value "
+    "after correction for bias. Perfect: what the same number of held-out real images score, or "
+    "the closed form."
 )
-AT_LENGTH = 4  # submissions of which a page shows every image that was kept
+AT_LENGTH = 4  # up to this many submissions, a page shows every stored image
 SEVERITIES = ("error", "warning", "info")
 
 
@@ -51,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Part:
-    """What the page says of one submission."""
+    """One submission as the page shows it."""
 
     anchor: str
     name: str
@@ -66,14 +71,14 @@ class Part:
 
 
 def page(scored: Sequence[Scored], cache: Cache, progress: Progress | None = None) -> str:
-    """The HTML of a report on one or several records."""
+    """Return the HTML of a report on one or several records."""
     records = [one.record for one in scored]
     names = labels(records)
     parts = []
-    for number_, (one, name) in enumerate(zip(scored, names, strict=True)):
+    for position, (one, name) in enumerate(zip(scored, names, strict=True)):
         if progress is not None:
-            progress("pictures", number_, len(scored))
-        anchor = f"submission-{number_ + 1}"
+            progress("pictures", position, len(scored))
+        anchor = f"submission-{position + 1}"
         parts.append(_part(one, name, anchor, cache, briefly=len(scored) > AT_LENGTH))
     if progress is not None:
         progress("pictures", len(scored), len(scored))
@@ -87,10 +92,10 @@ def page(scored: Sequence[Scored], cache: Cache, progress: Progress | None = Non
         .get_template("page.html.j2")
         .render(
             policy=policy(css, js),
-            css=Markup(css),  # noqa: S704  (our own file)
-            js=Markup(js),  # noqa: S704  (our own file)
+            css=Markup(css),  # noqa: S704  (a file of this package)
+            js=Markup(js),  # noqa: S704  (a file of this package)
             version=version(),
-            title=parts[0].name if single else f"{len(parts)} submissions",
+            title=parts[0].name if single else counted(len(parts), "submission"),
             facts=single.facts if single else _shared_facts(records),
             sections=_sections(single, bool(comparisons)),
             single=single,
@@ -105,7 +110,7 @@ def page(scored: Sequence[Scored], cache: Cache, progress: Progress | None = Non
             commands=commands(records),
             note=NOTE,
             interval_note=INTERVAL_NOTE,
-            num_records=len(records),
+            made_from=counted(len(records), "record"),
         )
     )
 
@@ -149,11 +154,11 @@ def _facts(record: ScoreRecord) -> list[str]:
         f"scored {record.created_at[:10]}",
     ]
     if submission.resize is not None:
-        facts.append(f"other sizes brought to {submission.resize} px")
+        facts.append(f"other sizes resized to {submission.resize} px")
     if not record.official:
         facts.append("unofficial: only some images were read")
     if not record.extractor.verified:
-        facts.append("weights that are not the published ones")
+        facts.append("extractor weights are not the published ones")
     return facts
 
 
@@ -161,20 +166,21 @@ def _shared_facts(records: Sequence[ScoreRecord]) -> list[str]:
     groups = comparable(records)
     days = sorted({record.created_at[:10] for record in records})
     facts = [protocol_title(group[0]) for group in groups[:3]]
-    facts += [f"and {len(groups) - 3} more protocols"] if len(groups) > 3 else []
+    facts += [f"and {counted(len(groups) - 3, 'more protocol')}"] if len(groups) > 3 else []
     return [*facts, f"scored {' to '.join(dict.fromkeys((days[0], days[-1])))}"]
 
 
 def _row(entry: ScoreValue) -> Row:
     metric = known_metric(entry.metric)
+    direction = DIRECTIONS[entry.direction]
     return Row(
         name=entry.metric,
         meaning="" if metric is None else metric.meaning,
-        value=value_alone(entry),
+        value=value_text(entry),
         bounds="" if entry.interval is None else bounds(entry.interval),
         reason=entry.reason,
         perfect=number(entry.expected),
-        better=BETTER[entry.direction],
+        better=f"{direction.arrow} {direction.word}",
         tone=tone(entry),
         n_fake=f"{entry.n_fake:,}",
         n_real="–" if entry.n_real is None else f"{entry.n_real:,}",
@@ -182,8 +188,8 @@ def _row(entry: ScoreValue) -> Row:
 
 
 def _summary(presentations: Sequence[Presentation], parts: Sequence[Part]) -> list[Sentence]:
-    """What stands out among several: who is best in the first metric, who has findings."""
-    said = []
+    """Say who is best in the first metric, and the main problem of each submission."""
+    found = []
     for shown in presentations:
         if len(shown.records) < 2:
             continue
@@ -191,22 +197,22 @@ def _summary(presentations: Sequence[Presentation], parts: Sequence[Part]) -> li
         where = "" if len(presentations) == 1 else f" ({shown.title})"
         marks = list(shown.best.iloc[:, 0])
         if any(shortfall(entry) is None for r in shown.records for entry in r.values[:1]):
-            continue  # cannot be told
+            continue  # no interval, so no test
         if any(marks):
             name = shown.cells.index[marks.index(True)]
-            said.append(Sentence("good", f"{name} is best in {metric}, by more than luck{where}."))
+            found.append(Sentence("good", f"{name} is significantly the best in {metric}{where}."))
         else:
-            said.append(
-                Sentence("note", f"No submission is best in {metric} by more than luck{where}.")
+            found.append(
+                Sentence("note", f"No submission is significantly the best in {metric}{where}.")
             )
     for part in parts:
         worst = [one for one in part.sentences if one.tone == "bad"]
         gap = next((one for one in part.sentences if one.tone == "gap"), None)
         if worst:
             more = f" And {len(worst) - 1} more." if len(worst) > 1 else ""
-            said.append(Sentence("bad", f"{part.name}: {worst[0].text}{more}"))
+            found.append(Sentence("bad", f"{part.name}: {worst[0].text}{more}"))
         elif gap is not None:
-            said.append(Sentence("gap", f"{part.name}: {gap.text}"))
+            found.append(Sentence("gap", f"{part.name}: {gap.text}"))
         else:
-            said.append(Sentence("good", f"{part.name}: nothing stands out."))
-    return said
+            found.append(Sentence("good", f"{part.name}: nothing stands out."))
+    return found

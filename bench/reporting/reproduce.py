@@ -1,4 +1,4 @@
-"""The protocol of records in words, and the commands that make them again."""
+"""How records were made: their protocol in words, and the commands that reproduce them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEFAULT_SEED = 2020
 
 
 def protocol_rows(records: Sequence[ScoreRecord]) -> list[tuple[str, str]]:
-    """Terms and texts of what records of one protocol share."""
+    """Return terms and texts that describe the protocol that the records share."""
     record = records[0]
     extractor = record.extractor
     verified = "" if extractor.verified else " (not the published weights)"
@@ -26,7 +26,7 @@ def protocol_rows(records: Sequence[ScoreRecord]) -> list[tuple[str, str]]:
         ("libraries", ", ".join(f"{name} {v}" for name, v in record.libraries.items())),
     ]
     if record.subset is not None:
-        rows.append(("subset", f"{record.subset:,} images for neighbour metrics"))
+        rows.append(("subset", f"{record.subset:,} images for metrics of neighbours"))
     if record.submission.resize is not None:
         rows.append(("resize", record.submission.resize))
     expected = dict.fromkeys(
@@ -42,13 +42,13 @@ def protocol_rows(records: Sequence[ScoreRecord]) -> list[tuple[str, str]]:
         rows.append(("intervals", "; ".join(methods)))
     if len(records) == 1:
         timings = ", ".join(f"{stage} {s:.2f} s" for stage, s in record.timings_s.items() if s > 0)
-        rows += [("source", record.submission.source), ("time", timings or "from the cache")]
+        rows += [("source", record.submission.source), ("time", timings or "read from the cache")]
         rows.append(("images", f"SHA-256 {record.submission.digest}"))
     return rows
 
 
 def commands(records: Sequence[ScoreRecord]) -> list[str]:
-    """A `latentbench score` for each set of options, its submissions together."""
+    """Return one `latentbench score` command for each set of options among the records."""
     by_options: dict[tuple[str, ...], list[str]] = {}
     for record in records:
         sources = by_options.setdefault(tuple(_options(record)), [])

@@ -1,4 +1,4 @@
-"""Where a report's records come from: record files and folders of them, exhibits beside them."""
+"""Find the records of a report in files and folders, and the exhibits beside them."""
 
 from __future__ import annotations
 
@@ -18,34 +18,36 @@ Exhibits = dict[str, NDArray[np.generic]]
 
 
 class Scored(NamedTuple):
-    """A record and the exhibits that lay beside it; none when there was no file of them."""
+    """A record and its exhibits, which are empty when no exhibits file lies beside it."""
 
     record: ScoreRecord
     exhibits: Exhibits
 
 
 class Found(NamedTuple):
-    """What paths held: records without repeats, and files that are no records."""
+    """The records that paths hold, each once, and the JSON files that hold no records."""
 
     scored: list[Scored]
-    passed_over: list[Path]
+    skipped: list[Path]
 
 
 def find_scored(paths: Iterable[str | Path]) -> Found:
-    """Records of .json and .jsonl files, and of those in folders (not below them).
+    """Return the records of .json and .jsonl files and of folders, without their subfolders.
 
-    A record that is met again, in its own file and in records.jsonl, counts once, the newest when
-    it was scored again. Files of a folder that hold other JSON are listed, not read. Raises
-    `InputError` for a given file that holds no records, `NothingFoundError` for nothing at all.
+    A record that occurs in its own file and in records.jsonl counts once. Of several scorings under
+    one signature, the newest counts. Files in a folder that hold other JSON are skipped.
+
+    Raises `UsageError` for a missing path, `InputError` for a given file that holds no records, and
+    `NothingFoundError` when no path holds any.
     """
     found: dict[str, Scored] = {}
-    passed_over = []
+    skipped = []
     for path in map(Path, paths):
         if not path.exists():
             raise UsageError(f"{path}: no such file or folder")
         for file in _files(path) if path.is_dir() else [path]:
             if path.is_dir() and not _holds_records(file):
-                passed_over.append(file)
+                skipped.append(file)
                 continue
             for record in read_records(file):
                 name = record_file_name(record)
@@ -55,19 +57,19 @@ def find_scored(paths: Iterable[str | Path]) -> Found:
     if not found:
         places = ", ".join(str(path) for path in paths)
         raise NothingFoundError(f"no score records in {places or 'nothing'}")
-    return Found(list(found.values()), passed_over)
+    return Found(list(found.values()), skipped)
 
 
 def exhibits_beside(record: ScoreRecord, file: Path) -> Exhibits:
-    """The exhibits of a record that was read from `file`; none when there is no file of them."""
+    """Return the exhibits beside the record file `file`; empty when there are none."""
     path = file.with_name(record_file_name(record)).with_suffix(".npz")
     if not path.is_file() and file.suffix == ".json":
-        path = file.with_suffix(".npz")  # renamed together
+        path = file.with_suffix(".npz")  # both files were renamed
     return read_exhibits(path) if path.is_file() else {}
 
 
 def without_exhibits(records: Sequence[ScoreRecord]) -> list[Scored]:
-    """Records from memory. Raises `InputError` for what is none."""
+    """Return records without exhibits. Raises `InputError` for an object that is not a record."""
     for record in records:
         if not isinstance(record, ScoreRecord):
             raise InputError(f"not a score record: {record}")
@@ -81,7 +83,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _holds_records(file: Path) -> bool:
-    """Whether the first line (of JSONL) or the file is an object with the fields of a record."""
+    """Tell whether the file, or the first line of JSONL, is an object with a record's fields."""
     try:
         text = file.read_text(encoding="utf-8")
         if file.suffix == ".jsonl":

@@ -1,13 +1,14 @@
-"""A score in words that need no lecture first: what the numbers say about the images.
+"""What the numbers of a record say about the images, in sentences that need no lecture first.
 
-Every sentence states a number of the record and what perfect images reach, nothing else.
+A sentence states a number of the record and what perfect images reach. Where there is a gap, a
+hint says what to look at first.
 """
 
 from __future__ import annotations
 
 import math
 import textwrap
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,58 +16,46 @@ from numpy.typing import NDArray
 from bench.content import CLASS_NAMES
 from bench.metrics import known_metric
 from bench.records.score_record import FindingEntry, ScoreRecord, ScoreValue
+from bench.reporting.sentence import Sentence, Tone
 from bench.reporting.sources import Scored
-from bench.tables.numbers import number, percent
+from bench.tables.numbers import listed, number, percent
 
-Tone = Literal["good", "gap", "bad", "note"]
-NUMEROUS_SD = 5.0  # deviations of a binomial share beyond which a class is named
-NOTABLE_RATIO = 1.25
+NOTABLE_SD = 5.0  # a class share is mentioned beyond this many binomial standard deviations
+NOTABLE_RATIO = 1.25  # and only when it is off by this factor
 MAX_CLASSES = 2
-MAX_LETTERS = 170  # of a finding, which is told in full elsewhere
-MARGIN = 0.02  # of the expected value, where there is no interval
-
-
-class Sentence(NamedTuple):
-    """One thing that the record says. `good`: as near to perfect as can be told, `gap`: not,
-    `bad`: a finding.
-    """
-
-    tone: Tone
-    text: str
+MAX_LETTERS = 170  # of a finding, which the page repeats in full further down
+MARGIN = 0.02  # share of the perfect value that counts as equal without an interval
 
 
 class Shares(NamedTuple):
-    """Shares of the predicted classes, float64 K each."""
+    """Shares of the predicted classes in the folder and in the reference, float64 of shape K."""
 
     fake: NDArray[np.float64]
     real: NDArray[np.float64]
 
 
 def sentences(scored: Scored) -> list[Sentence]:
-    """What a record says, the most telling first."""
+    """Return what a record says, most important first."""
     record = scored.record
-    said = [*problems(record), *_class_sentences(scored)]
-    for entry in record.values:
-        text = None if entry.value is None else _saying(entry, entry.value)
-        if text is not None:
-            said.append(Sentence(tone(entry), text))
+    found = [*problems(record), *_class_sentences(scored)]
+    found += [one for entry in record.values if (one := _metric_sentence(entry)) is not None]
     absent = [entry.metric for entry in record.values if entry.value is None]
     if absent:
-        said.append(Sentence("note", f"No value for {', '.join(absent)}: see the table."))
-    return said
+        found.append(Sentence("note", f"No value for {listed(absent)}: the table below says why."))
+    return found
 
 
 def problems(record: ScoreRecord) -> list[Sentence]:
-    """Errors, then warnings among the findings."""
+    """Return the errors and then the warnings among the findings."""
     found = sorted(
         (entry for entry in record.findings if entry.severity != "info"),
         key=lambda entry: entry.severity != "error",
     )
-    return [Sentence("bad", _in_short(one)) for one in found]
+    return [Sentence("bad", _summary(one)) for one in found]
 
 
-def _in_short(finding: FindingEntry) -> str:
-    """The first part of a message; of classes the figures alone."""
+def _summary(finding: FindingEntry) -> str:
+    """Return the first part of a message, and only the figures of one about classes."""
     message = finding.message.partition("; ")[0].rstrip(".")
     if finding.code == "class-imbalance":
         message = message.partition(": ")[2] or message
@@ -76,13 +65,16 @@ def _in_short(finding: FindingEntry) -> str:
 
 
 def tone(entry: ScoreValue) -> Tone:
-    """Whether a value is as good as perfect: no further off than two draws may lie apart, or, for
-    one without an interval, than 2 %.
+    """Return "good" when a value cannot be told from perfect, else "gap".
+
+    Value and perfect value are two draws, so they may differ by the square root of 2 times the
+    half width of the interval; without an interval, by 2 %. Returns "note" when the value or the
+    perfect value is missing.
     """
     if entry.value is None or entry.expected is None:
         return "note"
     below = above = MARGIN * abs(entry.expected)
-    if entry.interval is not None:  # what real images score is a draw of the same spread
+    if entry.interval is not None:
         below = math.sqrt(2) * (entry.interval.high - entry.interval.estimate)
         above = math.sqrt(2) * (entry.interval.estimate - entry.interval.low)
     reaches_from_below = entry.value + below >= entry.expected
@@ -94,20 +86,27 @@ def tone(entry: ScoreValue) -> Tone:
     return "good" if reaches_from_below and reaches_from_above else "gap"
 
 
-def _saying(entry: ScoreValue, value: float) -> str | None:
-    """The sentence that the metric's row has for a value; None without one."""
+def _metric_sentence(entry: ScoreValue) -> Sentence | None:
+    """Return the sentence that the metric's row has for a value; None without one."""
     metric = known_metric(entry.metric)
-    if metric is None or metric.saying is None:
+    if entry.value is None or metric is None or metric.saying is None:
         return None
     saying = metric.saying
     shown = percent if saying.percent else number
     if entry.expected is None or not saying.compared:
-        return saying.alone.format(value=shown(value))
-    return saying.compared.format(value=shown(value), expected=shown(entry.expected))
+        text = saying.alone.format(value=shown(entry.value))
+    else:
+        text = saying.compared.format(value=shown(entry.value), expected=shown(entry.expected))
+    judged = tone(entry)
+    return Sentence(judged, text, saying.hint if judged == "gap" else "")
 
 
 def class_name(extractor: str, position: int) -> str:
-    """As "ones" for the embedded classifiers, "class 1" for others."""
+    """Return a plural such as "ones" for the built-in classifiers, else "class 1".
+
+    >>> class_name("digits", 1), class_name("inception", 1)
+    ('ones', 'class 1')
+    """
     names = CLASS_NAMES.get(extractor, ())
     return names[position] if position < len(names) else f"class {position}"
 
@@ -120,17 +119,23 @@ def _class_sentences(scored: Scored) -> list[Sentence]:
     shares, expected = known
     name = record.extractor.name
     missing = [class_name(name, int(k)) for k in np.flatnonzero((shares == 0) & (expected > 0))]
-    said = []
+    found = []
     if missing:
-        said.append(Sentence("gap", f"Nothing is there of {_listed(missing)}."))
+        found.append(
+            Sentence(
+                "gap",
+                f"There are no {listed(missing)}.",
+                "Compare samples of earlier checkpoints: when did they disappear?",
+            )
+        )
     deviation = np.sqrt(
         np.maximum(expected * (1 - expected), 1e-9) / max(record.submission.num_images, 1)
     )
     ratio = shares / np.maximum(expected, 1e-9)
-    notable = (np.abs(shares - expected) > NUMEROUS_SD * deviation) & (shares > 0)
+    notable = (np.abs(shares - expected) > NOTABLE_SD * deviation) & (shares > 0)
     notable &= (ratio > NOTABLE_RATIO) | (ratio < 1 / NOTABLE_RATIO)
     worst = sorted(np.flatnonzero(notable), key=lambda k: -abs(shares[k] - expected[k]))
-    said += [
+    found += [
         Sentence(
             "gap",
             f"{percent(float(shares[k]))} of the images are {class_name(name, int(k))}; "
@@ -138,30 +143,23 @@ def _class_sentences(scored: Scored) -> list[Sentence]:
         )
         for k in worst[:MAX_CLASSES]
     ]
-    if not said:
-        said.append(
-            Sentence("good", f"All {len(shares)} classes are there in about the right shares.")
+    if not found:
+        found.append(
+            Sentence("good", f"All {len(shares)} classes occur in about the right shares.")
         )
-    return said
+    return found
 
 
 def class_shares(scored: Scored) -> Shares | None:
-    """Shares of the classes in the folder and in the reference, None when they are not known."""
+    """Return the class shares of folder and reference, or None when they are not known."""
     fake, real = (scored.exhibits.get(k) for k in ("class_shares", "reference_class_shares"))
     if fake is None or real is None or fake.shape != real.shape or fake.ndim != 1:
         return None
     return Shares(fake.astype(np.float64), real.astype(np.float64))
 
 
-def _listed(names: list[str]) -> str:
-    if len(names) == 1:
-        return names[0]
-    shown = names if len(names) <= 5 else [*names[:4], f"{len(names) - 4} more"]
-    return f"{', '.join(shown[:-1])} and {shown[-1]}"
-
-
 def headline(record: ScoreRecord) -> str:
-    """One line for a card or a list: the first metric that has a value."""
+    """Return the first metric that has a value on one line, for a card or a list."""
     for entry in record.values:
         if entry.value is not None and math.isfinite(entry.value):
             perfect = "" if entry.expected is None else f" (perfect {number(entry.expected)})"

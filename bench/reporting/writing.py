@@ -1,4 +1,8 @@
-"""One report written in one format."""
+"""Write one report in one format.
+
+Each format loads what it needs when it is chosen: a table in CSV loads neither torch nor
+matplotlib.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,10 @@ from pathlib import Path
 
 from bench.errors import UsageError
 from bench.records.score_record import ScoreRecord
-from bench.reporting.card import card
-from bench.reporting.markdown import markdown
-from bench.reporting.page import Progress, page
 from bench.reporting.sources import Scored, find_scored, without_exhibits
-from bench.runtime.cache import Cache, default_root
 from bench.runtime.whole_files import write_atomically
-from bench.tables.formats import FORMATS as TABLE_FORMATS
+
+Progress = Callable[[str, int, int], None]  # stage, done, total
 
 SUFFIXES: dict[str, str] = {
     "html": ".html",
@@ -36,22 +37,24 @@ def report(
     use_cache: bool = True,
     progress: Progress | None = None,
 ) -> Path:
-    """Write a report on records, record files or folders of them; returns the file's path.
+    """Write a report on records, record files or folders of record files; return its path.
 
-    `format` is one of `FORMATS`, taken from the suffix of `path` when None, "html" without either;
-    `path` is `report` with the format's suffix in the working directory when None. Pictures need
-    the exhibits that lie beside record files; records from memory have none. Raises
-    `NothingFoundError`, `InputError` and `UsageError`.
+    `format` is one of `FORMATS`. By default it follows from the suffix of `path`, or is "html"
+    without a path. `path` defaults to `report` with the suffix of the format, in the working
+    directory. Pictures come from the exhibits beside record files; records that are passed as
+    objects have none.
+
+    Raises `NothingFoundError` when there are no records, `InputError` for a file or an object that
+    is not a record, `UsageError` for a missing path or an unknown format.
     """
     name, path = chosen(format, path)
-    scored = gather(records)
-    data = render(scored, name, use_cache=use_cache, progress=progress)
+    data = render(gather(records), name, use_cache=use_cache, progress=progress)
     write_atomically(path, data)
     return path
 
 
 def gather(records: ScoreRecord | Iterable[ScoreRecord | str | Path] | str | Path) -> list[Scored]:
-    """Records from memory, from files and from folders. Raises as `report` does."""
+    """Return the records of objects, files and folders. Raises like `report`."""
     items = [records] if isinstance(records, ScoreRecord | str | Path) else list(records)
     found: list[Scored] = []
     for item in items:
@@ -68,21 +71,33 @@ def render(
     use_cache: bool = True,
     progress: Progress | None = None,
 ) -> bytes:
-    """The bytes of a report in one of `FORMATS`."""
+    """Return the bytes of a report in one of `FORMATS`."""
     if format == "html":
+        from bench.reporting.page import page
+        from bench.runtime.cache import Cache, default_root
+
         cache = Cache(default_root() if use_cache else None)
         return page(scored, cache, progress).encode("utf-8", "replace")
     if format == "md":
+        from bench.reporting.pull_request import markdown
+
         return markdown(scored).encode("utf-8", "replace")
     if format == "png":
+        from bench.reporting.card import card
+
         return card(scored)
-    make: Callable[[Sequence[ScoreRecord]], str | bytes] = TABLE_FORMATS[format]
-    made = make([one.record for one in scored])
-    return made if isinstance(made, bytes) else made.encode("utf-8", "replace")
+    from bench.tables.formats import FORMATS as TABLE_FORMATS
+
+    data = TABLE_FORMATS[format]([one.record for one in scored])
+    return data if isinstance(data, bytes) else data.encode("utf-8", "replace")
 
 
 def chosen(format: str | None, path: str | Path | None) -> tuple[str, Path]:  # noqa: A002
-    """The format and the file, each by the other where one is None. Raises `UsageError`."""
+    """Return format and path; a missing one follows from the other. Raises `UsageError`.
+
+    >>> chosen(None, "scores.csv"), chosen("md", None)
+    (('csv', PosixPath('scores.csv')), ('md', PosixPath('report.md')))
+    """
     if format is not None and format not in SUFFIXES:
         raise UsageError(f"unknown format {format!r}; valid: {', '.join(FORMATS)}")
     name = format
@@ -91,5 +106,5 @@ def chosen(format: str | None, path: str | Path | None) -> tuple[str, Path]:  # 
         name = next((known for known, ending in SUFFIXES.items() if ending == suffix), None)
     if name is None:
         endings = ", ".join(sorted(set(SUFFIXES.values())))
-        raise UsageError(f"{path}: which --format? By its ending it may be one of {endings}")
+        raise UsageError(f"{path}: no format has this ending; use one of {endings}, or --format")
     return name, Path(f"report{SUFFIXES[name]}" if path is None else path)

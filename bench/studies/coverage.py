@@ -1,13 +1,16 @@
-"""Do the intervals cover? Draws from known populations, the share of intervals that hold the truth.
+"""How often do the intervals of the metrics hold the true value?
 
-For each population and number of images, every metric and its interval are computed for many
-draws. The truth is known for the Fréchet distances (from the population's moments) and, up to the
-error of 200,000 images, for class_kl, modes_covered and mean_confidence. For the other metrics it
-is the expectation at this number of images, taken as the mean over the draws, which raises the
-rate by the 1/400 of the variance that the mean shares with each draw.
+Images are drawn many times from known populations. For each draw, every metric and its interval
+are computed, and the intervals that hold the true value are counted.
 
-KID reads the very subsets of `kid_poly3` from kernel matrices kept in memory, which takes a tenth
-of the time.
+- The truth is known for the Fréchet distances, from the moments of the population.
+- For class_kl, modes_covered and mean_confidence it comes from 200,000 images.
+- For the other metrics it is the expectation at this number of images, estimated by the mean over
+  the draws. That mean shares 1/400 of the variance with each of 400 draws, which raises the rate
+  slightly.
+
+KID is computed on the same subsets as `kid_poly3`, but from kernel matrices that are kept in
+memory, in a tenth of the time.
 
 Shape legend: N images, S subsets, M images of a subset.
 """
@@ -15,7 +18,6 @@ Shape legend: N images, S subsets, M images of a subset.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -29,13 +31,13 @@ from bench.metrics.base import MetricInputs, MetricValue, UndefinedMetric
 from bench.metrics.class_coverage import class_kl, modes_covered
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.kid import SUBSET_SIZE, SUBSETS
-from bench.runtime.whole_files import write_atomically
 from bench.statistics.intervals import Z, wilson
 from bench.studies.coverage_populations import Population, populations
+from bench.studies.study_folder import RECORDS, Row, read_rows, write_rows
 
 SIZES = (1000, 2500)
 FRECHET = ("fid", "fid_infinity")
-TWIN = "fid_test"  # `fid` against other moments: the same interval
+TWIN = "fid_test"  # omitted: `fid` against other moments, with the same interval
 MEASURED = tuple(metric for metric in OWN_METRICS if metric.name != TWIN)
 # distances, which are also measured where they are zero
 NEAR_ZERO = tuple(metric.name for metric in MEASURED if metric.direction == "lower")
@@ -47,13 +49,14 @@ Results = dict[str, list[tuple[float, ...]]]  # value, estimate, standard error,
 
 
 def run_study(out: Path, *, draws: int, seed: int, progress: Progress | None = None) -> None:
-    """Measure what `out`/records.jsonl does not hold yet, and write it there."""
-    path = out / "records.jsonl"
+    """Measure what `out`/records.jsonl does not hold yet, and add it there.
+
+    Records of another number of draws or another seed are replaced.
+    """
     settings = {"draws": draws, "seed": seed}
     rows = []
-    if path.is_file():
-        kept = [json.loads(line) for line in path.read_text().splitlines()]
-        rows = [row for row in kept if {key: row[key] for key in settings} == settings]
+    if (out / RECORDS).is_file():
+        rows = [row for row in read_rows(out) if settings.items() <= row.items()]
     done = {(row["population"], row["n"]) for row in rows}
     for population in populations():
         for n in SIZES:
@@ -62,8 +65,7 @@ def run_study(out: Path, *, draws: int, seed: int, progress: Progress | None = N
                     row | settings
                     for row in measure(population, n, draws=draws, seed=seed, progress=progress)
                 ]
-                lines = [json.dumps(row, allow_nan=False) for row in rows]
-                write_atomically(path, ("\n".join(lines) + "\n").encode())
+                write_rows(out, rows)
 
 
 def measure(
@@ -74,8 +76,12 @@ def measure(
     seed: int,
     progress: Progress | None = None,
     names: tuple[str, ...] | None = None,
-) -> list[dict[str, Any]]:
-    """A row for each metric: how often its interval held the truth."""
+) -> list[Row]:
+    """Return one row for each metric: how often its interval holds the truth.
+
+    `names` defaults to all metrics, or to those that have a meaning near zero for a population
+    that equals its reference.
+    """
     same = population.name.endswith("same")
     names = names or (NEAR_ZERO if same else tuple(metric.name for metric in MEASURED))
     distance = FastKernelDistance(population.reference, n)
@@ -104,6 +110,7 @@ def measure(
 
 
 def drawn(population: Population, f_ND: NDArray[np.float32]) -> MetricInputs:
+    """Return what metrics read when the features `f_ND` are scored."""
     return dataclasses.replace(
         population.reference, fake_features=f_ND, fake_probabilities=population.classify(f_ND)
     )
@@ -112,7 +119,7 @@ def drawn(population: Population, f_ND: NDArray[np.float32]) -> MetricInputs:
 def scored(
     inputs: MetricInputs, names: tuple[str, ...], distance: FastKernelDistance
 ) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """Value and interval of each metric that has both."""
+    """Yield value, estimate, standard error, low and high of each metric that has an interval."""
     for name in names:
         metric = METRICS[name]
         if metric.uncertainty is None:
@@ -125,7 +132,7 @@ def scored(
 
 
 def truths(population: Population) -> dict[str, float]:
-    """What is known of the population."""
+    """Return the true values that are known for a population, by metric."""
     reference = population.reference
     shares_of_reference = reference.real_class_shares
     assert shares_of_reference is not None  # noqa: S101  (all populations have classes)
@@ -143,8 +150,8 @@ def truths(population: Population) -> dict[str, float]:
     }
 
 
-def summary(result: NDArray[np.float64], known: float | None) -> dict[str, Any]:
-    """Rates and widths of draws of value, estimate, standard error, low and high."""
+def summary(result: NDArray[np.float64], known: float | None) -> Row:
+    """Return rates and widths; columns are value, estimate, standard error, low and high."""
     value, estimate, error, low, high = result.T
     truth = float(estimate.mean()) if known is None else known
     covered = int(((low <= truth) & (truth <= high)).sum())
@@ -169,7 +176,7 @@ def summary(result: NDArray[np.float64], known: float | None) -> dict[str, Any]:
 def bootstrap(
     population: Population, n: int, names: tuple[str, ...], distance: FastKernelDistance
 ) -> dict[str, float]:
-    """Standard errors over the deviations of metrics over resamples of one draw."""
+    """Return standard errors relative to the standard deviation over resamples of one draw."""
     rng = np.random.default_rng(SEED_OF_MANY)
     f_ND = population.draw(rng, n)
     original = dict(scored(drawn(population, f_ND), names, distance))
@@ -188,15 +195,16 @@ def bootstrap(
 
 
 class FastKernelDistance:
-    """`kid_poly3` of any `n` fakes against one reference, from kernel matrices: the same subsets,
-    equal to 1e-6 of the kernel's size.
+    """`kid_poly3` of `n` fakes against one reference, computed from kernel matrices.
+
+    The subsets are those of the metric; values agree to 1e-6 of the size of the kernel.
     """
 
     def __init__(self, reference: MetricInputs, n: int) -> None:
         self.real = reference.real_features.astype(np.float64)
         self.size = min(SUBSET_SIZE, n, len(self.real))
         fake_SN, self.real_SN = _subsets(n, len(self.real), self.size, reference.seed)
-        self.one_set = n == self.size  # then all subsets of fakes are the same
+        self.one_set = n == self.size  # all subsets of fakes are equal
         self.fake_SN = fake_SN[:1] if self.one_set else fake_SN
         self.of_reals = self._within(self.real, self.real_SN)
 
@@ -225,7 +233,7 @@ def _kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float6
 def _subsets(
     n_fake: int, n_real: int, size: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Who is in each subset, S,N, in the order of draws of `bench.metrics.kid`."""
+    """Return the members of each subset as 0 and 1, S,N, drawn as in `bench.metrics.kid`."""
     rng = np.random.RandomState(seed)
     fake, real = np.zeros((SUBSETS, n_fake)), np.zeros((SUBSETS, n_real))
     for number in range(SUBSETS):

@@ -1,12 +1,12 @@
-"""Populations of which any number of images can be drawn, for the study of the intervals.
+"""Populations from which any number of images can be drawn, for the study of the intervals.
 
-`gaussian`: features of 16 dimensions with known moments. `digits`: a test image's features, drawn
-with replacement with a weight by class, plus normal noise with a fifth of the spread of real
-digits, so that no two are equal and the moments stay known. Of both there is a far population, and
-one that is the reference itself, where a distance is zero and influence vanishes. One class of the
-far ones is about as rare as a class that counts as covered may be.
+`gaussian` has features of 16 dimensions with known moments. `digits` draws features of MNIST's test
+images with replacement, with a weight for each class, and adds normal noise with a fifth of the
+spread of real digits: no two draws are equal, and the moments remain known. Each exists in two
+versions: far from its reference, and equal to it, where distances and influences are zero. In the
+far versions, one class is about as rare as a class may be to count as covered.
 
-The reference is fixed: known or stored moments, 2,000 real images for the neighbours, 2,000
+The reference is fixed: known or stored moments, 2,000 real images for the neighbours, and 2,000
 held-out ones.
 
 Shape legend: N images, D features, K classes.
@@ -26,13 +26,13 @@ from bench.statistics.moments import Moments, class_probabilities
 from bench.statistics.neighbours import K_NEAREST, nearest_neighbours
 
 NUM_REAL = 2000
-MANY = 200_000  # images of a draw that stands for the population
+MANY = 200_000  # images in a draw that represents the whole population
 GAUSSIAN_DIM = 16
 CLASSES = 10
 NOISE = 0.2  # of the spread of real digits
 WEIGHTS = (1.0, 2.0, 1.0, 0.5, 1.0, 1.0, 0.3, 1.0, 0.1, 1.0)  # by digit, in the far population
-SHIFT = 1.15  # of the first Gaussian feature: class 0 is then about a tenth of what it was
-EXACT = 10**9  # images that known moments count as
+SHIFT = 1.15  # of the first Gaussian feature: makes class 0 about ten times rarer
+EXACT = 10**9  # number of images that known moments are said to come from
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.float32]]
 Classify = Callable[[NDArray[np.float32]], NDArray[np.float64]]
@@ -40,8 +40,10 @@ Classify = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """`draw` gives features of new images, `classify` their class probabilities, `moments` are
-    those of all; `reference` is what metrics read of the reference, without any images.
+    """A distribution of images with its reference.
+
+    `draw` returns features of new images, `classify` their class probabilities; `moments` are those
+    of the whole population. `reference` holds what metrics read of the reference, without fakes.
     """
 
     name: str
@@ -51,17 +53,17 @@ class Population:
     reference: MetricInputs
 
     def probabilities_of_many(self, seed: int) -> NDArray[np.float64]:
-        """Class probabilities of 200,000 images."""
+        """Return the class probabilities of 200,000 images."""
         return self.classify(self.draw(np.random.default_rng(seed), MANY))
 
 
 def populations() -> list[Population]:
-    """The four, the far ones first."""
+    """Return the four populations, the far ones first."""
     return [gaussian(same=False), digits(same=False), gaussian(same=True), digits(same=True)]
 
 
 def gaussian(*, same: bool) -> Population:
-    """N(0, I) as the reference; far from it the mean and the variances are others."""
+    """Return a Gaussian population with N(0, I) as its reference."""
     mean = np.zeros(GAUSSIAN_DIM)
     spread = np.ones(GAUSSIAN_DIM)
     if not same:
@@ -89,7 +91,7 @@ def gaussian(*, same: bool) -> Population:
 
 
 def digits(*, same: bool) -> Population:
-    """Smoothed features of the test images of MNIST against its train images, or themselves."""
+    """Return smoothed features of MNIST's test images, with its train images as the reference."""
     bundle = load_reference(find_manifest("mnist"))
     if bundle.test is None or bundle.test.logits is None:
         raise ValueError("the study needs a reference with a test split and a classifier")
@@ -126,7 +128,7 @@ def digits(*, same: bool) -> Population:
 
 
 def _head(bundle: Reference) -> Classify:
-    """The linear classifier behind the stored logits, found again by least squares."""
+    """Recover the linear classifier behind the stored logits by least squares."""
     assert bundle.test is not None and bundle.test.logits is not None  # noqa: S101, PT018
     values = bundle.test.values.astype(np.float64)
     design = np.column_stack([values, np.ones(len(values))])

@@ -1,8 +1,8 @@
 """The perturbation ladder: does a score notice damage, and does more damage score worse?
 
 Held-out real images are damaged in nine ways at five rising levels (`bench.data.perturbations`) and
-scored like any submission. FID must rise strictly along every ladder; the other metrics are shown
-beside it, because each is blind to something. The report is rebuilt from its records alone.
+scored like any submission. FID must rise strictly along every ladder. The other metrics are
+recorded as well, because each of them is blind to some kind of damage.
 """
 
 from __future__ import annotations
@@ -12,20 +12,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from bench.data.datasets import load_dataset
 from bench.data.perturbations import NUM_LEVELS, PERTURBATIONS, RealImages
 from bench.errors import InputError, UsageError
-from bench.metrics import known_metric
-from bench.plots import Scale, plot_ladder, save_figure
-from bench.records.score_record import ScoreRecord, read_records
+from bench.records.score_record import ScoreRecord
 from bench.runtime.whole_files import write_atomically
 from bench.scoring.scorer import Scorer
+from bench.studies.study_folder import RECORDS
 
 UNDAMAGED = "none"
-SEPARATOR = "@"  # submission names are NAME@LEVEL, levels 0 to 5
-RECORDS = "records.jsonl"
+SEPARATOR = "@"  # submissions are named PERTURBATION@LEVEL, with levels 0 to 5
 COMMAND = "command.txt"
 
 Ladder = dict[str, list[float | None]]  # perturbation -> values at levels 0 to 5
@@ -35,10 +32,10 @@ Progress = Callable[[str, int, int], None]
 def run_ladder(
     scorer: Scorer, real: RealImages, *, seed: int = 0, progress: Progress | None = None
 ) -> list[ScoreRecord]:
-    """Records of the undamaged images and of every perturbation at every level, in that order.
+    """Return the records of the undamaged images and of every perturbation at every level.
 
-    Each level draws from its own generator seeded by (`seed`, row, level), so a level does not
-    depend on those before it.
+    Each level has its own generator, seeded by `seed`, perturbation and level, so a level does not
+    depend on the levels before it.
     """
     total = 1 + NUM_LEVELS * len(PERTURBATIONS)
     records = [scorer.score_images(real.images, name=f"{UNDAMAGED}{SEPARATOR}0")]
@@ -54,9 +51,9 @@ def run_ladder(
 
 
 def ladder_of(records: Sequence[ScoreRecord], metric: str) -> Ladder:
-    """The values of one metric by perturbation, the undamaged value first in each.
+    """Return the values of one metric by perturbation, each list starting with the undamaged value.
 
-    Raises `InputError` when a level is missing.
+    Raises `InputError` for a missing level or metric, or a record that is not part of a ladder.
     """
     values: dict[tuple[str, int], float | None] = {}
     for record in records:
@@ -79,7 +76,11 @@ def ladder_of(records: Sequence[ScoreRecord], metric: str) -> Ladder:
 
 
 def not_rising(ladder: Ladder) -> list[str]:
-    """The perturbations along which the values do not rise strictly."""
+    """Return the perturbations along which the values do not rise strictly.
+
+    >>> not_rising({"blur": [1.0, 2.0, 2.0], "noise": [1.0, 2.0, 3.0], "crop": [1.0, None, 3.0]})
+    ['blur', 'crop']
+    """
     return [
         name
         for name, values in ladder.items()
@@ -98,12 +99,18 @@ def run_study(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> None:
-    """Run the ladder on a data set's test split against the reference of the same name; write
-    `records.jsonl` and `command.txt` into `out`, replacing earlier ones when all is done.
+    """Run the ladder on the test split of a data set, against the reference of the same name.
+
+    `other` is the data set whose images one perturbation mixes in. `records.jsonl` and
+    `command.txt` in `out` are replaced once everything has been scored. Raises `UsageError` when
+    the test split has fewer than `num_images` images.
     """
     pool = load_dataset(data, "test", data_root=data_root, download=download)
     if num_images > len(pool.images):
-        raise UsageError(f"{data} has {len(pool.images)} test images, fewer than {num_images}")
+        raise UsageError(
+            f"{data} has {len(pool.images)} test images, fewer than the {num_images} asked for; "
+            "lower --num-images"
+        )
     chosen = np.random.default_rng(seed).permutation(len(pool.images))[:num_images]
     mixed_in = load_dataset(other, "test", data_root=data_root, download=download).images
     real = RealImages(pool.images, pool.labels, chosen, mixed_in)
@@ -112,73 +119,3 @@ def run_study(
     lines = "".join(record.model_dump_json() + "\n" for record in records)
     write_atomically(out / RECORDS, lines.encode())
     write_atomically(out / COMMAND, f"{command}\n".encode())
-
-
-def write_report(out: Path) -> list[str]:
-    """Write `README.md` and `ladder.svg` into `out` from its `records.jsonl` and `command.txt`.
-
-    Returns the perturbations along which FID does not rise strictly.
-    """
-    records = read_records(out / RECORDS)
-    try:
-        command = (out / COMMAND).read_text().strip()
-    except OSError as error:
-        raise InputError(f"{out / COMMAND}: the study has no command: {error}") from error
-    metrics = [entry.metric for entry in records[0].values]
-    ladders = {metric: ladder_of(records, metric) for metric in metrics}
-    expected = {entry.metric: entry.expected for entry in records[0].values}
-    _figure(ladders, expected, out / "ladder.svg")
-    failed = not_rising(ladders["fid"])
-    write_atomically(out / "README.md", _page(records[0], ladders, failed, command).encode())
-    return failed
-
-
-def _figure(ladders: dict[str, Ladder], expected: dict[str, float | None], path: Path) -> None:
-    num_columns = 3
-    num_rows = -(-len(ladders) // num_columns)
-    figure = Figure(figsize=(4.2 * num_columns, 2.9 * num_rows), layout="constrained")
-    axes = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
-    for ax, (metric, ladder) in zip(axes, ladders.items(), strict=False):
-        row = known_metric(metric)
-        scale: Scale = "linear" if row is None else row.scale
-        plot_ladder(ladder, ax=ax, title=metric, expected=expected[metric], scale=scale)
-    for ax in axes[len(ladders) :]:
-        ax.set_axis_off()
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
-    save_figure(figure, path)
-
-
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
-
-
-def _page(base: ScoreRecord, ladders: dict[str, Ladder], failed: list[str], command: str) -> str:
-    verdict = (
-        "FID rises strictly along all of them."
-        if not failed
-        else f"**FID does not rise strictly along: {', '.join(failed)}.**"
-    )
-    lines = [
-        f"# Perturbation ladder: {base.reference.name}, extractor `{base.extractor.name}`",
-        "",
-        f"{base.submission.num_images:,} held-out real images, damaged in {len(PERTURBATIONS)} "
-        f"ways at {NUM_LEVELS} rising levels and scored like a submission. {verdict}",
-        "",
-        f"Made by `{command}` (device: {base.device}; weights `{base.extractor.digest[:12]}`, "
-        f"reference `{base.reference.digest[:12]}`); rebuilt from `{RECORDS}` beside this page.",
-        "",
-        "![every metric over the levels](ladder.svg)",
-        "",
-        "Dashed: the value of a perfect submission. Level 0 is the undamaged images.",
-    ]
-    for metric, ladder in ladders.items():
-        lines += ["", f"## {metric}", ""]
-        lines.append("| perturbation | levels | " + " | ".join(str(i) for i in range(6)) + " |")
-        lines.append("|---|---|" + "---:|" * 6)
-        for name, values in ladder.items():
-            row = PERTURBATIONS[name]
-            levels = ", ".join(f"{level:g}" for level in row.levels)
-            cells = " | ".join(_cell(value) for value in values)
-            lines.append(f"| {name} | {levels} {row.unit} | {cells} |")
-    return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Records -> one tidy DataFrame with declared columns, a row for each submission and metric."""
+"""The tidy table: records as one DataFrame, with a row for each submission and metric."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ COLUMNS: dict[str, str] = {
 
 
 def best_marks(records: Iterable[ScoreRecord]) -> set[tuple[int, str]]:
-    """`(id(record), metric)` of every value that is significantly the best of its protocol."""
+    """Return `(id(record), metric)` of every significantly best value of a protocol."""
     marks = set()
     for group in comparable(records):
         by_metric = [{entry.metric: entry for entry in record.values} for record in group]
@@ -91,14 +91,21 @@ def _rows(record: ScoreRecord, marks: set[tuple[int, str]]) -> Iterable[dict[str
 
 
 def table(records: ScoreRecord | Iterable[ScoreRecord], *, wide: bool = False) -> pd.DataFrame:
-    """The tidy table of `COLUMNS`; with `wide`, a row a submission and a column a metric.
+    """Return the tidy table with the columns and types of `COLUMNS`.
 
-    Raises `NothingFoundError` for no records. Submissions of one name stay apart in the wide form
-    by their source and signature, which are part of its index; one that was scored twice under
-    the same signature is one row. `significantly_best` says that a value is better than every
-    other of its protocol by more than the draw explains (see `bench.tables.significance`). Raises
-    `InputError`
-    for what is no record (a `Failure`).
+    With `wide`, rows are submissions and columns are metrics. The index then holds name, source
+    and signature, so submissions with equal names stay apart; a submission that was scored twice
+    under one signature has one row, with its last values. `significantly_best` marks values that
+    beat all others of their protocol by more than chance (see `bench.tables.significance`).
+
+    Raises `NothingFoundError` without records, and `InputError` for anything that is not a record,
+    such as a `Failure`.
+
+    >>> from bench.tables.frame import table
+    >>> table([])
+    Traceback (most recent call last):
+        ...
+    bench.errors.NothingFoundError: no records to make a table of
     """
     records = [records] if isinstance(records, ScoreRecord) else list(records)
     for record in records:

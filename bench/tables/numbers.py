@@ -1,63 +1,89 @@
-"""Numbers as people read them, the same in tables, pages and cards."""
+"""Numbers, shares, counts and lists of names as text: the same in tables, pages and cards."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.records.score_record import IntervalEntry, ScoreValue
 
-NONE = "none"  # a metric without a value
+NO_VALUE = "none"  # shown for a metric without a value
+MAX_DECIMALS = 8
+MAX_NAMES = 5  # names that a sentence lists in full
 
 
-def number(value: float | None) -> str:
-    """Four significant digits; counts and zeros as they are; "-" for no value."""
+def number(value: float | None, *, sign: bool = False) -> str:
+    """Return four significant digits, whole numbers and values from 10,000 without decimals, and
+    "-" for None. With `sign`, positive values carry a plus.
+
+    >>> number(0.000193), number(10.0), number(12345.6), number(2.5, sign=True), number(None)
+    ('0.000193', '10', '12346', '+2.5', '-')
+    """
     if value is None:
         return "-"
+    plus = "+" if sign and value > 0 else ""
     if abs(value) < 1e7 and (value == int(value) or abs(value) >= 1e4):
-        return f"{value:.0f}"
-    return f"{value:.4g}"
+        return f"{plus}{value:.0f}"
+    return f"{plus}{value:.4g}"
 
 
 def decimals(interval: IntervalEntry) -> int:
-    """Decimals that show half the interval with two digits, from 4 on with one; 8 at most."""
+    """Return the number of decimals that an interval justifies.
+
+    Half of its width is shown with two digits, or with one digit from 4 upwards; at most 8
+    decimals.
+    """
     half = (interval.high - interval.low) / 2
     if half <= 0:
         return 4
-    return min(max(-math.floor(math.log10(half / 4)), 0), 8)
+    return min(max(-math.floor(math.log10(half / 4)), 0), MAX_DECIMALS)
+
+
+def ends(interval: IntervalEntry) -> tuple[str, str]:
+    """Return the two ends of an interval with the decimals that it justifies."""
+    if interval.low == interval.high:
+        return number(interval.low), number(interval.high)
+    places = decimals(interval)
+    return fixed(interval.low, places), fixed(interval.high, places)
 
 
 def bounds(interval: IntervalEntry) -> str:
-    """The two ends, "[26.9, 28.4]"."""
-    if interval.low == interval.high:
-        return f"[{number(interval.low)}, {number(interval.high)}]"
-    places = decimals(interval)
-    return f"[{_fixed(interval.low, places)}, {_fixed(interval.high, places)}]"
+    """Return an interval in brackets, as in "[26.9, 28.4]"."""
+    return f"[{', '.join(ends(interval))}]"
 
 
-def _fixed(value: float, places: int) -> str:
-    """So many decimals, and no minus before nothing."""
-    return f"{round(value, places) + 0.0:.{places}f}"
+def fixed(value: float, places: int, *, sign: bool = False) -> str:
+    """Return a value with `places` decimals and without a minus sign in front of zero.
+
+    >>> fixed(-0.0004, 2), fixed(1.25, 1, sign=True)
+    ('0.00', '+1.2')
+    """
+    return f"{round(value, places) + 0.0:{'+' if sign else ''}.{places}f}"
 
 
-def value_alone(entry: ScoreValue) -> str:
-    """The value, with as many decimals as its interval has."""
+def value_text(entry: ScoreValue) -> str:
+    """Return the value of a metric with the decimals that its interval justifies."""
     if entry.value is None:
-        return NONE
+        return NO_VALUE
     if entry.interval is None or entry.value == int(entry.value):
         return number(entry.value)
-    return _fixed(entry.value, decimals(entry.interval))
+    return fixed(entry.value, decimals(entry.interval))
 
 
 def value_with_interval(entry: ScoreValue) -> str:
-    """As "27.7 [26.9, 28.4]", the value alone when it has no interval."""
-    text = value_alone(entry)
+    """Return value and interval, as in "27.7 [26.9, 28.4]"; the value alone without an interval."""
+    text = value_text(entry)
     return text if entry.interval is None else f"{text} {bounds(entry.interval)}"
 
 
 def percent(share: float) -> str:
-    """A share in percent: whole ones, more digits below 10 %, never a false 0 or 100."""
+    """Return a share in percent, with one decimal below 10 %. Only exact shares read 0 or 100.
+
+    >>> percent(0.4), percent(0.069), percent(0.9999), percent(0.0004)
+    ('40 %', '6.9 %', 'nearly 100 %', 'less than 0.1 %')
+    """
     if 0 < share < 0.001:
         return "less than 0.1 %"
     if 0.9995 <= share < 1:
@@ -67,3 +93,23 @@ def percent(share: float) -> str:
     if text == "100" and share < 1:
         text = f"{100 * share:.1f}"
     return f"{text} %"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun in the singular or plural.
+
+    >>> counted(1, "image"), counted(2500, "image")
+    ('1 image', '2,500 images')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str], *, most: int = MAX_NAMES) -> str:
+    """Return names joined by commas and "and"; beyond `most`, the rest is counted.
+
+    >>> listed(["ones"]), listed(["ones", "twos", "fours"]), listed("abcdefg")
+    ('ones', 'ones, twos and fours', 'a, b, c, d and 3 more')
+    """
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -1,9 +1,9 @@
-"""Which submission is best in a metric, and whether that is more than the luck of a draw.
+"""Which submission is significantly the best in a metric.
 
-Submissions are independent draws against one fixed reference, so the difference of two estimates
-has the variance of the one plus that of the other. The best is marked only when it differs from
-every other one, each comparison tested two-sided and the p-values corrected by Holm. Towards a
-target, what is compared is the distance from it.
+Submissions are independent draws that are scored against one fixed reference, so the variance of
+the difference of two estimates is the sum of their variances. The best submission is marked only
+when it differs from every other one: each comparison is a two-sided test, and the p-values are
+corrected with Holm's method. For a metric with a target, distances from the target are compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Protocol = tuple[object, ...]
 
 
 def protocol(record: ScoreRecord) -> Protocol:
-    """What two records must share for their values to be compared."""
+    """Return everything that two records must share before their values may be compared."""
     return (
         record.reference,
         record.extractor.name,
@@ -34,7 +34,7 @@ def protocol(record: ScoreRecord) -> Protocol:
 
 
 def comparable(records: Iterable[ScoreRecord]) -> list[list[ScoreRecord]]:
-    """Groups of records of one protocol, in order of appearance."""
+    """Return the records grouped by protocol, in order of appearance."""
     groups: dict[Protocol, list[ScoreRecord]] = {}
     for record in records:
         groups.setdefault(protocol(record), []).append(record)
@@ -42,10 +42,10 @@ def comparable(records: Iterable[ScoreRecord]) -> list[list[ScoreRecord]]:
 
 
 def shortfall(entry: ScoreValue) -> Uncertainty | None:
-    """How far from ideal, lower is better, with its interval; None for a metric without a value or
-    an interval, and for one whose target is not known.
+    """Return how far a value is from ideal, where lower is better, with its interval.
 
-    Bias is removed, but towards a target, which holds the same bias, the value itself counts.
+    None when the metric has no value or no interval, or when its target is unknown. Bias is
+    removed, except for a metric with a target: the target contains the same bias.
     """
     found = entry.interval
     if entry.value is None or found is None:
@@ -62,8 +62,10 @@ def shortfall(entry: ScoreValue) -> Uncertainty | None:
 
 
 def significantly_best(entries: Sequence[ScoreValue | None]) -> int | None:
-    """Position of the one entry that is better than every other; None when there is none, when
-    fewer than two have a value, or when one that has a value has no interval.
+    """Return the position of the one entry that is significantly better than every other entry.
+
+    None when there is no such entry, when fewer than two entries have a value, or when any entry
+    with a value has no interval.
     """
     valued = [
         (place, e) for place, e in enumerate(entries) if e is not None and e.value is not None

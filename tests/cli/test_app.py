@@ -27,8 +27,8 @@ from bench.errors import (
 from bench.extractors import EXTRACTORS
 from bench.metrics import METRICS
 from bench.records.score_record import read_records
-from bench.tables.console import print_side_by_side
 from bench.tables.frame import table
+from bench.tables.score_table import print_side_by_side
 from tests.conftest import RealSample, write_pngs
 from tests.records.test_score_record import chosen, value
 
@@ -207,7 +207,7 @@ def test_cache_verb(digits_folder: Path, wide: Path, capsys: pytest.CaptureFixtu
     assert "features: 1 entries" in out
     assert "scores: 1 entries" in out
     assert run(["score", str(digits_folder), "--metrics", FAST]) == EXIT_OK
-    assert "taken from the cache" in capsys.readouterr().out
+    assert "read from the cache" in capsys.readouterr().out
     assert run(["cache", "--clear"]) == EXIT_OK
     assert "deleted: " in capsys.readouterr().out
     assert run(["score", str(digits_folder), "--metrics", FAST, "--no-cache"]) == EXIT_OK
@@ -526,8 +526,8 @@ def test_what_was_done_to_the_images_is_said(
     assert "--resize 28" in capsys.readouterr().err
     assert run([*command, "--resize", "28", "--subset", "20"]) == EXIT_OK
     captured = capsys.readouterr()
-    assert "images of other sizes were brought to 28x28 px" in captured.out
-    assert "metrics with 20 images take a fixed random choice of 30" in captured.out
+    assert "images of other sizes were resized to 28x28 px" in captured.out
+    assert "metrics that show 20 images use a fixed random subset of 30" in captured.out
     assert "perfect: what 20 held-out real images or 30 held-out real images score" in captured.out
     assert "|n=30|subset=20|resize=28x28|" in captured.out
     assert "resized (30)" in captured.err
@@ -548,7 +548,7 @@ def test_protocols_side_by_side_fit_a_terminal(
         )
         for n, protocol in enumerate(EXTRACTORS["inception"].protocols)
     ]
-    monkeypatch.setattr("bench.tables.console._console", lambda **_: Console(width=width))
+    monkeypatch.setattr("bench.tables.score_table._console", lambda **_: Console(width=width))
     print_side_by_side(records)
     lines = capsys.readouterr().out.splitlines()
     text = "\n".join(lines)

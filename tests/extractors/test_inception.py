@@ -26,7 +26,7 @@ from bench.extractors.inception import Inception, PooledConv, _Builder, random_s
 from bench.runtime.devices import strict_float32
 from bench.scoring.scorer import Scorer
 from bench.statistics.moments import Features
-from bench.studies.inception_report import photo_crops
+from bench.studies.image_sets import photo_crops
 from tests.conftest import RealSample, write_pngs
 from tests.inception_weights import save_random_weights
 

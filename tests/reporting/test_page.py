@@ -146,7 +146,7 @@ def test_hostile_texts_stay_text() -> None:
 
 def test_a_record_without_anything_else() -> None:
     shown = Page(page([Scored(record(), {})], NO_CACHE))
-    assert "None: every file was read and nothing stood out." in shown.text
+    assert "None. Every file could be read, and nothing stood out." in shown.text
     assert not shown.all("img")
 
 

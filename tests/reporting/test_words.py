@@ -31,7 +31,7 @@ def test_too_many_ones() -> None:
 
 def test_missing_classes() -> None:
     assert said([0.5, 0.5, 0, 0]) == [
-        "Nothing is there of twos and threes.",
+        "There are no twos and threes.",
         "50 % of the images are zeros; expected 25 %.",
         "50 % of the images are ones; expected 25 %.",
     ]
@@ -39,7 +39,7 @@ def test_missing_classes() -> None:
 
 def test_right_shares_and_other_classifiers() -> None:
     # 0.26 of 10,000 is 2.3 sd from 0.25: luck
-    assert said([0.26, 0.24, 0.25, 0.25]) == ["All 4 classes are there in about the right shares."]
+    assert said([0.26, 0.24, 0.25, 0.25]) == ["All 4 classes occur in about the right shares."]
     other = record().extractor.model_copy(update={"name": "mine"})
     assert said([0.7, 0.1, 0.1, 0.1], extractor=other)[0].startswith(
         "70 % of the images are class 0"
@@ -122,6 +122,7 @@ def test_a_metric_that_is_not_installed_here_has_no_sentence() -> None:
 def test_absent_values_and_headlines() -> None:
     few = value(number=None, reason="few")
     empty = record("x", (few,))
-    assert [s.text for s in sentences(Scored(empty, {}))] == ["No value for fid: see the table."]
+    (only,) = sentences(Scored(empty, {}))
+    assert only.text == "No value for fid: the table below says why."
     assert headline(empty) == "no metric has a value"
     assert headline(record()) == "fid 1.5 (perfect 0.2)"

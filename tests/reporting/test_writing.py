@@ -21,7 +21,7 @@ from bench.errors import (
 from bench.records.pictures_file import write_exhibits
 from bench.records.score_record import append_record, record_file_name, write_record
 from bench.reporting import FORMATS, report
-from bench.reporting.markdown import markdown
+from bench.reporting.pull_request import markdown
 from bench.reporting.sources import Scored
 from tests.records.test_score_record import record
 from tests.reporting.complete import HOSTILE, complete, complete_record
@@ -46,7 +46,7 @@ def test_the_ending_says_the_format(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert report(record()) == Path("report.html")
     assert report(record(), "x.csv").read_text().startswith("submission,")
     assert report(record(), format="md") == Path("report.md")
-    with pytest.raises(UsageError, match="which --format"):
+    with pytest.raises(UsageError, match="no format has this ending"):
         report(record(), "x.docx")
     with pytest.raises(UsageError, match="unknown format 'docx'"):
         report(record(), format="docx")
@@ -92,7 +92,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert run(["report", str(tmp_path), "--out", str(out)]) == EXIT_OK
     captured = capsys.readouterr()
     assert f"html: {out} (1 record," in captured.out
-    assert "notes.json: holds no score records, left out" in captured.err
+    assert "notes.json: holds no score records, skipped" in captured.err
     assert out.read_bytes().startswith(b"<!DOCTYPE html>")
 
 

@@ -175,7 +175,7 @@ def test_the_command(
     command = ["score", str(place / "samples"), "--reference", manifest, "--out", str(tmp_path)]
     assert run([*command, "--metrics", "anomaly_auc", "--detector", "pca"]) == EXIT_OK
     out = capsys.readouterr().out
-    assert "anomaly_auc: judged by detector pca" in out
+    assert "anomaly_auc: computed with detector pca" in out
     assert "|detector=pca|" in out
 
 
@@ -340,4 +340,4 @@ def test_the_command_takes_a_budget(
     command = ["score", str(place / "samples"), "--reference", manifest, "--out", str(tmp_path)]
     command += ["--metrics", "anomaly_auc", "--detector", "centroid", "--budget", "cpu"]
     assert run(command) == EXIT_OK
-    assert "judged by detector centroid:cpu" in capsys.readouterr().out
+    assert "computed with detector centroid:cpu" in capsys.readouterr().out

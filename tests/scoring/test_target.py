@@ -30,7 +30,7 @@ from bench.records.score_record import ScoreRecord, read_records
 from bench.records.submission import submission_name
 from bench.references.bundle import find_manifests, read_manifest
 from bench.scoring.scorer import Failure, Scorer, score, score_many
-from bench.studies.inception_report import photo_crops
+from bench.studies.image_sets import photo_crops
 from tests.conftest import RealSample, write_pngs
 from tests.inception_weights import save_random_weights
 

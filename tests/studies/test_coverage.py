@@ -17,7 +17,7 @@ from bench.metrics.frechet import frechet_distance
 from bench.plots import new_figure
 from bench.plots.coverage import plot_coverage
 from bench.statistics.moments import Moments
-from bench.studies import coverage as uncertainty_study
+from bench.studies import coverage
 from bench.studies.coverage import (
     FastKernelDistance,
     bootstrap,
@@ -28,7 +28,7 @@ from bench.studies.coverage import (
     truths,
 )
 from bench.studies.coverage_populations import Population, digits, gaussian
-from bench.studies.coverage_report import accepted, render_study
+from bench.studies.coverage_report import accepted, write_report
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -124,9 +124,9 @@ def test_bootstrap_agrees_for_a_mean(far):
 
 
 def test_study_resumes_and_makes_its_page(tmp_path, monkeypatch, far):
-    monkeypatch.setattr(uncertainty_study, "SIZES", (110, 130))
-    monkeypatch.setattr(uncertainty_study, "NEAR_ZERO", ("fid", "class_kl"))
-    monkeypatch.setattr(uncertainty_study, "populations", lambda: [gaussian(same=True)])
+    monkeypatch.setattr(coverage, "SIZES", (110, 130))
+    monkeypatch.setattr(coverage, "NEAR_ZERO", ("fid", "class_kl"))
+    monkeypatch.setattr(coverage, "populations", lambda: [gaussian(same=True)])
     run_study(tmp_path, draws=4, seed=2)
     path = tmp_path / "records.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -140,7 +140,7 @@ def test_study_resumes_and_makes_its_page(tmp_path, monkeypatch, far):
     path.write_bytes(b"\n".join(before.splitlines()[:2]) + b"\n")  # as if stopped half way
     run_study(tmp_path, draws=4, seed=2)
     assert path.read_bytes() == before
-    outside = render_study(tmp_path)
+    outside = write_report(tmp_path)
     assert len(outside) == sum(not accepted(row) for row in rows)
     page = (tmp_path / "README.md").read_text()
     assert "--draws 4 --seed 2" in page

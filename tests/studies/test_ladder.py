@@ -13,7 +13,8 @@ from bench.errors import InputError, UsageError
 from bench.records.score_record import append_record, read_records
 from bench.scoring.scorer import Scorer
 from bench.studies import ladder
-from bench.studies.ladder import ladder_of, not_rising, run_study, write_report
+from bench.studies.ladder import ladder_of, not_rising, run_study
+from bench.studies.ladder_report import write_report
 from tests.conftest import RealSample
 
 
@@ -72,7 +73,7 @@ def test_a_ladder_that_does_not_rise_is_named(studies: dict[str, Path], tmp_path
         append_record(record, tmp_path / "records.jsonl")
     (tmp_path / "command.txt").write_text("x\n")
     assert write_report(tmp_path) == ["rotation"]
-    assert "does not rise strictly along: rotation" in (tmp_path / "README.md").read_text()
+    assert "does not rise strictly along rotation" in (tmp_path / "README.md").read_text()
 
 
 def test_an_incomplete_ladder_is_refused(studies: dict[str, Path]) -> None:
@@ -86,6 +87,6 @@ def test_an_incomplete_ladder_is_refused(studies: dict[str, Path]) -> None:
 def test_too_few_images(monkeypatch: pytest.MonkeyPatch, mnist: RealSample, tmp_path: Path) -> None:
     data = Dataset("mnist", "test", mnist.images[:150], mnist.labels[:150])
     monkeypatch.setattr(ladder, "load_dataset", lambda *args, **kwargs: data)
-    with pytest.raises(UsageError, match="150 test images, fewer than 200"):
+    with pytest.raises(UsageError, match="150 test images, fewer than the 200 asked for"):
         run_study(tmp_path, data="mnist", other="mnist", num_images=200)
     assert np.array_equal(list(tmp_path.iterdir()), [])

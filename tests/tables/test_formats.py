@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import sys
 from html.parser import HTMLParser
 
@@ -13,13 +12,9 @@ import pandas as pd
 import pytest
 
 from bench.errors import NothingFoundError, UsageError
-from bench.records.score_record import ScoreRecord
+from bench.tables.escaping import csv_cell
 from bench.tables.formats import (
     FORMATS,
-    csv_cell,
-    latex_text,
-    markdown_text,
-    present,
     to_csv,
     to_html,
     to_json,
@@ -29,34 +24,8 @@ from bench.tables.formats import (
 )
 from bench.tables.frame import COLUMNS, table
 from tests.records.test_score_record import record
-from tests.reporting.complete import HOSTILE, complete_record, entry
-
-
-def three() -> list[ScoreRecord]:
-    """FID of the second is significantly best, recall of none."""
-    rows = ((5.0, 0.50), (2.01, 0.51), (5.1, 0.505))
-    return [
-        record(name, (entry("fid", fid, 0.1), entry("recall_k3", recall, 0.02)))
-        for name, (fid, recall) in zip(("a", "b", "c"), rows, strict=True)
-    ]
-
-
-def test_presentation() -> None:
-    (shown,) = present(three())
-    assert list(shown.cells.columns) == ["fid ↓", "recall_k3 ↑"]
-    assert list(shown.cells.index) == ["a", "b", "c", "perfect (10 images)"]
-    assert shown.cells.loc["b", "fid ↓"] == "2.01 [1.81, 2.21]"
-    assert shown.cells.iloc[3].tolist() == ["0.25", "0.85"]
-    assert shown.best["fid ↓"].tolist() == [False, True, False, False]
-    assert not shown.best["recall_k3 ↑"].any()
-
-
-def test_protocols_have_tables_of_their_own_and_names_stay_apart() -> None:
-    other = three()[0].model_copy(update={"seed": 1})
-    assert [len(shown.records) for shown in present([*three(), other])] == [3, 1]
-    twice = [complete_record("same", 0), complete_record("same", 1)]
-    (shown,) = present(twice)
-    assert list(shown.cells.index)[:2] == ["same (00000001)", "same (00000002)"]
+from tests.reporting.complete import HOSTILE, entry
+from tests.tables.three import three
 
 
 def test_tidy_columns_of_the_interval() -> None:
@@ -127,22 +96,6 @@ def test_csv_leaves_numbers_alone() -> None:
     (row, *_) = csv.DictReader(io.StringIO(to_csv([record("a", (entry("fid", -1.5),))])))
     assert row["value"] == "-1.5"
     assert csv_cell("a=1") == "a=1"
-
-
-def test_latex_specials() -> None:
-    assert latex_text(r"a_b & 50% \x {y} ~^#$") == (
-        r"a\_b \& 50\% \textbackslash{}x \{y\} \textasciitilde{}\textasciicircum{}\#\$"
-    )
-    assert "\n" not in latex_text("a\nb")
-
-
-def test_markdown_specials() -> None:
-    text = markdown_text("a|b <img> [x](http://y) *z* `c`\n# d & @e")
-    assert "\n" not in text
-    for mark in "|<>[]*`#":
-        assert re.search(rf"(?<!\\){re.escape(mark)}", text.replace("&#", "")) is None
-    assert "://" not in text
-    assert "@" not in text
 
 
 class _Texts(HTMLParser):

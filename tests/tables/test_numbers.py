@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.tables.numbers import bounds, number, percent, value_alone, value_with_interval
+from bench.tables.numbers import bounds, number, percent, value_text, value_with_interval
 from tests.records.test_score_record import value
 from tests.reporting.complete import entry, interval
 
@@ -31,7 +31,7 @@ def test_decimals_follow_the_interval() -> None:
     assert value_with_interval(entry("fid", 27.7, 0.38)) == "27.7 [27.0, 28.4]"
     assert value_with_interval(entry("fid", 1.2345, 0.015)) == "1.234 [1.205, 1.264]"
     assert value_with_interval(entry("fid", 12345.678, 300)) == "12346 [11758, 12934]"
-    assert value_alone(entry("modes_covered", 10.0, 0.1)) == "10"
+    assert value_text(entry("modes_covered", 10.0, 0.1)) == "10"
     assert value_with_interval(value(number=1.5)) == "1.5"
     assert value_with_interval(value(number=None, reason="few")) == "none"
     assert bounds(interval(10.0, 0.0)) == "[10, 10]"

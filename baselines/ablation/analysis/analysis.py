@@ -45,7 +45,7 @@ from baselines.ablation.design.designs import Fraction
 from baselines.ablation.design.naming import cell_names, counted
 from baselines.ablation.design.plan import AblationPlan
 from bench.errors import NothingFoundError
-from bench.reporting.words import Sentence
+from bench.reporting.sentence import Sentence
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ from baselines.ablation.analysis.wording import (
 )
 from baselines.ablation.design.naming import counted
 from bench.metrics import METRICS
-from bench.reporting.words import Sentence
+from bench.reporting.sentence import Sentence
 from bench.tables.numbers import percent
 
 

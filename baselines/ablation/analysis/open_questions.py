@@ -8,7 +8,7 @@ from baselines.ablation.analysis.effects import Effect, MetricEffects
 from baselines.ablation.analysis.power import detectable, seeds_needed
 from baselines.ablation.analysis.wording import Which, amount, listed, short, what, which
 from baselines.ablation.design.naming import counted
-from bench.reporting.words import Sentence
+from bench.reporting.sentence import Sentence
 from bench.statistics.intervals import LEVEL
 
 ALPHA = 1 - LEVEL

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from baselines.ablation.analysis.coding import Term
 from baselines.ablation.analysis.effects import Effect
 from bench.metrics import METRICS
-from bench.reporting.words import Tone
+from bench.reporting.sentence import Tone
 
 Which = tuple[str, Term, tuple[str, ...]]
 

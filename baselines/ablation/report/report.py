@@ -33,13 +33,12 @@ from baselines.ablation.report.tables import TableFormat, write_tables
 from baselines.ablation.run.jobs import results_of
 from bench.execution.ledger.ledger import Ledger
 from bench.plots import figure_svg
-from bench.reporting.markdown import MARKS
-from bench.reporting.shell import CSS, JS, asset, environment, policy
-from bench.reporting.theme import Picture, data_uri, picture_of
-from bench.reporting.words import Sentence
+from bench.reporting.picture import Picture, data_uri, picture_of
+from bench.reporting.sentence import MARKS, Sentence
+from bench.reporting.templating import CSS, JS, asset, environment, policy
 from bench.runtime.provenance import version
 from bench.runtime.whole_files import write_atomically
-from bench.tables.formats import markdown_text
+from bench.tables.escaping import markdown_text
 
 PAGE, README, TABLES = "report.html", "README.md", "tables"
 SECTIONS = {

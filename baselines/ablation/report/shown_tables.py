@@ -11,7 +11,7 @@ from baselines.ablation.analysis.least_squares import Share
 from baselines.ablation.analysis.outcomes import OutcomeShare
 from baselines.ablation.analysis.wording import short
 from baselines.ablation.design.naming import cell_names, effect_name
-from bench.tables.formats import markdown_text
+from bench.tables.escaping import markdown_text
 from bench.tables.numbers import number, percent
 
 ROUNDING = 1e-9  # of the interval: a value that is nothing but rounding

@@ -14,7 +14,7 @@ from baselines.ablation.analysis.tradeoff import arrows_frame
 from baselines.ablation.report.records import remove_others
 from bench.errors import UsageError
 from bench.runtime.whole_files import write_atomically
-from bench.tables.formats import csv_cell
+from bench.tables.escaping import csv_cell
 
 TableFormat = Literal["csv", "parquet"]
 NAMES = ("runs", "curve", "effects", "ranks", "variance", "differences", "outcomes", "factors",

@@ -14,8 +14,7 @@ from baselines.ablation.run.jobs import Preview, jobs_of, preview
 from bench.execution.ledger.ledger import Ledger
 from bench.execution.scheduling import JobResult
 from bench.execution.status import status
-from bench.reporting.markdown import MARKS
-from bench.reporting.words import Sentence
+from bench.reporting.sentence import MARKS, Sentence
 from bench.runtime.progress import duration
 from bench.tables.console import print_rows
 

@@ -43,11 +43,11 @@ from baselines.ablation.run.jobs import Surroundings
 from baselines.ablation.run.running import run_ablation
 from bench.errors import EXIT_INVALID, LatentbenchError
 from bench.execution.ledger.ledger import Ledger
-from bench.reporting.markdown import MARKS
+from bench.reporting.sentence import MARKS
 from bench.runtime.command_parser import CommandParser
 from bench.runtime.progress import progress_report
 from bench.runtime.whole_files import write_atomically
-from bench.tables.formats import markdown_text
+from bench.tables.escaping import markdown_text
 
 STUDIED = ("course", "tricks")
 HEADER = """# Which of four tricks helps

@@ -17,7 +17,7 @@ from bench.anomaly.folder.record import AnomalyRecord
 from bench.errors import UsageError
 from bench.plots import figure_png, figure_svg
 from bench.runtime.whole_files import write_atomically
-from bench.tables.formats import csv_cell
+from bench.tables.escaping import csv_cell
 
 Files = Mapping[str, bytes]  # by name
 

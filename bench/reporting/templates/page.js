@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const say = (table, text) => {
+  const announce = (table, text) => {
     const output = table.closest("section, details").querySelector(`output[data-for="${table.id}"]`);
     if (output) output.textContent = text;
   };
@@ -28,7 +28,7 @@
       return sign * order(a, b);
     });
     body.append(...rows.map(([, row]) => row));
-    say(table, `sorted by ${button.dataset.name}, ${next}`);
+    announce(table, `sorted by ${button.dataset.name}, ${next}`);
   };
 
   const filter = (input) => {
@@ -41,7 +41,7 @@
       row.hidden = !words.every((word) => text.includes(word));
       shown += !row.hidden;
     }
-    say(table, `${shown} of ${rows.length} rows shown`);
+    announce(table, `${shown} of ${rows.length} rows shown`);
   };
 
   for (const tools of document.querySelectorAll(".tools[hidden]")) tools.hidden = false;

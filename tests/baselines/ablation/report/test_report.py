@@ -52,7 +52,7 @@ from baselines.ablation.run.work import GRID
 from bench.errors import InputError, NothingFoundError
 from bench.execution.ledger.ledger import Ledger
 from bench.plots import figure_svg, new_figure
-from bench.reporting.theme import themed_svg
+from bench.reporting.picture import themed_svg
 from tests.baselines.ablation.analysis.test_analysis import METRICS, changed, result_of
 
 

@@ -1,26 +1,30 @@
-"""A report for a pull request: Markdown with the words, the tables and the findings."""
+"""A report for a pull request: Markdown with sentences, findings and tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from bench.reporting.reproduce import commands
+from bench.reporting.sentence import MARKS
 from bench.reporting.sources import Scored
 from bench.reporting.words import sentences
 from bench.runtime.provenance import version
-from bench.tables.formats import labels, markdown_text, to_markdown
-
-MARKS = {"good": "✓", "gap": "▲", "bad": "✕", "note": "•"}
+from bench.tables.escaping import markdown_text, one_line
+from bench.tables.formats import to_markdown
+from bench.tables.presentation import labels
 
 
 def markdown(scored: Sequence[Scored]) -> str:
-    """The report as Markdown; text from outside stays text."""
+    """Return the report as Markdown; text from outside is escaped."""
     records = [one.record for one in scored]
     names = [markdown_text(name) for name in labels(records)]
     lines = ["## Latentbench report", ""]
     for one, name in zip(scored, names, strict=True):
         lines += [f"### {name}", ""]
-        lines += [f"- {MARKS[said.tone]} {markdown_text(said.text)}" for said in sentences(one)]
+        lines += [
+            f"- {MARKS[sentence.tone]} {markdown_text(f'{sentence.text} {sentence.hint}'.rstrip())}"
+            for sentence in sentences(one)
+        ]
         lines += [
             f"- **{markdown_text(found.code)}**, what to do: {markdown_text(found.fix)}"
             for found in one.record.findings
@@ -39,8 +43,8 @@ def markdown(scored: Sequence[Scored]) -> str:
 
 
 def _fenced(lines: Sequence[str]) -> list[str]:
-    """Lines in a fence that none of them can close."""
+    """Return lines in a code fence that none of them can close."""
     fence = "```"
     while any(fence in line for line in lines):
         fence += "`"
-    return [fence, *(" ".join(line.split()) for line in lines), fence]
+    return [fence, *map(one_line, lines), fence]

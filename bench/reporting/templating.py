@@ -1,7 +1,7 @@
-"""What every page shares: its template engine, its style and script, and its security policy.
+"""What every page shares: template engine, style, script and content security policy.
 
-Text from outside goes through Jinja's escaping. The content security policy allows a page its own
-style and script by their digests, pictures from data URIs, and no request of any kind.
+Jinja escapes text from outside. The policy allows the page's own style and script by their digests
+and pictures from data URIs; it forbids every request.
 """
 
 from __future__ import annotations
@@ -13,29 +13,33 @@ from importlib import resources
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from bench.reporting.sentence import MARKS, MEANINGS_OF_MARKS
+from bench.tables.numbers import counted
+
 CSS, JS = "page.css", "page.js"
 
 
 def environment(*packages: str) -> Environment:
-    """Templates of `packages`, and then those here: `macros.html.j2` among them."""
+    """Return an engine that finds templates of `packages` first, then those of this package."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "bench.reporting")]),
         autoescape=True,
         undefined=StrictUndefined,
     )
-    environment.filters["breakable"] = _breakable
+    environment.filters |= {"breakable": _breakable, "counted": counted}
+    environment.globals |= {"marks": MARKS, "meanings_of_marks": MEANINGS_OF_MARKS}
     return environment
 
 
 def asset(name: str) -> str:
-    """The text of the style or the script."""
+    """Return the text of the style (`CSS`) or the script (`JS`)."""
     return (
         resources.files("bench.reporting").joinpath("templates", name).read_text(encoding="utf-8")
     )
 
 
 def policy(css: str, js: str) -> str:
-    """The content security policy of a page with this style and script."""
+    """Return the content security policy of a page with this style and script."""
     style, script = (
         base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js)
     )
@@ -46,5 +50,5 @@ def policy(css: str, js: str) -> str:
 
 
 def _breakable(name: str) -> Markup:
-    """A name that may be broken after its underscores."""
+    """Allow line breaks after the underscores of a name."""
     return Markup("_<wbr>").join(escape(part) for part in name.split("_"))

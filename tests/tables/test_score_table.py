@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from bench.records.score_record import IntervalEntry, ScoreRecord, ScoreValue
-from bench.tables.console import print_record
+from bench.tables.score_table import print_record
 from tests.records.test_score_record import record
 
 
@@ -47,7 +47,7 @@ def whole() -> ScoreRecord:
 def shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
 ) -> list[str]:
-    monkeypatch.setattr("bench.tables.console._console", lambda **_: Console(width=width))
+    monkeypatch.setattr("bench.tables.score_table._console", lambda **_: Console(width=width))
     print_record(whole())
     return capsys.readouterr().out.splitlines()
 
@@ -76,7 +76,7 @@ def test_an_interval_about_another_number_is_explained(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = " ".join(shown(monkeypatch, capsys, 140))
-    assert "around the value less its bias: fid 26.11" in text
+    assert "centred on the value after correction for bias: fid 26.11" in text
     assert "inception_score 9.206," not in text
 
 
@@ -93,4 +93,4 @@ def test_what_compiling_cost_is_shown(
     assert "compiling" not in "\n".join(shown(monkeypatch, capsys, 80))
     told = record().model_copy(update={"timings_s": {"of these, compiling": 23.04}})
     print_record(told)
-    assert "compiling the network took 23.0 s, once" in capsys.readouterr().out
+    assert "compiling the network took 23.0 s (once)" in capsys.readouterr().out

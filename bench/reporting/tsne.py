@@ -1,7 +1,7 @@
-"""t-SNE of a folder's images among real ones, made when a page is made.
+"""t-SNE of a folder's images among real ones, computed when a page is made.
 
-It takes seconds, so scoring stores the leading principal components only. The result is kept in
-the cache by the digest of the points.
+Scoring only stores the leading principal components, because t-SNE takes seconds. The result is
+cached under the digest of the points.
 """
 
 from __future__ import annotations
@@ -33,8 +33,11 @@ class Embedding(NamedTuple):
 def tsne(
     fake_PC: NDArray[np.generic], real_PC: NDArray[np.generic], cache: Cache
 ) -> Embedding | None:
-    """t-SNE (van der Maaten and Hinton 2008, scikit-learn's Barnes-Hut, started from the principal
-    components) of the first 300 points of each side; None with fewer than 30 or a single column.
+    """Return the t-SNE of the first 300 points of each side, given as principal components P,C.
+
+    van der Maaten and Hinton (2008) in scikit-learn's Barnes-Hut version, started from the
+    principal components. None with fewer than 30 points a side, fewer than two columns, or points
+    that are all equal or not finite.
     """
     fake, real = (np.asarray(side[:POINTS], np.float32) for side in (fake_PC, real_PC))
     if (
@@ -54,10 +57,9 @@ def tsne(
             "libraries": library_versions(),
         }
     )
-    kept = cache.get("embeddings", key)
-    if kept is None:
-        # slow to import
-        from sklearn.manifold import TSNE  # type: ignore[import-untyped]  # noqa: PLC0415
+    cached = cache.get("embeddings", key)
+    if cached is None:
+        from sklearn.manifold import TSNE  # type: ignore[import-untyped]  # slow to import
 
         model = TSNE(
             2, init="pca", perplexity=PERPLEXITY, max_iter=STEPS, random_state=SEED, n_jobs=1
@@ -65,5 +67,5 @@ def tsne(
         placed = np.asarray(model.fit_transform(points), np.float32)
         cache.put("embeddings", key, arrays_to_bytes({"placed": placed}))
     else:
-        placed = np.asarray(arrays_from_bytes(kept, "embedding")["placed"], np.float32)
+        placed = np.asarray(arrays_from_bytes(cached, "embedding")["placed"], np.float32)
     return Embedding(placed[: len(fake)], placed[len(fake) :])
