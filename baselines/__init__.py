@@ -9,8 +9,9 @@ Importing this package loads no torch; the names below load what they need when 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from bench.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from baselines.ablation.run.running import run_ablation as run_ablation
@@ -46,13 +47,4 @@ _HOMES = {
 }
 
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'baselines' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

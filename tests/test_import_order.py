@@ -14,24 +14,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # Rooms, lowest level first: a file imports files of its own room and of rooms on lower levels. A
-# room
-# is a folder of a package, or a file at its root.
+# room is a folder of a package, or a file at its root.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"bench.errors", "reference_stats"}),
-    frozenset({"bench.runtime", "bench.intake", "baselines.models"}),
+    frozenset({"bench.runtime", "baselines.models"}),
     frozenset(
-        {"bench.data", "bench.statistics", "bench.records", "bench.execution", "baselines.tricks"}
+        {"bench.intake", "bench.statistics", "bench.records", "bench.execution", "baselines.tricks"}
     ),
-    frozenset({"bench.tables"}),
-    frozenset(
-        {
-            "bench.content",
-            "bench.extractors",
-            "bench.metrics",
-            "bench.plots",
-            "baselines.recipes",
-        }
-    ),
+    frozenset({"bench.data", "bench.extractors", "bench.tables", "baselines.recipes"}),
+    frozenset({"bench.metrics", "bench.content", "bench.plots"}),
     frozenset(
         {
             "bench.references",

@@ -5,8 +5,9 @@ The names below are loaded when first used.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from bench.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from bench.anomaly.folder.evaluate import FolderResult as FolderResult
@@ -14,19 +15,10 @@ if TYPE_CHECKING:
     from bench.anomaly.folder.record import AnomalyRecord as AnomalyRecord
 
 _HOMES = {
-    "FolderResult": "folder.evaluate",
-    "evaluate_folder": "folder.evaluate",
-    "AnomalyRecord": "folder.record",
+    "FolderResult": "bench.anomaly.folder.evaluate",
+    "evaluate_folder": "bench.anomaly.folder.evaluate",
+    "AnomalyRecord": "bench.anomaly.folder.record",
 }
 
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'bench.anomaly' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"bench.anomaly.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -16,8 +16,9 @@ process, which imports only `bench.intake.worker`, starts in milliseconds.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from bench.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from bench.intake.codes import Severity as Severity
@@ -40,34 +41,25 @@ if TYPE_CHECKING:
     from bench.intake.stream import ImageStream as ImageStream
 
 _HOMES = {
-    "Finding": "findings",
-    "Severity": "codes",
-    "ImageSet": "image_set",
-    "SetIdentity": "image_set",
-    "image_set_of": "image_set",
-    "sanitise": "names",
-    "AuditReport": "reading",
-    "audit": "reading",
-    "read_images": "reading",
-    "RepairReport": "repairs",
-    "repair": "repairs",
-    "Size": "sizes",
-    "parse_size": "sizes",
-    "SubmissionSpec": "spec",
-    "builtin_specs": "spec",
-    "example_spec": "spec",
-    "load_spec": "spec",
-    "ImageStream": "stream",
+    "Finding": "bench.intake.findings",
+    "Severity": "bench.intake.codes",
+    "ImageSet": "bench.intake.image_set",
+    "SetIdentity": "bench.intake.image_set",
+    "image_set_of": "bench.intake.image_set",
+    "sanitise": "bench.intake.names",
+    "AuditReport": "bench.intake.reading",
+    "audit": "bench.intake.reading",
+    "read_images": "bench.intake.reading",
+    "RepairReport": "bench.intake.repairs",
+    "repair": "bench.intake.repairs",
+    "Size": "bench.intake.sizes",
+    "parse_size": "bench.intake.sizes",
+    "SubmissionSpec": "bench.intake.spec",
+    "builtin_specs": "bench.intake.spec",
+    "example_spec": "bench.intake.spec",
+    "load_spec": "bench.intake.spec",
+    "ImageStream": "bench.intake.stream",
 }
 
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'bench.intake' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"bench.intake.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

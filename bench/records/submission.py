@@ -1,17 +1,24 @@
-"""What a record says of a submission before any number: name, origin, size, digests."""
+"""How a record identifies a submission: name, origin, size and digests."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.intake import SetIdentity, Size, sanitise
 from bench.records.score_record import Kind, Submission
+
+if TYPE_CHECKING:
+    from bench.intake import SetIdentity, Size
 
 
 def submission_name(path: str | Path) -> str:
-    """The last two parts of a path as it was given, because every other team's folder is called
-    `samples`; of the absolute path when it ends in dots.
+    """Return the last two parts of a path as given, since many folders are called `samples`.
+
+    A path that ends in dots is made absolute first.
+
+    >>> submission_name("runs/team-a/samples/")
+    'team-a/samples'
     """
     given = Path(os.path.normpath(path))
     if given.name in ("", ".."):
@@ -22,11 +29,12 @@ def submission_name(path: str | Path) -> str:
 def submission_of(
     identity: SetIdentity, *, name: str, source: str, kind: Kind, resize: Size | None
 ) -> Submission:
-    """The images of `identity`, read from `source` and brought to the size `resize`; control
-    characters of the name are taken out.
+    """Return what a record says of images that were read from `source` and resized to `resize`.
+
+    `name` must be printable; `bench.intake.sanitise` makes any text so.
     """
     return Submission(
-        name=sanitise(name),
+        name=name,
         source=source,
         kind=kind,
         num_images=identity.num_images,

@@ -34,8 +34,8 @@ from bench.references.bundle_writing import bundle_arrays, bundle_manifest
 from bench.references.feature_extraction import cached_sample, keep_sample, sample_key
 from bench.references.perfect_values import held_out_values
 from bench.references.real_images import RealImages, Seen
-from bench.runtime import provenance
 from bench.runtime.cache import Cache, cache_key
+from bench.runtime.code_digest import code_digest, module_of
 from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes, write_atomically
 from bench.statistics.moments import SUBSET_SEED, SUBSET_SIZE
 
@@ -205,7 +205,7 @@ def _content(
     images: RealImages, identity: SetIdentity, facts: ContentFacts | None, cache: Cache
 ) -> ReferenceContent:
     """The content of real images: from the cache, from their facts, or read once more."""
-    parts = {"real": identity.sequence_digest, "code": provenance.source_digest()}
+    parts = {"real": identity.sequence_digest, "code": code_digest(module_of(reference_content_of))}
     key = cache_key(parts)
     kept = cache.get("content", key)
     if kept is not None:

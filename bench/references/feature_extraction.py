@@ -26,7 +26,8 @@ from bench.extractors.base import Extractor, Progress, QueueingExtractor, Resolv
 from bench.intake import ImageStream, SetIdentity
 from bench.metrics.base import SPLITS
 from bench.runtime.cache import Cache, cache_key
-from bench.runtime.provenance import library_versions, source_digest
+from bench.runtime.code_digest import code_digest
+from bench.runtime.provenance import library_versions
 from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
 from bench.statistics.moments import (
     BLOCK,
@@ -400,7 +401,7 @@ def sample_key(
             "name": extractor.name,
             "settings": dict(extractor.settings),
             "compiled": extractor.compiled,
-            "code": source_digest(),
+            "code": code_digest(__name__, extractor.row.loader.partition(":")[0]),
             "libraries": library_versions(),
             "device": device.split(":", maxsplit=1)[0],
             "reduced": [subset, SUBSET_SEED, seed] if num_images > subset else [],

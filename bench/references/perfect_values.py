@@ -21,7 +21,8 @@ import numpy as np
 from bench.metrics.base import Metric, MetricInputs, Sizes, UndefinedMetric
 from bench.references.bundle import Reference
 from bench.runtime.cache import Cache, cache_key
-from bench.runtime.provenance import library_versions, source_digest, version
+from bench.runtime.code_digest import code_digest, module_of
+from bench.runtime.provenance import library_versions, version
 from bench.statistics.moments import Features, FeatureSample
 
 
@@ -90,7 +91,11 @@ def held_out_values(
             "reference": reference.digest,
             "n": n,
             "seed": seed,
-            "code": source_digest(),
+            "code": code_digest(
+                __name__,
+                "bench.metrics",
+                *sorted({module_of(metric.compute) for metric in missing}),
+            ),
             "libraries": library_versions(),
             "device": device.split(":", maxsplit=1)[0],
             "metrics": sorted(metric.name for metric in missing),
@@ -114,6 +119,11 @@ def held_out_values(
     else:
         computed = json.loads(kept)
     return values | computed
+
+
+def _code_of(metrics: Iterable[Metric]) -> str:
+    modules = {module_of(metric.compute) for metric in metrics}
+    return code_digest(__name__, "bench.metrics", *sorted(modules))
 
 
 def expected_values(

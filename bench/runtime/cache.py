@@ -20,7 +20,7 @@ from bench.errors import UsageError
 from bench.runtime.whole_files import write_atomically
 
 DIGEST_BYTES = 32
-KINDS = ("content", "embeddings", "exhibits", "features", "held-out", "hints", "scores")
+KINDS = ("code", "content", "embeddings", "exhibits", "features", "held-out", "hints", "scores")
 ENTRY = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\..*\.tmp")  # and what a killed write left
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bench.content import (
     CLASS_NAMES,
     ContentFacts,
+    ContentObserver,
     Evidence,
     content_findings,
     content_pictures,
@@ -22,8 +23,8 @@ from bench.content import (
 )
 from bench.errors import InputError
 from bench.records.score_record import FindingEntry, ScoreRecord
-from bench.runtime import provenance
 from bench.runtime.cache import Cache, cache_key
+from bench.runtime.code_digest import code_digest
 from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
 from bench.scoring.target import Target
 from bench.statistics.moments import ClassStatistics
@@ -117,4 +118,4 @@ def _shares(
 
 
 def _key(sequence_digest: str) -> str:
-    return cache_key({"images": sequence_digest, "code": provenance.source_digest()})
+    return cache_key({"images": sequence_digest, "code": code_digest(ContentObserver.__module__)})

@@ -28,6 +28,7 @@ from bench.runtime import provenance
 from bench.runtime.cache import Cache, cache_key
 from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
 from bench.scoring.detector_scores import pixels_at
+from bench.scoring.scoring_code import picture_code, scoring_code
 from bench.scoring.target import Target
 from bench.statistics.moments import FeatureSample
 
@@ -108,7 +109,7 @@ class ResultCache:
         detector: Mapping[str, str] | None = None,
     ) -> None:
         self._cache = cache
-        self._metrics = [metric.name for metric in metrics]
+        self._metrics = list(metrics)
         self._subset, self._seed, self._device = subset, seed, device
         self._detector = dict(detector or {})
         self._findings = digest_of_other_packages()
@@ -142,7 +143,7 @@ class ResultCache:
         self, target: Target, sequence_digest: str
     ) -> dict[str, NDArray[np.generic]] | None:
         """What a page shows of these pixels."""
-        data = self._cache.get("exhibits", self._score_key(target, sequence_digest))
+        data = self._cache.get("exhibits", self._exhibits_key(target, sequence_digest))
         try:
             return None if data is None else arrays_from_bytes(data, "exhibits")
         except InputError:  # of another version
@@ -151,7 +152,7 @@ class ResultCache:
     def put_exhibits(
         self, target: Target, sequence_digest: str, exhibits: Mapping[str, NDArray[np.generic]]
     ) -> None:
-        key = self._score_key(target, sequence_digest)
+        key = self._exhibits_key(target, sequence_digest)
         self._cache.put("exhibits", key, arrays_to_bytes(exhibits))
 
     def put_sample(self, target: Target, identity: SetIdentity, sample: FeatureSample) -> None:
@@ -189,10 +190,10 @@ class ResultCache:
                 "extractor": target.extractor.digest,
                 "settings": dict(target.extractor.settings),
                 "compiled": target.extractor.compiled,
-                "metrics": self._metrics,
+                "metrics": [metric.name for metric in self._metrics],
                 "seed": self._seed,
                 "subset": self._subset,
-                "code": provenance.source_digest(),
+                "code": scoring_code(target.extractor, self._metrics),
                 "libraries": provenance.library_versions(),
                 "device": self._device.split(":", maxsplit=1)[0],
                 "images": sequence_digest,
@@ -200,6 +201,10 @@ class ResultCache:
                 **({} if self._findings is None else {"findings": self._findings}),
             }
         )
+
+    def _exhibits_key(self, target: Target, sequence_digest: str) -> str:
+        score = self._score_key(target, sequence_digest)
+        return cache_key({"score": score, "code": picture_code()})
 
     def _sample_key(self, target: Target, sequence_digest: str, num_images: int) -> str:
         return sample_key(

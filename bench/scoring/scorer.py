@@ -56,6 +56,7 @@ from bench.scoring.detector_scores import (
 from bench.scoring.evaluate import evaluate, select_metrics
 from bench.scoring.report_pictures import feature_exhibits, training_thumbnails
 from bench.scoring.result_cache import Reading, ResultCache
+from bench.scoring.scoring_code import scoring_code
 from bench.scoring.submission_features import SubmissionFeatures, identity_of, stage_of
 from bench.scoring.target import Target, open_targets
 from bench.statistics.moments import SUBSET_SIZE, FeatureSample
@@ -243,7 +244,7 @@ class Scorer:
         self._last.clear()
         submission = submission_of(
             identity,
-            name=submission_name(path),
+            name=sanitise(submission_name(path)),
             source=report.source,
             kind=report.kind,
             resize=self.resize,
@@ -277,7 +278,7 @@ class Scorer:
             array = np.asarray(images)
             image_set = image_set_of(array[..., None] if array.ndim == 3 else array)
         submission = submission_of(
-            image_set.identity, name=str(name), source="memory", kind="array", resize=None
+            image_set.identity, name=sanitise(str(name)), source="memory", kind="array", resize=None
         )
         self._last.clear()
         target = self.targets[0]
@@ -403,6 +404,7 @@ class Scorer:
             )
             content = () if judgement is None else judgement.findings
         extractor = target.extractor
+        code = scoring_code(extractor, self.metrics, self.detector)
         record = ScoreRecord(
             created_at=_now(),
             submission=submission,
@@ -413,7 +415,7 @@ class Scorer:
                 settings=dict(extractor.settings),
                 verified=extractor.verified,
             ),
-            code=Identity(name=provenance.version(), digest=provenance.source_digest()),
+            code=Identity(name=provenance.version(), digest=code),
             seed=self.seed,
             subset=len(sample.rows) if len(sample.rows) < sample.n else None,
             official=official,

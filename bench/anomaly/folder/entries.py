@@ -13,7 +13,7 @@ from bench.anomaly.fit_and_judge import Judged, Task
 from bench.anomaly.folder.labels import LabelledImages
 from bench.anomaly.folder.overlap import colour_finding, overlap_findings
 from bench.anomaly.folder.record import DetectorEntry
-from bench.intake import AuditReport, Size
+from bench.intake import AuditReport, Size, sanitise
 from bench.records.score_record import FindingEntry, IntervalEntry, Submission
 from bench.records.submission import submission_name, submission_of
 from bench.statistics.intervals import LEVEL
@@ -27,7 +27,7 @@ def read_from(report: AuditReport, path: str | Path, size: Size | None) -> Submi
     assert identity is not None  # noqa: S101  (a valid report has one)
     return submission_of(
         identity,
-        name=submission_name(path),
+        name=sanitise(submission_name(path)),
         source=report.source,
         kind=report.kind,
         resize=size,

@@ -37,10 +37,20 @@ from bench.extractors import extractor_row
 from bench.intake import AuditReport, Size, parse_size, read_images
 from bench.records.score_record import Identity
 from bench.runtime import provenance
+from bench.runtime.code_digest import code_digest
 from bench.runtime.devices import device_description, select_device
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
 MAX_SEED = 2**32 - 1
+# Not in the digest of a record's code: what writes files, and the table of detectors, since each
+# entry has the digest of its own detector.
+_WITHOUT = frozenset(
+    {
+        "bench.anomaly.detectors",
+        "bench.anomaly.folder.files",
+        "bench.anomaly.folder.output_folder",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +156,9 @@ def evaluate_folder(
             train=read_from(normal, train, size),
             test=tuple(read_from(report, report.source, size) for report in tested.reports),
             labels_sha256=None if labels is None else file_sha256(labels),
-            code=Identity(name=provenance.version(), digest=provenance.source_digest()),
+            code=Identity(
+                name=provenance.version(), digest=code_digest(__name__, without=_WITHOUT)
+            ),
             seed=seed,
             device=device_description(device),
             libraries=provenance.library_versions(),
