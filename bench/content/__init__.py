@@ -76,8 +76,9 @@ reported as a finding `check-skipped`, and the other checks run.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from bench.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from bench.content.checking import content_findings as content_findings
@@ -100,37 +101,27 @@ if TYPE_CHECKING:
     from bench.content.training import source_of as source_of
     from bench.content.training import training_pixels as training_pixels
 
-# name -> the file that holds it; loaded when it is first used
 _HOMES = {
-    "content_findings": "checking",
-    "digest_of_other_packages": "checking",
-    "is_about_content": "checking",
-    "with_names": "checking",
-    "CLASS_NAMES": "classes",
-    "TrainingPixels": "copies",
-    "Evidence": "evidence",
-    "ContentFacts": "facts",
-    "ContentFinding": "finding",
-    "Found": "finding",
-    "FINDINGS": "findings",
-    "ContentObserver": "observer",
-    "content_facts": "observer",
-    "content_pictures": "pictures",
-    "ReferenceContent": "reference",
-    "reference_content": "reference",
-    "reference_content_of": "reference",
-    "source_of": "training",
-    "training_pixels": "training",
+    "content_findings": "bench.content.checking",
+    "digest_of_other_packages": "bench.content.checking",
+    "is_about_content": "bench.content.checking",
+    "with_names": "bench.content.checking",
+    "CLASS_NAMES": "bench.content.classes",
+    "TrainingPixels": "bench.content.copies",
+    "Evidence": "bench.content.evidence",
+    "ContentFacts": "bench.content.facts",
+    "ContentFinding": "bench.content.finding",
+    "Found": "bench.content.finding",
+    "FINDINGS": "bench.content.findings",
+    "ContentObserver": "bench.content.observer",
+    "content_facts": "bench.content.observer",
+    "content_pictures": "bench.content.pictures",
+    "ReferenceContent": "bench.content.reference",
+    "reference_content": "bench.content.reference",
+    "reference_content_of": "bench.content.reference",
+    "source_of": "bench.content.training",
+    "training_pixels": "bench.content.training",
 }
 
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'bench.content' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"bench.content.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -9,7 +9,7 @@ from bench.extractors.base import ResolvedExtractor
 from bench.metrics.base import Metric
 from bench.runtime.code_digest import code_digest, module_of
 
-SHOWN = ("bench.scoring.report_pictures", "bench.content.showing")  # what a page shows
+SHOWN = ("bench.scoring.report_pictures", "bench.content.pictures")  # what a page shows
 # Imported by the scorer, and left out: what a page shows, and the table of detectors, of which only
 # the one that is used counts.
 WITHOUT = frozenset({*SHOWN, "bench.anomaly.detectors"})

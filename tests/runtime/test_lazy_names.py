@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("bench", "bench.anomaly", "bench.intake", "baselines")
+PACKAGES = ("bench", "bench.anomaly", "bench.content", "bench.intake", "baselines")
 
 
 @pytest.mark.parametrize("name", PACKAGES)

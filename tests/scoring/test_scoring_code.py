@@ -60,7 +60,7 @@ CHANGES = [  # file, what is replaced, by what, whether the digest changes
     ("statistics/moments.py", "from __future__", "EDITED = 1\nfrom __future__", True),
     ("extractors/compact_cnn.py", "F.relu", "F.gelu", True),
     ("intake/png.py", "from __future__", "EDITED = 1\nfrom __future__", True),
-    ("content/levels.py", "from __future__", "EDITED = 1\nfrom __future__", True),
+    ("content/findings/collapse.py", "from __future__", "EDITED = 1\nfrom __future__", True),
     ("references/perfect_values.py", "from __future__", "EDITED = 1\nfrom __future__", True),
     ("scoring/evaluate.py", "from __future__", "EDITED = 1\nfrom __future__", True),
 ]
