@@ -86,7 +86,12 @@ def _table(comparison: Comparison, submission: str, *, wide: bool) -> Table:
     for change in comparison.changes:
         if change.submission != submission:
             continue
-        cells = [change.metric, number(change.base), number(change.new), _signed(change.change)]
+        cells = [
+            change.metric,
+            number(change.base),
+            number(change.new),
+            number(change.change, sign=True),
+        ]
         cells += [_interval(change)] if wide else []
         cells += [_p_value(change)]
         cells += [number(change.allowed)] if wide and tolerant else []
@@ -131,7 +136,7 @@ def markdown(comparison: Comparison) -> str:
         verdict = f"**{change.verdict}**" if change.verdict == "regression" else change.verdict
         cells = [escaped(change.submission)] if several else []
         cells += [escaped(change.metric), number(change.base), number(change.new)]
-        cells += [_signed(change.change), _interval(change), _p_value(change)]
+        cells += [number(change.change, sign=True), _interval(change), _p_value(change)]
         cells += [number(change.allowed), verdict] if tolerant else [verdict]
         lines.append(_row(cells))
     told = [*notes(comparison), *(f"warning: {warning}" for warning in comparison.warnings)]
@@ -152,10 +157,6 @@ def escaped(text: str) -> str:
     """Text that Markdown, HTML and GitHub's mentions and links leave alone, on one line."""
     line = " ".join(text.split())
     return MARKUP.sub(lambda found: f"&#{ord(found[0])};", line)
-
-
-def _signed(value: float | None) -> str:
-    return number(value) if value is None or value <= 0 else f"+{number(value)}"
 
 
 def _interval(change: Change) -> str:

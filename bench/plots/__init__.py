@@ -1,11 +1,19 @@
-"""Plots: every function takes `ax`, draws on it and returns it. Colours tell apart with any eye
-(Okabe & Ito 2008), and an SVG of the same data is the same file.
+"""Plots: every function draws on the axes `ax` and returns them.
+
+Colours can be told apart with any kind of colour vision (Okabe & Ito 2008). The same data gives the
+same SVG file, byte by byte.
+
+>>> import numpy as np
+>>> from bench.plots import new_figure, plot_class_histogram
+>>> ax = plot_class_histogram(np.array([0.4, 0.6]), ax=new_figure(4, 3).subplots())
+>>> ax.get_xlabel()
+'class'
 """
 
 from __future__ import annotations
 
 from bench.plots.comparison import plot_metric_bars
-from bench.plots.curves import PlanePoint, plot_fid_line, plot_precision_recall, plot_roc
+from bench.plots.curves import PlanePoint, plot_fid_line, plot_precision_recall
 from bench.plots.distributions import plot_class_histogram, plot_embedding, plot_grey_histogram
 from bench.plots.images import (
     contact_sheet,
@@ -16,6 +24,7 @@ from bench.plots.images import (
 )
 from bench.plots.ladder import Scale, plot_ladder
 from bench.plots.palette import MARKERS, OKABE_ITO, THEME
+from bench.plots.roc import plot_roc
 from bench.plots.saving import figure_png, figure_svg, new_figure, save_figure
 
 __all__ = [

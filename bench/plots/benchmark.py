@@ -1,4 +1,4 @@
-"""Plots of the one-class benchmark: mean AUC by detector, AUC against contamination."""
+"""Plots of the one-class benchmark: mean AUC of each detector, AUC against contamination."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from bench.plots.palette import INK, MARKERS, MUTED, OKABE_ITO, dress, legend
 
 
 class DetectorMark(NamedTuple):
-    """Mean AUC with its interval, percent; `kind` groups marks in the legend; `published` are
-    figures of the same method.
+    """The mean AUC of a detector with its interval, in percent.
+
+    Marks of one `kind` share an entry of the legend; `published` holds figures of the same method.
     """
 
     name: str
@@ -30,8 +31,10 @@ def plot_mean_auc(
     goal: tuple[str, float] | None = None,
     kinds: Sequence[str] = (),
 ) -> Axes:
-    """A detector a line, the best on top; crosses are published figures, the dashed line the best
-    published one of any method. `kinds` fixes which kind has which colour, for several plots.
+    """Draw one line for each detector, the best on top, with its interval.
+
+    Crosses are published figures of the same method; `goal` names the best published figure of any
+    method, drawn as a dashed line. `kinds` fixes the colour of each kind across several plots.
     """
     ordered = sorted(marks, key=lambda mark: -mark.auc)
     for number, kind in enumerate(dict.fromkeys([*kinds, *(mark.kind for mark in marks)])):
@@ -71,7 +74,7 @@ def plot_mean_auc(
 
 
 def _is_left_empty(ordered: Sequence[DetectorMark]) -> bool:
-    """Whether the lower left corner is free: the worst detectors stand there."""
+    """Tell whether the lower left corner, where the worst detectors are drawn, is free."""
     span = ordered[0].auc - ordered[-1].auc
     return all(mark.low > ordered[-1].auc + span / 3 for mark in ordered[-3:])
 
@@ -84,8 +87,10 @@ def plot_contamination(
     order: Sequence[str] | None = None,
     named: bool = True,
 ) -> Axes:
-    """AUC in percent against the share of anomalies among the training images, by detector. `order`
-    fixes which detector has which colour, for several plots; `named` adds the legend.
+    """Draw AUC in percent against the share of anomalies in the training images, by detector.
+
+    `curves` maps each detector to its AUC by share. `order` fixes the colour of each detector
+    across several plots; `named` adds the legend.
     """
     places = {name: place for place, name in enumerate(order or curves)}
     for name, points in curves.items():

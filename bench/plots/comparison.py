@@ -1,4 +1,4 @@
-"""One metric of several folders beside each other."""
+"""One metric of several submissions, side by side."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from bench.plots.palette import INK, MUTED, REAL, YOURS, dress
 from bench.records.score_record import ScoreValue
 
-ARROWS = {
+AXIS_LABELS = {
     "lower": "lower is better",
     "higher": "higher is better",
-    "target": "near the dashed line",
+    "target": "closer to the dashed line is better",
 }
 NAME_LENGTH = 24
-WIDE = 50.0  # largest over smallest value, beyond which bars would hide the small ones
+WIDE = 50.0  # ratio of the largest to the smallest value above which small bars would vanish
 
 
 def plot_metric_bars(
@@ -27,10 +27,11 @@ def plot_metric_bars(
     best: int | None = None,
     title: str = "",
 ) -> Axes:
-    """A bar for each folder from top to bottom, a whisker for its interval, a dashed line for
-    what perfect submissions score. Values that lie very far apart, all above 0, are points on a
-    logarithmic axis instead. `best` is the position of the significantly best one, whose
-    name is bold. Folders without a value say so.
+    """Draw a bar for each submission, a whisker for its interval and a dashed line for perfect.
+
+    Positive values that differ by more than a factor of 50 become points on a logarithmic axis.
+    `best` is the position of the significantly best submission, whose name is set in bold. A
+    submission without a value is labelled as such.
     """
     direction = next((entry.direction for entry in entries if entry is not None), "target")
     logarithmic, least = _is_wide(entries), -math.inf
@@ -72,7 +73,7 @@ def plot_metric_bars(
         ax.axvline(value, color=REAL, linewidth=1.4, linestyle="--")
     ax.set_ylim(len(names) - 0.4, -0.6)
     labels = ax.set_yticks(range(len(names)), [shortened(name) for name in names])
-    dress(ax, title=title, x=ARROWS[direction], grid="x")
+    dress(ax, title=title, x=AXIS_LABELS[direction], grid="x")
     for place, tick in enumerate(labels):
         tick.label1.set_fontweight("bold" if place == best else "normal")
         tick.label1.set_parse_math(False)
@@ -87,8 +88,10 @@ def _is_wide(entries: Sequence[ScoreValue | None]) -> bool:
 
 
 def shortened(name: str) -> str:
-    """A name with its middle left out when it is long: its end tells folders apart. What cannot
-    be printed is left out too.
+    """Return a name without unprintable characters; the middle of a long name is omitted.
+
+    >>> shortened("samples-of-a-very-long-run-15")
+    'samples-…-very-long-run-15'
     """
     name = "".join(c for c in name if c.isprintable())
     if len(name) <= NAME_LENGTH:

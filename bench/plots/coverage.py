@@ -1,4 +1,4 @@
-"""How often intervals hold the truth, metric by metric."""
+"""How often the intervals of each metric hold the true value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from bench.plots.palette import GRID, MARKERS, MUTED, OKABE_ITO, dress, legend
 
 ACCEPTED = (0.92, 0.98)
-SPREAD = 0.7  # of the series of a metric, of 1 between metrics
+SPREAD = 0.7  # height taken by the series of one metric, where metrics are 1 apart
 
 
 def plot_coverage(
@@ -19,8 +19,10 @@ def plot_coverage(
     ax: Axes,
     level: float,
 ) -> Axes:
-    """Metrics from top to bottom, for each a point and a whisker a series: rate, low, high. The
-    band is what is accepted, the dashed line the nominal level. Rates from 0.85 up.
+    """Draw a point with a whisker for each metric and series.
+
+    `series` maps a name to (rate, low, high) by metric. The band is the accepted range, the dashed
+    line the nominal level. The axis starts at 0.85.
     """
     ax.axvspan(*ACCEPTED, color=GRID, alpha=0.6, linewidth=0)
     ax.axvline(level, color=MUTED, linewidth=0.9, linestyle="--")

@@ -1,7 +1,4 @@
-"""Curves that stand behind a metric: precision against recall, FID against 1/N, the detector's ROC.
-
-Shape legend: P points.
-"""
+"""Curves behind a metric: precision against recall, and FID against 1 / N."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
-from bench.plots.palette import INK, MUTED, REAL, YOURS, dress, legend
+from bench.plots.palette import MUTED, REAL, YOURS, dress, legend
 
 ELLIPSE_RADII = 2.4477  # standard errors: the 95 % region of two independent normal variables
 
 
 class PlanePoint(NamedTuple):
-    """Recall and precision, with their standard errors where they are known."""
+    """Recall and precision, with their standard errors if known."""
 
     recall: float
     precision: float
@@ -35,8 +32,10 @@ def plot_precision_recall(
     prd: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
     title: str = "Precision and recall",
 ) -> Axes:
-    """The plane of recall (x) and precision (y): the folder with its 95 % ellipse, what real
-    images reach, and the PRD curve as `(precision, recall)`, which is another definition.
+    """Draw the folder in the plane of recall (x) and precision (y), with its 95 % ellipse.
+
+    `perfect` is what real images reach. `prd` is the PRD curve as (precision, recall), which
+    follows another definition of both.
     """
     if prd is not None:
         precision, recall = prd
@@ -87,7 +86,7 @@ def plot_fid_line(
     ax: Axes,
     title: str = "FID against 1 / N",
 ) -> Axes:
-    """FID of random subsets over 1/N and the line that carries it to infinitely many images."""
+    """Draw the FID of random subsets over 1 / N and the line that extends it to infinity."""
     x = 1 / np.asarray(sizes, dtype=np.float64)
     ends = np.array([0.0, x.max()])
     ax.plot(ends, intercept + slope * ends, color=MUTED, linewidth=1.2, linestyle="--")
@@ -103,38 +102,10 @@ def plot_fid_line(
         clip_on=False,
     )
     ax.set_xlim(left=0)
-    kept = [min(sizes)]
-    for n in (max(sizes) // 4, max(sizes) // 2, max(sizes)):  # as far as their names have room
-        if n and 1 / kept[-1] - 1 / n > 0.14 * x.max() and 1 / n > 0.1 * x.max():
-            kept.append(n)
-    ax.set_xticks([0, *(1 / n for n in kept)], ["∞", *(f"{n:,}" for n in kept)])
+    labelled = [min(sizes)]
+    for n in (max(sizes) // 4, max(sizes) // 2, max(sizes)):  # as far as there is room for labels
+        if n and 1 / labelled[-1] - 1 / n > 0.14 * x.max() and 1 / n > 0.1 * x.max():
+            labelled.append(n)
+    ax.set_xticks([0, *(1 / n for n in labelled)], ["∞", *(f"{n:,}" for n in labelled)])
     legend(ax, loc="lower right")
     return dress(ax, title=title, x="images (axis in 1 / N)", y="FID", grid="both")
-
-
-def plot_roc(
-    false_positives: NDArray[np.floating],
-    true_positives: NDArray[np.floating],
-    *,
-    ax: Axes,
-    auc: float | None = None,
-    title: str = "Detector of anomalies",
-) -> Axes:
-    """ROC curve of the detector that tells the folder from held-out real images. The diagonal is
-    perfect: it cannot tell.
-    """
-    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--", label="cannot tell (0.5)")
-    label = "this folder" if auc is None else f"this folder ({auc:.3f})"
-    ax.plot(false_positives, true_positives, color=YOURS, linewidth=1.8, label=label)
-    ax.set_xlim(0, 1.0)
-    ax.set_ylim(0, 1.02)
-    ax.set_aspect("equal", adjustable="box")
-    legend(ax, loc="lower right")
-    ax.title.set_color(INK)
-    return dress(
-        ax,
-        title=title,
-        x="share of real images above",
-        y="share of this folder above",
-        grid="both",
-    )

@@ -1,4 +1,4 @@
-"""Plots of how a folder's images are spread: over classes, over grey levels, over features.
+"""How the images of a folder are distributed over classes, grey levels and features.
 
 Shape legend: K classes, P points.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.plots.palette import INK, MUTED, REAL, YOURS, dress, legend
 
-MAX_LABELLED = 30  # classes whose ticks are all labelled
+MAX_LABELLED = 30  # up to this number of classes, every tick is labelled
 
 
 def plot_class_histogram(
@@ -24,7 +24,7 @@ def plot_class_histogram(
     ax: Axes,
     title: str = "Predicted classes",
 ) -> Axes:
-    """Bars of the folder's share of each class, the reference's share as a mark on each."""
+    """Draw the share of each class as a bar, and the share in the reference as a mark."""
     places = np.arange(len(shares_K))
     ax.bar(places, shares_K, width=0.72, color=YOURS, label="this folder")
     if reference_K is not None:
@@ -54,7 +54,7 @@ def plot_grey_histogram(
     ax: Axes,
     title: str = "Grey levels",
 ) -> Axes:
-    """Share of pixels by grey level 0 to 255, on a logarithmic axis."""
+    """Draw the share of pixels at each grey level from 0 to 255 on a logarithmic axis."""
     levels = np.arange(len(shares))
     if reference is not None:
         drawn = np.where(reference > 0, reference, np.nan)
@@ -85,8 +85,9 @@ def plot_embedding(
     x: str = "",
     y: str = "",
 ) -> Axes:
-    """Images of the folder and real ones as points of two dimensions. Without axis names the
-    axes carry no numbers, as after t-SNE, where only nearness means something.
+    """Draw images of the folder and real images as points in two dimensions.
+
+    Without axis names the axes have no numbers, as for t-SNE, where only nearness has a meaning.
     """
     spread = float(np.ptp(np.concatenate([real_P2, fake_P2])[:, 0])) or 1.0
     for points, colour, cap, label in (
@@ -126,7 +127,7 @@ def plot_embedding(
 
 
 def _dots(points_P2: NDArray[np.floating], length: float) -> Path:
-    """All points as one path of short strokes, a tenth of the size of a mark each in an SVG."""
+    """Return all points as one path of short strokes, a tenth of the size of markers in an SVG."""
     finite = points_P2[np.isfinite(points_P2).all(axis=1)]
     strokes = np.repeat(finite, 2, axis=0).astype(np.float64)
     strokes[1::2, 0] += length

@@ -1,4 +1,4 @@
-"""Plots of images: a grid of samples, images beside their nearest training images, duplicates.
+"""Plots of images: a grid of samples, images with their nearest training images, duplicates.
 
 Shape legend: N images, H rows, W columns, C channels (1 or 3).
 """
@@ -20,9 +20,13 @@ CAPTION_PT = 7
 def contact_sheet(
     images_NHWC: NDArray[np.uint8], columns: int, *, full_width: bool = False
 ) -> NDArray[np.uint8]:
-    """The images row by row as one picture with transparent gaps, uint8 H,W,4; with `full_width`
-    as wide as `columns` images however few there are. Raises `ValueError` for no images or another
-    number of channels than 1 or 3.
+    """Return the images row by row as one picture with transparent gaps, uint8 H,W,4.
+
+    With `full_width` the picture is as wide as `columns` images even when there are fewer. Raises
+    `ValueError` without images, or when they have neither 1 nor 3 channels.
+
+    >>> contact_sheet(np.zeros((3, 28, 28, 1), np.uint8), 2).shape
+    (58, 58, 4)
     """
     n, height, width, channels = images_NHWC.shape
     if not n or channels not in (1, 3):
@@ -45,9 +49,9 @@ def pair_sheet(
     *,
     full_width: bool = False,
 ) -> NDArray[np.uint8]:
-    """Pairs of images, one above the other, as one picture; see `contact_sheet`."""
+    """Return pairs of images, one above the other, as one picture; see `contact_sheet`."""
     if upper_NHWC.shape != lower_NHWC.shape:
-        raise ValueError(f"pairs of images {upper_NHWC.shape} and {lower_NHWC.shape}")
+        raise ValueError(f"pairs need equal shapes, got {upper_NHWC.shape} and {lower_NHWC.shape}")
     pairs = np.concatenate([upper_NHWC, lower_NHWC], axis=1)
     return contact_sheet(pairs, columns, full_width=full_width)
 
@@ -60,7 +64,7 @@ def plot_images(
     columns: int = 8,
     captions: Sequence[str] = (),
 ) -> Axes:
-    """Images in a grid, row by row, a caption under each where captions are given."""
+    """Draw images in a grid, row by row, each with a caption if captions are given."""
     return _plot_sheet(
         contact_sheet(images_NHWC, columns),
         images_NHWC.shape[1:3],
@@ -80,7 +84,7 @@ def plot_pairs(
     title: str = "",
     columns: int = 8,
 ) -> Axes:
-    """Images of the folder above their nearest training images, with the distances."""
+    """Draw images of the folder above their nearest training images, with the distances."""
     _, height, width, _ = images_NHWC.shape
     return _plot_sheet(
         pair_sheet(images_NHWC, training_NHWC, columns),
@@ -99,7 +103,7 @@ def plot_duplicates(
     ax: Axes,
     columns: int = 8,
 ) -> Axes:
-    """Images of the largest group of near duplicates; `sizes` of all groups, largest first."""
+    """Draw images of the largest group of near duplicates; `sizes` lists all groups in order."""
     groups = "1 group" if len(sizes) == 1 else f"{len(sizes)} groups"
     title = f"{groups} of near duplicates, the largest has {sizes[0]} images"
     return plot_images(images_NHWC, ax=ax, title=title, columns=columns)

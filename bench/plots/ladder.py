@@ -22,7 +22,7 @@ def plot_ladder(
     expected: float | None = None,
     scale: Scale = "linear",
 ) -> Axes:
-    """One line a perturbation over levels 0 (undamaged) to 5; gaps where there is no value.
+    """Draw one line for each perturbation over levels 0 (undamaged) to 5; None leaves a gap.
 
     `expected`, the value of a perfect submission, is a dashed line. A "symlog" axis is linear
     between -0.01 and 0.01.

@@ -1,6 +1,5 @@
-"""Colours and marks that tell apart with any eye (Okabe and Ito 2008), and how axes are dressed.
-
-`THEME` gives every colour its counterpart on a dark page.
+"""Colours and markers that can be told apart with any colour vision (Okabe and Ito 2008), and the
+style of axes. `THEME` maps every colour to its counterpart on a dark page.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ OKABE_ITO = (
 MARKERS = "osD^vP*X<"
 
 INK = "#1C2430"  # text and axes
-MUTED = "#5A6472"  # helping lines
+MUTED = "#5A6472"  # auxiliary lines
 GRID = "#DDE2E8"
 YOURS = OKABE_ITO[0]
 REAL = OKABE_ITO[1]
@@ -44,8 +43,9 @@ Place = Literal["best", "upper right", "upper left", "upper center", "lower left
 
 
 def dress(ax: Axes, *, title: str = "", x: str = "", y: str = "", grid: str = "y") -> Axes:
-    """Title at the left, no frame above and at the right, pale lines along the axis `grid`
-    ("x", "y", "both" or "" for none).
+    """Style axes: title at the left, no frame at the top and right, pale grid lines.
+
+    `grid` names the axes with grid lines: "x", "y", "both" or "" for none.
     """
     if title:
         ax.set_title(title, loc="left", fontsize=10, color=INK, fontweight="bold", parse_math=False)
@@ -68,7 +68,7 @@ def dress(ax: Axes, *, title: str = "", x: str = "", y: str = "", grid: str = "y
 
 
 def legend(ax: Axes, *, loc: Place = "best", columns: int = 1, beside: bool = False) -> None:
-    """A legend without a frame; `beside` the axes on the right, where it covers nothing."""
+    """Add a legend without a frame; with `beside`, to the right of the axes."""
     ax.legend(
         loc="upper left" if beside else loc,
         bbox_to_anchor=(1.0, 1.0) if beside else None,

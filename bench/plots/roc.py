@@ -1,4 +1,4 @@
-"""Plots of detectors on labelled images: ROC curves beside each other, scores of the two kinds.
+"""Plots of anomaly detectors: ROC curves, and the scores of normal and anomalous images.
 
 Shape legend: P points.
 """
@@ -17,11 +17,11 @@ from bench.plots.palette import MUTED, OKABE_ITO, REAL, YOURS, dress, legend
 
 LINES = ("-", "--", "-.", ":")
 BINS = 60
-SHOWN = 0.995  # of the scores; what lies above falls into the last bar
+SHOWN = 0.995  # share of the scores below the last bar, which holds all higher ones
 
 
 class NamedCurve(NamedTuple):
-    """A detector's ROC curve, float64 P each, and its area."""
+    """The ROC curve of a detector, float64 of shape P, and the area under it."""
 
     name: str
     false_positives: NDArray[np.float64]
@@ -29,8 +29,36 @@ class NamedCurve(NamedTuple):
     auc: float
 
 
+def plot_roc(
+    false_positives: NDArray[np.floating],
+    true_positives: NDArray[np.floating],
+    *,
+    ax: Axes,
+    auc: float | None = None,
+    title: str = "Anomaly detector",
+) -> Axes:
+    """Draw the ROC curve of a detector that tells a folder from held-out real images.
+
+    On the diagonal the detector cannot tell, which is perfect for the folder.
+    """
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--", label="cannot tell (0.5)")
+    label = "this folder" if auc is None else f"this folder ({auc:.3f})"
+    ax.plot(false_positives, true_positives, color=YOURS, linewidth=1.8, label=label)
+    ax.set_xlim(0, 1.0)
+    ax.set_ylim(0, 1.02)
+    ax.set_aspect("equal", adjustable="box")
+    legend(ax, loc="lower right")
+    return dress(
+        ax,
+        title=title,
+        x="share of real images above",
+        y="share of this folder above",
+        grid="both",
+    )
+
+
 def plot_detectors(curves: Sequence[NamedCurve], *, ax: Axes, title: str = "Detectors") -> Axes:
-    """ROC curves of several detectors, the largest area first in the legend."""
+    """Draw the ROC curves of several detectors, the largest area first in the legend."""
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--", label="cannot tell (0.5)")
     for place, curve in enumerate(sorted(curves, key=lambda curve: -curve.auc)):
         ax.plot(
@@ -61,8 +89,9 @@ def plot_score_histogram(
     ax: Axes,
     title: str = "Scores",
 ) -> Axes:
-    """Shares of normal and of anomalous images by score, in the same bars. The last bar holds the
-    half per cent of scores that lie above, when there are such.
+    """Draw histograms of the scores of normal and of anomalous images, each as shares of its kind.
+
+    The last bar holds the highest 0.5 % of all scores if they lie far above the others.
     """
     both = np.concatenate([anomalous, normal])
     low, high = float(both.min()), float(np.quantile(both, SHOWN))
@@ -81,5 +110,5 @@ def plot_score_histogram(
         )
     ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     legend(ax, loc="upper right")
-    above = " (last bar: all above)" if both.max() > high else ""
+    above = " (last bar: this and above)" if both.max() > high else ""
     return dress(ax, title=title, x=f"score{above}", y="share of images of the kind")

@@ -22,7 +22,8 @@ from bench.tables.numbers import listed, number, percent
 
 NOTABLE_SD = 5.0  # a class share is mentioned beyond this many binomial standard deviations
 NOTABLE_RATIO = 1.25  # and only when it is off by this factor
-MAX_CLASSES = 2
+MAX_CLASSES = 2  # whose shares are mentioned
+MAX_NAMES = 5  # of missing classes
 MAX_LETTERS = 170  # of a finding, which the page repeats in full further down
 MARGIN = 0.02  # share of the perfect value that counts as equal without an interval
 
@@ -124,7 +125,7 @@ def _class_sentences(scored: Scored) -> list[Sentence]:
         found.append(
             Sentence(
                 "gap",
-                f"There are no {listed(missing)}.",
+                f"There are no {listed(missing, most=MAX_NAMES)}.",
                 "Compare samples of earlier checkpoints: when did they disappear?",
             )
         )

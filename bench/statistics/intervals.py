@@ -16,11 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
-from scipy.stats import norm
+from scipy.special import expit, ndtr, ndtri  # scipy.stats is slow to import
 
 LEVEL = 0.95
-Z = float(norm.ppf(0.5 + LEVEL / 2))
+Z = float(ndtri(0.5 + LEVEL / 2))
 SYMMETRIC = 1e-6  # skewness of a mean, below which it has none
 MIN_SLACK = 1e-12  # of p (1 - p), below which a logit is all rounding
 
@@ -162,7 +161,7 @@ def difference(base: Uncertainty, new: Uncertainty) -> Difference:
     if towards_zero == 0:
         p_value = 1.0 if estimate == 0 else 0.0
     else:
-        p_value = 2 * float(norm.sf(Z * abs(estimate) / towards_zero))
+        p_value = 2 * float(ndtr(-Z * abs(estimate) / towards_zero))
     return Difference(estimate, estimate - below, estimate + above, p_value)
 
 

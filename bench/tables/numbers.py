@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 NO_VALUE = "none"  # shown for a metric without a value
 MAX_DECIMALS = 8
-MAX_NAMES = 5  # names that a sentence lists in full
 
 
 def number(value: float | None, *, sign: bool = False) -> str:
@@ -104,12 +103,12 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def listed(names: Sequence[str], *, most: int = MAX_NAMES) -> str:
-    """Return names joined by commas and "and"; beyond `most`, the rest is counted.
+def listed(names: Sequence[str], *, most: int | None = None) -> str:
+    """Return names joined by commas and "and"; beyond `most` names, the rest is counted.
 
-    >>> listed(["ones"]), listed(["ones", "twos", "fours"]), listed("abcdefg")
+    >>> listed(["ones"]), listed(["ones", "twos", "fours"]), listed("abcdefg", most=5)
     ('ones', 'ones, twos and fours', 'a, b, c, d and 3 more')
     """
-    if len(names) > most:
+    if most is not None and len(names) > most:
         names = [*names[: most - 1], f"{len(names) - most + 1} more"]
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,10 @@ from bench.records.score_record import append_record, record_file_name, write_re
 from bench.reporting import FORMATS, report
 from bench.reporting.pull_request import markdown
 from bench.reporting.sources import Scored
-from tests.records.test_score_record import record
-from tests.reporting.complete import HOSTILE, complete, complete_record
+from bench.reporting.writing import render
+from tests.records.test_score_record import record, value
+from tests.reporting.complete import HOSTILE, complete, complete_record, entry
+from tests.test_light_imports import modules_after
 
 MAGIC = {"html": b"<!DOCTYPE html>", "png": b"\x89PNG", "parquet": b"PAR1", "json": b"["}
 
@@ -38,6 +41,46 @@ def test_every_format(tmp_path: Path, name: str, num: int) -> None:
     assert data.startswith(MAGIC.get(name, b""))
     if name not in ("png", "parquet"):
         assert b"team" in data
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("num", [1, 2])
+def test_metrics_that_this_version_does_not_know_are_shown(name: str, num: int) -> None:
+    """Of a record of another version or package, every format shows every value."""
+    foreign = entry("fid", 12.5, 0.1).model_copy(
+        update={"metric": "foreign_metric", "direction": "target", "expected": None}
+    )
+    absent = value("absent_metric", None, "not computed")
+    scored = [
+        Scored(record(f"team-{place}", (foreign, entry("fid", 2.5, 0.1), absent)), {})
+        for place in range(num)
+    ]
+    data = render(scored, name, use_cache=False)
+    if name not in ("png", "parquet"):
+        text = re.sub(r"<wbr>|\\", "", data.decode())
+        for part in ("foreign_metric", "12.5", "absent_metric"):
+            assert part in text, part
+
+
+HEAVY = {"torch", "scipy.stats", "sklearn", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import bench.tables.console",
+        "import bench.tables.score_table",
+        "import bench.reporting",
+        "import bench.reporting.sources",
+        "from bench.__main__ import run; assert run([*arguments, 'csv']) == 0",
+        "from bench.__main__ import run; assert run([*arguments, 'latex']) == 0",
+    ],
+)
+def test_tables_and_lists_load_nothing_heavy(tmp_path: Path, code: str) -> None:
+    path = tmp_path / "a.json"
+    write_record(complete_record(), path)
+    arguments = ["report", str(path), "--out", str(tmp_path / "out"), "--format"]
+    assert not modules_after(f"arguments = {arguments}; {code}") & HEAVY
 
 
 def test_the_ending_says_the_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,10 +42,11 @@ from baselines.ablation.analysis.tradeoff import (
 )
 from baselines.ablation.design.cells import Run, make_runs
 from baselines.ablation.design.designs import Fraction
-from baselines.ablation.design.naming import cell_names, counted
+from baselines.ablation.design.naming import cell_names
 from baselines.ablation.design.plan import AblationPlan
 from bench.errors import NothingFoundError
 from bench.reporting.sentence import Sentence
+from bench.tables.numbers import counted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,16 +21,14 @@ from baselines.ablation.analysis.wording import (
     Which,
     amount,
     helps,
-    listed,
     p_words,
     tone_of,
     what,
     which,
 )
-from baselines.ablation.design.naming import counted
 from bench.metrics import METRICS
 from bench.reporting.sentence import Sentence
-from bench.tables.numbers import percent
+from bench.tables.numbers import counted, listed, percent
 
 
 @dataclass(frozen=True, kw_only=True)

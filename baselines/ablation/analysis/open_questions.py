@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 from baselines.ablation.analysis.effects import Effect, MetricEffects
 from baselines.ablation.analysis.power import detectable, seeds_needed
-from baselines.ablation.analysis.wording import Which, amount, listed, short, what, which
-from baselines.ablation.design.naming import counted
+from baselines.ablation.analysis.wording import Which, amount, short, what, which
 from bench.reporting.sentence import Sentence
 from bench.statistics.intervals import LEVEL
+from bench.tables.numbers import counted, listed
 
 ALPHA = 1 - LEVEL
 MAX_OPEN = 6  # effects that are not shown, named one by one

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from baselines.ablation.analysis.coding import Term
 from baselines.ablation.analysis.effects import Effect
 from bench.metrics import METRICS
@@ -56,8 +54,3 @@ def short(value: float, *, sign: bool = False, digits: int = 3) -> str:
 
 def p_words(value: float) -> str:
     return "< .001" if value < 0.001 else f"{value:.2g}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """As "a, b and c"."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -12,11 +12,6 @@ from baselines.ablation.design.plan import AblationPlan
 ALL_BASE = "base levels"
 
 
-def counted(number: int, noun: str) -> str:
-    """As "1 seed", "1,000 steps"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def level_name(factor: str, level: str) -> str:
     """As "learning_rate=0.0001"; a trick that is on needs no more than its name."""
     return factor if level == "on" else f"{factor}={level}"

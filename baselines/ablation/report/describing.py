@@ -8,14 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from baselines.ablation.analysis.analysis import Analysis
 from baselines.ablation.analysis.results import RunResult
 from baselines.ablation.design.cells import Run
-from baselines.ablation.design.naming import counted
 from baselines.ablation.design.plan import AblationPlan
 from baselines.ablation.report.records import About
 from baselines.recipes.table import recipe_config
 from bench.reporting.sentence import Sentence
 from bench.runtime.progress import duration
 from bench.runtime.provenance import version
-from bench.tables.numbers import percent
+from bench.tables.numbers import counted, percent
 
 Fact = tuple[str, str]
 

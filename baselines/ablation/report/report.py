@@ -14,7 +14,7 @@ from PIL import Image
 from baselines.ablation.analysis.analysis import Analysis, analyse
 from baselines.ablation.analysis.results import RunResult
 from baselines.ablation.design.cells import Run
-from baselines.ablation.design.naming import cell_names, counted
+from baselines.ablation.design.naming import cell_names
 from baselines.ablation.report.describing import budget, design_facts, run_facts, summary, title_of
 from baselines.ablation.report.figures import FIGURE_FILES, Shown, figures_of, notes_of
 from baselines.ablation.report.records import (
@@ -39,6 +39,7 @@ from bench.reporting.templating import CSS, JS, asset, environment, policy
 from bench.runtime.provenance import version
 from bench.runtime.whole_files import write_atomically
 from bench.tables.escaping import markdown_text
+from bench.tables.numbers import counted
 
 PAGE, README, TABLES = "report.html", "README.md", "tables"
 SECTIONS = {

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from baselines.ablation.design.naming import counted
 from baselines.ablation.design.plan import AblationPlan
 from baselines.ablation.report.describing import budget, title_of
 from baselines.ablation.report.report import PAGE, README
@@ -17,6 +16,7 @@ from bench.execution.status import status
 from bench.reporting.sentence import MARKS, Sentence
 from bench.runtime.progress import duration
 from bench.tables.console import print_rows
+from bench.tables.numbers import counted
 
 MAX_TOLD = 10  # failed runs, corrupt files
 

@@ -18,12 +18,13 @@ from bench.anomaly.benchmark.published import (
 )
 from bench.anomaly.benchmark.records_file import RECORDS, claimed, of_variant, read_rows
 from bench.anomaly.benchmark.rows import Row
-from bench.anomaly.benchmark.sentences import name_of, percents, sentences, signed
+from bench.anomaly.benchmark.sentences import name_of, percents, sentences
 from bench.anomaly.choices import variant
 from bench.errors import NothingFoundError
 from bench.plots import new_figure, save_figure
 from bench.plots.benchmark import DetectorMark, plot_mean_auc
 from bench.runtime.whole_files import write_atomically
+from bench.tables.numbers import fixed
 
 SEEN = {
     "none": "",
@@ -124,7 +125,9 @@ def _mean_table(data: str, means: Sequence[Row]) -> list[str]:
     for row in means:
         marks = published_for(data, row["detector"])
         theirs = ", ".join(f"{mark.auc_percent:.1f}" for mark in marks)
-        apart = ", ".join(signed(100 * row["auc"] - mark.auc_percent) for mark in marks)
+        apart = ", ".join(
+            fixed(100 * row["auc"] - mark.auc_percent, 1, sign=True) for mark in marks
+        )
         lines.append(
             f"| {name_of(row)}{SEEN[row['labels']]} | {percents(row)} | "
             f"{100 * row['average_precision']:.1f} | {100 * row['fpr_at_95_tpr']:.1f} | "
@@ -200,7 +203,10 @@ def _published_lines(theirs: PublishedClasses, own: Mapping[int, Sequence[Row]])
         known = normal_class < len(theirs.auc_percents)
         figure = theirs.auc_percents[normal_class] if known else None
         figures.append("-" if figure is None else f"{figure:.1f}")
-        apart.append("-" if figure is None or not fits else signed(_mean_of(fits, "auc") - figure))
+        if figure is None or not fits:
+            apart.append("-")
+        else:
+            apart.append(fixed(_mean_of(fits, "auc") - figure, 1, sign=True))
     return [
         f"| *published: {theirs.method}, {theirs.source}* | {' | '.join(figures)} |",
         f"| *difference* | {' | '.join(apart)} |",

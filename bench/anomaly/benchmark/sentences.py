@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from bench.anomaly.benchmark.published import best_published
 from bench.anomaly.benchmark.rows import Row
 from bench.anomaly.choices import variant
+from bench.tables.numbers import fixed
 
 LEVEL = 0.05
 
@@ -33,11 +34,6 @@ def name_of(row: Mapping[str, Any]) -> str:
 
 def percents(row: Mapping[str, Any]) -> str:
     return f"{100 * row['auc']:.2f} [{100 * row['low']:.2f}, {100 * row['high']:.2f}]"
-
-
-def signed(points: float) -> str:
-    """With a sign, and no minus before nothing."""
-    return f"{round(points, 1) + 0.0:+.1f}"
 
 
 def cost_s(row: Mapping[str, Any]) -> float:
@@ -66,7 +62,7 @@ def _best(data: str, best: Row) -> str:
     text = f"The best detector without labels is {name_of(best)}: {percents(best)}"
     mark = best_published(data)
     if mark is not None:
-        apart = signed(100 * best["auc"] - mark.auc_percent)
+        apart = fixed(100 * best["auc"] - mark.auc_percent, 1, sign=True)
         text += f", {apart} points from the best published figure we know ({mark.method}, "
         text += f"{mark.auc_percent})"
     return f"{text}."
