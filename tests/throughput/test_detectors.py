@@ -99,7 +99,7 @@ def _one_thread():
 
 @pytest.mark.benchmark(timer=time.process_time)
 @pytest.mark.parametrize("name", sorted(FLOORS))
-def test_against_the_floor(benchmark, name):
+def test_against_the_floor(benchmark, write_row, name):
     normal, scored = digits(NUM_NORMAL, 1), digits(NUM_SCORED, 2)
     floor_s = []
     run(name, normal[:500], scored[:100])
@@ -109,14 +109,8 @@ def test_against_the_floor(benchmark, name):
         setup=lambda: floor_s.append(timed(FLOORS[name], normal, scored)),
         rounds=ROUNDS,
     )
-    seconds = np.array(benchmark.stats.stats.data)
-    ratios = seconds / np.array(floor_s[-len(seconds) :])
-    benchmark.extra_info.update(floor_s=floor_s, ratio=float(np.median(ratios)))
-    print(
-        f"\n{name}, {NUM_NORMAL} x {NUM_SCORED}, one thread: {np.median(seconds):.2f} s, "
-        f"floor {np.median(floor_s):.2f} s, ratio "
-        f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
-    )
+    title = f"{name}, {NUM_NORMAL} x {NUM_SCORED} digits, one thread"
+    write_row(title, benchmark.stats.stats.data, "its matrix products alone", floor_s)
 
 
 CHILD = """
@@ -138,7 +132,7 @@ print((peak() - before) / 1024, (normal.nbytes + scored.nbytes) / 2**20)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize("name", sorted(FLOORS))
-def test_memory(benchmark, name):
+def test_memory(benchmark, write_row, name):
     """Peak resident memory beyond imports, images and a small warm-up, in a fresh process: a
     multiple of the float32 vectors, and no matrix of all pairs.
     """
@@ -154,11 +148,8 @@ def test_memory(benchmark, name):
 
     peak, images = benchmark.pedantic(peak_mib, rounds=1)
     most = VECTORS[name] * 4 * images + SPARE_MIB
-    benchmark.extra_info.update(peak_mib=peak, images_mib=images, most_mib=most)
-    print(
-        f"\n{name}, {NUM_NORMAL} x {NUM_SCORED}: {peak:.0f} MiB more for {images:.0f} MiB of "
-        f"images (at most {most:.0f})"
-    )
+    title = f"peak memory of {name} beyond its images, {NUM_NORMAL} x {NUM_SCORED} digits"
+    write_row(title, [peak], unit="MiB")
     assert 0 < peak <= most
 
 
@@ -230,7 +221,7 @@ def run_shallow(name, normal, scored):
     one.scores(scored)
 
 
-def test_all_shallow_beside_pyod(benchmark):
+def test_all_shallow_beside_pyod(benchmark, write_row):
     """Every shallow detector over all classes; PyOD's where it has one, in turn with ours."""
     scored = digits(NUM_SCORED, 2)
     ours: dict[str, float] = dict.fromkeys(SHALLOW, 0.0)
@@ -245,10 +236,7 @@ def test_all_shallow_beside_pyod(benchmark):
                     theirs[name] += timed(run_pyod, name, normal, scored)
 
     benchmark.pedantic(every_class, rounds=1)
-    total = sum(ours.values())
-    benchmark.extra_info.update(ours_s=ours, pyod_s=theirs, total_s=total)
-    print(f"\n{len(CLASSES)} classes of {NUM_OF_CLASS}, {NUM_SCORED} scored: ours {total:.0f} s")
+    sizes = f"{len(CLASSES)} classes of {NUM_OF_CLASS}, {NUM_SCORED} scored"
     for name in SHALLOW:
-        peer = f", PyOD {theirs[name]:.1f} s" if name in theirs else ""
-        ratio = f", ratio {theirs[name] / ours[name]:.1f}" if name in theirs else ""
-        print(f"  {name}: {ours[name]:.1f} s{peer}{ratio}")
+        peer_s = [theirs[name]] if name in theirs else ()
+        write_row(f"detector {name}, {sizes}", [ours[name]], "PyOD", peer_s)

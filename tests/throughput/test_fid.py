@@ -42,7 +42,12 @@ def features(seed: int, n: int, d: int, gain: float = 1.0) -> NDArray[np.float32
 
 
 def compare(
-    benchmark: Any, title: str, ours: Callable[[], float], peer: Callable[[], float]
+    benchmark: Any,
+    write_row: Any,
+    title: str,
+    ours: Callable[[], float],
+    peer: Callable[[], float],
+    peer_name: str = "torch-fidelity",
 ) -> tuple[float, float]:
     """Time both in turns; return their values."""
     peer_s, values = [], []
@@ -53,18 +58,16 @@ def compare(
         peer_s.append(time.perf_counter() - start)
 
     value = benchmark.pedantic(ours, setup=run_peer, rounds=ROUNDS, warmup_rounds=0)
-    ours_s, median_s = benchmark.stats.stats.median, float(np.median(peer_s))
-    benchmark.extra_info.update(peer_s=median_s, ratio=median_s / ours_s, n=N, d=D)
-    ratio = median_s / ours_s
-    print(f"\n{title}: ours {ours_s:.3f} s, torch-fidelity {median_s:.3f} s: {ratio:.2f}x")
+    write_row(title, benchmark.stats.stats.data, peer_name, peer_s)
     return value, values[-1]
 
 
-def test_fid_from_moments(benchmark):
+def test_fid_from_moments(benchmark, write_row):
     moments = [Moments.of(features(seed, N, D, gain)) for seed, gain in ((1, 1.0), (2, 1.1))]
     stats = [{"mu": m.mean, "sigma": m.covariance()} for m in moments]
     got, expected = compare(
         benchmark,
+        write_row,
         f"FID from moments, D={D}",
         lambda: frechet_distance(*moments).value,
         lambda: fid_statistics_to_metric(*stats, verbose=False)["frechet_inception_distance"],
@@ -74,23 +77,25 @@ def test_fid_from_moments(benchmark):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["peer-float32", "peer-float64"])
 @pytest.mark.parametrize("d", sorted({min(128, D), D}))
-def test_kid(benchmark, d, dtype):
+def test_kid(benchmark, write_row, d, dtype):
     size = min(1000, N)
     x, y = features(1, N, d), features(2, N, d, 1.1)
     x_peer, y_peer = (torch.from_numpy(f.astype(dtype)) for f in (x, y))
     got, expected = compare(
         benchmark,
-        f"KID, N={N}, D={d}, torch-fidelity in {np.dtype(dtype)}",
+        write_row,
+        f"KID, N={N}, D={d}",
         lambda: kernel_distance(x, y).mean,
         lambda: kid_features_to_metric(x_peer, y_peer, kid_subset_size=size, verbose=False)[
             "kernel_inception_distance_mean"
         ],
+        f"torch-fidelity in {np.dtype(dtype)}",
     )
     rel = 1e-6 if dtype is np.float64 else 1e-2  # float32 sums cancel: see bench/metrics/kid.py
     assert got == pytest.approx(expected, rel=rel, abs=1e-9)
 
 
-def test_inception_score_from_logits(benchmark):
+def test_inception_score_from_logits(benchmark, write_row):
     logits = (np.random.default_rng(0).standard_normal((N, K)) * 3).astype(np.float32)
     kept = Features(values=logits, logits=logits)
 
@@ -101,6 +106,7 @@ def test_inception_score_from_logits(benchmark):
 
     got, expected = compare(
         benchmark,
+        write_row,
         f"Inception Score from logits, N={N}, K={K}",
         ours,
         lambda: isc_features_to_metric(torch.from_numpy(logits))["inception_score_mean"],

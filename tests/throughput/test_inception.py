@@ -46,6 +46,7 @@ from bench.references.real_images import RealImages
 from bench.runtime.devices import strict_float32, tf32_allowed
 from bench.scoring.scorer import Scorer
 from tests.inception_weights import save_random_weights
+from tests.throughput.conftest import WriteRow
 
 SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
 DEVICE = os.environ.get("LATENTBENCH_BENCH_DEVICE", "cpu")
@@ -173,8 +174,8 @@ def matmul_gflop_s(products: Products) -> float:
 
 def in_turn(
     benchmark: Any, ours: Callable[[], Any], peer: Callable[[], Any]
-) -> tuple[Any, Any, float, float]:
-    """Results and median seconds of both."""
+) -> tuple[Any, Any, list[float], list[float]]:
+    """Return the results and the seconds of both."""
     peer_s: list[float] = []
     results: list[Any] = []
 
@@ -184,15 +185,13 @@ def in_turn(
         peer_s.append(synchronised() - start)
 
     found = benchmark.pedantic(ours, setup=run_peer, rounds=ROUNDS, warmup_rounds=0)
-    own_s, median_s = benchmark.stats.stats.median, float(np.median(peer_s))
-    benchmark.extra_info.update(
-        peer_s=peer_s, ratio=median_s / own_s, num_images=NUM_IMAGES, device=DEVICE
-    )
-    return found, results[-1], own_s, median_s
+    return found, results[-1], list(benchmark.stats.stats.data), peer_s
 
 
 @every_form
-def test_features(benchmark: Any, form: Form, weights: Path, images: NDArray[np.uint8]) -> None:
+def test_features(
+    benchmark: Any, form: Form, weights: Path, images: NDArray[np.uint8], write_row: WriteRow
+) -> None:
     peer = FeatureExtractorInceptionV3(
         "inception-v3-compat",
         ["2048", "logits_unbiased"],
@@ -216,15 +215,19 @@ def test_features(benchmark: Any, form: Form, weights: Path, images: NDArray[np.
     found, expected, own_s, peer_s = in_turn(benchmark, lambda: extractor(images).values, run_peer)
     error = np.abs(found - expected).max() / np.abs(expected).max()
     assert error < (1e-2 if form.precision != "exact" else 1e-4 if ON_GPU else 1e-5)
-    rate = NUM_IMAGES / own_s
     products = PRODUCTS[form.precision]
+    rate = NUM_IMAGES / float(np.median(own_s))
     share = rate * GFLOP_AN_IMAGE * products.num / matmul_gflop_s(products)
-    benchmark.extra_info.update(images_s=rate, share=share, share_of=products.title)
-    print(
-        f"\nInception features on {DEVICE}, {form}{paid}: {rate:.1f} images/s, {peer_name(form)} "
-        f"{NUM_IMAGES / peer_s:.1f}: {peer_s / own_s:.2f}x (median of {ROUNDS} pairs; largest "
-        f"difference {error:.1e}; {share:.0%} of the {products.title} matmul rate"
-        f"{', three products for each' if products.num == 3 else ''})"
+    write_row(
+        f"Inception features of {NUM_IMAGES} digits, {form}, {DEVICE}{paid}",
+        [NUM_IMAGES / s for s in own_s],
+        peer_name(form),
+        [NUM_IMAGES / s for s in peer_s],
+        unit="images/s",
+        more_is_better=True,
+        largest_difference=float(error),
+        share_of_matmul_rate=round(share, 3),
+        matmul_rate=products.title,
     )
 
 
@@ -235,6 +238,7 @@ def test_a_whole_run(
     weights: Path,
     images: NDArray[np.uint8],
     tmp_path: Path,
+    write_row: WriteRow,
 ) -> None:
     """A compiled scorer is made once and has compiled; the others are made anew each time."""
     fake, real = tmp_path / "fake", tmp_path / "real"
@@ -301,14 +305,16 @@ def test_a_whole_run(
     fid = expected["frechet_inception_distance"]
     assert found["fid"] == pytest.approx(fid, rel=tolerance)
     assert found["precision_k3"] == pytest.approx(expected["precision"], abs=0.02)
-    print(
-        f"\nFID, IS, KID, P/R of {NUM_IMAGES} PNGs on {DEVICE}, {form}{paid}: {own_s:.1f} s, "
-        f"{peer_name(form)} {peer_s:.1f} s: {peer_s / own_s:.2f}x (median of {ROUNDS} pairs)"
-    )
+    title = f"FID, IS, KID, P/R of {NUM_IMAGES} PNGs with Inception, {form}, {DEVICE}{paid}"
+    write_row(title, own_s, peer_name(form), peer_s)
 
 
 def test_where_the_time_goes(
-    benchmark: Any, weights: Path, images: NDArray[np.uint8], tmp_path: Path
+    benchmark: Any,
+    weights: Path,
+    images: NDArray[np.uint8],
+    tmp_path: Path,
+    write_row: WriteRow,
 ) -> None:
     """Decoding, resizing, forward pass and metrics, each alone. The forward pass is what a whole
     extraction takes beyond resizing, both warm and in the same batches.
@@ -348,6 +354,5 @@ def test_where_the_time_goes(
     scorer.score_images(images, name="x")
     seconds["metrics (with digits features)"] = time.perf_counter() - start
     assert features.values.shape == (NUM_IMAGES, 2048)
-    parts = ", ".join(f"{name} {1e3 * s / NUM_IMAGES:.2f}" for name, s in seconds.items())
-    benchmark.extra_info.update(seconds)
-    print(f"\nms an image on {DEVICE}, in batches of {extractor.batch_size}: {parts}")
+    for name, s in seconds.items():
+        write_row(f"Inception, {name}, an image, {DEVICE}", [1e3 * s / NUM_IMAGES], unit="ms")

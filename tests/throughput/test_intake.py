@@ -10,7 +10,6 @@ stored in `extra_info` by the last test.
 from __future__ import annotations
 
 import os
-import statistics
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from PIL import Image, ImageDraw
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.intake import audit, load_spec
+from tests.throughput.conftest import WriteRow
 
 NUM_IMAGES = 10_000
 ROUNDS = 7
@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def times() -> dict[str, float]:
+def times() -> dict[str, list[float]]:
     return {}
 
 
@@ -58,42 +58,46 @@ def own_reader(path: Path, num_workers: int | None = None) -> U8:
 
 
 def measure(
-    benchmark: BenchmarkFixture, times: dict[str, float], name: str, read: Callable[[], U8]
+    benchmark: BenchmarkFixture, times: dict[str, list[float]], name: str, read: Callable[[], U8]
 ) -> U8:
     result: U8 = benchmark.pedantic(read, rounds=ROUNDS, warmup_rounds=1)
-    times[name] = statistics.median(benchmark.stats.stats.data)
+    times[name] = list(benchmark.stats.stats.data)
     return result
 
 
-def test_usual_loader(benchmark: BenchmarkFixture, folder: Path, times: dict[str, float]) -> None:
+def test_usual_loader(
+    benchmark: BenchmarkFixture, folder: Path, times: dict[str, list[float]]
+) -> None:
     images = measure(benchmark, times, "usual loader", lambda: usual_loader(folder))
     assert images.shape == (NUM_IMAGES, 28, 28, 3)
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, None])
 def test_folder(
-    benchmark: BenchmarkFixture, folder: Path, times: dict[str, float], num_workers: int | None
+    benchmark: BenchmarkFixture,
+    folder: Path,
+    times: dict[str, list[float]],
+    num_workers: int | None,
+    write_row: WriteRow,
 ) -> None:
     name = f"folder, {num_workers or 'default number of'} workers"
     images = measure(benchmark, times, name, lambda: own_reader(folder, num_workers))
     assert np.array_equal(images, usual_loader(folder)[..., :1])
-    report_ratio(benchmark, times, name)
+    report_ratio(write_row, times, name)
 
 
-def test_zip(benchmark: BenchmarkFixture, folder: Path, times: dict[str, float]) -> None:
+def test_zip(
+    benchmark: BenchmarkFixture, folder: Path, times: dict[str, list[float]], write_row: WriteRow
+) -> None:
     path = folder.parent / "digits.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(os.listdir(folder)):  # noqa: PTH208
             archive.write(folder / name, name)
     images = measure(benchmark, times, "zip", lambda: own_reader(path))
     assert np.array_equal(images, own_reader(folder))
-    report_ratio(benchmark, times, "zip")
+    report_ratio(write_row, times, "zip")
 
 
-def report_ratio(benchmark: BenchmarkFixture, times: dict[str, float], name: str) -> None:
-    ratio = times["usual loader"] / times[name]
-    benchmark.extra_info["ratio_to_usual_loader"] = round(ratio, 2)
-    print(
-        f"\n{name}: {times[name]:.3f} s; usual loader: {times['usual loader']:.3f} s; "
-        f"{ratio:.2f} times as fast (medians of {ROUNDS} runs)"
-    )
+def report_ratio(write_row: WriteRow, times: dict[str, list[float]], name: str) -> None:
+    title = f"read and check {NUM_IMAGES} PNGs: {name}"
+    write_row(title, times[name], "Pillow, loose files", times["usual loader"])

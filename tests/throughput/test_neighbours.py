@@ -71,8 +71,14 @@ def timed(function, *arguments):
     return function(*arguments), time.perf_counter() - start
 
 
+PEER_METRICS = {
+    "torch-fidelity": "torch-fidelity (precision, recall)",
+    "prdc": "prdc",
+}
+
+
 @pytest.mark.parametrize("dim", [2048, 128])
-def test_time(benchmark, dim):
+def test_time(benchmark, write_row, dim):
     real, fake = inception_like(NUM, dim, 1), inception_like(NUM, dim, 2)
     for function in (ours, torch_fidelity, prdc):
         function(real[:200], fake[:200])
@@ -92,16 +98,10 @@ def test_time(benchmark, dim):
     p, r, d, c = results["ours"]
     np.testing.assert_allclose((p, r), results["torch-fidelity"], atol=2.5 / NUM)
     np.testing.assert_allclose((d, c), results["prdc"], atol=2.5 / NUM)
-    mine = np.array(times["ours"][-ROUNDS:])
+    mine = times["ours"][-ROUNDS:]
     for name in ("torch-fidelity", "prdc"):
-        ratios = np.array(times[name][-ROUNDS:]) / mine
-        benchmark.extra_info[f"{name} / ours"] = float(np.median(ratios))
-        benchmark.extra_info[f"{name} s"] = float(np.median(times[name]))
-        print(
-            f"\nN={NUM} D={dim} threads={torch.get_num_threads()}: ours {np.median(mine):.2f} s, "
-            f"{name} {np.median(times[name]):.2f} s, ratio {np.median(ratios):.2f} "
-            f"({ratios.min():.2f} to {ratios.max():.2f})"
-        )
+        title = f"all neighbour metrics, {NUM} x {dim}"
+        write_row(title, mine, PEER_METRICS[name], times[name])
 
 
 CHILD = """
@@ -125,7 +125,7 @@ print((peak() - before) / 1024)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize("dim", [2048, 128])
-def test_memory(benchmark, dim, tmp_path):
+def test_memory(benchmark, write_row, dim, tmp_path):
     """Peak resident memory beyond imports, data and a small warm-up, each in a fresh process."""
     for name, seed in (("real", 1), ("fake", 2)):
         np.save(tmp_path / f"{name}.npy", inception_like(NUM, dim, seed))
@@ -141,10 +141,5 @@ def test_memory(benchmark, dim, tmp_path):
     mine = benchmark.pedantic(peak_mib, args=("ours",), rounds=1)
     for function in ("torch_fidelity", "prdc"):
         peer = peak_mib(function)
-        benchmark.extra_info[f"{function} MiB"] = peer
-        benchmark.extra_info[f"ours / {function}"] = mine / peer
-        print(
-            f"\nN={NUM} D={dim}: ours {mine:.0f} MiB, {function} {peer:.0f} MiB, "
-            f"ratio {mine / peer:.2f}"
-        )
-    benchmark.extra_info["ours MiB"] = mine
+        title = f"peak memory of all neighbour metrics, {NUM} x {dim}"
+        write_row(title, [mine], function.replace("_", "-"), [peer], unit="MiB")

@@ -30,6 +30,7 @@ from baselines.detectors.engine_fits import EPOCH_IMAGES
 from baselines.detectors.geotrans import NUM_TRANSFORMS
 from bench.anomaly.detectors.base import Detector, DetectorSettings
 from tests.baselines.detectors.conftest import entry_points, row_of
+from tests.throughput.conftest import WriteRow
 
 Pictures = NDArray[np.uint8]
 SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
@@ -71,7 +72,9 @@ def timed(function: Callable[[], object], device: str) -> float:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", sorted(entry_points()))
-def test_cost(benchmark: BenchmarkFixture, name: str, device: str, images: Pictures) -> None:
+def test_cost(
+    benchmark: BenchmarkFixture, name: str, device: str, images: Pictures, write_row: WriteRow
+) -> None:
     epochs = 0.5
     scored = images[: 100 if name in ("geotrans", "anogan") else 1000]
     fit_s: list[float] = []
@@ -85,21 +88,15 @@ def test_cost(benchmark: BenchmarkFixture, name: str, device: str, images: Pictu
 
     benchmark.pedantic(lambda: found[-1].scores(scored), setup=setup, rounds=ROUNDS)
     seen = epochs * SCALE * EPOCH_IMAGES * (10 if device == "cuda" else 1)
-    rates = {
-        "fit img/s": seen / float(np.median(fit_s)),
-        "score img/s": len(scored) / float(np.median(benchmark.stats.stats.data)),
-    }
-    benchmark.extra_info.update(rates)
     assert np.isfinite(found[-1].scores(scored[:10])).all()
-    print(
-        f"\n{name} on {device}, {torch.get_num_threads()} threads: trained on "
-        f"{rates['fit img/s']:,.0f} img/s, scores {rates['score img/s']:,.0f} img/s"
-    )
+    write_row(f"fit {name}, {device}", [seen / s for s in fit_s], unit="images/s")
+    rates = [len(scored) / s for s in benchmark.stats.stats.data]
+    write_row(f"score by {name}, {device}", rates, unit="images/s")
 
 
 @pytest.mark.parametrize(("name", "device"), STACKS)
 def test_a_stack_against_single_fits(
-    benchmark: BenchmarkFixture, name: str, device: str, images: Pictures
+    benchmark: BenchmarkFixture, name: str, device: str, images: Pictures, write_row: WriteRow
 ) -> None:
     normals = [images[200 * k : 200 * k + 150 + 5 * k] for k in range(NUM_SETS)]
     families = {"deep-svdd": deep_svdd, "geotrans": geotrans}
@@ -125,10 +122,5 @@ def test_a_stack_against_single_fits(
         return (), {}
 
     benchmark.pedantic(lambda: timed(stacked, device), setup=setup, rounds=ROUNDS)
-    ratios = np.array(single_s) / np.array(benchmark.stats.stats.data)
-    benchmark.extra_info.update(ratio=float(np.median(ratios)))
-    print(
-        f"\n{name} on {device}, {torch.get_num_threads()} threads, {NUM_SETS} sets: stacked "
-        f"{np.median(ratios):.2f} times as fast as one by one "
-        f"({ratios.min():.2f} to {ratios.max():.2f})"
-    )
+    title = f"fit {NUM_SETS} {name} as one program, {device}"
+    write_row(title, benchmark.stats.stats.data, "one by one", single_s)

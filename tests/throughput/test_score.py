@@ -35,6 +35,7 @@ from bench.extractors import EXTRACTORS
 from bench.extractors.base import ExtractorChoice
 from bench.references.bundle import find_manifest, load_reference
 from bench.scoring.scorer import Scorer
+from tests.throughput.conftest import WriteRow
 
 SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
 NUM_IMAGES = max(2_000, round(10_000 * SCALE))
@@ -79,7 +80,7 @@ def timed(function: Callable[[Path], dict[str, float]], folder: Path) -> float:
     return time.perf_counter() - start
 
 
-def test_score_of_a_folder(benchmark: BenchmarkFixture, folder: Path) -> None:
+def test_score_of_a_folder(benchmark: BenchmarkFixture, folder: Path, write_row: WriteRow) -> None:
     peer_s: list[float] = []
     ours(folder)  # the first call of each side loads libraries
     expected = peer(folder)
@@ -96,13 +97,9 @@ def test_score_of_a_folder(benchmark: BenchmarkFixture, folder: Path) -> None:
     assert found["kid_poly3"] == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-4)
     assert found["precision_k3"] == pytest.approx(expected["precision"], abs=3 / NUM_IMAGES)
     assert found["recall_k3"] == pytest.approx(expected["recall"], abs=3 / NUM_IMAGES)
-    own_s = benchmark.stats.stats.median
-    ratio = float(np.median(peer_s)) / own_s
-    benchmark.extra_info.update(peer_s=peer_s, ratio=ratio, num_images=NUM_IMAGES)
-    print(
-        f"\nscore of {NUM_IMAGES} PNGs, all metrics: {own_s:.2f} s; the usual tools, fewer "
-        f"metrics: {np.median(peer_s):.2f} s; ratio {ratio:.2f} (median of {ROUNDS} pairs)"
-    )
+    title = f"score of {NUM_IMAGES} PNGs, all {len(found)} metrics with intervals and findings"
+    peer_title = "Pillow, the same network, torch-fidelity and prdc (fewer metrics)"
+    write_row(title, benchmark.stats.stats.data, peer_title, peer_s)
 
 
 def test_help(benchmark: BenchmarkFixture) -> None:

@@ -33,6 +33,7 @@ from baselines.recipes.table import recipe_config
 from baselines.training.build import Game, build_for
 from baselines.training.engine import Engine
 from baselines.training.training_images import TrainingSet, training_set
+from tests.throughput.conftest import WriteRow
 
 # the 4 workers are the peer's setting, on machines of fewer cores too
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")
@@ -191,8 +192,9 @@ def compare(
     peer: Iterator[tuple[float, ...]],
     num_blocks: int,
     label: str,
+    write_row: WriteRow,
 ) -> None:
-    """Rounds of the peer and of ours in turn; prints both rates and the ratio."""
+    """Run rounds of the peer and of ours in turn."""
     device, batch = engine.device, engine.games[0].config.batch_size
     peer_s: list[float] = []
     losses: list[float] = []
@@ -216,44 +218,46 @@ def compare(
         return (), {}
 
     benchmark.pedantic(ours, setup=setup, rounds=ROUNDS)
-    own_s = np.array(benchmark.stats.stats.data)
-    images = num_steps * batch
-    ratios = engine.num_runs * np.array(peer_s) / own_s
-    ratio = float(np.median(ratios))
     assert np.isfinite(losses).all()
-    rates = {
-        "peer img/s": images / float(np.median(peer_s)),
-        "img/s": engine.num_runs * images / float(np.median(own_s)),
-    }
-    benchmark.extra_info.update(ratio=ratio, **rates)
-    print(
-        f"\n{label} on {device}, {torch.get_num_threads()} threads, batch {batch}: "
-        f"{rates['img/s']:,.0f} img/s; plain loop {rates['peer img/s']:,.0f} img/s; "
-        f"ratio {ratio:.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
+    images = num_steps * batch
+    write_row(
+        f"train {label}, batches of {batch}, {device}",
+        [engine.num_runs * images / seconds for seconds in benchmark.stats.stats.data],
+        "plain PyTorch loop",
+        [images / seconds for seconds in peer_s],
+        unit="images/s",
+        more_is_better=True,
     )
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("recipe", BLOCKS)
 def test_single_run(
-    benchmark: BenchmarkFixture, recipe: str, device: str, images: np.ndarray
+    benchmark: BenchmarkFixture,
+    recipe: str,
+    device: str,
+    images: np.ndarray,
+    write_row: WriteRow,
 ) -> None:
     data = training_set(images, None, name="digits", device=device)
     engine = Engine(game_of(recipe, data), data, device=device)
     peer = plain_steps(game_of(recipe, data), images, device)
     blocks = BLOCKS[recipe] * (GPU_FACTOR if device == "cuda" else 1)
-    compare(benchmark, engine, peer, blocks, recipe)
+    compare(benchmark, engine, peer, blocks, recipe, write_row)
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_stacked_runs(benchmark: BenchmarkFixture, device: str, images: np.ndarray) -> None:
+def test_stacked_runs(
+    benchmark: BenchmarkFixture, device: str, images: np.ndarray, write_row: WriteRow
+) -> None:
     """Total images per second of K course GANs, stacked on a GPU, against one plain run."""
     data = training_set(images, None, name="digits", device=device)
     num = STACKED[device]
     engine = Engine([game_of("course-gan", data, seed) for seed in range(num)], data, device=device)
     peer = plain_steps(game_of("course-gan", data), images, device)
     blocks = max(1, BLOCKS["course-gan"] // 4) * (GPU_FACTOR if device == "cuda" else 1)
-    compare(benchmark, engine, peer, blocks, f"{num} runs of course-gan, total")
+    label = f"{num} runs of course-gan, in total"
+    compare(benchmark, engine, peer, blocks, label, write_row)
 
 
 def test_the_same_networks_on_both_sides(images: np.ndarray) -> None:
