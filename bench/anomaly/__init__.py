@@ -1,6 +1,6 @@
-"""Anomaly detectors judged: on a labelled folder, and by the one-class benchmark.
+"""Anomaly detectors: on a labelled folder, and in the one-class benchmark.
 
-The names below are loaded when first used.
+The names below are loaded when they are first used.
 """
 
 from __future__ import annotations

@@ -22,15 +22,15 @@ def _parts(text: str) -> list[str]:
 
 
 def group_members(name: str) -> tuple[str, ...]:
-    """The detectors of a group, as far as they can be loaded; see `unloadable_in`."""
+    """Return the detectors of a group that can be loaded; see `unloadable_in`."""
     wanted = GROUPS[name]
     rows = loadable_detectors().rows
     return tuple(row.name for row in rows if wanted is None or row.trains == wanted)
 
 
 def unloadable_in(text: str) -> tuple[Unloadable, ...]:
-    """Detectors that a group among these names would have if they could be loaded: all that
-    cannot, since nobody knows of what group they are.
+    """Return the detectors that cannot be loaded, when the names include a group. Any of them might
+    belong to it.
     """
     asked = _parts(text)
     broken = loadable_detectors().broken if any(part in GROUPS for part in asked) else ()
@@ -38,7 +38,9 @@ def unloadable_in(text: str) -> tuple[Unloadable, ...]:
 
 
 def named_detectors(text: str) -> tuple[str, ...]:
-    """Detectors by name with commas, or one of the groups. Raises `UnknownNameError`."""
+    """Return the detectors of a comma-separated list of names and groups. Raises
+    `UnknownNameError`.
+    """
     found: list[str] = []
     for name in _parts(text):
         found += group_members(name) if name in GROUPS else [detector(name).name]
@@ -50,12 +52,12 @@ def named_detectors(text: str) -> tuple[str, ...]:
 
 
 def is_named(name: str, text: str) -> bool:
-    """Whether a detector is asked for by its own name, and not only by a group's."""
+    """Return whether a detector is requested by its own name, and not only by a group's."""
     return name in _parts(text)
 
 
 def require_budget(text: str | None) -> Budget | None:
-    """A budget by name. Raises `UsageError`."""
+    """Return the budget of that name. Raises `UsageError`."""
     if text is None:
         return None
     for budget in BUDGETS:
@@ -65,9 +67,9 @@ def require_budget(text: str | None) -> Budget | None:
 
 
 def seed_counts(text: str, names: Iterable[str]) -> dict[str, int]:
-    """How many seeds each named detector has: "3" for all, "shallow=3,network=1" by group,
-    "1,isolation-forest=3" by detector; what is more special stands above what is less. Raises
-    `UsageError`, and `UnknownNameError` for a name that is neither.
+    """Return the number of seeds of each named detector: "3" for all, "shallow=3,network=1" by
+    group, "1,isolation-forest=3" by detector. A more specific entry wins. Raises `UsageError`, and
+    `UnknownNameError` for a name that is neither a detector nor a group.
     """
     counts: dict[str, dict[str, int]] = {"all": {}, "group": {}, "own": {}}
     said: set[str] = set()
@@ -100,6 +102,8 @@ def _count(number: str, text: str) -> int:
 
 
 def variant(name: str, budget: str, extractor: str) -> str:
-    """A detector as a table names it: with its extractor and a budget that is not the full one."""
+    """Return the name of a detector in a table: with its extractor, and its budget unless that is
+    the full one.
+    """
     features = f" on {extractor}" if extractor else ""
     return f"{name}{features}" + (" (cpu budget)" if budget == "cpu" else "")

@@ -1,8 +1,8 @@
-"""One detector fitted and judged: its scores, the numbers read from them, what it cost.
+"""One detector fitted and judged: its scores, the numbers read from them, and its cost.
 
-An oracle is tuned on a tenth of the labelled images, the same share of either kind, and judged on
-the others alone, as in Ruff et al. (ICML 2018). Which tenth depends on the labels alone, so that an
-oracle without chance in it is the same for every seed.
+An oracle is tuned on a tenth of the labelled images, with the same share of both kinds, and judged
+on the others only, as in Ruff et al. (ICML 2018). The choice of the tenth depends on the labels
+only, so that a deterministic oracle is the same for every seed.
 
 Shape legend: N normal images, M labelled ones, H,W,C an image.
 """
@@ -32,7 +32,7 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Normal images to learn from (uint8 N,H,W,C), and images with labels (1 anomalous)."""
+    """Normal images to learn from (uint8 N,H,W,C), and labelled images (label 1 is anomalous)."""
 
     normal: U8
     images: U8
@@ -41,8 +41,8 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """`rows` int64 are the judged images, all but those that an oracle was tuned on; `scores`
-    float64 are theirs. Times are seconds.
+    """A judged detector. `rows` int64 are the judged images: all except those that an oracle was
+    tuned on; `scores` float64 belong to them. Times are in seconds.
     """
 
     row: DetectorRow
@@ -55,13 +55,13 @@ class Judged:
 
     @property
     def options(self) -> dict[str, Option]:
-        """Every option as it was used, where the detector says so."""
+        """Every option as it was used, where the detector reports it."""
         return self.detector.settled() if isinstance(self.detector, Telling) else {}
 
 
 def oracle_rows(labels: I64, share: float = ORACLE_SHARE) -> I64:
-    """Which labelled images an oracle may see: a fixed random `share` of either kind, one at
-    least. Raises `UsageError` where none of a kind would be left.
+    """Return the labelled images that an oracle may see: a fixed random `share` of each kind, at
+    least one. Raises `UsageError` when none of a kind would remain.
     """
     rng = np.random.default_rng(ORACLE_SEED)
     chosen = []
@@ -88,8 +88,8 @@ def judge(
     options: Mapping[str, float | int | str] | None = None,
 ) -> Judged:
     """Fit a detector to the normal images and judge it on the labelled ones. Raises what the
-    detector raises, `UsageError` for options that it never looks at, and `LatentbenchError` for
-    scores that are not one finite number an image.
+    detector raises, `UsageError` for options that it never reads, and `LatentbenchError` for scores
+    that are not one finite number per image.
     """
     (found,) = judge_stack(
         row, [task], seeds=[seed], device=device, extractor=extractor, options=options
@@ -106,8 +106,8 @@ def judge_stack(
     extractor: str,
     options: Mapping[str, float | int | str] | None = None,
 ) -> list[Judged]:
-    """One detector for each task, fitted as one program where its kind can be; a share of the time
-    of the fit is each one's. Raises as `judge` does.
+    """Fit one detector per task, as one program where the detector supports it, and judge each.
+    Each gets an equal share of the time of the fit. Raises what `judge` raises.
     """
     oracles = [oracle_rows(task.labels) if row.labels == "test" else None for task in tasks]
     settings = [
@@ -142,7 +142,7 @@ def judge_stack(
 def _judged(
     row: DetectorRow, detector: Detector, task: Task, tuned: I64 | None, fit_s: float
 ) -> Judged:
-    """A fitted detector on the images that it was not tuned on."""
+    """Judge a fitted detector on the images that it was not tuned on."""
     rows = np.arange(len(task.labels))
     if tuned is not None:
         rows = np.delete(rows, tuned)

@@ -1,4 +1,4 @@
-"""The part of the benchmark's page about anomalies among the training images."""
+"""The section of the benchmark's page about anomalies among the training images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_NAMED = 10  # pairs of classes in a heading
 
 
 class Panel(NamedTuple):
-    """One table and one plot: rows by variant and share; `detail` is for the table alone."""
+    """One table and one plot: rows by variant and share. `detail` appears in the table only."""
 
     title: str
     curves: Mapping[str, Mapping[float, Row]]
@@ -31,7 +31,7 @@ class Panel(NamedTuple):
 
 
 def contamination_lines(data: str, rows: Sequence[Row]) -> list[str]:
-    """The section, of rows of both kinds."""
+    """Return the lines of the section from rows of both kinds."""
     lines = ["### Anomalies among the training images", "", TEXT, ""]
     lines += [f"![AUC against contamination]({data}-contamination.svg)", ""]
     for panel in panels_of(rows):
@@ -40,7 +40,7 @@ def contamination_lines(data: str, rows: Sequence[Row]) -> list[str]:
 
 
 def draw_contamination(path: Path, rows: Sequence[Row]) -> None:
-    """The plot of every table; a detector has one colour in all of them, the order of the last."""
+    """Plot every table. A detector has one colour in all plots; the legend follows the last one."""
     panels = panels_of(rows)
     order = list(dict.fromkeys(name for panel in reversed(panels) for name in panel.curves))
     figure = new_figure(4.2 * len(panels) + 1.8, 3.8)
@@ -56,8 +56,8 @@ def draw_contamination(path: Path, rows: Sequence[Row]) -> None:
 
 
 def panels_of(rows: Sequence[Row]) -> list[Panel]:
-    """The pair of the lecture by itself, then every mean over pairs; where there is no mean, each
-    pair.
+    """Return a panel for the pair of the lecture, and one for every mean over pairs. Without a
+    mean, each pair has a panel.
     """
     means = [row for row in rows if row["kind"] == "contamination-mean"]
     single = [row for row in rows if row["kind"] == "contamination"]

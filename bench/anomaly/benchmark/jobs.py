@@ -1,13 +1,13 @@
-"""The one-class benchmark as jobs: one class of a data set is normal, all others are anomalies.
+"""The one-class benchmark as jobs: one class of a data set is normal, and all others are anomalies.
 
-Ruff et al. (ICML 2018): fit on the images of one class of the train split, judge on the whole
-test split. A contaminated job mixes images of one other class into the training images, unseen
-and unmarked, until they make up the share that is asked for, and is judged on the test images of
-these two classes (normal 5 with 7 mixed in is the example of the lecture).
+Ruff et al. (ICML 2018): a detector is fitted to the images of one class of the train split and
+judged on the whole test split. A contaminated job mixes unmarked images of one other class into the
+training images until they make up the requested share, and judges on the test images of these two
+classes. The example of the source lecture has normal class 5 with 7 mixed in.
 
-A job is named by its settings, and its result says what else it was made of (`origin`). Its
-scores stay in its folder, so that means over classes and differences of detectors can be judged
-image by image.
+A job is named by its settings. Its result also records the images, the code and the device that it
+came from (`bench.anomaly.benchmark.provenance`). Its scores stay in its folder, so that means over
+classes and differences between detectors can be computed image by image.
 
 Shape legend: N normal images, M judged ones of T test images.
 """
@@ -45,8 +45,8 @@ STACKED_WORK = "bench.anomaly.benchmark.jobs:do_cells"
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One detector fitted to one class. `contaminant` is the class of which `share` of the
-    training images are, None for a pure training set.
+    """One detector fitted to one class. A `share` of the training images is of the class
+    `contaminant`, which is None for a pure training set.
     """
 
     data: str
@@ -65,15 +65,16 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """The name of its job: SHA-256 of all of its settings. Not in it: the images behind the
-        name of the data and the code of the detector; see `bench.anomaly.benchmark.provenance`.
+        """Return the name of the job: SHA-256 of all its settings. The images behind the name of
+        the data set and the code of the detector are not part of it; see
+        `bench.anomaly.benchmark.provenance`.
         """
         text = json.dumps({**asdict(self), "protocol": PROTOCOL}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class Scores(NamedTuple):
-    """What a job left: `rows` int64 M of the test split, `scores` float64 M."""
+    """The scores that a job left: `rows` int64 M of the test split, `scores` float64 M."""
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float64]
@@ -88,9 +89,10 @@ def cells_of(
     budget: Budget,
     extractor: str | None = None,
 ) -> list[Cell]:
-    """Every class with every detector and seed, `seeds` by detector; one without chance has one.
+    """Return a cell for every class, detector and seed. `seeds` gives the number of seeds by
+    detector; a deterministic detector has one.
 
-    Raises `UnknownNameError` for a detector, `UsageError` where a data set has no extractor of
+    Raises `UnknownNameError` for a detector, and `UsageError` where a data set has no extractor of
     its own and none is given.
     """
     found = []
@@ -116,8 +118,8 @@ def cells_of(
 
 
 def jobs_of(cells: Mapping[str, Cell], *, data_root: Path | None, device: str) -> list[Job]:
-    """The jobs of cells by the name of their job; where the data lie and what computes does not
-    name a job.
+    """Return the jobs of the cells by name. The name depends neither on where the data set is
+    stored nor on the device.
     """
     place = {"data_root": None if data_root is None else str(data_root), "device": device}
     return [
@@ -138,13 +140,13 @@ def _trains(cell: Cell) -> bool:
 
 @functools.lru_cache(maxsize=4)
 def split(data: str, name: str, data_root: str | None) -> Dataset:
-    """A split with labels, read once in a process."""
+    """Return a split with labels. A process reads it once."""
     return load_dataset(data, name, data_root=None if data_root is None else Path(data_root))
 
 
 def training_rows(labels: NDArray[np.int64], cell: Cell) -> NDArray[np.int64]:
-    """Rows of the train split: all of the normal class, and as many of the contaminant, drawn by
-    the seed, as make up its share. Raises `InputError` where there are too few.
+    """Return rows of the train split: all images of the normal class, and random images of the
+    contaminant that make up its share. Raises `InputError` when there are too few of them.
     """
     normal = np.flatnonzero(labels == cell.normal_class)
     if not len(normal):
@@ -163,14 +165,16 @@ def training_rows(labels: NDArray[np.int64], cell: Cell) -> NDArray[np.int64]:
 
 
 def test_rows(labels: NDArray[np.int64], cell: Cell) -> NDArray[np.int64]:
-    """Rows of the test split that are judged: all, or those of the two classes."""
+    """Return the rows of the test split that are judged: all of them, or those of the two classes."""
     if cell.contaminant is None:
         return np.arange(len(labels))
     return np.flatnonzero((labels == cell.normal_class) | (labels == cell.contaminant))
 
 
 def task_of(cell: Cell, data_root: str | None) -> tuple[Task, NDArray[np.int64]]:
-    """What the cell's detector learns from and is judged on, and the test rows of the latter."""
+    """Return the images that the cell's detector learns from and is judged on, and the test rows of
+    the latter.
+    """
     train, test = (split(cell.data, name, data_root) for name in ("train", "test"))
     rows = test_rows(test.labels, cell)
     task = Task(
@@ -182,14 +186,14 @@ def task_of(cell: Cell, data_root: str | None) -> tuple[Task, NDArray[np.int64]]
 
 
 def do_cell(payload: Mapping[str, Any], context: WorkContext) -> dict[str, Any]:
-    """The work of a job: numbers to keep, and the scores in the job's folder."""
+    """Fit and judge one cell. Return its numbers, and write its scores to the folder of the job."""
     return do_cells([payload], [context])[0]
 
 
 def do_cells(
     payloads: Sequence[Mapping[str, Any]], contexts: Sequence[WorkContext]
 ) -> list[dict[str, Any]]:
-    """The work of jobs of one group, fitted as one program where the detector can be."""
+    """Fit and judge the cells of one group, as one program where the detector supports it."""
     cells = []
     for payload in payloads:
         values = dict(payload)

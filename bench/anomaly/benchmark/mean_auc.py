@@ -1,18 +1,18 @@
-"""From the AUCs of single fits to the mean of a detector over classes and seeds, with an interval.
+"""The mean AUC of a detector over classes and seeds, with an interval.
 
-The ten AUCs of one detector are judged on the same test images, so they are not independent: an
-image counts as normal once and as an anomaly nine times. What image i of the test split does to
-the AUC of one fit is its DeLong component (DeLong et al. 1988),
+The AUCs of one detector for ten classes are computed on the same test images, so they are not
+independent: an image counts once as normal and nine times as an anomaly. The influence of test
+image i on the AUC of one fit is its DeLong component (DeLong et al. 1988),
 
     phi_i = (V_i - AUC) / m   for an anomaly,  (V_i - AUC) / n   for a normal image,
 
-and what it does to the mean over C classes and S seeds is the mean of its phi. The variance for
-another draw of test images is the sum of their squares (times n / (n - 1), as nearly as both sides
-are large); that of another draw of seeds is s^2 / S of the means of each seed. Together they give a
-t interval with Welch and Satterthwaite's degrees of freedom. Two detectors are compared by the
+and its influence on the mean over C classes and S seeds is the mean of its phi. The variance for
+another draw of test images is the sum of squares of these means, times n / (n - 1). The variance
+for another draw of seeds is s^2 / S, from the means of each seed. Together they give a t interval
+with the degrees of freedom of Welch and Satterthwaite. Two detectors are compared by the
 differences of their phi, image by image, and of their seeds.
 
-The training images are held fixed: they are the protocol's.
+The training images are held fixed, since the protocol fixes them.
 
 Shape legend: T images of the test split, C classes, S seeds.
 """
@@ -36,15 +36,15 @@ F64 = NDArray[np.float64]
 
 
 class FitInfluence(NamedTuple):
-    """AUC of one fit, and phi (float64 T, 0 for images it was not judged on)."""
+    """AUC of one fit, and phi (float64 T, 0 for images that it was not judged on)."""
 
     auc: float
     phi: F64
 
 
 class MeanAuc(NamedTuple):
-    """Mean over classes and seeds with its interval; `seed_sd` is the standard deviation of the
-    seeds' means, None with one seed. `phi` and `by_seed` are what differences are made of.
+    """Mean over classes and seeds with its interval. `seed_sd` is the standard deviation of the
+    seeds' means, None with one seed. Differences are computed from `phi` and `by_seed`.
     """
 
     auc: float
@@ -59,7 +59,7 @@ class MeanAuc(NamedTuple):
 
 
 class MeanDifference(NamedTuple):
-    """Mean AUC of the second detector less that of the first."""
+    """Mean AUC of the second detector minus that of the first."""
 
     estimate: float
     standard_error: float
@@ -69,7 +69,7 @@ class MeanDifference(NamedTuple):
 
 
 def influence(found: Scores, labels_T: NDArray[np.int64]) -> FitInfluence:
-    """What each test image does to the AUC of a fit; labels 1 for anomalies."""
+    """Return the influence of each test image on the AUC of a fit. `labels` are 1 for anomalies."""
     labels = labels_T[found.rows]
     anomalous, normal = labels == 1, labels == 0
     of_anomalous, of_normal = delong_components(found.scores[anomalous], found.scores[normal])
@@ -83,7 +83,9 @@ def influence(found: Scores, labels_T: NDArray[np.int64]) -> FitInfluence:
 
 
 def mean_auc(fits: Mapping[tuple[int, int], FitInfluence]) -> MeanAuc:
-    """The mean of fits by (class, seed); every seed must have every class. Raises `UsageError`."""
+    """Return the mean of fits by (class, seed). Raises `UsageError` unless every seed has every
+    class.
+    """
     classes = sorted({normal_class for normal_class, _ in fits})
     seeds = tuple(sorted({seed for _, seed in fits}))
     lacking = [(c, s) for c in classes for s in seeds if (c, s) not in fits]
@@ -108,7 +110,9 @@ def mean_auc(fits: Mapping[tuple[int, int], FitInfluence]) -> MeanAuc:
 
 
 def difference(first: MeanAuc, second: MeanAuc) -> MeanDifference:
-    """Paired by test image, and by seed where both have the same several ones."""
+    """Return the difference, paired by test image, and by seed where both detectors have the same
+    seeds.
+    """
     estimate = second.auc - first.auc
     phi = second.phi - first.phi
     if first.seeds == second.seeds:
@@ -124,7 +128,9 @@ def difference(first: MeanAuc, second: MeanAuc) -> MeanDifference:
 
 
 def _variances(phi: F64, seeds: Sequence[F64]) -> tuple[float, list[tuple[float, int]]]:
-    """That of the test images, and those of each set of seeds with its degrees of freedom."""
+    """Return the variance of the test images, and that of each set of seeds with its degrees of
+    freedom.
+    """
     of_seeds = [(float(s.var(ddof=1)) / len(s), len(s) - 1) for s in seeds if len(s) > 1]
     return float(np.square(phi).sum()), of_seeds
 
@@ -137,7 +143,7 @@ def _degrees(phi: F64, *seeds: F64) -> float:
 
 
 def _error(phi: F64, *seeds: F64) -> tuple[float, float]:
-    """Standard error, and half the width of the interval."""
+    """Return the standard error and half the width of the interval."""
     of_images, of_seeds = _variances(phi, seeds)
     error = math.sqrt(of_images + sum(variance for variance, _ in of_seeds))
     return error, error * float(student.ppf((1 + LEVEL) / 2, _degrees(phi, *seeds)))

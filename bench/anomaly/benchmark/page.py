@@ -1,4 +1,4 @@
-"""The page of the one-class benchmark, from its rows: tables, plots, and what they say in words."""
+"""The page of the one-class benchmark: tables, plots and conclusions, from its rows."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ Ledoit and Wolf's (up to 1 point higher for `mahalanobis-hog` on MNIST).
 
 
 def render_benchmark(out: Path) -> Path:
-    """Write README.md and the plots beside the records; gives the page. Raises
-    `NothingFoundError` without records, `InputError` for others, and as `claimed` does.
+    """Write README.md and the plots beside the records, and return the page. Raises
+    `NothingFoundError` without records, `InputError` for other records, and what `claimed` raises.
     """
     if not (out / RECORDS).exists():
         raise NothingFoundError(f"{out / RECORDS}: no records of a benchmark; run it first")
@@ -96,7 +96,7 @@ def _render(out: Path) -> Path:
 
 
 def _section(out: Path, data: str, rows: Sequence[Row]) -> list[str]:
-    """Everything about one data set."""
+    """Return the section of one data set."""
     means = sorted(_of_kind(rows, "mean"), key=lambda row: -row["auc"])
     mixed = _of_kind(rows, "contamination", "contamination-mean")
     lines = [f"## {data}", ""]
@@ -143,7 +143,9 @@ def _mean_table(data: str, means: Sequence[Row]) -> list[str]:
 
 
 def _notes(data: str, means: Sequence[Row], fits: Sequence[Row]) -> list[str]:
-    """What a reader of the table must know: devices, budgets, seeds, what results were made of."""
+    """Return what a reader of the table needs to know: devices, budgets, seeds, and the origin of
+    the results.
+    """
     lines = [f"- Computed on: {'; '.join(sorted({row['device'] for row in fits}))}."]
     short = [row for row in means if row["budget"] == "cpu"]
     if short:
@@ -197,7 +199,9 @@ def _of_seeds(fits: Sequence[Row], mean: Row) -> list[Row]:
 
 
 def _published_lines(theirs: PublishedClasses, own: Mapping[int, Sequence[Row]]) -> list[str]:
-    """Two lines of the table of AUC: the figures of a paper, and ours less these."""
+    """Return two lines of the table of AUC: the figures of a paper, and the difference of ours to
+    them.
+    """
     figures, apart = [], []
     for normal_class, fits in own.items():
         known = normal_class < len(theirs.auc_percents)
@@ -214,7 +218,7 @@ def _published_lines(theirs: PublishedClasses, own: Mapping[int, Sequence[Row]])
 
 
 def _mean_of(fits: Sequence[Row], key: str) -> float:
-    """In percent."""
+    """Return the mean in percent."""
     return 100 * float(np.mean([fit[key] for fit in fits]))
 
 

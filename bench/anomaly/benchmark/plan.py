@@ -1,9 +1,9 @@
-"""The one-class benchmark: its plan, and running the jobs that the ledger lacks.
+"""The plan of the one-class benchmark, and the run of the jobs that the ledger lacks.
 
     run_benchmark(Benchmark(data="mnist", detectors=("knn-pixels", "pca")), ledger, "local:2")
 
-gives rows (`bench.anomaly.benchmark.rows`). What is in the ledger is not run again unless it is of
-other images; a job that failed is told and left out of the means.
+returns rows (`bench.anomaly.benchmark.rows`). A result in the ledger is used again unless it
+belongs to other images. A job that failed is reported and left out of the means.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ OTHER_IMAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """What is run. `seeds` are numbers of seeds by detector, where they are not `num_seeds`;
-    `pairs` (normal class, contaminant) of the contamination study, none of which leaves it out; it
-    has one seed, the first. Raises `UsageError` for what cannot be used as given.
+    """What is run. `seeds` are numbers of seeds by detector where they differ from `num_seeds`.
+    `pairs` (normal class, contaminant) define the contamination study, which runs with the first
+    seed only; without pairs it is left out. Raises `UsageError` for values that cannot be used.
     """
 
     data: str = "mnist"
@@ -72,24 +72,26 @@ class Benchmark:
 
 
 class Outcome(NamedTuple):
-    """Rows of everything that is done, and the jobs that are not."""
+    """The rows of all finished jobs, and the jobs that failed."""
 
     rows: list[Row]
     failed: list[JobResult]
 
 
 def neighbour_pairs(num_classes: int) -> tuple[tuple[int, int], ...]:
-    """Each class with the second next one mixed in; the lecture's 5 and 7 among them."""
+    """Return each class with the class two further on mixed in; the pair 5 and 7 of the lecture is
+    one of them.
+    """
     return tuple((c, (c + 2) % num_classes) for c in range(num_classes))
 
 
 def all_pairs(num_classes: int) -> tuple[tuple[int, int], ...]:
-    """Every ordered pair of classes."""
+    """Return every ordered pair of classes."""
     return tuple(itertools.permutations(range(num_classes), 2))
 
 
 def benchmark_cells(plan: Benchmark) -> tuple[list[Cell], list[Cell]]:
-    """The cells of the benchmark and of the contamination study. Raises `UsageError`."""
+    """Return the cells of the benchmark and of the contamination study. Raises `UsageError`."""
     seeds = {name: plan.seeds.get(name, plan.num_seeds) for name in plan.detectors}
     for count in seeds.values():
         if count < 1:
@@ -123,7 +125,9 @@ def _mixed(cell: Cell, contaminant: int, share: float) -> Cell:
 
 
 def number_of_classes(plan: Benchmark) -> int:
-    """Classes of the test split. Raises what `load_dataset` raises, `UsageError` for one class."""
+    """Return the number of classes of the test split. Raises what `load_dataset` raises, and
+    `UsageError` for a single class.
+    """
     found = len(np.unique(_splits(plan)[1].labels))
     if found < 2:
         raise UsageError(f"{plan.data}: one class only; a benchmark needs normal and anomalous")
@@ -137,8 +141,8 @@ def run_benchmark(
     *,
     on_event: Callable[[Event], None] | None = None,
 ) -> Outcome:
-    """Run what the ledger lacks; gives rows of everything that is done. Raises `UsageError`, and
-    `NothingFoundError` when no job is done.
+    """Run the jobs that the ledger lacks, and return the rows of all finished jobs. Raises
+    `UsageError`, and `NothingFoundError` when no job is finished.
     """
     plain, mixed = benchmark_cells(plan)
     require_writable(ledger.root, "finished fits")
@@ -171,7 +175,9 @@ def run_benchmark(
 
 
 def _of_these(result: JobResult, digest: str) -> JobResult:
-    """A result, failed where it came to be of other images while this run waited for it."""
+    """Return a result, or a failure when another run has stored a result of other images in the
+    meantime.
+    """
     found = (result.values or {}).get("data_digest", digest)
     if result.state != "done" or found == digest:
         return result
@@ -179,6 +185,6 @@ def _of_these(result: JobResult, digest: str) -> JobResult:
 
 
 def _splits(plan: Benchmark) -> tuple[Dataset, Dataset]:
-    """Train and test."""
+    """Return the train and the test split."""
     root = None if plan.data_root is None else str(plan.data_root)
     return split(plan.data, "train", root), split(plan.data, "test", root)

@@ -1,11 +1,10 @@
-"""What a kept result of the benchmark was made of, and which kept results may be used again.
+"""The origin of a stored result of the benchmark, and which stored results may be used again.
 
-A job is named by its settings. Its result says besides of which images it is (`data_digest`), which
-code made it (`code`, see `bench.anomaly.detectors.code`), on what device, and with what budget,
-extractor
-and options. A result of other images is never used: the job of the present ones is kept under a
-name of its own, the settings followed by the digest, and both stay in the ledger. A result of other
-code, or one from before these things were kept, is used and counted: page and screen say how many.
+A job is named by its settings. Its result also records the digest of its images (`data_digest`),
+the digest of its code (`code`, see `bench.anomaly.detectors.code`), the device, the budget, the
+extractor and the options. A result of other images is never used: the job of the present images is
+stored under the settings followed by the digest, and both stay in the ledger. A result of other
+code, or of a version that did not record it, is used and counted; page and screen show the number.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _known: list[tuple[Dataset, Dataset, str]] = []  # digests of the splits this pr
 
 
 def data_digest(train: Dataset, test: Dataset) -> str:
-    """SHA-256 over the pixels (in order) and labels of both splits."""
+    """Return SHA-256 over the pixels (in order) and labels of both splits."""
     for one, other, found in _known:
         if one is train and other is test:
             return found
@@ -42,8 +41,8 @@ def data_digest(train: Dataset, test: Dataset) -> str:
 
 
 def key_in(ledger: Ledger, key: str, digest: str) -> str:
-    """The name of a job in a ledger: that of its settings, unless there is a result of other images
-    under that name.
+    """Return the name of a job in a ledger: that of its settings, unless that name holds a result
+    of other images.
     """
     result = ledger.entry(key).result
     if result is None or result.values.get("data_digest", digest) == digest:
@@ -52,8 +51,8 @@ def key_in(ledger: Ledger, key: str, digest: str) -> str:
 
 
 def code_state(values: Mapping[str, Any], detector_name: str, extractor: str) -> CodeState:
-    """Whether a result was made by the code that is here now; that of a detector which is here no
-    more is older.
+    """Return whether a result was made by the present code. A result of a detector that no longer
+    exists counts as older.
     """
     made_by = values.get("code")
     if made_by is None:
@@ -66,7 +65,9 @@ def code_state(values: Mapping[str, Any], detector_name: str, extractor: str) ->
 
 
 def origin_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sentences on what rows of single fits were made of; none where all is as it is here now."""
+    """Return sentences about the origin of rows of single fits; none when all of them come from the
+    present code and device.
+    """
     lines = []
     older = [row for row in rows if code_state(row, row["detector"], row["extractor"]) == "older"]
     if older:

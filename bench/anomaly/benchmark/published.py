@@ -1,10 +1,9 @@
-"""Published figures of the one-class benchmark: AUC in percent, its mean over ten classes and that
-of each class.
+"""Published figures of the one-class benchmark: AUC in percent, mean over ten classes and by class.
 
-Of the protocol of Ruff et al. (ICML 2018): train on one class of the train split, AUC over the
-whole test split with the other nine as anomalies. `rerun` are figures that others got from the
-authors' method in PyTorch. A row is set beside the detector of this project whose method is
-the same; `None` where there is none, and the figure is a mark to be judged by.
+Protocol of Ruff et al. (ICML 2018): train on one class of the train split, AUC over the whole test
+split with the other nine classes as anomalies. `rerun` figures were obtained by others with the
+authors' method in PyTorch. A figure belongs to the detector of this project that has the same
+method; None means that there is none, and the figure is a benchmark for all.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """One figure. `detector` is the name of ours that it is compared with."""
+    """One figure. `detector` is the name of the detector of this project that it is compared with."""
 
     data: str
     method: str
@@ -23,7 +22,9 @@ class Published(NamedTuple):
 
 
 class PublishedClasses(NamedTuple):
-    """Figures of one method by normal class, from class 0 on, for the detector of ours with it."""
+    """Figures of one method by normal class, from class 0 on, and the detector of this project with
+    that method.
+    """
 
     data: str
     method: str
@@ -69,17 +70,17 @@ PUBLISHED_CLASSES: tuple[PublishedClasses, ...] = (
 
 
 def published_for(data: str, detector: str) -> tuple[Published, ...]:
-    """The figures that a detector of ours is set beside."""
+    """Return the figures that a detector of this project is compared with."""
     return tuple(one for one in PUBLISHED if (one.data, one.detector) == (data, detector))
 
 
 def classes_published_for(data: str, detector: str) -> tuple[PublishedClasses, ...]:
-    """As `published_for`, figures by class."""
+    """Return the figures by class that a detector of this project is compared with."""
     return tuple(one for one in PUBLISHED_CLASSES if (one.data, one.detector) == (data, detector))
 
 
 def best_published(data: str) -> Published | None:
-    """The highest figure of a data set, None where none is known."""
+    """Return the highest figure of a data set, or None."""
     return max(
         (one for one in PUBLISHED if one.data == data),
         key=lambda one: one.auc_percent,

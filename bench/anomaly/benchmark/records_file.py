@@ -1,6 +1,6 @@
 """The records file of benchmarks: rows of several runs together, one JSON line each.
 
-Runs that end at the same time change it one after the other, behind a lock beside it.
+Runs that finish at the same time update it one after the other, under a lock beside the file.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ RESULT = ("auc", "low", "high", "seeds")  # of a mean: what comparisons with it 
 
 
 def keep_rows(path: Path, rows: Iterable[Row]) -> list[Row]:
-    """Add rows to a records file and give all of them.
+    """Add rows to a records file and return all its rows.
 
-    They take the place of those of the same detectors with the same budget and extractor.
-    Comparisons of one whose mean has changed since are dropped where they are not made again; the
-    p-values of all that stay are adjusted for their number. Raises `InputError` for a file that is
-    none, and as `claimed` does.
+    New rows replace those of the same detectors with the same budget and extractor. Comparisons
+    with a mean that has changed are dropped unless they were made again. The p-values of all
+    remaining comparisons are adjusted for their number. Raises `InputError` for a file of another
+    kind, and what `claimed` raises.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with claimed(path.parent):
@@ -59,8 +59,8 @@ def keep_rows(path: Path, rows: Iterable[Row]) -> list[Row]:
 
 
 def claimed(out: Path) -> Claim:
-    """The right to change records and page of a folder: a context manager. Raises `UsageError`
-    when another run holds it for `WAIT_S`.
+    """Hold the right to change records and page of a folder, as a context manager. Raises
+    `UsageError` when another run holds it for `WAIT_S`.
     """
     claim = claim_within(out / LOCK, WAIT_S)
     if claim is None:
@@ -80,8 +80,8 @@ def _together(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a records file, none where there is no file. Raises `InputError` naming the line
-    that is no row.
+    """Return the rows of a records file, none when the file does not exist. Raises `InputError`
+    with the number of the line that is not a row.
     """
     if not path.exists():
         return []
@@ -105,12 +105,12 @@ def _row(path: Path, number: int, line: str) -> Row:
 
 
 def of_variant(row: Row) -> tuple[str, str]:
-    """Data set and variant of a row about one detector."""
+    """Return data set and variant of a row about one detector."""
     return row["data"], variant(row["detector"], row["budget"], row["extractor"])
 
 
 def _changed(old: Sequence[Row], new: Sequence[Row]) -> set[tuple[str, str]]:
-    """Variants whose mean is another one now."""
+    """Return the variants whose mean has changed."""
     before = {of_variant(row): row for row in old if row["kind"] == "mean"}
     return {
         of_variant(row)
@@ -122,8 +122,8 @@ def _changed(old: Sequence[Row], new: Sequence[Row]) -> set[tuple[str, str]]:
 
 
 def _is_old(row: Row, again: set[tuple[str, str]], changed: set[tuple[str, str]]) -> bool:
-    """Whether a row is about a single fit that has been made again, or a comparison that no longer
-    holds.
+    """Return whether a row describes a single fit that was made again, or a comparison that no
+    longer holds.
     """
     if row["kind"] == "class":
         return of_variant(row) in again
@@ -138,7 +138,7 @@ def _identity(row: Row) -> tuple[Any, ...]:
 
 
 def _adjusted(rows: Sequence[Row]) -> list[Row]:
-    """The same rows, p-values of comparisons adjusted for all of one data set."""
+    """Return the rows with p-values of comparisons adjusted for all comparisons of one data set."""
     found = list(rows)
     for data in {row["data"] for row in rows if row["kind"] == "pair"}:
         places = [i for i, r in enumerate(rows) if (r["kind"], r["data"]) == ("pair", data)]

@@ -1,6 +1,6 @@
-"""What a row of the benchmark's records file must hold for the page: keys and types by kind.
+"""What a row of the records file must hold for the page: keys and types by kind.
 
-Other keys may stand beside these (`bench.anomaly.benchmark.rows` writes more of them).
+A row may have other keys as well (`bench.anomaly.benchmark.rows` writes more).
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ _ROW: TypeAdapter[BaseModel] = TypeAdapter(
 
 
 def fault_of(row: Any) -> str | None:
-    """What keeps a JSON value from being a row, in words; None for a row."""
+    """Return why a JSON value is not a row, or None when it is one."""
     if not isinstance(row, dict):
         return f"expected a JSON object, got {type(row).__name__}"
     try:

@@ -1,10 +1,10 @@
-"""Rows of the one-class benchmark from its fits: single ones, means with intervals, differences.
+"""Rows of the one-class benchmark: single fits, means with intervals, differences.
 
 Each row is one JSON object. Kinds: "class", a detector on one class with one seed; "mean" of a
 detector over classes and seeds; "pair", two detectors compared; "contamination", a detector with a
-share of one class mixed in, and "contamination-mean" of it over the pairs of classes.
+share of one class mixed in; and "contamination-mean", its mean over the pairs of classes.
 
-A row is of a variant of a detector: with a budget, on an extractor's features.
+A row belongs to a variant of a detector: with a budget, on an extractor's features.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UNRECORDED = "not recorded"
 
 
 class Fit(NamedTuple):
-    """A fit that is done: what was fitted, the numbers it gave, where its scores lie."""
+    """A finished fit: what was fitted, its numbers, and the folder of its scores."""
 
     cell: Cell
     values: Row
@@ -40,8 +40,8 @@ class Fit(NamedTuple):
 
 
 def rows_of(fits: Sequence[Fit], labels: I64, *, pairs: Pairs = ()) -> list[Row]:
-    """The rows of fits; `labels` are those of the test split, `pairs` those of the contamination
-    study. Raises `InputError` for scores that are gone.
+    """Return the rows of fits. `labels` are those of the test split, `pairs` those of the
+    contamination study. Raises `InputError` for missing scores.
     """
     plain = [fit for fit in fits if fit.cell.contaminant is None]
     mixed = [fit for fit in fits if fit.cell.contaminant is not None]
@@ -101,7 +101,7 @@ def _influence(fit: Fit, labels: I64) -> FitInfluence:
 
 
 def _means(fits: Sequence[Fit], labels: I64) -> dict[str, MeanAuc]:
-    """Of the detectors with every class, over the seeds that have every class."""
+    """Return the means of detectors that have every class, over the seeds that have every class."""
     found: dict[str, dict[tuple[int, int], FitInfluence]] = {}
     for fit in fits:
         own = found.setdefault(fit.cell.detector, {})
@@ -145,7 +145,9 @@ def _mean_row(mean: MeanAuc, own: Sequence[Row]) -> Row:
 
 
 def _pair_rows(means: dict[str, MeanAuc], fits: Sequence[Fit]) -> list[Row]:
-    """Every two variants, the better one second; p-values adjusted for their number."""
+    """Return a row for every two variants, the better one second, with p-values adjusted for their
+    number.
+    """
     ordered = sorted(means, key=lambda name: means[name].auc)
     pairs = list(itertools.combinations(ordered, 2))
     found = [difference(means[first], means[second]) for first, second in pairs]
@@ -167,7 +169,7 @@ def _pair_rows(means: dict[str, MeanAuc], fits: Sequence[Fit]) -> list[Row]:
 
 
 def _mixed_rows(fits: Sequence[Fit], labels: I64, pairs: Pairs) -> list[Row]:
-    """Means over the pairs of classes, of what has all of them."""
+    """Return the means over the pairs of classes, of detectors that have all pairs."""
     by_curve: dict[tuple[str, float], dict[tuple[int, int], Fit]] = {}
     for fit in fits:
         cell = fit.cell

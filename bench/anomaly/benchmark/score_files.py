@@ -1,6 +1,4 @@
-"""The scores that a finished job of the benchmark left, checked: a ledger may be years old, copied
-or damaged.
-"""
+"""The scores of a finished job, checked when they are read: a ledger may be old, copied or damaged."""
 
 from __future__ import annotations
 
@@ -15,8 +13,8 @@ from bench.runtime.whole_files import arrays_from_bytes
 
 
 def read_scores(folder: Path, *, num_test: int, num_scores: int) -> Scores:
-    """What `do_cell` left in the folder of its job: `num_scores` finite ones of different rows of
-    the `num_test`. Raises `InputError` where that is not there.
+    """Return the scores that `do_cell` wrote to the folder of a job: `num_scores` finite values of
+    different rows of the `num_test` test images. Raises `InputError` for anything else.
     """
     path = folder / SCORES
     try:
@@ -33,7 +31,7 @@ def read_scores(folder: Path, *, num_test: int, num_scores: int) -> Scores:
 def _checked(
     rows: NDArray[np.generic], scores: NDArray[np.generic], num_test: int, num_scores: int
 ) -> Scores:
-    """Raises `InputError`."""
+    """Return checked scores. Raises `InputError`."""
     if rows.shape != (num_scores,) or scores.shape != (num_scores,):
         raise InputError(
             f"expected {num_scores} rows and scores, got {rows.shape} and {scores.shape}"

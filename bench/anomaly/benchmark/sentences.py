@@ -1,6 +1,8 @@
-"""What the tables of the benchmark say in words: which simple detector beats which deep one, at
-what cost. A detector beats another where their difference is significant after Holm's correction
-for all comparisons of the data set.
+"""The conclusions of the benchmark in words: which simple detector beats which network, at what
+cost.
+
+A detector beats another when their difference is significant after Holm's correction for all
+comparisons of the data set.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ LEVEL = 0.05
 
 
 class Gap(NamedTuple):
-    """AUC of a simple detector less that of a deep one, with its interval."""
+    """AUC of a simple detector minus that of a network, with its interval."""
 
     row: Row
     estimate: float
@@ -27,7 +29,7 @@ class Gap(NamedTuple):
 
 
 def name_of(row: Mapping[str, Any]) -> str:
-    """A variant in Markdown."""
+    """Return the name of a variant in Markdown."""
     name = row["detector"]
     return f"`{name}`{variant(name, row['budget'], row['extractor']).removeprefix(name)}"
 
@@ -37,12 +39,12 @@ def percents(row: Mapping[str, Any]) -> str:
 
 
 def cost_s(row: Mapping[str, Any]) -> float:
-    """Seconds of fit and scores for one class."""
+    """Return the seconds of fit and scores for one class."""
     return float(row["fit_s"] + row["score_s"])
 
 
 def sentences(data: str, means: Sequence[Row], pairs: Sequence[Row]) -> list[str]:
-    """Of the means of a data set, the best first, and their comparisons."""
+    """Return the sentences about the means of a data set (the best first) and their comparisons."""
     plain = [row for row in means if row["labels"] == "none"]
     found = [_best(data, plain[0])] if plain else []
     simple = [row for row in plain if not row["trains"]]
@@ -69,7 +71,7 @@ def _best(data: str, best: Row) -> str:
 
 
 def _gap(row: Row, deep: Row, pairs: Sequence[Row]) -> Gap | None:
-    """None where no run had both."""
+    """Return the gap, or None when no run had both detectors."""
     names = [variant(r["detector"], r["budget"], r["extractor"]) for r in (row, deep)]
     for pair in pairs:
         if {pair["first"], pair["second"]} != set(names):
@@ -82,7 +84,7 @@ def _gap(row: Row, deep: Row, pairs: Sequence[Row]) -> Gap | None:
 
 
 def _sentence(deep: Row, gaps: Sequence[Gap]) -> str:
-    """How the simple detectors stand to a deep one."""
+    """Return how the simple detectors compare with a network."""
     better = sorted((g for g in gaps if g.is_shown and g.estimate > 0), key=lambda g: -g.estimate)
     cost = f"{cost_s(deep):.3g} s a class"
     if not better:
@@ -109,6 +111,6 @@ def _sentence(deep: Row, gaps: Sequence[Gap]) -> str:
 
 
 def _points(gap: Gap) -> str:
-    """The difference with its interval."""
+    """Return the difference with its interval, in points."""
     low, high = 100 * gap.low, 100 * gap.high
     return f"{100 * gap.estimate:.2f} points [{low:.2f}, {high:.2f}]"

@@ -1,7 +1,7 @@
-"""Which detectors a set of images admits: why one cannot be applied, before anything is computed.
+"""Which detectors a set of images admits, with the reason for those that it does not.
 
-A detector that was named fails with this reason; one that came with a group ("shallow", "network",
-"all") is left out, since nobody asked for it by name.
+A detector requested by name fails with this reason. A detector that came with a group ("shallow",
+"network", "all") is left out.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from bench.extractors import extractor_row
 
 
 class Missed(NamedTuple):
-    """A detector without a judgement, and why."""
+    """A detector without a result, and the reason."""
 
     name: str
     reason: str
 
 
 def obstacle(row: DetectorRow, task: Task, extractor: str) -> str | None:
-    """Why a detector cannot be applied to these images; None where nothing speaks against it."""
+    """Return why a detector cannot be applied to these images, or None when it can."""
     height, width = task.images.shape[1:3]
     size = f"images of {width}x{height} px"
     name = extractor_of(row, extractor)

@@ -1,4 +1,4 @@
-"""The parts of a folder's record: what was read, what is odd about it, what detectors found."""
+"""The parts of a record of a labelled folder: what was read, findings, and results of detectors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Options = Mapping[str, float | int | str]
 
 
 def read_from(report: AuditReport, path: str | Path, size: Size | None) -> Submission:
-    """What was read from a path, brought to a size."""
+    """Return what was read from a path, resized to one size."""
     identity = report.identity
     assert identity is not None  # noqa: S101  (a valid report has one)
     return submission_of(
@@ -35,14 +35,14 @@ def read_from(report: AuditReport, path: str | Path, size: Size | None) -> Submi
 
 
 def file_sha256(path: str | Path) -> str:
-    """Of the bytes of a file."""
+    """Return SHA-256 of the bytes of a file."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def findings_of(
     normal: AuditReport, tested: LabelledImages, task: Task
 ) -> tuple[FindingEntry, ...]:
-    """Those of intake, and those of the images beside each other."""
+    """Return the findings of intake and those about overlapping images."""
     assert normal.images is not None  # noqa: S101  (read_images gives pixels or raises)
     names = ("normal test", "anomalous test") if len(tested.channels) > 1 else ("test",)
     shapes = dict(zip(names, tested.channels, strict=True))
@@ -57,7 +57,7 @@ def findings_of(
 def entry_of(
     one: Judged, task: Task, extractor: str, options: Mapping[str, Options]
 ) -> DetectorEntry:
-    """A judged detector as a record keeps it; `options` are those given, by detector."""
+    """Return the entry of a judged detector. `options` are the given options by detector."""
     row, numbers = one.row, one.numbers
     given = dict(options[row.name])
     seen = seen_by(row, extractor)

@@ -1,11 +1,12 @@
-"""Detectors judged on a folder of one's own: fitted on normal images, scored on labelled ones.
+"""Anomaly detectors on a labelled folder: fitted to normal images, judged on labelled ones.
 
-    bench.anomaly.evaluate_folder("normal/", "test/", detectors=["pca", "knn-pixels"], out="found/")
+    bench.evaluate_folder("normal/", "test/", detectors=["pca", "knn-pixels"], out="found/")
 
 `out` then holds `record.json`, `roc.svg`, and for each detector a folder with `scores.csv` (name,
 label, score, rank; rank 1 is the most anomalous, equal scores share the better rank),
-`histogram.svg` and `most-anomalous.png`. Detectors that an earlier run left there and this one does
-not have are removed. A detector that fails is told and the others are judged.
+`histogram.svg` and `most-anomalous.png`. Results of detectors that an earlier run left there, and
+that this run does not have, are removed. A detector that fails is reported and the others are
+judged.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ _WITHOUT = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class FolderResult:
-    """The record, and what it was read from."""
+    """The record, and the images it is about."""
 
     record: AnomalyRecord
     task: Task
@@ -67,8 +68,8 @@ class FolderResult:
 
 @dataclass(frozen=True, kw_only=True)
 class _Each:
-    """What every detector is given; `given` is how they were named, `images` the names of the
-    labelled images, None where no files are wanted; `options` are by detector.
+    """What every detector receives. `given` is how the detectors were named, `images` are the names
+    of the labelled images (None when no files are wanted), `options` are by detector.
     """
 
     names: tuple[str, ...]
@@ -111,16 +112,16 @@ def evaluate_folder(
     """Fit each detector to the normal images of `train` and judge it on the labelled `test`.
 
     `train` is anything that `score` takes. `test` is a folder with `normal/` and `anomalous/`, or
-    anything that `score` takes with `labels`, a CSV of name,label. `detectors` are names of the
-    table, "shallow" for those that train no network, "all" for every one; of a group, those that
-    these images do not admit, or that cannot be loaded, are left out. `extractor` is that of
-    detectors on features, `options` are for a single detector, `budget` "cpu" shortens the training
-    of networks, `resize` brings images of other sizes to WIDTHxHEIGHT. With `out`, the files that
-    this module names are written there; it may not lie in what is read.
+    anything that `score` takes together with `labels`, a CSV of name,label. `detectors` are names
+    of the table, "shallow" for those that train no network, or "all"; detectors of a group that
+    these images do not admit, or that cannot be loaded, are left out. `extractor` belongs to
+    detectors on features, `options` to a single detector. `budget` "cpu" shortens the training of
+    networks, and `resize` resizes images to WIDTHxHEIGHT. With `out`, the files that this module
+    names are written there; it must not lie inside a source.
 
-    Raises `UnknownNameError`, `UsageError`, `InvalidSubmission` with every finding, `InputError`
-    for labels or images that do not fit, and when all detectors failed what the first one raised,
-    as a `LatentbenchError` in any case.
+    Raises `UnknownNameError`, `UsageError`, `InvalidSubmission` with every finding, and
+    `InputError` for labels or images that do not fit. When all detectors fail, raises the error of
+    the first as a `LatentbenchError`.
     """
     given = detectors if isinstance(detectors, str) else ",".join(detectors)
     names = named_detectors(given)
@@ -181,7 +182,7 @@ def evaluate_folder(
 
 
 def _judge_each(each: _Each, progress: Progress | None) -> _Outcome:
-    """Every detector that the images admit, by itself."""
+    """Judge every detector that the images admit, independently of the others."""
     done: list[_Done] = []
     failed: list[Missed] = []
     left_out = [Missed(*broken) for broken in unloadable_in(each.given)]
@@ -209,7 +210,7 @@ def _judge_each(each: _Each, progress: Progress | None) -> _Outcome:
 
 
 def _judge_one(row: DetectorRow, each: _Each) -> _Done:
-    """Raises whatever the detector raises in anything that it is asked for."""
+    """Judge one detector. Raises whatever the detector raises."""
     judged = judge(
         row,
         each.task,
@@ -226,8 +227,8 @@ def _judge_one(row: DetectorRow, each: _Each) -> _Done:
 def _with_budget(
     names: Sequence[str], options: Options, budget: Budget | None
 ) -> dict[str, Options]:
-    """The options of each detector: those given, and for a network the budget. Raises
-    `UsageError` for two budgets, and for one that none of the detectors takes.
+    """Return the options of each detector: the given ones, and the budget for a network. Raises
+    `UsageError` for two budgets, and for a budget that none of the detectors takes.
     """
     if budget is not None and not any(detector(name).trains for name in names):
         raise UsageError(
@@ -244,7 +245,7 @@ def _with_budget(
 
 
 def _task(normal: AuditReport, tested: LabelledImages) -> Task:
-    """Raises `InputError` when the two sides have other sizes."""
+    """Return the task. Raises `InputError` when the two sides have different sizes."""
     assert normal.images is not None  # noqa: S101  (read_images gives pixels or raises)
     train, test = same_channels(normal.images.images, tested.images)
     if train.shape[1:3] != test.shape[1:3]:

@@ -1,4 +1,4 @@
-"""The files of judged detectors: scores of every image, figures, and the record beside them."""
+"""The files of judged detectors: scores of every image, figures, and the record."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Files = Mapping[str, bytes]  # by name
 
 
 def files_of(one: Judged, task: Task, names: Sequence[str]) -> Files:
-    """The files of one detector; `names` are those of all images. Raises what the detector raises
-    when it brings images back to normal.
+    """Return the files of one detector. `names` are those of all images. Raises what the detector
+    raises when it reconstructs images.
     """
     return {
         "scores.csv": _scores_csv(one, task, names).encode(),
@@ -34,7 +34,7 @@ def files_of(one: Judged, task: Task, names: Sequence[str]) -> Files:
 
 
 def _scores_csv(one: Judged, task: Task, names: Sequence[str]) -> str:
-    """Name, label, score and rank of every judged image, in the order of the images."""
+    """Return name, label, score and rank of every judged image, in the order of the images."""
     ranks = rankdata(-one.scores, method="min").astype(int)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -53,8 +53,8 @@ def write_files(
     judged: Sequence[Judged],
     files: Sequence[Files],
 ) -> None:
-    """Those of each judged detector, the curves and the record, each whole or not at all. Raises
-    `UsageError` when `out` cannot be written.
+    """Write the files of each judged detector, the curves and the record; each file is whole or
+    absent. Raises `UsageError` when `out` cannot be written.
     """
     svg = figure_svg(roc_figure(judged, task))
     try:

@@ -1,9 +1,9 @@
-"""Test images with labels: `normal/` and `anomalous/` below one folder, or a folder and a CSV.
+"""Test images with labels: `normal/` and `anomalous/` in one folder, or a folder and a CSV file.
 
-Images are read by `bench.intake`, so whatever is wrong with a file is found there; this file is
-about the labels. A CSV holds lines of name,label (a first line `name,label` is passed over), the
-label one of normal, anomalous, 0 and 1. Spaces around a name are dropped unless there is an image
-of that very name. Every image must have a label and every label an image.
+`bench.intake` reads the images and checks every file; this module handles the labels. A CSV file
+holds lines of name,label (a first line `name,label` is skipped). A label is normal, anomalous, 0 or
+1. Spaces around a name are removed unless an image has exactly that name. Every image needs a
+label, and every label an image.
 
 Shape legend: N images, H rows, W columns, C channels.
 """
@@ -35,8 +35,8 @@ OTHER_MARKS = ";\t"  # between cells, by other programs
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledImages:
-    """`images` uint8 N,H,W,C with `labels` int64 N (1 anomalous) and `names` as they are printed;
-    the reports of what was read to have them.
+    """`images` uint8 N,H,W,C with `labels` int64 N (1 is anomalous) and printable `names`, and the
+    reports of the sources.
     """
 
     images: NDArray[np.uint8]
@@ -47,16 +47,16 @@ class LabelledImages:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What intake found of them, none of it an error."""
+        """The findings of intake about these images; none of them is an error."""
         return tuple(finding for report in self.reports for finding in report.findings)
 
 
 def read_labelled(
     path: str | Path, labels: str | Path | None = None, *, resize: Size | None = None
 ) -> LabelledImages:
-    """Test images and their labels; `labels` is the CSV, None for the two subfolders.
+    """Read test images and their labels. `labels` is the CSV file, or None for the two subfolders.
 
-    Raises `InputError` naming file and line for labels that do not fit, and when all images are of
+    Raises `InputError` with file and line for labels that do not fit, and when all images are of
     one kind; `UsageError` for a folder without the subfolders; and what `read_images` raises.
     """
     path = Path(path)
@@ -127,7 +127,7 @@ def _of_subfolders(path: Path, resize: Size | None) -> LabelledImages:
 
 
 def same_channels(*sets: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Grey images beside colour ones get three channels."""
+    """Give grey images three channels when others are in colour."""
     channels = max(images.shape[3] for images in sets)
     return [x if x.shape[3] == channels else np.repeat(x, channels, axis=3) for x in sets]
 
@@ -137,15 +137,15 @@ def _size(images: NDArray[np.uint8]) -> str:
 
 
 def _some(names: list[str]) -> str:
-    """The first few of many names, safe to print."""
+    """Return the first few of many names, safe to print."""
     shown = ", ".join(sanitise(name) for name in names[:NUM_NAMED])
     return shown if len(names) <= NUM_NAMED else f"{shown} and {len(names) - NUM_NAMED:,} more"
 
 
 def read_labels(path: str | Path, names: Sequence[str] = ()) -> dict[str, tuple[int, int]]:
-    """Printed name -> (label, line), of a CSV for images of these names. Raises `UsageError` when
-    it cannot be read, `InputError` naming file and line for what is no name,label, and for a name
-    that comes twice.
+    """Read a CSV file of labels for images of these names, as printed name -> (label, line). Raises
+    `UsageError` when it cannot be read, and `InputError` with file and line for a line that is not
+    name,label and for a repeated name.
     """
     path = Path(path)
     shown = sanitise(str(path), 400)
@@ -187,7 +187,7 @@ def read_labels(path: str | Path, names: Sequence[str] = ()) -> dict[str, tuple[
 
 
 def _take(cells: tuple[str, ...], line: int, found: dict[str, tuple[int, int]], shown: str) -> None:
-    """Enter one line."""
+    """Add one line."""
     if not cells[0]:
         raise InputError(f"{shown}:{line}: a label without a name; write name,label")
     if len(cells) != 2:
@@ -214,7 +214,9 @@ def _take(cells: tuple[str, ...], line: int, found: dict[str, tuple[int, int]], 
 def _in_order(
     labels: dict[str, tuple[int, int]], names: tuple[str, ...], shown: str, source: str
 ) -> NDArray[np.int64]:
-    """The label of each image. Raises `InputError` when one side has what the other lacks."""
+    """Return the label of each image. Raises `InputError` when an image has no label or a label no
+    image.
+    """
     counts = Counter(names)
     unknown = [name for name in labels if name not in counts]
     if unknown:

@@ -1,4 +1,4 @@
-"""The folder for results: apart from what is read, and without the results of an earlier run."""
+"""The folder for results: outside the sources, and without the results of an earlier run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DETECTOR_FILES = ("scores.csv", "histogram.svg", "most-anomalous.png")
 
 
 def require_apart(out: Path, sources: Iterable[str | Path | None], names: Iterable[str]) -> None:
-    """Raises `UsageError` when results would be written into a source of images or labels, or a
-    source lies in the folder of a detector's results.
+    """Raise `UsageError` when results would be written into a source of images or labels, or when a
+    source is inside the folder of a detector's results.
     """
     place = out.resolve()
     folders = {place / name for name in names}
@@ -37,8 +37,9 @@ def require_apart(out: Path, sources: Iterable[str | Path | None], names: Iterab
 
 @contextmanager
 def folder_for_results(out: Path | None) -> Iterator[None]:
-    """The folder, made before anything is computed; where that fails, what was made is removed as
-    far as nothing is in it. Raises `UsageError` when nothing can be written there.
+    """Create the folder before anything is computed, as a context manager. When the work fails,
+    folders that were created and are still empty are removed. Raises `UsageError` when nothing can
+    be written there.
     """
     if out is None:
         yield
@@ -62,8 +63,8 @@ def folder_for_results(out: Path | None) -> Iterator[None]:
 
 
 def remove_earlier(out: Path, kept: Iterable[str]) -> None:
-    """Remove the files of detectors that the record of an earlier run names and this one does not
-    have; folders only when nothing else is in them.
+    """Remove the files of detectors that the record of an earlier run names and this run does not
+    have. A folder is removed only when it is empty.
     """
     for name in set(_recorded(out / RECORD)) - set(kept):
         folder = out / name
@@ -74,7 +75,7 @@ def remove_earlier(out: Path, kept: Iterable[str]) -> None:
 
 
 def _recorded(path: Path) -> list[str]:
-    """Names of the detectors of a record; none where there is no such file."""
+    """Return the names of the detectors of a record; none when the file does not exist."""
     try:
         entries = json.loads(path.read_bytes())["detectors"]
         names = [entry["name"] for entry in entries]

@@ -1,7 +1,7 @@
-"""What is wrong with a labelled folder as a test: images that are on two sides, colour on one.
+"""Faults of a labelled folder as a test: images on both sides, and colour on one side only.
 
-An image of the training folder among the test images is recognised, not judged; one that lies under
-both labels has no right answer. Images are compared by the digest of their pixels
+A training image among the test images is recognised rather than judged, and an image under both
+labels has no right answer. Images are compared by the digest of their pixels
 (`bench.intake.image_set`), in which a grey image equals its copy in colour.
 """
 
@@ -24,7 +24,9 @@ U8 = NDArray[np.uint8]
 def overlap_findings(
     normal: U8, images: U8, labels: NDArray[np.int64], names: Sequence[str]
 ) -> tuple[FindingEntry, ...]:
-    """Of training images (uint8 N,H,W,C) and labelled test images (M,H,W,C) with their names."""
+    """Return findings about training images (uint8 N,H,W,C) and named labelled test images
+    (M,H,W,C).
+    """
     if normal.shape[1:3] != images.shape[1:3]:
         return ()
     known = set(make_block(0, normal).digests)
@@ -61,7 +63,9 @@ def overlap_findings(
 
 
 def colour_finding(channels: Mapping[str, int], num: int) -> tuple[FindingEntry, ...]:
-    """Whether some of the named sets, `num` images in all, are grey and others in colour."""
+    """Return a finding when some of the named sets, `num` images in all, are grey and others in
+    colour.
+    """
     grey = [name for name, count in channels.items() if count == 1]
     colour = [name for name, count in channels.items() if count == 3]
     if not grey or not colour:

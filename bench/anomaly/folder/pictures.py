@@ -1,5 +1,5 @@
-"""Figures of judged detectors: ROC curves, score histograms, the most anomalous images, and what
-those look like when they are brought back to normal space.
+"""Figures of judged detectors: ROC curves, score histograms, the most anomalous images and their
+reconstructions.
 
 Shape legend: N images, H,W,C an image.
 """
@@ -24,7 +24,7 @@ COLUMNS = 8
 
 
 def roc_figure(judged: Sequence[Judged], task: Task) -> Figure:
-    """The ROC curves of all detectors."""
+    """Draw the ROC curves of all detectors."""
     curves = []
     for one in judged:
         labels = task.labels[one.rows]
@@ -38,7 +38,7 @@ def roc_figure(judged: Sequence[Judged], task: Task) -> Figure:
 
 
 def histogram_figure(one: Judged, task: Task) -> Figure:
-    """The scores of the two kinds."""
+    """Draw the scores of normal and of anomalous images."""
     labels = task.labels[one.rows]
     figure = new_figure(6, 3.2)
     plot_score_histogram(
@@ -48,13 +48,15 @@ def histogram_figure(one: Judged, task: Task) -> Figure:
 
 
 def most_anomalous(one: Judged, num: int = NUM_SHOWN) -> NDArray[np.int64]:
-    """Rows of the images with the highest scores, highest first; of equal ones the first."""
+    """Return the rows of the images with the highest scores, highest first; of equal scores the
+    first.
+    """
     return one.rows[np.argsort(-one.scores, kind="stable")[:num]]
 
 
 def anomalies_figure(one: Judged, task: Task) -> Figure:
-    """The most anomalous images with their scores; of a detector that can bring images back to what
-    it knows as normal, each above what it becomes.
+    """Draw the most anomalous images with their scores. Where the detector reconstructs images,
+    each stands above its reconstruction.
     """
     rows = most_anomalous(one)
     images = task.images[rows]
@@ -79,7 +81,7 @@ def anomalies_figure(one: Judged, task: Task) -> Figure:
 
 
 def _captions(one: Judged, task: Task, rows: NDArray[np.int64]) -> list[str]:
-    """The score of each image, and a word where the image is normal."""
+    """Return the score of each image, marked where the image is normal."""
     score = dict(zip(one.rows.tolist(), one.scores.tolist(), strict=True))
     return [
         f"{score[row]:.3g}" if task.labels[row] else f"{score[row]:.3g} {KINDS[0]}"

@@ -1,4 +1,4 @@
-"""What one judgement of detectors on a labelled folder found, as a JSON file."""
+"""The result of detectors on a labelled folder, as a JSON file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ class _Model(BaseModel):
 
 
 class DetectorEntry(_Model):
-    """One detector: what it is, what it has seen, how it did.
+    """One detector: its name, what it has seen, and its results.
 
-    `labels` says what kind of labels it has seen, `seen` what in words
-    (`bench.anomaly.detectors.seen`);
-    `options` are all with the values that were used, those that its fit chose included; `given`
-    those that were asked for; `code` is the digest of its code (`bench.anomaly.detectors.code`);
-    `num_tuned` counts labelled test images that an oracle was tuned on
-    and that are not judged.
-    `interval` is None where a side has one image. Times are seconds.
+    `labels` is the kind of labels it has seen, and `seen` describes it in words
+    (`bench.anomaly.detectors.seen`). `options` are all options as used, including those that the
+    fit chose; `given` are the requested ones. `code` is the digest of its code
+    (`bench.anomaly.detectors.code`). `num_tuned` is the number of labelled test images that an
+    oracle was tuned on and that are not judged. `interval` is None when a side has a single image.
+    Times are in seconds.
     """
 
     name: str
@@ -51,16 +50,16 @@ class DetectorEntry(_Model):
 
 
 class MissedEntry(_Model):
-    """A detector without a result, and why."""
+    """A detector without a result, and the reason."""
 
     name: str
     reason: str
 
 
 class AnomalyRecord(_Model):
-    """One run over a training folder and labelled test images. `labels_sha256` is that of the CSV,
-    None for labels by subfolder. `failed` are detectors that raised, `left_out` those of a group
-    that these images do not admit.
+    """One run over a training folder and labelled test images. `labels_sha256` is the digest of the
+    CSV file, None for labels by subfolder. `failed` are detectors that raised, `left_out` those of
+    a group that these images do not admit.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
