@@ -10,7 +10,11 @@ from bench.errors import UsageError
 
 Budget = Literal["published", "cpu"]
 BUDGETS: tuple[Budget, ...] = ("published", "cpu")
-GROUPS = {"all": None, "shallow": False, "network": True}  # by whether a network is trained
+GROUPS = {
+    "all": None,
+    "shallow": False,
+    "network": True,
+}  # group -> whether its detectors train a network
 MAX_SEEDS = 1000
 EXPECTED_SEEDS = (
     f"expected a number of 1 to {MAX_SEEDS}, or NAME=NUMBER with commas (shallow=3,network=1)"
@@ -78,7 +82,7 @@ def seed_counts(text: str, names: Iterable[str]) -> dict[str, int]:
         count = _count(number, text)
         name = name if separator else "all"
         if name in said:
-            raise UsageError(f"--seeds {text}: more than one number of {name}; give one")
+            raise UsageError(f"--seeds {text}: more than one number for {name}; give one")
         said.add(name)
         if not name:
             raise UsageError(f"--seeds {text}: no name before '='; {EXPECTED_SEEDS}")
@@ -91,7 +95,7 @@ def seed_counts(text: str, names: Iterable[str]) -> dict[str, int]:
     found = counts["all"] | counts["group"] | counts["own"]
     missing = [name for name in names if name not in found]
     if missing:
-        raise UsageError(f"--seeds {text}: says nothing of {', '.join(missing)}")
+        raise UsageError(f"--seeds {text}: no number for {', '.join(missing)}")
     return {name: found[name] for name in names}
 
 

@@ -73,7 +73,7 @@ def test_a_fit_that_fails_exits_1(
         ),
         (["--seeds", "0"], "--seeds 0: expected a number of 1 to 1000"),
         (["--seeds", "shallow=x"], "--seeds shallow=x: expected a number"),
-        (["--seeds", "network=2"], "--seeds network=2: says nothing of knn-pixels"),
+        (["--seeds", "network=2"], "--seeds network=2: no number for knn-pixels"),
         (["--executor", "cloud"], "unknown executor 'cloud'"),
     ],
 )

@@ -15,9 +15,10 @@ from bench.anomaly.choices import variant
 from bench.plots import new_figure, save_figure
 from bench.plots.benchmark import plot_contamination
 
-TEXT = """Images of one other class, unmarked, among the training images, at the share given; AUC \
-on the test images of the two classes, in percent, with the interval (95 %) for another draw of \
-these. One fit each, with the first seed: intervals hold training images and seed fixed."""
+TEXT = """The training images contain a given share of unmarked images of one other class. AUC is \
+in percent, on the test images of the two classes; the 95 % interval describes another draw of \
+these. Each detector is fitted once, with the first seed: the intervals hold training images and \
+seed fixed."""
 
 MAX_NAMED = 10  # pairs of classes in a heading
 
@@ -70,10 +71,10 @@ def panels_of(rows: Sequence[Row]) -> list[Panel]:
         )
         for pair in shown
     ]
-    for told in sorted({row["pairs"] for row in means}, key=len):
-        own = [row for row in means if row["pairs"] == told]
+    for pairs in sorted({row["pairs"] for row in means}, key=len):
+        own = [row for row in means if row["pairs"] == pairs]
         num = own[0]["num_pairs"]
-        detail = f" ({told})" if num <= MAX_NAMED else ""
+        detail = f" ({pairs})" if num <= MAX_NAMED else ""
         panels.append(Panel(f"Mean over {num} pairs of classes", _curves(own), detail))
     return panels
 

@@ -36,7 +36,7 @@ from bench.execution.ledger.work import Job, WorkContext
 from bench.runtime.devices import device_description
 from bench.runtime.whole_files import arrays_to_bytes, write_atomically
 
-PROTOCOL = 1  # raised when the numbers of a job come to mean something else
+PROTOCOL = 1  # increased when the meaning of the numbers of a job changes
 SCORES = "scores.npz"
 DEFAULT_EXTRACTORS = {"mnist": "digits", "fashion-mnist": "fashion"}
 WORK = "bench.anomaly.benchmark.jobs:do_cell"
@@ -165,7 +165,9 @@ def training_rows(labels: NDArray[np.int64], cell: Cell) -> NDArray[np.int64]:
 
 
 def test_rows(labels: NDArray[np.int64], cell: Cell) -> NDArray[np.int64]:
-    """Return the rows of the test split that are judged: all of them, or those of the two classes."""
+    """Return the rows of the test split that are judged: all of them, or those of the two "
+    "classes.
+    """
     if cell.contaminant is None:
         return np.arange(len(labels))
     return np.flatnonzero((labels == cell.normal_class) | (labels == cell.contaminant))

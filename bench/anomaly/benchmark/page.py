@@ -39,7 +39,7 @@ KINDS = {
     "data": "features from these labels",
 }
 NETWORK = ", network"
-COLUMNS = (  # of a fit's row: what the tables by class are of
+COLUMNS = (  # columns of a fit's row that have a table by class
     (
         "AUC",
         "auc",
@@ -48,26 +48,27 @@ COLUMNS = (  # of a fit's row: what the tables by class are of
     ("Average precision", "average_precision", "the mean over seeds"),
     ("FPR at 95 % TPR", "fpr_at_95_tpr", "the mean over seeds; lower is better"),
 )
-TEXT = """One class is normal, all others are anomalies (Ruff et al. 2018): fitted to the images \
-of that class in the train split, judged on the whole test split. AUC in percent, the mean over \
-the classes and, of detectors with chance in them, over seeds.
+TEXT = """One class is normal and all others are anomalies (Ruff et al. 2018). A detector is \
+fitted to the images of that class in the train split and judged on the whole test split. AUC is \
+in percent: the mean over the classes and, for a detector with random draws, over seeds.
 
-- The interval (95 %) is for another draw of test images, DeLong's components summed over the \
-classes image by image, and of seeds; the training images are held fixed.
-- *AP* is average precision, *FPR* the false positive rate where 95 % of the anomalies are found, \
-*fit* and *score* seconds for one class on the device named below, other work beside it.
+- The 95 % interval describes another draw of test images and of seeds. It sums DeLong's \
+components over the classes, image by image. The training images are held fixed.
+- *AP* is average precision. *FPR* is the false positive rate at which 95 % of the anomalies are \
+found. *fit* and *score* are seconds for one class on the device named below; other work shared \
+the machine.
 - *(oracle)*: tuned on a tenth of the labelled test images and judged on the others. *(trained on \
-labels)*: on features of a network that was trained to tell these classes apart. *(trained on \
-other data)*: on features of a network that learnt from other images. None counts for a detector \
-without labels or outside data.
-- `oc-svm`, `isolation-forest` and `kde-exponential` are reproductions: what their papers leave \
-open was settled by comparing with the published figures, so their agreement is no independent \
-evidence.
-- `knn-hog` and `mahalanobis-hog` have the settings of Dalal and Triggs and the k of \
-`anomaly_auc`; looked at beside them, and not taken: k = 1 and 2 (0.0 to 0.4 points lower), 18 \
-signed orientations (0.1 higher on MNIST, 1.5 lower on Fashion-MNIST), a fixed ridge in place of \
+labels)*: uses features of a network that was trained to tell these classes apart. *(trained on \
+other data)*: uses features of a network that was trained on other images. None of them counts as \
+a detector without labels or outside data.
+- `oc-svm`, `isolation-forest` and `kde-exponential` are reproductions. Where their papers leave a \
+choice open, it was made by comparison with the published figures, so that their agreement is not \
+independent evidence.
+- `knn-hog` and `mahalanobis-hog` use the settings of Dalal and Triggs and the k of `anomaly_auc`. \
+Other settings were tried and not chosen: k = 1 and 2 (0.0 to 0.4 points lower), 18 signed \
+orientations (0.1 higher on MNIST, 1.5 lower on Fashion-MNIST), and a fixed ridge in place of \
 Ledoit and Wolf's (up to 1 point higher for `mahalanobis-hog` on MNIST).
-- *published* are figures of the same method from the literature, *difference* ours less theirs.
+- *published* figures are of the same method in the literature; *difference* is ours minus theirs.
 """
 
 
@@ -101,8 +102,8 @@ def _section(out: Path, data: str, rows: Sequence[Row]) -> list[str]:
     mixed = _of_kind(rows, "contamination", "contamination-mean")
     lines = [f"## {data}", ""]
     if means:
-        told = sentences(data, means, _of_kind(rows, "pair"))
-        lines += [*(f"- {sentence}" for sentence in told), ""]
+        found = sentences(data, means, _of_kind(rows, "pair"))
+        lines += [*(f"- {sentence}" for sentence in found), ""]
         lines += [f"![mean AUC by detector]({data}.svg)", "", *_mean_table(data, means)]
         lines += [*_notes(data, means, _of_kind(rows, "class", "contamination")), ""]
         lines += _class_tables(data, means, _of_kind(rows, "class"))
@@ -137,8 +138,10 @@ def _mean_table(data: str, means: Sequence[Row]) -> list[str]:
     ours = {row["detector"] for row in means}
     others = [mark for mark in PUBLISHED if mark.data == data and mark.detector not in ours]
     if others:
-        told = "; ".join(f"{mark.method} {mark.auc_percent} ({mark.source})" for mark in others)
-        lines += ["", f"Published, and not among ours: {told}."]
+        published = "; ".join(
+            f"{mark.method} {mark.auc_percent} ({mark.source})" for mark in others
+        )
+        lines += ["", f"Published figures of methods that are not in the table: {published}."]
     return [*lines, ""]
 
 
@@ -150,22 +153,25 @@ def _notes(data: str, means: Sequence[Row], fits: Sequence[Row]) -> list[str]:
     short = [row for row in means if row["budget"] == "cpu"]
     if short:
         lines.append(
-            "- *cpu budget*: a shorter training, of a narrower network where that is the cost, "
-            "than the published one; the list `latentbench detectors` gives both."
+            "- *cpu budget*: a shorter training than the published one, and a narrower network "
+            "where "
+            "the network is the cost; `latentbench detectors` lists both."
         )
     wide = published_for(data, "kde-exponential")
     if wide and any(row["detector"] == "kde" for row in means):
-        told = ", ".join(f"{mark.auc_percent:.1f}" for mark in wide)
+        figures = ", ".join(f"{mark.auc_percent:.1f}" for mark in wide)
         lines.append(
-            f"- `kde` has no published figure beside it: that of KDE ({told}, {wide[0].source}) is "
-            "set beside `kde-exponential`, whose wide kernel gives it class by class; a Gaussian "
-            "whose bandwidth is chosen, as in `kde`, does not."
+            f"- `kde` has no published figure. That of KDE ({figures}, {wide[0].source}) is "
+            f"compared "
+            "with `kde-exponential`, whose wide kernel reproduces it class by class; a Gaussian "
+            "kernel with a chosen bandwidth, as in `kde`, does not."
         )
     alone = [row for row in means if row["seeded"] and row["num_seeds"] == 1]
     if alone:
         lines.append(
-            f"- One seed: {', '.join(map(name_of, alone))}. Their intervals are for another draw "
-            "of test images alone, and say nothing of another seed."
+            f"- One seed: {', '.join(map(name_of, alone))}. Their intervals describe another draw "
+            f"of "
+            "test images, and not another seed."
         )
     seen = {row["seen"] for row in means if row["labels"] in ("data", "outside")}
     if seen:

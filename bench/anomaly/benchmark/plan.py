@@ -34,7 +34,7 @@ DEVICE_STACK = 10
 SHARES = (0.0, 0.01, 0.05, 0.10, 0.20)
 LECTURE_PAIR = (5, 7)  # normal, mixed in
 OTHER_IMAGES = (
-    "its result is of other images than those here: another run had it under way (run the same "
+    "its result belongs to other images: another run was computing it (run the same "
     "command again), or the workers have other images under the name of the data"
 )
 

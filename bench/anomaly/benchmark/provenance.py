@@ -23,7 +23,7 @@ from bench.intake import image_set_of
 CodeState = Literal["current", "older", "not recorded"]
 SHORT = 16  # characters of the digest in the name of a job
 
-_known: list[tuple[Dataset, Dataset, str]] = []  # digests of the splits this process holds
+_known: list[tuple[Dataset, Dataset, str]] = []  # digests of the splits that this process has read
 
 
 def data_digest(train: Dataset, test: Dataset) -> str:

@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """One figure. `detector` is the name of the detector of this project that it is compared with."""
+    """One figure. `detector` is the name of the detector of this project that it is compared "
+    "with.
+    """
 
     data: str
     method: str

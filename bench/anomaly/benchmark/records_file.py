@@ -20,9 +20,9 @@ from bench.statistics.intervals import holm
 
 RECORDS = "records.jsonl"
 LOCK = ".records.lock"
-WAIT_S = 120.0  # for another run: to add rows and draw a page takes seconds
-MOMENTARY = "code_state"  # of older versions: true when it was written, see `origin.code_state`
-IDENTITY = (  # of a row: a later one takes the place of an earlier one
+WAIT_S = 120.0  # another run needs seconds to add rows and draw a page
+MOMENTARY = "code_state"  # written by older versions; see `provenance.code_state`
+IDENTITY = (  # identify a row: a later row replaces an earlier one
     "kind",
     "data",
     "detector",
@@ -39,7 +39,7 @@ REMEDY = (
     "remove it, or name another --out, and run the benchmark again: what is in its ledger is not "
     "computed anew"
 )
-RESULT = ("auc", "low", "high", "seeds")  # of a mean: what comparisons with it rest on
+RESULT = ("auc", "low", "high", "seeds")  # of a mean, on which comparisons depend
 
 
 def keep_rows(path: Path, rows: Iterable[Row]) -> list[Row]:

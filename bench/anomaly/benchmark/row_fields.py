@@ -33,7 +33,7 @@ class _Class(_OfVariant):
     seed: int
     device: str
     auc: Auc
-    low: Auc | None  # None: one test image on a side
+    low: Auc | None  # None with one test image on a side
     high: Auc | None
     average_precision: Auc
     fpr_at_95_tpr: Auc

@@ -183,6 +183,6 @@ def _mixed_rows(fits: Sequence[Fit], labels: I64, pairs: Pairs) -> list[Row]:
             {(place, 0): _influence(own[pair], labels) for place, pair in enumerate(pairs)}
         )
         row = {"kind": "contamination-mean", **_about(own[pairs[0]].cell), **_interval(mean)}
-        told = ", ".join(f"{normal}+{mixed}" for normal, mixed in pairs)
-        rows.append(row | {"share": share, "pairs": told, "num_pairs": len(pairs)})
+        names = ", ".join(f"{normal}+{mixed}" for normal, mixed in pairs)
+        rows.append(row | {"share": share, "pairs": names, "num_pairs": len(pairs)})
     return rows

@@ -1,4 +1,6 @@
-"""The scores of a finished job, checked when they are read: a ledger may be old, copied or damaged."""
+"""The scores of a finished job, checked when they are read: a ledger may be old, copied or "
+"damaged.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Gap(NamedTuple):
     estimate: float
     low: float
     high: float
-    is_shown: bool  # that it is not nothing
+    is_shown: bool  # the significance level
 
 
 def name_of(row: Mapping[str, Any]) -> str:
@@ -65,7 +65,7 @@ def _best(data: str, best: Row) -> str:
     mark = best_published(data)
     if mark is not None:
         apart = fixed(100 * best["auc"] - mark.auc_percent, 1, sign=True)
-        text += f", {apart} points from the best published figure we know ({mark.method}, "
+        text += f", {apart} points from the best published figure known to us ({mark.method}, "
         text += f"{mark.auc_percent})"
     return f"{text}."
 
@@ -90,7 +90,8 @@ def _sentence(deep: Row, gaps: Sequence[Gap]) -> str:
     if not better:
         best = max(gaps, key=lambda gap: gap.estimate)
         return (
-            f"No detector without training is shown to beat {name_of(deep)} ({cost}); the nearest "
+            f"No detector without training significantly beats {name_of(deep)} ({cost}); the "
+            f"closest "
             f"is {name_of(best.row)}, {_points(best)} ({cost_s(best.row):.3g} s)."
         )
     top, cheap = better[0], min(better, key=lambda gap: cost_s(gap.row))
@@ -105,8 +106,8 @@ def _sentence(deep: Row, gaps: Sequence[Gap]) -> str:
         )
     others = [gap for gap in better if gap is not top and gap is not cheap]
     if others:
-        told = ", ".join(name_of(gap.row) for gap in others)
-        text += f"; so {'does' if len(others) == 1 else 'do'} {told}"
+        names = ", ".join(name_of(gap.row) for gap in others)
+        text += f"; so {'does' if len(others) == 1 else 'do'} {names}"
     return f"{text}."
 
 

@@ -126,7 +126,7 @@ def evaluate_folder(
     given = detectors if isinstance(detectors, str) else ",".join(detectors)
     names = named_detectors(given)
     if options and len(names) != 1:
-        raise UsageError(f"options are those of one detector, {len(names)} are named")
+        raise UsageError(f"options belong to one detector, and {len(names)} are named")
     given_options = _with_budget(names, options or {}, require_budget(budget))
     if not 0 <= seed <= MAX_SEED:
         raise UsageError(f"seed {seed}: expected 0 to {MAX_SEED:,}")
@@ -205,8 +205,8 @@ def _judge_each(each: _Each, progress: Progress | None) -> _Outcome:
     if first is not None:
         with failures_named(first[0]):
             raise first[1]
-    told = "; ".join(f"{one.name}: {one.reason}" for one in left_out)
-    raise UsageError(f"no detector of {each.given!r} can be applied: {told}")
+    reasons = "; ".join(f"{one.name}: {one.reason}" for one in left_out)
+    raise UsageError(f"no detector of {each.given!r} can be applied: {reasons}")
 
 
 def _judge_one(row: DetectorRow, each: _Each) -> _Done:

@@ -29,7 +29,7 @@ KINDS = (NORMAL, ANOMALOUS)  # by label
 LABELS = {NORMAL: 0, ANOMALOUS: 1, "0": 0, "1": 1}
 HEADER = ("name", "label")
 MAX_CSV_BYTES = 256 << 20
-NUM_NAMED = 3  # of many names in a message
+NUM_NAMED = 3  # names shown in a message
 OTHER_MARKS = ";\t"  # between cells, by other programs
 
 
@@ -43,7 +43,7 @@ class LabelledImages:
     labels: NDArray[np.int64]
     names: tuple[str, ...]
     reports: tuple[AuditReport, ...]
-    channels: tuple[int, ...]  # of the images of each report, before they were given as many
+    channels: tuple[int, ...]  # of the images of each report, before they were made equal
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -91,7 +91,8 @@ def _of_subfolders(path: Path, resize: Size | None) -> LabelledImages:
     shown = sanitise(str(path), 400)
     if not path.is_dir():
         raise UsageError(
-            f"{shown} is no folder; give one with {NORMAL}/ and {ANOMALOUS}/, or the labels as a "
+            f"{shown} is not a folder; give one with {NORMAL}/ and {ANOMALOUS}/, or the labels as "
+            f"a "
             "CSV of name,label: --labels FILE"
         )
     entries = {entry.name: entry for entry in path.iterdir()}
@@ -104,8 +105,8 @@ def _of_subfolders(path: Path, resize: Size | None) -> LabelledImages:
     others = sorted(n for n in entries if n not in KINDS and not is_dropping(n.encode()))
     if others:
         raise InputError(
-            f"{shown} holds {_some(others)} beside {NORMAL}/ and {ANOMALOUS}/; nobody says of "
-            "what kind that is. Move it into one of the two, or out of the folder"
+            f"{shown} holds {_some(others)} next to {NORMAL}/ and {ANOMALOUS}/, with no label. "
+            "Move it into one of the two, or out of the folder"
         )
     reports = tuple(read_images(path / kind, resize=resize) for kind in KINDS)
     (normal, normal_names), (anomalous, anomalous_names) = map(_images, reports)
@@ -155,7 +156,7 @@ def read_labels(path: str | Path, names: Sequence[str] = ()) -> dict[str, tuple[
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"{shown}: the labels cannot be read: byte {error.start} is no UTF-8 text; save the "
+            f"{shown}: the labels cannot be read: byte {error.start} is not UTF-8 text; save the "
             "file as CSV in UTF-8"
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
@@ -223,7 +224,7 @@ def _in_order(
         line = labels[unknown[0]][1]
         more = f" (and of {len(unknown) - 1:,} more)" if len(unknown) > 1 else ""
         raise InputError(
-            f"{shown}:{line}: there is no image {unknown[0]} in {source}{more}; names are as "
+            f"{shown}:{line}: no image is named {unknown[0]} in {source}{more}; names are as "
             f"audit prints them, such as {names[0]}"
         )
     without = [name for name in names if name not in labels]

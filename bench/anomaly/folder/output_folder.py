@@ -26,12 +26,14 @@ def require_apart(out: Path, sources: Iterable[str | Path | None], names: Iterab
         origin = Path(source).resolve()
         if place == origin or origin in place.parents:
             raise UsageError(
-                f"{out}: results would be written into {source}, which is read; name another --out"
+                f"{out}: results would be written into {source}, which is an input; choose "
+                f"another --out"
             )
         inside = next((f for f in folders if f == origin or f in origin.parents), None)
         if inside is not None:
             raise UsageError(
-                f"{source} lies in {inside}, where results of a detector go; name another --out"
+                f"{source} is inside {inside}, the folder for results of a detector; choose "
+                f"another --out"
             )
 
 
@@ -57,7 +59,7 @@ def folder_for_results(out: Path | None) -> Iterator[None]:
         yield
     except BaseException:
         for place in made:
-            with suppress(OSError):  # not made, or something is in it
+            with suppress(OSError):  # never created, or not empty
                 place.rmdir()
         raise
 
@@ -70,7 +72,7 @@ def remove_earlier(out: Path, kept: Iterable[str]) -> None:
         folder = out / name
         for file in DETECTOR_FILES:
             (folder / file).unlink(missing_ok=True)
-        with suppress(OSError):  # not there, or someone else's files are
+        with suppress(OSError):  # missing, or it holds other files
             folder.rmdir()
 
 

@@ -52,7 +52,7 @@ def overlap_findings(
         found.append(
             _finding(
                 "both-labels",
-                "test images that lie under both labels with the same pixels; no detector can be "
+                "test images with the same pixels under both labels; no detector can be "
                 "right about them",
                 "Keep one of the two.",
                 (names[row] for row in both),

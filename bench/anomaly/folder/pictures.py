@@ -69,7 +69,7 @@ def anomalies_figure(one: Judged, task: Task) -> Figure:
     columns = min(COLUMNS, len(rows))
     num_rows = -(-len(rows) // columns)
     figure = new_figure(max(0.95 * columns, 4.0), 0.95 * height * num_rows + 0.3)
-    figure.set_facecolor("white")  # a PNG is looked at by itself, on any ground
+    figure.set_facecolor("white")  # a PNG may be shown on any background
     plot_images(
         images,
         ax=figure.subplots(),

@@ -34,7 +34,7 @@ class DetectorEntry(_Model):
     labels: Literal["none", "test", "outside", "data"]
     seen: str = ""
     extractor: str | None = None
-    budget: Literal["published", "cpu"] | None = None  # of one that trains a network
+    budget: Literal["published", "cpu"] | None = None  # of a detector that trains a network
     options: dict[str, FiniteFloat | int | str] = {}
     given: dict[str, FiniteFloat | int | str] = {}
     code: str | None = None

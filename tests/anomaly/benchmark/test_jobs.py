@@ -457,4 +457,4 @@ def test_seeds_by_group_and_name(tmp_path: Path) -> None:
     single = changed(plan, seeds={})
     alone = run_benchmark(single, Ledger(tmp_path / "ledger"), "inline")
     page = _page(tmp_path / "page", alone.rows)
-    assert "One seed: `isolation-forest`. Their intervals are for another draw of test" in page
+    assert "One seed: `isolation-forest`. Their intervals describe another draw of test" in page

@@ -68,10 +68,10 @@ def test_plans_for_workers_that_have_what_is_not_here() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1,2", "--seeds 1,2: more than one number of all; give one"),
-        ("all=1,2", "more than one number of all"),
-        ("shallow=1,2,shallow=1", "more than one number of shallow"),
-        ("pca=1,pca=3", "more than one number of pca"),
+        ("1,2", "--seeds 1,2: more than one number for all; give one"),
+        ("all=1,2", "more than one number for all"),
+        ("shallow=1,2,shallow=1", "more than one number for shallow"),
+        ("pca=1,pca=3", "more than one number for pca"),
         ("=3", "--seeds =3: no name before '='; expected a number of 1 to 1000, or NAME=NUMBER"),
         ("", "--seeds '': expected a number of 1 to 1000"),
     ],
@@ -86,7 +86,7 @@ def test_seeds_that_cannot_be(text: str, message: str) -> None:
     ("options", "message"),
     [
         (["--seeds", ""], "--seeds '': expected a number of 1 to 1000"),
-        (["--seeds", "1,2"], "more than one number of all"),
+        (["--seeds", "1,2"], "more than one number for all"),
         (["--seeds", "=3"], "no name before '='"),
         (["--contamination", ""], "--contamination '': expected none, lecture"),
         (["--executor", ""], "unknown executor ''"),

@@ -57,8 +57,8 @@ def test_figures_by_class_stand_in_the_table_of_auc(tmp_path: Path) -> None:
     assert "*published: " not in page_of(tmp_path, "deep-svdd", data="fashion-mnist")
 
 
-def test_why_kde_has_no_figure_beside_it_is_said(tmp_path: Path) -> None:
-    told = "`kde` has no published figure beside it: that of KDE (86.9, Ruff et al. 2018) is set "
-    assert f"- {told}beside `kde-exponential`" in page_of(tmp_path, "kde", "kde-exponential")
-    assert told not in page_of(tmp_path, "kde-exponential")
-    assert told not in page_of(tmp_path, "kde", data="fashion-mnist")  # no figure to speak of
+def test_the_page_says_why_kde_has_no_figure(tmp_path: Path) -> None:
+    note = "`kde` has no published figure. That of KDE (86.9, Ruff et al. 2018) is compared with "
+    assert f"- {note}`kde-exponential`" in page_of(tmp_path, "kde", "kde-exponential")
+    assert note not in page_of(tmp_path, "kde-exponential")
+    assert note not in page_of(tmp_path, "kde", data="fashion-mnist")  # no figure to speak of

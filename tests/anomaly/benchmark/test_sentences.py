@@ -68,15 +68,16 @@ def test_others_that_beat_it_are_named() -> None:
 
 
 def test_a_difference_that_may_be_chance_is_no_victory() -> None:
-    """The nearest is told with its difference, from the side of the simple detector."""
+    """The closest is named with its difference, from the side of the simple detector."""
     pairs = [pair(NAME, "knn-hog", 0.001, p=0.2), pair("knn-pixels", NAME, 0.02)]
     (_, sentence) = told(pairs, HOG, PIXELS, DEEP)
     assert sentence == (
-        "No detector without training is shown to beat `ae-conv` (cpu budget) (20 s a class); the "
-        "nearest is `knn-hog`, 0.10 points [-0.40, 0.60] (4 s)."
+        "No detector without training significantly beats `ae-conv` (cpu budget) (20 s a class); "
+        "the "
+        "closest is `knn-hog`, 0.10 points [-0.40, 0.60] (4 s)."
     )
     (_, sentence) = told([pair("knn-pixels", NAME, 0.02)], PIXELS, DEEP)
-    assert "the nearest is `knn-pixels`, -2.00 points [-2.50, -1.50] (2 s)" in sentence
+    assert "the closest is `knn-pixels`, -2.00 points [-2.50, -1.50] (2 s)" in sentence
 
 
 def test_what_was_not_compared_is_said() -> None:

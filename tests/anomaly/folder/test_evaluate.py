@@ -140,7 +140,7 @@ def test_arguments_that_do_not_fit(place, tmp_path, mnist: RealSample):
         evaluate_folder(train, test, detectors="pcaa")
     with pytest.raises(UsageError, match="no detector is named"):
         evaluate_folder(train, test, detectors=[])
-    with pytest.raises(UsageError, match="options are those of one detector, 2 are named"):
+    with pytest.raises(UsageError, match="options belong to one detector, and 2 are named"):
         evaluate_folder(train, test, detectors=["pca", "kde"], options={"variance": 0.5})
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "out"):

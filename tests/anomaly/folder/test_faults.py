@@ -118,16 +118,16 @@ def test_results_do_not_go_into_what_is_read(
     before = sorted(place.rglob("*"))
     monkeypatch.chdir(place)
     for out in (train, test, test / "normal", train / "out", Path("test") / "a" / "b", "./train/x"):
-        with pytest.raises(UsageError, match="which is read; name another --out"):
+        with pytest.raises(UsageError, match="which is an input; choose another --out"):
             evaluate_folder(train, test, detectors="pca", out=out)
     assert sorted(place.rglob("*")) == before
     moved = tmp_path / "out" / "pca" / "train"
     moved.parent.mkdir(parents=True)
     write_pngs(np.zeros((2, 28, 28, 1), np.uint8), moved)
-    with pytest.raises(UsageError, match="where results of a detector go"):
+    with pytest.raises(UsageError, match="the folder for results of a detector"):
         evaluate_folder(moved, test, detectors="pca", out=tmp_path / "out")
     (tmp_path / "link").symlink_to(train)
-    with pytest.raises(UsageError, match="which is read"):
+    with pytest.raises(UsageError, match="which is an input"):
         evaluate_folder(train, test, detectors="pca", out=tmp_path / "link")
 
 

@@ -87,8 +87,8 @@ class RestoresNothing(Own):
 
 
 FAILING: dict[str, tuple[type[Own], str]] = {
-    "own-fit": (FitRaises, "LinAlgError: SVD did not converge (test_folder_foreign.py:"),
-    "own-scores": (ScoresRaise, "MemoryError (test_folder_foreign.py:"),
+    "own-fit": (FitRaises, "LinAlgError: SVD did not converge (test_foreign.py:"),
+    "own-scores": (ScoresRaise, "MemoryError (test_foreign.py:"),
     "own-list": (ScoresAList, "detector 'own-list' gave scores of type list"),
     "own-few": (ScoresTooFew, "detector 'own-few' gave scores of shape (16,); expected 17"),
     "own-settled": (SettledRaises, "KeyError: 'bandwidth'"),

@@ -69,7 +69,7 @@ def test_ways_to_write_a_csv(tmp_path):
         ("name,label\n", "no labels"),
         (
             "00000.png,0\n00001.png,1\n00002.png,1\n00003.png,1\nnone.png,0\nother.png,0",
-            "labels.csv:5: there is no image none.png in .*mixed .and of 1 more.",
+            "labels.csv:5: no image is named none.png in .*mixed .and of 1 more.",
         ),
         ("00000.png,0\n00001.png,1", "no label for 00002.png, 00003.png of .*mixed"),
         (
@@ -101,19 +101,19 @@ def test_labels_that_cannot_be_read(flat):
 @pytest.mark.parametrize(("encoding", "byte"), [("utf-16", 0), ("latin-1", 1)])
 def test_labels_in_another_encoding(flat, encoding, byte):
     (flat / "labels.csv").write_bytes("bären.png,1\n".encode(encoding))
-    with pytest.raises(UsageError, match=f"byte {byte} is no UTF-8 text; save the file as CSV in"):
+    with pytest.raises(UsageError, match=f"byte {byte} is not UTF-8 text; save the file as CSV in"):
         read_labelled(flat / "mixed", flat / "labels.csv")
 
 
 def test_folders_that_are_not_of_two_kinds(folder, flat, mnist: RealSample):
     with pytest.raises(UsageError, match="has no subfolder normal and no anomalous"):
         read_labelled(flat / "mixed")
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         read_labelled(flat / "labels.csv")
     (folder / ".DS_Store").touch()
     read_labelled(folder)
     write_pngs(mnist.images[:1], folder / "perhaps")
-    with pytest.raises(InputError, match="holds perhaps beside normal/ and anomalous/"):
+    with pytest.raises(InputError, match="holds perhaps next to normal/ and anomalous/"):
         read_labelled(folder)
 
 
