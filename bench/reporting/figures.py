@@ -76,7 +76,7 @@ def _grey(_: ScoreRecord, exhibits: Exhibits) -> Picture | None:
         figure,
         alt=alt,
         caption=f"{used} of {len(shares)} grey levels occur. Gaps or spikes that real images "
-        "lack come from rounding or clipping when the images were saved.",
+        "lack often come from rounding or clipping when the images were saved.",
     )
 
 

@@ -22,7 +22,7 @@ from bench.reporting.words import headline, sentences, tone
 from bench.runtime.cache import Cache
 from bench.runtime.provenance import version
 from bench.tables.directions import DIRECTIONS
-from bench.tables.numbers import bounds, counted, number, value_text
+from bench.tables.numbers import bounds, centre_text, counted, expected_text, value_text
 from bench.tables.presentation import NOTE, Presentation, labels, present, protocol_title
 from bench.tables.significance import comparable, shortfall
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from bench.reporting.writing import Progress
 
 INTERVAL_NOTE = (
-    "The 95 % interval is for another draw of the same number of images, centred on the value "
-    "after correction for bias. Perfect: what the same number of held-out real images score, or "
-    "the closed form."
+    "The 95 % interval is for another draw of the same number of images. Where few images bias a "
+    "value, the interval is corrected for it and lies around the number given below. Perfect: what "
+    "the same number of held-out real images score, or the closed form."
 )
 AT_LENGTH = 4  # up to this many submissions, a page shows every stored image
 SEVERITIES = ("error", "warning", "info")
@@ -46,8 +46,10 @@ class Row:
     meaning: str
     value: str
     bounds: str
+    centre: str  # of an interval that was corrected for bias
     reason: str | None
     perfect: str
+    arrow: str
     better: str
     tone: str
     n_fake: str
@@ -178,9 +180,11 @@ def _row(entry: ScoreValue) -> Row:
         meaning="" if metric is None else metric.meaning,
         value=value_text(entry),
         bounds="" if entry.interval is None else bounds(entry.interval),
+        centre=centre_text(entry),
         reason=entry.reason,
-        perfect=number(entry.expected),
-        better=f"{direction.arrow} {direction.word}",
+        perfect=expected_text(entry),
+        arrow=direction.arrow,
+        better="near perfect" if entry.direction == "target" else direction.word,
         tone=tone(entry),
         n_fake=f"{entry.n_fake:,}",
         n_real="–" if entry.n_real is None else f"{entry.n_real:,}",

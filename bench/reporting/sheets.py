@@ -55,7 +55,7 @@ def _range(exhibits: Exhibits, name: str) -> str:
     if name == "sample_images" or realism is None or not len(realism):
         return ""
     shown = realism.astype(np.float64)
-    return f", realism {shown[0]:.3g} to {shown[-1]:.3g}"
+    return f": {shown[0]:.3g} to {shown[-1]:.3g}. From 1, an image lies among real ones"
 
 
 def _pair_pictures(exhibits: Exhibits) -> Iterator[Picture]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from importlib import resources
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -17,6 +18,7 @@ from bench.reporting.sentence import MARKS, MEANINGS_OF_MARKS
 from bench.tables.numbers import counted
 
 CSS, JS = "page.css", "page.js"
+_UNIT = re.compile(r"(?<=\d) (?=%|px\b)")
 
 
 def environment(*packages: str) -> Environment:
@@ -26,7 +28,7 @@ def environment(*packages: str) -> Environment:
         autoescape=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"breakable": _breakable, "counted": counted}
+    environment.filters |= {"breakable": _breakable, "unbroken": _unbroken, "counted": counted}
     environment.globals |= {"marks": MARKS, "meanings_of_marks": MEANINGS_OF_MARKS}
     return environment
 
@@ -52,3 +54,8 @@ def policy(css: str, js: str) -> str:
 def _breakable(name: str) -> Markup:
     """Allow line breaks after the underscores of a name."""
     return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
+
+
+def _unbroken(text: str) -> str:
+    """Keep numbers on one line with the percent sign or unit that follows them."""
+    return _UNIT.sub("\u00a0", text)

@@ -18,7 +18,7 @@ from bench.metrics import known_metric
 from bench.records.score_record import FindingEntry, ScoreRecord, ScoreValue
 from bench.reporting.sentence import Sentence, Tone
 from bench.reporting.sources import Scored
-from bench.tables.numbers import listed, number, percent
+from bench.tables.numbers import expected_text, listed, percent, value_text
 
 NOTABLE_SD = 5.0  # a class share is mentioned beyond this many binomial standard deviations
 NOTABLE_RATIO = 1.25  # and only when it is off by this factor
@@ -26,6 +26,8 @@ MAX_CLASSES = 2  # whose shares are mentioned
 MAX_NAMES = 5  # of missing classes
 MAX_LETTERS = 170  # of a finding, which the page repeats in full further down
 MARGIN = 0.02  # share of the perfect value that counts as equal without an interval
+
+_ORDER: tuple[Tone, ...] = ("bad", "gap", "good", "note")
 
 
 class Shares(NamedTuple):
@@ -36,10 +38,11 @@ class Shares(NamedTuple):
 
 
 def sentences(scored: Scored) -> list[Sentence]:
-    """Return what a record says, most important first."""
+    """Return what a record says: problems first, then gaps, then what is as good as real images."""
     record = scored.record
     found = [*problems(record), *_class_sentences(scored)]
     found += [one for entry in record.values if (one := _metric_sentence(entry)) is not None]
+    found.sort(key=lambda sentence: _ORDER.index(sentence.tone))
     absent = [entry.metric for entry in record.values if entry.value is None]
     if absent:
         found.append(Sentence("note", f"No value for {listed(absent)}: the table below says why."))
@@ -93,11 +96,12 @@ def _metric_sentence(entry: ScoreValue) -> Sentence | None:
     if entry.value is None or metric is None or metric.saying is None:
         return None
     saying = metric.saying
-    shown = percent if saying.percent else number
+    value = percent(entry.value) if saying.percent else value_text(entry)
     if entry.expected is None or not saying.compared:
-        text = saying.alone.format(value=shown(entry.value))
+        text = saying.alone.format(value=value)
     else:
-        text = saying.compared.format(value=shown(entry.value), expected=shown(entry.expected))
+        expected = percent(entry.expected) if saying.percent else expected_text(entry)
+        text = saying.compared.format(value=value, expected=expected)
     judged = tone(entry)
     return Sentence(judged, text, saying.hint if judged == "gap" else "")
 
@@ -163,6 +167,6 @@ def headline(record: ScoreRecord) -> str:
     """Return the first metric that has a value on one line, for a card or a list."""
     for entry in record.values:
         if entry.value is not None and math.isfinite(entry.value):
-            perfect = "" if entry.expected is None else f" (perfect {number(entry.expected)})"
-            return f"{entry.metric} {number(entry.value)}{perfect}"
+            perfect = "" if entry.expected is None else f" (perfect {expected_text(entry)})"
+            return f"{entry.metric} {value_text(entry)}{perfect}"
     return "no metric has a value"

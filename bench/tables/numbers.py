@@ -71,6 +71,23 @@ def value_text(entry: ScoreValue) -> str:
     return fixed(entry.value, decimals(entry.interval))
 
 
+def expected_text(entry: ScoreValue) -> str:
+    """Return what a perfect submission scores, with the decimals of the value beside it."""
+    if entry.expected is None or entry.interval is None or entry.expected == int(entry.expected):
+        return number(entry.expected)
+    return fixed(entry.expected, decimals(entry.interval))
+
+
+def centre_text(entry: ScoreValue) -> str:
+    """Return the centre of an interval that was corrected for bias; "" if it is the value."""
+    found = entry.interval
+    if found is None or entry.value is None:
+        return ""
+    if math.isclose(found.estimate, entry.value, rel_tol=1e-6, abs_tol=1e-12):
+        return ""
+    return fixed(found.estimate, decimals(found))
+
+
 def value_with_interval(entry: ScoreValue) -> str:
     """Return value and interval, as in "27.7 [26.9, 28.4]"; the value alone without an interval."""
     text = value_text(entry)

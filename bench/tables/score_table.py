@@ -5,7 +5,6 @@ Text from outside is never interpreted as markup.
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -18,7 +17,7 @@ from bench.records.score_record import COMPILING_STAGE
 from bench.runtime.terminal import console as _console
 from bench.tables.console import print_findings
 from bench.tables.directions import DIRECTIONS
-from bench.tables.numbers import NO_VALUE, ends, number
+from bench.tables.numbers import NO_VALUE, centre_text, ends, number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -187,9 +186,7 @@ def _bias_corrected(record: ScoreRecord) -> list[str]:
     return [
         f"{entry.metric} {number(entry.interval.estimate)}"
         for entry in record.values
-        if entry.interval is not None
-        and entry.value is not None
-        and not math.isclose(entry.interval.estimate, entry.value, rel_tol=1e-6, abs_tol=1e-12)
+        if entry.interval is not None and centre_text(entry)
     ]
 
 
