@@ -1,10 +1,11 @@
-"""`python -m bench` and the command `latentbench`: run the CLI and turn every end into a code."""
+"""`python -m bench` and the command `latentbench`: run a command line, return its exit code."""
 
 from __future__ import annotations
 
 import io
-import os
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bench.errors import (
     EXIT_INTERNAL,
@@ -15,41 +16,30 @@ from bench.errors import (
     LatentbenchError,
 )
 
-# What the command-line library exits with, and what that means here.
-_LIBRARY_USAGE_ERROR, _LIBRARY_INTERRUPT = 2, 130
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+# Typer's exit codes of wrong usage and of Ctrl-C, which have other numbers here.
+_TYPER_USAGE_ERROR, _TYPER_INTERRUPT = 2, 130
 
 
-def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (one for each ending)
-    """Run one command line (default: the process's own); returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (default: that of the process) and return the exit code."""
     try:
-        if (sys.argv[1:] if arguments is None else arguments) in (["--help"], ["-h"]):
-            from bench.cli.verbs import overview
+        from bench.cli.app import main as run_verb
 
-            sys.stdout.write(overview())  # without importing the library that parses options
-            return EXIT_OK
-        from bench.cli.app import app
-
-        app(arguments, prog_name="latentbench")
+        run_verb(sys.argv[1:] if arguments is None else arguments)
     except LatentbenchError as error:
         _report(error)
         return error.exit_code
     except SystemExit as ending:
-        code = ending.code if isinstance(ending.code, int) else EXIT_OK
-        if code == _LIBRARY_INTERRUPT:
-            return _interrupted()
-        return EXIT_USAGE if code == _LIBRARY_USAGE_ERROR else code
+        return _code_of(ending)
     except KeyboardInterrupt:
         return _interrupted()
-    except BrokenPipeError:  # the reader of our output went away; keep the interpreter quiet
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
-    except OSError as error:  # a full disk, a read-only place, a file that went away
+    except OSError as error:  # a full disk, a read-only folder, a file that was deleted
         sys.stderr.write(f"latentbench: {error}\n")
         return EXIT_USAGE
-    except Exception:  # noqa: BLE001  (the last resort: show it all, say whose fault it is)
+    except Exception:  # noqa: BLE001  (a defect of ours: show the whole traceback)
         import traceback
 
         traceback.print_exc()
@@ -58,8 +48,15 @@ def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (one for e
     return EXIT_OK
 
 
+def _code_of(ending: SystemExit) -> int:
+    code = ending.code if isinstance(ending.code, int) else EXIT_OK
+    if code == _TYPER_INTERRUPT:
+        return _interrupted()
+    return EXIT_USAGE if code == _TYPER_USAGE_ERROR else code
+
+
 def _interrupted() -> int:
-    sys.stderr.write("latentbench: interrupted; what was finished before is kept\n")
+    sys.stderr.write("latentbench: interrupted; finished work is kept\n")
     return EXIT_INTERRUPTED
 
 
@@ -71,7 +68,40 @@ def _report(error: LatentbenchError) -> None:
     sys.stderr.write(f"latentbench: {error}\n")
 
 
+class _Output(io.FileIO):
+    """Standard output or error that discards text nobody reads any more.
+
+    In `latentbench score a b | head -1` the reader leaves after the first line. The verb goes on,
+    so every record is written and the exit code says how the work ended.
+    """
+
+    def write(self, data: Buffer, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def _robust(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """Return a stream that survives a missing reader and characters the terminal lacks."""
+    if stream.isatty():
+        stream.reconfigure(errors="replace")
+        return stream
+    raw = _Output(stream.fileno(), "wb", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=stream.encoding,
+        errors="replace",
+        line_buffering=stream.line_buffering,
+    )
+
+
 def main() -> None:
+    """Run the command of this process and exit."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout = _robust(sys.stdout)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = _robust(sys.stderr)
     sys.exit(run())
 
 

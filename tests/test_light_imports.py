@@ -38,13 +38,6 @@ def test_the_list_of_verbs_imports_neither_a_verb_nor_the_option_parser() -> Non
     assert not loaded & {"typer", "click", "rich", "pydantic", "bench.cli.score"}
 
 
-def test_every_verb_of_the_table_exists() -> None:
-    from bench.cli.verbs import REFERENCE_VERBS, VERBS
-
-    for verb in [*VERBS.values(), *REFERENCE_VERBS.values()]:
-        assert callable(verb.load())
-
-
 def test_the_decoding_process_never_loads_torch() -> None:
     loaded = modules_after("import bench.intake.worker")
     assert not loaded & {"torch", "matplotlib", "pandas", "pydantic"}

@@ -1,4 +1,4 @@
-"""`latentbench ablate`: run, watch and report ablations."""
+"""`latentbench ablate`: run ablations, print their state, write their reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bench.cli.options import Quiet
+from bench.cli import options
+from bench.cli.options import DataRoot, Device, Executor, Quiet, Settings
 
 if TYPE_CHECKING:
     from baselines.ablation.design.plan import AblationPlan
@@ -23,104 +24,213 @@ if TYPE_CHECKING:
 
 FOLDER = "latentbench-ablation"
 STATUS, REPORT = "status", "report"
+PLAN_PANEL = "Changes to the plan"
+OPTION_NAMES = {"seeds": "--num-seeds", "settings": "--set"}  # keys of a plan with other options
 
 
 def ablate(
     plan: Annotated[
         str | None,
-        typer.Argument(help="A preset, a TOML file, or one of the words status and report."),
-    ] = None,
-    place: Annotated[
-        Path | None, typer.Argument(help="For status and report: the folder of an ablation.")
-    ] = None,
-    *,
-    seeds: Annotated[int | None, typer.Option(min=1, help="So many seeds, from 0 on.")] = None,
-    num_steps: Annotated[
-        int | None, typer.Option("--num-steps", "--steps", min=1, help="Steps of each training.")
-    ] = None,
-    share: Annotated[
-        float | None, typer.Option(help="Or a share of the recipe's steps, up to 1.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="key=value in every cell, as for train. Repeatable."),
-    ] = None,
-    cpu_sized: Annotated[
-        bool, typer.Option("--cpu-sized", help="Budgets that a CPU can train, labelled as such.")
-    ] = False,
-    num_images: Annotated[
-        int | None, typer.Option("--num-images", "-n", min=2, help="Images to score each time.")
-    ] = None,
-    data: Annotated[str | None, typer.Option(help="As for train.")] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
-    executor: Annotated[
-        str | None,
-        typer.Option(
-            help="inline, local[:N], dask:ADDRESS, slurm[:PARTITION][,gpus=,cpus=,mem_gb=,hours=]"
+        typer.Argument(
+            metavar="PLAN",
+            help="A TOML file, one of the presets tricks, course, vae-beta, latent, or one of the "
+            "words status and report.",
         ),
     ] = None,
-    stack: Annotated[
-        int | None, typer.Option(min=1, help="Runs in one program; default: all that can on a GPU.")
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="After status or report: the folder of an ablation."),
     ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds that a run may take.")] = None,
-    max_attempts: Annotated[int, typer.Option(min=1, help="At each run, by this command.")] = 3,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
+    *,
+    data: Annotated[
+        str | None,
+        options.training_data("the plan's", PLAN_PANEL),
+    ] = None,
+    data_root: DataRoot = None,
+    settings: Settings = None,
+    num_seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Train every cell with the seeds 0 to N-1.",
+            show_default="the plan's",
+            rich_help_panel=PLAN_PANEL,
+        ),
+    ] = None,
+    num_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Steps of each training.",
+            show_default="the plan's",
+            rich_help_panel=PLAN_PANEL,
+        ),
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Or: this share of the recipe's steps, up to 1.",
+            rich_help_panel=PLAN_PANEL,
+        ),
+    ] = None,
+    num_images: Annotated[
+        int | None,
+        options.num_images(2, "Images to sample and score at each evaluation.", PLAN_PANEL),
+    ] = None,
+    cpu_sized: Annotated[
+        bool,
+        typer.Option(
+            "--cpu-sized",
+            help="Narrow the networks and shorten the training to what a CPU can do; the report "
+            "says so.",
+            rich_help_panel=PLAN_PANEL,
+        ),
+    ] = False,
+    executor: Executor = None,
+    device: Device = None,
+    stack: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Runs that train together as one program.",
+            show_default="on a GPU as many as fit, else 1",
+            rich_help_panel=options.SPEED,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Stop a run that takes longer.",
+            show_default="none",
+            rich_help_panel=options.SPEED,
+        ),
+    ] = None,
+    max_attempts: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Times to try a failing run.",
+            rich_help_panel=options.SPEED,
+        ),
+    ] = 3,
+    emit_slurm: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Run nothing; write a Slurm job array into this folder.",
+            rich_help_panel=options.SPEED,
+        ),
+    ] = None,
+    slurm_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="With --emit-slurm: an #SBATCH line, as --partition=gpu; may be repeated.",
+            rich_help_panel=options.SPEED,
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help=f"Folder of the report; default: {FOLDER}/PLAN.")
+        Path | None, options.out("Folder for the report.", "DIR", f"{FOLDER}/PLAN")
     ] = None,
     ledger: Annotated[
-        Path | None, typer.Option(help="Folder of the runs; default: OUT/ledger.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of finished runs; plans may share one.",
+            show_default="OUT/ledger",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep checkpoints and samples of finished runs.")
+        bool,
+        typer.Option(
+            "--keep",
+            help="Keep checkpoints and samples of finished runs.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = False,
     note: Annotated[
         str | None,
-        typer.Option(help="A remark to show first in the report, as on what ran beside."),
+        typer.Option(
+            metavar="TEXT",
+            help="A remark for the top of the report.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = None,
-    tables: Annotated[Literal["csv", "parquet"], typer.Option(help="Form of the tables.")] = "csv",
+    tables: Annotated[
+        Literal["csv", "parquet"],
+        typer.Option(
+            metavar="csv|parquet",
+            help="Format of the tables.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = "csv",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show cells, costs and what is done; write nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print cells, costs and finished runs; write nothing.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = False,
     show_status: Annotated[
-        bool, typer.Option("--status", help="How far the plan's runs are; run nothing.")
+        bool,
+        typer.Option(
+            "--status",
+            help="Print the state of the plan's runs; run nothing.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = False,
-    emit_slurm: Annotated[
-        Path | None, typer.Option(help="Write a plain job array into this folder; run nothing.")
-    ] = None,
-    slurm_option: Annotated[
-        list[str] | None, typer.Option(help="A line for #SBATCH, as --partition=gpu. Repeatable.")
-    ] = None,
+    example: Annotated[
+        bool,
+        typer.Option(
+            "--example",
+            help="Print a complete plan file with every key explained, and exit.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Which trick helps, by how much, and how sure are we: run a plan and analyse it.
+    """Measure which training tricks help, by how much and how surely.
 
-    The same command goes on after any interruption, and runs nothing twice.
+    Examples:
+      latentbench ablate --example > plan.toml            a plan to edit
+      latentbench ablate plan.toml --dry-run              cells, costs, finished runs
+      latentbench ablate plan.toml --executor local:4
+      latentbench ablate course --cpu-sized               four tricks of the course, shortened
+      latentbench ablate tricks --executor slurm:gpu,gpus=1,hours=4
+      latentbench ablate status latentbench-ablation/course
+      latentbench ablate report latentbench-ablation/course
 
-    \b
-    latentbench ablate course --dry-run                 cells, costs, what is done
-    latentbench ablate course --cpu-sized               the four tricks, cut short
-    latentbench ablate plan.toml --executor local:4
-    latentbench ablate tricks --executor slurm:gpu,gpus=1,hours=4
-    latentbench ablate status latentbench-ablation/course
-    latentbench ablate report latentbench-ablation/course
+    Trains every cell of a plan with several seeds, scores samples of each run, and writes a report
+    with effects and intervals. After an interruption the same command continues; finished runs are
+    not repeated. Exit code 1 if a run failed.
     """
     from bench.errors import UsageError
 
+    if example:
+        from baselines.ablation.design.plan import example_plan
+
+        sys.stdout.write(example_plan())
+        return
     if plan in (STATUS, REPORT):
-        if place is None:
+        if folder is None:
             raise UsageError(f"ablate {plan}: give the folder of an ablation, or its ledger")
         if plan == STATUS:
-            _print_status(place)
+            _print_status(folder)
         else:
-            _render(place, tables)
+            _render(folder, tables)
         return
-    if place is not None:
-        raise UsageError(f"{plan} {place}: a folder goes with status and report only")
+    if folder is not None:
+        raise UsageError(f"{plan} {folder}: a folder goes with status and report only")
     changes = {
-        "seeds": seeds,
+        "seeds": num_seeds,
         "num_steps": num_steps,
         "share": share,
         "data": data,
@@ -133,26 +243,28 @@ def ablate(
     from baselines.ablation.run.jobs import Surroundings, jobs_of
     from bench.execution.ledger.ledger import Ledger
 
-    folder = out or Path(FOLDER) / chosen.name
-    book = Ledger(ledger or folder / "ledger")
+    report_folder = out or Path(FOLDER) / chosen.name
+    runs = Ledger(ledger or report_folder / "ledger")
     around = Surroundings(data_root=data_root, device=device, keep=keep)
     places = {"data_root": data_root, "device": device, "out": out, "ledger": ledger}
     command = _command(plan or "", changes | places, cpu_sized=cpu_sized)
-    described = about(chosen, folder, book.root, command=command, cpu_sized=cpu_sized, note=note)
+    described = about(
+        chosen, report_folder, runs.root, command=command, cpu_sized=cpu_sized, note=note
+    )
     if show_status:
-        print_status(book, chosen)
+        print_status(runs, chosen)
     elif dry_run or emit_slurm is not None:
         from baselines.ablation.run.checks import require_all_runnable
 
         jobs = jobs_of(chosen, around)
         require_all_runnable(jobs)
         if emit_slurm is None or dry_run:
-            print_preview(chosen, book)
+            print_preview(chosen, runs)
         else:
-            write_about(folder, described)
-            _emit(jobs, book, emit_slurm, options=slurm_option or [], timeout_s=timeout)
+            write_about(report_folder, described)
+            _emit(jobs, runs, emit_slurm, options=slurm_option or [], timeout_s=timeout)
     else:
-        options: dict[str, Any] = {
+        how: dict[str, Any] = {
             "executor": executor,
             "stack": stack,
             "timeout_s": timeout,
@@ -160,25 +272,28 @@ def ablate(
         }
         _run(
             chosen,
-            book,
+            runs,
             around=around,
             described=described,
-            out=folder,
-            options=options,
+            out=report_folder,
+            how=how,
             tables=tables,
             quiet=quiet,
         )
 
 
 def _plan_of(name: str | None, changes: dict[str, Any], *, cpu_sized: bool) -> AblationPlan:
-    """The plan of a preset or file, changed by the options that were given."""
+    """Return the plan of a preset or file with the changes applied."""
     from baselines.ablation.design.budgets import changed_plan
     from baselines.ablation.design.plan import read_plan
     from baselines.ablation.design.presets import PRESETS, preset_plan
     from bench.errors import UnknownNameError, UsageError
 
     if name is None:
-        raise UsageError(f"give a plan: a TOML file, or one of the presets {', '.join(PRESETS)}")
+        raise UsageError(
+            f"give a plan: a TOML file (`latentbench ablate --example` prints one), or one of the "
+            f"presets {', '.join(PRESETS)}"
+        )
     if name in PRESETS:
         plan = preset_plan(name)
     elif name.endswith(".toml") or Path(name).is_file():
@@ -188,11 +303,11 @@ def _plan_of(name: str | None, changes: dict[str, Any], *, cpu_sized: bool) -> A
     return changed_plan(plan, changes, cpu_sized=cpu_sized)
 
 
-def _command(plan: str, options: dict[str, Any], *, cpu_sized: bool) -> str:
-    """What to type for the same results."""
+def _command(plan: str, values: dict[str, Any], *, cpu_sized: bool) -> str:
+    """Return the command that gives the same results."""
     words = ["latentbench", "ablate", plan]
-    for key, value in options.items():
-        option = "--set" if key == "settings" else f"--{key.replace('_', '-')}"
+    for key, value in values.items():
+        option = OPTION_NAMES.get(key) or f"--{key.replace('_', '-')}"
         for one in value if isinstance(value, list) else [value]:
             words += [] if one is None else [option, str(one)]
     return shlex.join([*words, *(["--cpu-sized"] if cpu_sized else [])])
@@ -205,11 +320,11 @@ def _run(
     around: Surroundings,
     described: About,
     out: Path,
-    options: dict[str, Any],
+    how: dict[str, Any],
     tables: Literal["csv", "parquet"],
     quiet: bool,
 ) -> None:
-    """Run, report, and tell what failed."""
+    """Run the plan, write the report, print what failed. Exits with code 1 if a run failed."""
     from baselines.ablation.report.records import write_about
     from baselines.ablation.report.report import write_report
     from baselines.ablation.run.console import print_conclusion, print_edits, print_failed
@@ -227,7 +342,7 @@ def _run(
             around=around,
             on_begin=lambda: write_about(out, described),
             on_event=on_event,
-            **options,
+            **how,
         )
     if ablation.analysis is not None:
         written = write_report(out, described, ledger, tables=tables, analysis=ablation.analysis)
@@ -239,22 +354,25 @@ def _run(
 
 @contextmanager
 def _events(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
-    """How far the runs are, and a line for what needs to be known at once."""
+    """Yield the listener that shows progress and prints failures as they happen."""
     from bench.runtime.progress import progress_report
 
     with progress_report(quiet=quiet) as progress:
 
-        def tell(event: Event) -> None:
+        def report(event: Event) -> None:
             if event.kind in ("diverged", "failed", "again", "corrupt", "stopping"):
                 sys.stderr.write(f"{event.label}: {event.kind}: {event.message}\n")
             note = event.label if event.kind == "begun" else ""
             progress("runs", event.finished, event.total, note)
 
-        yield tell
+        yield report
 
 
 def _ledger_in(place: Path) -> Ledger:
-    """A ledger, or that of an ablation's folder. Raises `NothingFoundError`."""
+    """Return the ledger at `place`, or that of the ablation whose folder it is.
+
+    Raises `NothingFoundError`.
+    """
     from baselines.ablation.report.records import LEDGER, PLAN, read_about
     from bench.errors import NothingFoundError
     from bench.execution.ledger.ledger import Ledger
@@ -267,7 +385,7 @@ def _ledger_in(place: Path) -> Ledger:
 
 
 def _print_status(place: Path) -> None:
-    """Of a ledger, by the plan beside it where there is one."""
+    """Print the state of a ledger's runs, with the plan of its folder if that has one."""
     from baselines.ablation.report.records import PLAN, read_about
     from baselines.ablation.run.console import print_status
 
@@ -298,6 +416,6 @@ def _emit(
     from bench.execution.executors.slurm_array import emit_slurm
 
     files = emit_slurm(jobs, WORK, ledger, out, options=options, timeout_s=timeout_s)
-    sys.stdout.write(f"{files.jobs} runs in {files.job_list}; submit with\n")
+    sys.stdout.write(f"{files.jobs} runs in {files.job_list}; submit them with\n")
     sys.stdout.writelines(f"  sbatch {script}\n" for script in files.scripts)
-    sys.stdout.write("and when they are done, the same command without --emit-slurm reports\n")
+    sys.stdout.write("When they have finished, the same command without --emit-slurm reports.\n")

@@ -6,7 +6,14 @@ import sys
 
 
 def recipes() -> None:
-    """List the recipes, tricks and losses: what each is and where it comes from."""
+    """List the recipes, tricks and losses.
+
+    Examples:
+      latentbench recipes
+      latentbench train course-gan --set tricks.ema=on --set loss=hinge
+
+    Columns: the name, what it is, the source.
+    """
     from baselines.models.losses import LOSSES
     from baselines.recipes.table import RECIPES
     from baselines.tricks import TRICKS

@@ -1,4 +1,4 @@
-"""`latentbench sample`: write samples of a trained run as PNG files."""
+"""`latentbench sample`: write samples of a trained model as PNG files."""
 
 from __future__ import annotations
 
@@ -8,60 +8,98 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from bench.cli.options import Quiet
+from bench.cli import options
+from bench.cli.options import Device, Quiet
 
 if TYPE_CHECKING:
     from baselines.models.code_priors import Prior
 
+TRICKS = "Sampling tricks"
+
 
 def sample(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="Folder of a trained run, from `latentbench train`."),
+    ],
     *,
-    out: Annotated[Path, typer.Option(help="New folder for the PNG files.")],
-    num_images: Annotated[int, typer.Option("--num-images", "-n", min=1)] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents.")] = 0,
+    num_images: Annotated[int, options.num_images(1)] = 10_000,
+    seed: Annotated[int, options.seed(help_text="Seed of the latents.")] = 0,
+    label: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="CLASS",
+            help="Of a conditional model, sample only this class.",
+            show_default="all classes",
+            rich_help_panel=options.INPUT,
+        ),
+    ] = None,
+    prior: Annotated[
+        str,
+        typer.Option(
+            metavar="gaussian|mixture",
+            help="Of an autoencoder, the distribution that codes are drawn from.",
+            rich_help_panel=options.INPUT,
+        ),
+    ] = "mixture",
     truncation: Annotated[
-        float | None, typer.Option(help="Cut the Gaussian latent off at +- this.")
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Truncate the Gaussian latent at +-X.",
+            rich_help_panel=TRICKS,
+        ),
     ] = None,
     rejection_gamma: Annotated[
         float | None,
-        typer.Option(help="Discriminator rejection sampling; a percentile, 0 to 100."),
+        typer.Option(
+            metavar="PERCENTILE",
+            help="Discriminator rejection sampling with this percentile for gamma, 0 to 100.",
+            rich_help_panel=TRICKS,
+        ),
     ] = None,
-    budget: Annotated[
-        float | None, typer.Option(help="Optimal budgeted rejection: candidates an image.")
+    rejection_budget: Annotated[
+        float | None,
+        typer.Option(
+            metavar="K",
+            help="Optimal budgeted rejection sampling: K candidates for each image.",
+            rich_help_panel=TRICKS,
+        ),
     ] = None,
     latent_share: Annotated[
-        float | None, typer.Option(help="Latent rejection: keep this share, by Jacobian.")
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Latent rejection: keep this share of the latents, by the generator's Jacobian.",
+            rich_help_panel=TRICKS,
+        ),
     ] = None,
-    prior: Annotated[
-        str, typer.Option(help="Codes of an autoencoder: gaussian or mixture.")
-    ] = "mixture",
-    label: Annotated[
-        int | None, typer.Option(min=0, help="Of a conditional model, this class alone.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
-    ] = None,
+    device: Device = None,
+    out: Annotated[Path, options.out("New folder for the PNG files.")],
     quiet: Quiet = False,
 ) -> None:
-    """Write samples of a trained run as PNG files, with a manifest beside the folder.
+    """Write samples of a trained model as PNG files.
 
-    \b
-    latentbench sample runs/dcgan-mnist-0 -n 10000 --out samples/
-    latentbench sample runs/course-gan-mnist-0 --truncation 1.0 --out truncated/
-    latentbench sample runs/course-gan-mnist-0 --rejection-gamma 80 --out rejected/
+    Examples:
+      latentbench sample runs/dcgan-mnist-0 -n 10000 --out samples/
+      latentbench sample runs/course-gan-mnist-0 --truncation 1.0 --out truncated/
+      latentbench sample runs/course-gan-mnist-0 --rejection-gamma 80 --out rejected/
+
+    A manifest beside the folder records the run, the seed and the tricks. Afterwards:
+    latentbench score samples/ --reference mnist.
     """
     from baselines.runs import api
     from baselines.sampling.sampler import SamplingOptions
     from baselines.sampling.samples_folder import manifest_path
     from bench.runtime.progress import progress_report
 
-    options = SamplingOptions(
+    tricks = SamplingOptions(
         truncation=truncation,
         rejection_gamma=rejection_gamma,
-        budget=budget,
+        budget=rejection_budget,
         latent_share=latent_share,
-        prior=cast("Prior", prior),  # which looks at it
+        prior=cast("Prior", prior),  # checked by SamplingOptions
     )
     with progress_report(quiet=quiet) as progress:
         samples = api.sample(
@@ -70,7 +108,7 @@ def sample(
             num_images=num_images,
             seed=seed,
             labels=label,
-            options=options,
+            options=tricks,
             device=device,
             progress=progress,
         )
@@ -83,5 +121,5 @@ def sample(
 def _acceptance(rate: float, num_forced: int) -> str:
     if rate == 1.0:
         return ""
-    forced = f", {num_forced} not accepted in time" if num_forced else ""
+    forced = f", {num_forced} kept without acceptance" if num_forced else ""
     return f"; acceptance rate {rate:.3f}{forced}"

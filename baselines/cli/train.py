@@ -10,49 +10,83 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import Quiet
+from bench.cli import options
+from bench.cli.options import DataRoot, Device, Download, Quiet, Settings
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe; `latentbench recipes` lists them.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="Name of a recipe; `latentbench recipes` lists them."
+        ),
+    ],
     *,
     data: Annotated[
-        str, typer.Option(help="mnist, fashion-mnist, torchvision:CLASS, or a folder, zip, npz.")
+        str,
+        options.training_data(),
     ] = "mnist",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and draws.")] = 0,
+    data_root: DataRoot = None,
+    download: Download = False,
+    settings: Settings = None,
+    seed: Annotated[
+        int, options.seed(help_text="Seed of the initial weights and of all random draws.")
+    ] = 0,
     num_seeds: Annotated[
-        int, typer.Option(min=1, help="Train so many seeds, from --seed on, as one program.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Train N runs, with the seeds from --seed on.",
+            rich_help_panel=options.INPUT,
+        ),
     ] = 1,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=VALUE; see --dry-run. Repeatable.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs"),
-    data_root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch it if need be.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the full configuration and stop.")
+    device: Device = None,
+    eager: Annotated[
+        bool,
+        typer.Option(
+            "--eager",
+            help="Train without CUDA graphs: the same result, slower.",
+            rich_help_panel=options.SPEED,
+        ),
+    ] = False,
+    out: Annotated[Path, options.out("Folder for the run folders.")] = Path("runs"),
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue interrupted runs from their checkpoints.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = False,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also log for TensorBoard.")
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Also write TensorBoard logs, to OUT/tensorboard.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = False,
-    eager: Annotated[
-        bool, typer.Option("--eager", help="Without CUDA graphs; the same result, slower.")
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the full configuration, with every key that --set accepts, and exit.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a reference model: a recipe, changed by --set, into a folder of its own.
+    """Train a generative model from a recipe.
 
-    Several seeds are stacked on a GPU and take turns on a CPU; each has its folder.
+    Examples:
+      latentbench train dcgan --data mnist --seed 0
+      latentbench train course-gan --num-seeds 5
+      latentbench train course-gan --set tricks.ema=on --set learning_rate=1e-4
+      latentbench train vae --data my-images/ --set num_steps=5000 --dry-run
 
-    \b
-    latentbench train dcgan --data mnist --seed 0
-    latentbench train course-gan --num-seeds 5
-    latentbench train course-gan --set tricks.ema=on --set learning_rate=1e-4
-    latentbench train vae --data my-images/ --set num_steps=5000 --dry-run
+    Every run gets a folder with its configuration, log and checkpoint. On a GPU, several seeds
+    train together as one program; on a CPU, one after the other.
     """
     from baselines.runs.api import configs_of, run_name, train_seeds
     from baselines.runs.run_folder import CHECKPOINT
@@ -64,7 +98,9 @@ def train(
         return
     folders = [out / run_name(config) for config in configs]
     if resume and not any((folder / CHECKPOINT).is_file() for folder in folders):
-        sys.stderr.write(f"{folders[0]}: no checkpoint to go on from; the run begins anew\n")
+        sys.stderr.write(
+            f"latentbench: {folders[0]}: no checkpoint to resume from; training starts anew\n"
+        )
     with _training_report(quiet=quiet) as report:
         folders = train_seeds(
             recipe,
@@ -87,7 +123,7 @@ def train(
 
 @contextmanager
 def _training_report(*, quiet: bool) -> Iterator[Callable[[int, int, dict[str, float]], None]]:
-    """Steps and losses."""
+    """Yield a function that shows the step and the losses."""
     from bench.runtime.progress import progress_report
 
     with progress_report(quiet=quiet) as progress:

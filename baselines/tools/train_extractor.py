@@ -278,12 +278,12 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(RECIPES))
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--num-epochs", type=int)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     recipe = RECIPES[options.name]
-    if options.epochs:
-        recipe = recipe._replace(num_epochs=options.epochs)
+    if options.num_epochs:
+        recipe = recipe._replace(num_epochs=options.num_epochs)
     model, report = train(recipe, options.data_root, options.seed)
     data = save({name: value.contiguous() for name, value in model.state_dict().items()})
     write_atomically(options.out, data)

@@ -82,10 +82,10 @@ def seed_counts(text: str, names: Iterable[str]) -> dict[str, int]:
         count = _count(number, text)
         name = name if separator else "all"
         if name in said:
-            raise UsageError(f"--seeds {text}: more than one number for {name}; give one")
+            raise UsageError(f"--num-seeds {text}: more than one number for {name}; give one")
         said.add(name)
         if not name:
-            raise UsageError(f"--seeds {text}: no name before '='; {EXPECTED_SEEDS}")
+            raise UsageError(f"--num-seeds {text}: no name before '='; {EXPECTED_SEEDS}")
         if name == "all":
             counts["all"] |= dict.fromkeys(all_detectors(), count)
         elif name in GROUPS:
@@ -95,13 +95,13 @@ def seed_counts(text: str, names: Iterable[str]) -> dict[str, int]:
     found = counts["all"] | counts["group"] | counts["own"]
     missing = [name for name in names if name not in found]
     if missing:
-        raise UsageError(f"--seeds {text}: no number for {', '.join(missing)}")
+        raise UsageError(f"--num-seeds {text}: no number for {', '.join(missing)}")
     return {name: found[name] for name in names}
 
 
 def _count(number: str, text: str) -> int:
     if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= MAX_SEEDS:
-        raise UsageError(f"--seeds {text or repr(text)}: {EXPECTED_SEEDS}")
+        raise UsageError(f"--num-seeds {text or repr(text)}: {EXPECTED_SEEDS}")
     return int(number)
 
 

@@ -1,4 +1,4 @@
-"""`latentbench anomaly`: detectors of anomalies judged on labelled images."""
+"""`latentbench anomaly`: evaluate anomaly detectors on labelled images, or on a whole data set."""
 
 from __future__ import annotations
 
@@ -9,121 +9,158 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli import anomaly_benchmark
-from bench.cli.options import Quiet
+from bench.cli import anomaly_benchmark, options
+from bench.cli.options import Budget, DataRoot, Device, Executor, Json, Quiet, Resize, Settings
 from bench.errors import EXIT_INVALID, UsageError
 
 if TYPE_CHECKING:
     from bench.anomaly.folder.record import AnomalyRecord
 
+FOLDER = "Labelled images (--train and --test)"
+BENCHMARK = "One-class benchmark of a data set (--data)"
+
 
 def anomaly(
     *,
     train: Annotated[
-        str | None, typer.Option(help="Normal images: folder, zip, npz, npy or idx file.")
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Normal images to learn from: a folder, zip, npz, npy or idx file.",
+            rich_help_panel=FOLDER,
+        ),
     ] = None,
     test: Annotated[
-        str | None, typer.Option(help="Folder with normal/ and anomalous/, or see --labels.")
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Labelled images: a folder with the subfolders normal/ and anomalous/, or any "
+            "images with --labels.",
+            rich_help_panel=FOLDER,
+        ),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="CSV of name,label for --test: normal, anomalous, 0, 1.")
-    ] = None,
-    detector: Annotated[
-        list[str] | None,
+        Path | None,
         typer.Option(
-            "--detector", "--detectors", help="Names with commas; shallow, network or all."
+            metavar="FILE",
+            help="CSV file of name,label for the images of --test; a label is normal, anomalous, "
+            "0 or 1.",
+            rich_help_panel=FOLDER,
+        ),
+    ] = None,
+    resize: Resize = None,
+    settings: Settings = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            metavar="N",
+            help="Seed of all random draws.",
+            show_default="0",
+            rich_help_panel=FOLDER,
         ),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="One-class benchmark: mnist, fashion-mnist, torchvision:...")
-    ] = None,
-    seeds: Annotated[
         str | None,
         typer.Option(
-            help="Benchmark: seeds of those with chance, or shallow=3,network=1; default: 3."
+            metavar="NAME",
+            help="Data set: mnist, fashion-mnist, or torchvision:CLASS. Each class in turn is the "
+            "normal one.",
+            rich_help_panel=BENCHMARK,
         ),
     ] = None,
-    budget: Annotated[
+    data_root: DataRoot = None,
+    num_seeds: Annotated[
         str | None,
         typer.Option(
-            help="Training of networks: published, or cpu for a short one; default: published, "
-            "in the benchmark without a GPU cpu."
+            metavar="N|NAME=N,...",
+            help="Seeds of detectors with random draws: a number, or one for each detector or "
+            "group, as in shallow=3,network=1.",
+            show_default="3",
+            rich_help_panel=BENCHMARK,
         ),
     ] = None,
     contamination: Annotated[
         str | None,
-        typer.Option(help="Benchmark: anomalies in training; none, lecture, neighbours, all."),
-    ] = None,
-    executor: Annotated[
-        str | None,
         typer.Option(
-            help="Benchmark: local:N, dask:ADDRESS, slurm:PARTITION, ...; default: local."
+            metavar="none|lecture|neighbours|all",
+            help="Also train on normal images with 1 to 20 % of another class among them: lecture "
+            "mixes 7 into 5, neighbours the next but one class into each, all every pair.",
+            show_default="none",
+            rich_help_panel=BENCHMARK,
         ),
     ] = None,
     ledger: Annotated[
         Path | None,
-        typer.Option(help="Benchmark: where done fits are kept, to resume; default: runs/anomaly."),
+        typer.Option(
+            metavar="DIR",
+            help="Folder of finished jobs; the same command resumes them.",
+            show_default="runs/anomaly",
+            rich_help_panel=BENCHMARK,
+        ),
     ] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(help="Benchmark: where the data set lies.")
+    detectors: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Detectors, or the groups shallow (without a network), network, all; `latentbench "
+            "detectors` lists them.",
+            show_default="shallow, with --data",
+            rich_help_panel=options.PROTOCOL,
+        ),
     ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", help="NAME=VALUE of the one detector.")
-    ] = None,
+    budget: Budget = None,
     extractor: Annotated[
-        str | None, typer.Option(help="Extractor of detectors on features; default: digits.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Extractor of the detectors that read features.",
+            show_default="digits",
+            rich_help_panel=options.PROTOCOL,
+        ),
     ] = None,
-    resize: Annotated[
-        str | None, typer.Option(help="Folder: WIDTHxHEIGHT to bring images of other sizes to.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path(
-        "latentbench-anomaly"
-    ),
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=2**32 - 1, help="Folder: seed of every draw; default: 0."),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
-    ] = None,
-    json_line: Annotated[
-        bool, typer.Option("--json", help="The record as a JSON line on stdout, no table.")
-    ] = False,
+    executor: Executor = None,
+    device: Device = None,
+    out: Annotated[Path, options.out("Folder for the results.")] = Path("latentbench-anomaly"),
+    json_lines: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge anomaly detectors: fitted on normal images, scored on labelled ones; with --data on
-    every class of a data set as the normal one.
+    """Evaluate anomaly detectors.
 
-    \b
-    latentbench anomaly --data mnist --detectors all --seeds 3 --executor local:2
-    latentbench anomaly --train normal/ --test test/ --detector pca --detector knn-pixels
-    latentbench anomaly --train normal.zip --test mixed/ --labels labels.csv --detector shallow
-    latentbench anomaly --train normal/ --test test/ --detector knn-pixels --option k=2
-    latentbench anomaly --train normal/ --test test/ --detector ae-conv --budget cpu
+    Examples:
+      latentbench anomaly --train normal/ --test test/ --detectors pca,knn-pixels
+      latentbench anomaly --train normal.zip --test mixed/ --labels labels.csv --detectors shallow
+      latentbench anomaly --train normal/ --test test/ --detectors knn-pixels --set k=2
+      latentbench anomaly --train normal/ --test test/ --detectors ae-conv --budget cpu
+      latentbench anomaly --data mnist --detectors all --num-seeds 3 --executor local:2
 
-    `latentbench detectors` lists them.
+    Detectors learn from normal images and score labelled ones. With --data, every class of a data
+    set is the normal one in turn; only that benchmark takes --executor. Exit code 1 if a detector
+    fails; the others are evaluated.
     """
     of_folder = {
         "train": train,
         "test": test,
         "labels": labels,
-        "option": option or None,
+        "set": settings or None,
         "resize": resize,
         "seed": seed,
     }
     of_benchmark = {
-        "seeds": seeds,
+        "num-seeds": num_seeds,
         "contamination": contamination,
         "executor": executor,
         "ledger": ledger,
         "data-root": data_root,
     }
+    names = options.split(detectors)
     if data is not None:
-        _refuse(of_folder, "--data runs the benchmark", "judge a folder, without --data")
+        _refuse(of_folder, "--data runs the benchmark", "are for labelled images, without --data")
         anomaly_benchmark.run(
             data,
-            detectors=",".join(detector or ["shallow"]),
-            seeds="3" if seeds is None else seeds,
+            detectors=",".join(["shallow"] if names is None else names),
+            num_seeds="3" if num_seeds is None else num_seeds,
             executor="local" if executor is None else executor,
             budget=budget,
             contamination="none" if contamination is None else contamination,
@@ -132,7 +169,7 @@ def anomaly(
             device=device,
             ledger=ledger or Path("runs/anomaly"),
             out=out,
-            json_lines=json_line,
+            json_lines=json_lines,
             quiet=quiet,
         )
         return
@@ -141,7 +178,7 @@ def anomaly(
             "give normal images with --train and labelled ones with --test, or a data set with "
             "--data"
         )
-    _refuse(of_benchmark, "--train and --test judge a folder", "run the benchmark, with --data")
+    _refuse(of_benchmark, "--train and --test name images", "are for the benchmark, with --data")
     from bench.anomaly.choices import require_budget
     from bench.anomaly.folder.evaluate import evaluate_folder
     from bench.runtime.progress import progress_report
@@ -151,57 +188,52 @@ def anomaly(
         result = evaluate_folder(
             train,
             test,
-            detectors=_names(detector),
+            detectors=names or [],
             labels=labels,
             out=out,
             extractor=extractor or "digits",
-            options=_options(option),
+            options=_settings(settings),
             budget=require_budget(budget),
             resize=resize,
             seed=seed or 0,
             device=device,
             progress=progress,
         )
-    if json_line:
+    if json_lines:
         sys.stdout.write(result.record.model_dump_json() + "\n")
     else:
         _print(result.record)
         if result.record.findings:
             print_findings(result.record.findings)
-        sys.stdout.write(f"record: {out / 'record.json'}, curves: {out / 'roc.svg'}\n")
+        sys.stdout.write(f"written: {out / 'record.json'}, curves: {out / 'roc.svg'}\n")
         sys.stdout.write(
             f"scores of every image, histograms, most anomalous images: {out}/DETECTOR/\n"
         )
     for one in result.left_out:
-        sys.stderr.write(f"latentbench: {one.name} left out: {one.reason}\n")
+        sys.stderr.write(f"latentbench: {one.name} omitted: {one.reason}\n")
     for one in result.failed:
         sys.stderr.write(f"latentbench: {one.name} failed: {one.reason}\n")
     if result.failed:
         raise typer.Exit(EXIT_INVALID)
 
 
-def _refuse(options: Mapping[str, object], mode: str, others: str) -> None:
-    """Raises `UsageError` for options of the other mode that were given."""
-    given = [f"--{name}" for name, value in options.items() if value is not None]
-    if given:
-        raise UsageError(f"{mode}: leave {', '.join(given)} out; they {others}")
+def _refuse(given: Mapping[str, object], mode: str, purpose: str) -> None:
+    """Raise `UsageError` if an option of the other mode was given."""
+    names = [f"--{name}" for name, value in given.items() if value is not None]
+    if names:
+        raise UsageError(f"{mode}: remove {', '.join(names)}, which {purpose}")
 
 
-def _names(detector: list[str] | None) -> list[str]:
-    """Names given one by one or with commas."""
-    parts = [part.strip() for given in detector or [] for part in given.split(",")]
-    return [part for part in parts if part]
-
-
-def _options(option: list[str] | None) -> dict[str, float | int | str]:
+def _settings(given: list[str] | None) -> dict[str, float | int | str]:
+    """Return KEY=VALUE texts as a dictionary. Raises `UsageError`."""
     found: dict[str, float | int | str] = {}
-    for given in option or []:
-        name, separator, value = given.partition("=")
+    for text in given or []:
+        name, separator, value = text.partition("=")
         if not separator or not name:
-            raise UsageError(f"--option {given!r}: expected NAME=VALUE")
+            raise UsageError(f"--set {text!r}: expected KEY=VALUE")
         if name in found:
             raise UsageError(
-                f"--option {name} is given twice, as {found[name]} and as {value}; give one"
+                f"--set {name} is given twice, as {found[name]} and as {value}; give one"
             )
         found[name] = value
     return found
@@ -211,10 +243,10 @@ def _print(record: AnomalyRecord) -> None:
     from bench.tables.console import print_rows
     from bench.tables.numbers import decimals
 
-    sizes = sum(part.num_images for part in record.test)
+    num_test = sum(part.num_images for part in record.test)
     sys.stdout.write(
-        f"{record.train.num_images:,} normal images to learn from, {sizes:,} labelled ones to "
-        "judge by\n\n"
+        f"trained on {record.train.num_images:,} normal images, evaluated on {num_test:,} "
+        "labelled ones\n\n"
     )
     rows = []
     for entry in sorted(record.detectors, key=lambda entry: -entry.auc):
@@ -247,4 +279,4 @@ def _print(record: AnomalyRecord) -> None:
         ],
         rows,
     )
-    sys.stdout.write("95 % interval of the AUC: DeLong, for another draw of both kinds\n")
+    sys.stdout.write("95 % interval of the AUC: DeLong, over draws of both kinds of images\n")

@@ -1,4 +1,4 @@
-"""The other mode of `latentbench anomaly`: the one-class benchmark of a data set."""
+"""`latentbench anomaly --data`: run the one-class benchmark of a data set and print its results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.execution.scheduling import Event, JobResult
     from bench.runtime.progress import Report
 
-STAGE = "judge detectors"
+STAGE = "evaluate detectors"
 PAIRS = ("none", "lecture", "neighbours", "all")
 
 
@@ -26,7 +26,7 @@ def run(
     data: str,
     *,
     detectors: str,
-    seeds: str,
+    num_seeds: str,
     executor: str,
     budget: str | None,
     contamination: str,
@@ -38,7 +38,10 @@ def run(
     json_lines: bool,
     quiet: bool,
 ) -> None:
-    """Run, resume, publish. Exits 1 when a job failed."""
+    """Run or resume the benchmark, write its records and page, print the means.
+
+    Exits with code 1 if a job failed.
+    """
     from bench.anomaly.benchmark.page import render_benchmark
     from bench.anomaly.benchmark.plan import Benchmark, benchmark_cells, run_benchmark
     from bench.anomaly.benchmark.provenance import origin_lines
@@ -55,22 +58,22 @@ def run(
     plan = Benchmark(
         data=data,
         detectors=names,
-        seeds=seed_counts(seeds, names),
+        seeds=seed_counts(num_seeds, names),
         budget=require_budget(budget) or ("cpu" if place == "cpu" else "published"),
         extractor=extractor,
         data_root=data_root,
         device=place,
     )
     plan = Benchmark(**{**vars(plan), "pairs": _pairs(contamination, plan)})
-    benchmark_cells(plan)  # what cannot be is told before anything is made or run
+    benchmark_cells(plan)  # raises what is wrong with the plan before anything runs
     executor_for(executor)
     read_rows(out / RECORDS)
     require_writable(out)
     for one in unloadable_in(detectors):
-        sys.stderr.write(f"latentbench: {one.name} left out: {one.reason}\n")
+        sys.stderr.write(f"latentbench: {one.name} omitted: {one.reason}\n")
     with progress_report(quiet=quiet) as progress:
-        outcome = run_benchmark(plan, Ledger(ledger), executor, on_event=_teller(progress))
-    command = f"latentbench anomaly --data {data} --detectors {detectors} --seeds {seeds}"
+        outcome = run_benchmark(plan, Ledger(ledger), executor, on_event=_reporter(progress))
+    command = f"latentbench anomaly --data {data} --detectors {detectors} --num-seeds {num_seeds}"
     command += "" if budget is None else f" --budget {budget}"
     command += "" if extractor is None else f" --extractor {extractor}"
     command += "" if contamination == "none" else f" --contamination {contamination}"
@@ -81,16 +84,17 @@ def run(
         sys.stdout.writelines(json.dumps(row) + "\n" for row in outcome.rows)
     else:
         _print([row for row in outcome.rows if row["kind"] == "mean"], data)
-        sys.stdout.write(f"page: {page}, records: {out / RECORDS}\n")
+        sys.stdout.write(f"written: {page}, {out / RECORDS}\n")
     fits = [row for row in outcome.rows if row["kind"] in ("class", "contamination")]
     for line in origin_lines(fits):
         sys.stderr.write(f"latentbench: {line.replace('`', '')}\n")
-    _tell_failed(outcome.failed)
+    _print_failed(outcome.failed)
     if outcome.failed:
         raise typer.Exit(EXIT_INVALID)
 
 
 def _pairs(contamination: str, plan: Benchmark) -> tuple[tuple[int, int], ...]:
+    """Return (normal class, mixed-in class) for a value of --contamination. Raises `UsageError`."""
     from bench.anomaly.benchmark import plan as benchmark
 
     if contamination not in PAIRS:
@@ -107,13 +111,15 @@ def _pairs(contamination: str, plan: Benchmark) -> tuple[tuple[int, int], ...]:
     return benchmark.all_pairs(num_classes)
 
 
-def _teller(progress: Report) -> Callable[[Event], None]:
-    def tell(event: Event) -> None:
+def _reporter(progress: Report) -> Callable[[Event], None]:
+    """Return the listener that shows progress and prints what needs attention."""
+
+    def report(event: Event) -> None:
         progress(STAGE, event.finished, event.total, note=event.label)
         if event.kind in ("again", "corrupt", "stopping"):
             sys.stderr.write(f"latentbench: {event.label}: {event.kind}: {event.message}\n")
 
-    return tell
+    return report
 
 
 def _print(means: list[Row], data: str) -> None:
@@ -141,6 +147,6 @@ def _print(means: list[Row], data: str) -> None:
     print_rows([*columns, "published", "has seen"], rows)
 
 
-def _tell_failed(failed: list[JobResult]) -> None:
+def _print_failed(failed: list[JobResult]) -> None:
     for result in failed:
         sys.stderr.write(f"latentbench: {result.label} failed: {result.message}\n")

@@ -1,128 +1,277 @@
-"""The command `latentbench` for the command-line library; `bench.cli.verbs` lists its verbs."""
+"""The command `latentbench`: its verbs in the order of use, and how one of them is found and run.
+
+Only the verb that is called is imported, and Typer with it: the list of verbs, `--help` and
+`--version` need neither. Other packages add verbs through the entry-point group `latentbench.verbs`
+(a function with Typer's annotations); the verbs of `baselines` come the same way.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, MutableMapping
-from typing import Annotated, Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-import typer
-from typer.core import TyperGroup
-from typer.main import get_command
+from bench.errors import EXIT_USAGE, UnknownNameError, UsageError
 
-from bench.cli.verbs import GROUP, REFERENCE_VERBS, VERBS, Verb, VerbTable, overview
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
-
-class VerbGroup(TyperGroup):
-    """A group that imports one of its verbs only when it is called."""
-
-    verbs: ClassVar[dict[str, Verb]]
-    entry_points: ClassVar[str | None] = None
-
-    def __init__(self, **attributes: Any) -> None:
-        self.table = VerbTable(self.verbs, self.entry_points)
-        super().__init__(**{**attributes, "commands": _Commands(self.table)})
-
-    def list_commands(self, _ctx: Any) -> list[str]:
-        """Return the names of the verbs."""
-        return self.table.names()
-
-    def format_commands(self, _ctx: Any, formatter: Any) -> None:
-        """Write the list of verbs."""
-        formatter.write(f"\nCommands:\n{self.table.listing()}")
+PROGRAM = "latentbench"
+VERBS_GROUP = "latentbench.verbs"
+HELP_OPTIONS = ("-h", "--help")
+OTHERS = "From other packages"
 
 
-class LatentbenchVerbs(VerbGroup):
-    """The verbs of `latentbench`."""
+class Verb(NamedTuple):
+    """A row of the list: the first sentence of the verb's docstring, and "module:function". A verb
+    without a target comes through the entry points.
+    """
 
-    verbs = VERBS
-    entry_points = GROUP
-
-    def format_help(self, _ctx: Any, formatter: Any) -> None:
-        """Write the overview."""
-        formatter.write(overview())
+    summary: str
+    target: str | None = None
 
 
-class ReferenceVerbs(VerbGroup):
-    """The verbs of `latentbench reference`."""
+class Group(NamedTuple):
+    """Verbs under headings, and the text above them on the help page."""
 
-    verbs = REFERENCE_VERBS
+    help: str
+    sections: Mapping[str, Mapping[str, Verb]]
 
-
-class _Commands(MutableMapping[str, Any]):
-    """Commands by name, each built when it is first looked up."""
-
-    def __init__(self, table: VerbTable) -> None:
-        self._table = table
-        self._built: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._built:
-            self._built[name] = _command(name, self._table.load(name))
-        return self._built[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._table.names())
-
-    def __len__(self) -> int:
-        return len(self._table.names())
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._built[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._built[name]
+    def verbs(self) -> dict[str, Verb]:
+        return {name: verb for part in self.sections.values() for name, verb in part.items()}
 
 
-def _command(name: str, verb: Any) -> Any:
-    """Build the command of a function or of a `typer.Typer`."""
-    if not isinstance(verb, typer.Typer):
-        single = typer.Typer(rich_markup_mode=None, add_completion=False)
-        single.command(name)(verb)
-        verb = single
-    command = get_command(verb)
-    command.name = name
-    return command
+REFERENCE = Group(
+    """Usage: latentbench reference VERB [ARGUMENTS]
 
+A reference holds what is measured on real images, computed once: features, moments, thresholds.
 
-app = typer.Typer(
-    cls=LatentbenchVerbs,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+Examples:
+  latentbench reference list
+  latentbench reference build mnist --data-root data/
+  latentbench reference build birds --train a/ --test b/ --extractor inception
+  latentbench reference verify birds""",
+    {
+        "Verbs": {
+            "list": Verb(
+                "List the references to score against.", "bench.cli.reference:list_references"
+            ),
+            "build": Verb(
+                "Build a reference from a data set, or from folders of real images.",
+                "bench.cli.reference:build",
+            ),
+            "verify": Verb(
+                "Check that references are undamaged and fit the installed extractors.",
+                "bench.cli.reference:verify",
+            ),
+        }
+    },
 )
-reference_app = typer.Typer(
-    cls=ReferenceVerbs,
-    help="Build, list and verify reference bundles.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
+GROUPS = {"reference": REFERENCE}
+
+ROOT = Group(
+    """Usage: latentbench VERB [ARGUMENTS]
+
+Benchmark generative image models: train them, sample them, check and score their images.
+
+Examples:
+  latentbench demo                                try it, no data needed
+  latentbench audit samples/ --spec mnist-10k     every problem in one pass, with its fix
+  latentbench score samples/ --reference mnist    prints a table, writes a record
+  latentbench score samples/ --reference real/    FID and more, against a folder of images
+  latentbench score a.zip b/ c.npz --json         several at once, one JSON line each
+  latentbench report latentbench-results/         one page: text, tables, plots, findings
+  latentbench compare old.json new.json           did the model get worse? for CI
+  latentbench VERB --help                         examples and options of one verb""",
+    {
+        "Check and score images": {
+            "demo": Verb("Generate digits, audit them and score them."),
+            "audit": Verb(
+                "Find every problem of a submission in one pass, with its fix.",
+                "bench.cli.audit:audit",
+            ),
+            "score": Verb("Score submissions against a reference.", "bench.cli.score:score"),
+            "report": Verb(
+                "Turn score records into a page, a summary, a picture or a table.",
+                "bench.cli.report:report",
+            ),
+            "compare": Verb(
+                "Tell whether a new score record is worse than an old one.",
+                "bench.cli.compare:compare",
+            ),
+            "anomaly": Verb("Evaluate anomaly detectors.", "bench.cli.anomaly:anomaly"),
+        },
+        "Train models": {
+            "train": Verb("Train a generative model from a recipe."),
+            "sample": Verb("Write samples of a trained model as PNG files."),
+            "ablate": Verb("Measure which training tricks help, by how much and how surely."),
+            "recipes": Verb("List the recipes, tricks and losses."),
+        },
+        "References and lists": {
+            "reference": Verb("List, build and verify references."),
+            "metrics": Verb("List the metrics.", "bench.cli.lists:metrics"),
+            "extractors": Verb("List the feature extractors.", "bench.cli.lists:extractors"),
+            "detectors": Verb("List the anomaly detectors.", "bench.cli.lists:detectors"),
+        },
+        "Maintenance, and studies of the metrics": {
+            "cache": Verb("Show the size of the cache, or empty it.", "bench.cli.lists:cache"),
+            "study": Verb(
+                "Repeat a published study of the metrics themselves.", "bench.cli.study:study"
+            ),
+            "ladder": Verb(
+                "Damage real images step by step and see which metrics respond.",
+                "bench.cli.ladder:ladder",
+            ),
+        },
+    },
 )
+FOOTER = """
+Options:
+  -h, --help   Show this page; after a verb, that verb's page.
+  --version    Print the version.
+
+Exit codes: 0 success, 1 invalid submission or regression, 2 interrupted, 3 internal error,
+4 wrong usage, 5 nothing found.
+"""
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def main(arguments: Sequence[str]) -> None:
+    """Run one command line. Raises `SystemExit`, and the errors of the verb."""
+    name, *rest = arguments or [""]
+    if name in ("", *HELP_OPTIONS):
+        sys.stdout.write(_page(ROOT, _other_verbs()) + FOOTER)
+        sys.exit(None if name else EXIT_USAGE)
+    if name == "--version":
         from bench.runtime.provenance import version
 
-        sys.stdout.write(f"latentbench {version()}\n")
-        raise typer.Exit
+        sys.stdout.write(f"{PROGRAM} {version()}\n")
+    elif name in GROUPS:
+        _run_in_group(name, rest)
+    else:
+        _run(_found(name), name, rest)
 
 
-@app.callback()
-def _root(
-    *,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", help="Print the version and exit.", is_eager=True, callback=_version
-        ),
-    ] = False,
-) -> None:
-    pass
+def _run_in_group(name: str, arguments: Sequence[str]) -> None:
+    verb, *rest = arguments or [""]
+    group = GROUPS[name]
+    if verb in ("", *HELP_OPTIONS):
+        sys.stdout.write(_page(group, {}))
+        sys.exit(None if verb else EXIT_USAGE)
+    _refuse_option(verb, f"{PROGRAM} {name}")
+    known = group.verbs()
+    if verb not in known:
+        raise UnknownNameError(f"verb of {PROGRAM} {name}", verb, known)
+    _run(_loaded(known[verb]), f"{name} {verb}", rest)
 
 
-@reference_app.callback()
-def _reference() -> None:
-    pass
+def _run(verb: Callable[..., None], name: str, arguments: Sequence[str]) -> None:
+    """Parse the arguments of one verb and call it."""
+    import typer
+
+    from bench.cli.help import VerbCommand
+
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    settings = {"help_option_names": list(HELP_OPTIONS)}
+    app.command(name, cls=VerbCommand, context_settings=settings)(verb)
+    typer.main.get_command(app).main(list(arguments), prog_name=f"{PROGRAM} {name}")
+
+
+def _found(name: str) -> Callable[..., None]:
+    """Return the function of a verb. Raises `UsageError` for one that is unknown or broken."""
+    _refuse_option(name, PROGRAM)
+    known = ROOT.verbs()
+    if name in known and known[name].target:
+        return _loaded(known[name])
+    entries = entry_points()
+    entry = next((one for one in entries if one.name == name), None)
+    if entry is None and name in known:
+        raise UsageError(f"verb {name!r} has no entry point; install {PROGRAM} again")
+    if entry is None:
+        raise UnknownNameError("verb", name, known.keys() | {one.name for one in entries})
+    try:
+        verb: Callable[..., None] = entry.load()
+    except Exception as error:
+        raise UsageError(_broken(entry, error)) from error
+    return verb
+
+
+def _loaded(verb: Verb) -> Callable[..., None]:
+    import importlib
+
+    module, _, function = (verb.target or "").partition(":")
+    loaded: Callable[..., None] = getattr(importlib.import_module(module), function)
+    return loaded
+
+
+def _refuse_option(name: str, program: str) -> None:
+    if name.startswith("-"):
+        raise UsageError(f"{program} has no option {name}; see {program} --help")
+
+
+def entry_points() -> list[EntryPoint]:
+    """Return the entry points of the group `latentbench.verbs`, by name."""
+    from importlib import metadata
+
+    return sorted(metadata.entry_points(group=VERBS_GROUP), key=lambda entry: entry.name)
+
+
+def _other_verbs() -> dict[str, Verb]:
+    """Return the verbs of other packages. One that cannot be loaded, or whose name is taken, is
+    reported and omitted.
+    """
+    known = ROOT.verbs()
+    taken = {name for name, verb in known.items() if verb.target} | GROUPS.keys()
+    found: dict[str, Verb] = {}
+    for entry in entry_points():
+        if entry.name in taken:
+            _warn(f"verb {entry.name!r} of {entry.value} is ignored: the name is taken")
+            continue
+        taken.add(entry.name)
+        if entry.name in known:
+            continue  # in the list already
+        try:
+            found[entry.name] = Verb(_first_paragraph(entry))
+        except (ImportError, OSError, SyntaxError, ValueError) as error:
+            _warn(_broken(entry, error))
+    return found
+
+
+def _first_paragraph(entry: EntryPoint) -> str:
+    """Return the first paragraph of a function's docstring, read from its source: importing the
+    module may take seconds. Raises if there is no source.
+    """
+    import ast
+    from importlib.util import find_spec
+
+    spec = find_spec(entry.module)
+    if spec is None or spec.origin is None:
+        raise ImportError(f"no module named {entry.module!r}")
+    with open(spec.origin, encoding="utf-8") as source:  # noqa: PTH123  (pathlib is slow to import)
+        tree = ast.parse(source.read())
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == entry.attr:
+            return " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
+    return ""
+
+
+def _broken(entry: EntryPoint, error: Exception) -> str:
+    return f"verb {entry.name!r} of {entry.value} cannot be loaded: {error}"
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"{PROGRAM}: {text}\n")
+
+
+def _page(group: Group, others: Mapping[str, Verb]) -> str:
+    """Return a list of verbs under headings."""
+    sections = {**group.sections, **({OTHERS: others} if others else {})}
+    width = max(len(name) for part in sections.values() for name in part)
+    lines = [group.help]
+    for heading, verbs in sections.items():
+        lines += ["", f"{heading}:", *_rows(verbs, width)]
+    return "\n".join([*lines, ""])
+
+
+def _rows(verbs: Mapping[str, Verb], width: int) -> Iterator[str]:
+    for name, verb in verbs.items():
+        yield f"  {name:<{width}}  {verb.summary}".rstrip()

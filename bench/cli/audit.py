@@ -9,49 +9,107 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import Quiet
-from bench.errors import EXIT_INVALID, UsageError
+from bench.cli.options import INPUT, OUTPUT, Json, Quiet, Spec
+from bench.errors import EXIT_INVALID, EXIT_OK, LatentbenchError, UsageError
 
 if TYPE_CHECKING:
-    from bench.intake import AuditReport, Finding
+    from bench.intake import AuditReport, Finding, SubmissionSpec
     from bench.records.score_record import FindingEntry
 
 
 def audit(
-    submission: Annotated[str, typer.Argument(help="Folder, zip, npz, npy or idx file.")],
+    submissions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SUBMISSION", help="A folder, zip, npz, npy or idx file of images; one or more."
+        ),
+    ] = None,
     *,
-    spec: Annotated[
-        str | None, typer.Option(help="Demand a submission spec: mnist-10k, or a TOML file.")
-    ] = None,
-    repair: Annotated[
-        Path | None, typer.Option(help="Write a corrected copy of all that can be corrected.")
-    ] = None,
+    spec: Spec = None,
     content: Annotated[
-        bool, typer.Option("--content", help="Look at the images too: range, blur, repeats, ...")
+        bool,
+        typer.Option(
+            "--content",
+            help="Look at the images too: value range, blur, duplicates, copies.",
+            rich_help_panel=INPUT,
+        ),
     ] = False,
     reference: Annotated[
-        str | None, typer.Option(help="With --content: compare with this reference's images.")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="With --content: compare the images with this reference.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON on stdout.")] = False,
+    repair: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write a corrected copy of the submission to this new folder.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    json_lines: Json = False,
+    example_spec: Annotated[
+        bool,
+        typer.Option(
+            "--example-spec",
+            help="Print a submission spec with every key explained, and exit.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find every problem of a submission in one pass, with the fix. Exit 1 when it is invalid.
+    """Find every problem of a submission in one pass, with its fix.
 
-    \b
-    latentbench audit samples/ --spec mnist-10k
-    latentbench audit samples/ --repair samples-fixed/
-    latentbench audit samples/ --content --reference mnist
+    Examples:
+      latentbench audit samples/ --spec mnist-10k
+      latentbench audit team-*.zip --spec mnist-10k --json
+      latentbench audit samples/ --repair samples-fixed/
+      latentbench audit samples/ --content --reference mnist
+      latentbench audit --example-spec > course.toml
+
+    Exit code 1 if a submission is invalid; of several, the largest exit code.
     """
-    from bench.intake import audit as run_audit
+    from bench.intake import example_spec as spec_file
     from bench.intake import load_spec
-    from bench.intake import repair as run_repair
-    from bench.runtime.progress import progress_report
-    from bench.tables.console import print_findings
 
+    if example_spec:
+        sys.stdout.write(spec_file())
+        return
+    if not submissions:
+        raise UsageError("no submission is given; name a folder, zip, npz, npy or idx file")
     if reference is not None and not content:
-        raise UsageError("--reference is for --content: what the images are compared with")
+        raise UsageError("--reference needs --content, which compares the images with it")
+    if repair is not None and len(submissions) > 1:
+        raise UsageError("--repair writes one corrected copy; give one submission at a time")
     wanted = None if spec is None else load_spec(spec)
-    about_content: tuple[FindingEntry, ...] = ()
+    codes = []
+    for path in submissions:
+        try:
+            report, findings = _audited(path, wanted, content, reference, quiet=quiet)
+        except LatentbenchError as error:
+            _print_failure(path, error, json_lines=json_lines)
+            codes.append(error.exit_code)
+            continue
+        if findings and len(submissions) > 1 and not json_lines:
+            sys.stderr.write(f"{report.source}:\n")
+        _print_report(report, findings, json_lines=json_lines)
+        codes.append(EXIT_OK if report.valid else EXIT_INVALID)
+    if repair is not None:
+        _repair(submissions[0], repair, wanted, quiet=quiet)
+    if any(codes):
+        raise typer.Exit(max(codes))
+
+
+def _audited(
+    path: str, spec: SubmissionSpec | None, content: bool, reference: str | None, *, quiet: bool
+) -> tuple[AuditReport, list[Finding | FindingEntry]]:
+    """Return the report of one submission and its findings, with --content those on its images."""
+    from bench.intake import audit as run_audit
+    from bench.runtime.progress import progress_report
+
     with progress_report(quiet=quiet) as progress:
 
         def reading(done: int, total: int) -> None:
@@ -60,49 +118,59 @@ def audit(
         if content:
             from bench.scoring.content_audit import audit_content
 
-            report, about_content = audit_content(
-                submission, reference, spec=wanted, progress=reading
-            )
-        else:
-            report = run_audit(submission, spec=wanted, keep_pixels=False, progress=reading)
-    everything: list[Finding | FindingEntry] = [*report.findings, *about_content]
-    if as_json:
+            report, on_images = audit_content(path, reference, spec=spec, progress=reading)
+            return report, [*report.findings, *on_images]
+        report = run_audit(path, spec=spec, keep_pixels=False, progress=reading)
+        return report, [*report.findings]
+
+
+def _print_report(report: AuditReport, findings: list[Finding | FindingEntry], *, json_lines: bool) -> None:
+    from bench.tables.console import print_findings
+
+    if json_lines:
         summary = {
             "source": report.source,
             "kind": report.kind,
             "valid": report.valid,
             "num_files": report.num_files,
-            "findings": [vars(finding) for finding in everything],
+            "findings": [vars(finding) for finding in findings],
         }
         sys.stdout.write(json.dumps(summary) + "\n")
+        return
+    print_findings(findings)
+    verdict = "valid" if report.valid else "invalid"
+    sys.stdout.write(f"{report.source}: {verdict}, {report.num_files:,} files{_shape(report)}\n")
+
+
+def _print_failure(path: str, error: LatentbenchError, *, json_lines: bool) -> None:
+    """Report a submission that cannot be read at all, among others that can."""
+    from bench.intake import sanitise
+
+    if json_lines:
+        failed = {"source": sanitise(path), "error": str(error), "exit_code": error.exit_code}
+        sys.stdout.write(json.dumps(failed) + "\n")
     else:
-        print_findings(everything)
-        verdict = "valid" if report.valid else "invalid"
-        sys.stdout.write(
-            f"{report.source}: {verdict}, {report.num_files:,} files{_shape(report)}\n"
+        sys.stderr.write(f"latentbench: {error}\n")
+
+
+def _repair(path: str, out: Path, spec: SubmissionSpec | None, *, quiet: bool) -> None:
+    from bench.intake import repair as run_repair
+    from bench.runtime.progress import progress_report
+    from bench.tables.console import print_findings
+
+    with progress_report(quiet=quiet) as progress:
+        repaired = run_repair(
+            path, out, spec=spec, progress=lambda done, total: progress("repair", done, total)
         )
-    if repair is not None:
-        with progress_report(quiet=quiet) as progress:
-            repaired = run_repair(
-                submission,
-                repair,
-                spec=wanted,
-                progress=lambda done, total: progress("repair", done, total),
-            )
-        sys.stderr.write(
-            f"latentbench: {repaired.num_written:,} images written to {repair}\n"
-            if repaired.out is not None
-            else "latentbench: nothing could be repaired, nothing was written\n"
-        )
-        for title, findings in (
-            ("changed form", repaired.converted),
-            ("left out", repaired.left_out),
-        ):
-            if findings:
-                sys.stderr.write(f"{title}:\n")
-                print_findings(findings)
-    if not report.valid:
-        raise typer.Exit(EXIT_INVALID)
+    sys.stderr.write(
+        f"latentbench: {repaired.num_written:,} images written to {out}\n"
+        if repaired.out is not None
+        else "latentbench: nothing could be repaired, nothing was written\n"
+    )
+    for title, findings in (("converted", repaired.converted), ("left out", repaired.left_out)):
+        if findings:
+            sys.stderr.write(f"{title}:\n")
+            print_findings(findings)
 
 
 def _shape(report: AuditReport) -> str:

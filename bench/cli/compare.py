@@ -2,94 +2,124 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bench.cli import options
+from bench.cli.options import Metrics
 from bench.errors import EXIT_INVALID, InputError, UsageError
 
 if TYPE_CHECKING:
+    from bench.comparing.comparison import Comparison
     from bench.records.score_record import ScoreRecord
+
+Format = Literal["text", "md", "json"]
 
 
 def compare(
-    base: Annotated[Path, typer.Argument(help="Record to compare with: .json or .jsonl.")],
-    new: Annotated[Path, typer.Argument(help="The new record.")],
+    base: Annotated[
+        Path,
+        typer.Argument(metavar="BASE", help="Record to compare with: a .json or .jsonl file."),
+    ],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The new record.")],
     *,
-    metric: Annotated[
+    submission: Annotated[
         str | None,
         typer.Option(
-            "--metric", "--metrics", help="Metrics by name, with commas; default: all of them."
+            metavar="NAME",
+            help="Compare only the submission of this name.",
+            show_default="all",
+            rich_help_panel=options.INPUT,
         ),
     ] = None,
+    metrics: Metrics = None,
     tolerance: Annotated[
         str | None,
-        typer.Option(help="How much worse is still fine: 2%, or fid=2%,kid_poly3=0.001."),
-    ] = None,
-    submission: Annotated[
-        str | None, typer.Option(help="Compare only the submission of this name.")
+        typer.Option(
+            metavar="SHARE|NAME=VALUE,...",
+            help="Accept values worse by this much: 2%, or fid=2%,kid_poly3=0.001.",
+            show_default="none",
+            rich_help_panel=options.PROTOCOL,
+        ),
     ] = None,
     allow_other_size: Annotated[
-        bool, typer.Option("--allow-other-size", help="Compare different numbers of images.")
+        bool,
+        typer.Option(
+            "--allow-other-size",
+            help="Compare records of different numbers of images.",
+            rich_help_panel=options.PROTOCOL,
+        ),
     ] = False,
     output: Annotated[
-        Literal["text", "md", "json"], typer.Option("--format", help="How to tell the result.")
+        Format,
+        typer.Option(
+            "--format",
+            metavar="text|md|json",
+            help="Form of the result.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = "text",
     out: Annotated[
-        Path | None, typer.Option(help="Write the result there instead of on the screen.")
+        Path | None, options.out("File for the result.", "FILE", "standard output")
     ] = None,
 ) -> None:
-    """Tell whether a model got worse. Exit 1 when a metric did, by more than luck and tolerance.
+    """Tell whether a new score record is worse than an old one.
 
-    Of a .jsonl file the last record of each submission counts; submissions are matched by name.
+    Examples:
+      latentbench compare old.json new.json
+      latentbench compare main.jsonl pr.jsonl --metrics fid,recall_k3 --tolerance 2%
+      latentbench compare main.jsonl pr.jsonl --format md --out comment.md
 
-    \b
-    latentbench compare old.json new.json
-    latentbench compare main.jsonl pr.jsonl --metric fid,recall_k3 --tolerance 2%
-    latentbench compare main.jsonl pr.jsonl --format md --out comment.md
+    Exit code 1 if a metric is worse by more than chance and the tolerance explain. Submissions are
+    matched by name; in a .jsonl file the last record of each submission counts.
     """
     from bench.comparing.comparison import compare as run_compare
-    from bench.comparing.views import as_json, headline, markdown, print_comparison
+    from bench.comparing.views import headline, print_comparison
     from bench.runtime.terminal import console
     from bench.runtime.whole_files import write_atomically
 
-    names = None if metric is None else [name.strip() for name in metric.split(",") if name.strip()]
     comparison = run_compare(
         _records(base),
         _records(new),
-        names,
+        options.split(metrics),
         tolerance=tolerance,
         submission=submission,
         allow_other_size=allow_other_size,
     )
-    if output == "text" and out is None:
+    if out is not None:
+        try:
+            write_atomically(out, _text(comparison, output).encode())
+        except OSError as error:
+            raise UsageError(f"{out}: cannot be written: {error}") from error
+        sys.stdout.write(f"{headline(comparison)}\n")
+    elif output == "text":
         print_comparison(comparison, console())
     else:
-        if output == "text":
-            page = io.StringIO()
-            print_comparison(comparison, console(file=page))
-            text = page.getvalue()
-        elif output == "md":
-            text = markdown(comparison)
-        else:
-            text = as_json(comparison)
-        if out is None:
-            sys.stdout.write(text)
-        else:
-            try:
-                write_atomically(out, text.encode())
-            except OSError as error:
-                raise UsageError(f"{out}: cannot be written: {error}") from error
-            sys.stdout.write(f"{headline(comparison)}\n")
+        sys.stdout.write(_text(comparison, output))
     if not comparison.ok:
         raise typer.Exit(EXIT_INVALID)
 
 
+def _text(comparison: Comparison, output: Format) -> str:
+    import io
+
+    from bench.comparing.views import as_json, markdown, print_comparison
+    from bench.runtime.terminal import console
+
+    if output == "md":
+        return markdown(comparison)
+    if output == "json":
+        return as_json(comparison)
+    page = io.StringIO()
+    print_comparison(comparison, console(file=page))
+    return page.getvalue()
+
+
 def _records(path: Path) -> list[ScoreRecord]:
-    """Raises `UsageError` for a file that cannot be read: exit 1 is kept for regressions."""
+    """Read records. Raises `UsageError` for an unreadable file: exit code 1 means a regression."""
     from bench.records.score_record import read_records
 
     try:

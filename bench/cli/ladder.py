@@ -1,4 +1,4 @@
-"""`latentbench ladder`: the perturbation ladder of an extractor."""
+"""`latentbench ladder`: damage real images at rising levels and score them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,44 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import Quiet
+from bench.cli import options
+from bench.cli.options import DataRoot, Download, Quiet, Render
 from bench.errors import EXIT_INVALID
 
 
 def ladder(
     *,
-    data: Annotated[str, typer.Option(help="Data set whose test split is damaged.")] = "mnist",
-    other: Annotated[str, typer.Option(help="Data set to mix in.")] = "fashion-mnist",
-    data_root: Annotated[Path | None, typer.Option(help="Where both data sets lie.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch them if need be.")] = False,
-    num_images: Annotated[int, typer.Option("--num-images", "-n", min=100)] = 5_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every draw.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for records and report.")] = Path("ladder"),
-    render: Annotated[
-        bool, typer.Option("--render", help="Rebuild the report from the records in --out.")
-    ] = False,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Data set whose test images are damaged.",
+            rich_help_panel=options.INPUT,
+        ),
+    ] = "mnist",
+    other: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Data set whose images are mixed in, as one kind of damage.",
+            rich_help_panel=options.INPUT,
+        ),
+    ] = "fashion-mnist",
+    data_root: DataRoot = None,
+    download: Download = False,
+    num_images: Annotated[int, options.num_images(100)] = 5_000,
+    seed: Annotated[int, options.seed(help_text="Seed of all random draws.")] = 0,
+    out: Annotated[Path, options.out("Folder for the records and the report.")] = Path("ladder"),
+    render: Render = False,
     quiet: Quiet = False,
 ) -> None:
-    """Damage real images at rising levels and see which metric notices. Exit 1 when FID does not.
+    """Damage real images step by step and see which metrics respond.
 
-    \b
-    latentbench ladder --data mnist --other fashion-mnist --out ladder-mnist
-    latentbench ladder --out ladder-mnist --render
+    Examples:
+      latentbench ladder --data mnist --other fashion-mnist --out ladder-mnist
+      latentbench ladder --out ladder-mnist --render
+
+    Exit code 1 if FID does not rise with every step of every kind of damage.
     """
     from bench.runtime.progress import progress_report
     from bench.studies.ladder import run_study

@@ -1,4 +1,4 @@
-"""`latentbench metrics`, `extractors`, `detectors` and `cache`: what there is."""
+"""`latentbench metrics`, `extractors`, `detectors` and `cache`: what is available and stored."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from typing import Annotated
 
 import typer
 
-SHORT = "cpu "  # before the name of a constant: its value with the budget cpu
+SHORT = "cpu "  # prefix of a detector's constant that holds its value with the budget cpu
 
 
 def metrics() -> None:
-    """List the metrics: what each is, which way is better, where it comes from."""
+    """List the metrics.
+
+    Examples:
+      latentbench metrics
+      latentbench score samples/ --metrics fid,recall_k3
+
+    Columns: the name, what is measured, which direction is better, the unit, the source.
+    """
     from bench.metrics import METRICS
     from bench.tables.console import print_rows
     from bench.tables.directions import DIRECTIONS
@@ -26,7 +33,15 @@ def metrics() -> None:
 
 
 def extractors() -> None:
-    """List the extractors: what each sees, its choices, the digest of its weights."""
+    """List the feature extractors.
+
+    Examples:
+      latentbench extractors
+      latentbench score samples/ --reference real/ --extractor inception --layer 768
+
+    Columns: the name, what it is, the number of features, the input, the choices of layer,
+    protocol and precision, the start of the SHA-256 of its weights.
+    """
     from bench.extractors import EXTRACTORS, FORMS
     from bench.tables.console import print_rows
 
@@ -52,7 +67,16 @@ def extractors() -> None:
 
 
 def detectors() -> None:
-    """List the anomaly detectors: what each is, what it sees, where it comes from."""
+    """List the anomaly detectors.
+
+    Examples:
+      latentbench detectors
+      latentbench anomaly --train normal/ --test test/ --detectors pca,knn-pixels
+      latentbench score samples/ --detector pca
+
+    Columns: the name, what it is, what it reads (pixels or features), the labels it uses, whether
+    it trains a network, the source. Training lengths of networks follow.
+    """
     from bench.anomaly.detectors import loadable_detectors
     from bench.anomaly.detectors.base import SEEN
     from bench.tables.console import print_rows
@@ -67,42 +91,51 @@ def detectors() -> None:
     )
     networks = [row for row in rows if row.trains]
     if networks:
-        sys.stdout.write("\nTraining of networks, published and with --budget cpu:\n")
+        sys.stdout.write("\nTraining of networks, with --budget published; cpu:\n")
     sys.stdout.writelines(f"  {row.name}: {_budgets(row.constants)}\n" for row in networks)
-    sys.stderr.writelines(f"latentbench: {one.name} left out: {one.reason}\n" for one in broken)
+    sys.stderr.writelines(f"latentbench: {one.name} omitted: {one.reason}\n" for one in broken)
 
 
 def _budgets(constants: Mapping[str, float | int | str]) -> str:
-    """What the budgets of a detector differ in."""
+    """Return the constants in which the two budgets of a detector differ."""
     short = {
         name.removeprefix(SHORT): value
         for name, value in constants.items()
         if name.startswith(SHORT)
     }
     if not short:
-        return "its author does not say"
-    told = [
-        ", ".join(f"{name} {by[name]}" for name in short if name in by) for by in (constants, short)
-    ]
-    return f"{told[0]}; cpu: {told[1]}"
+        return "not documented by its author"
+    published, cpu = (
+        ", ".join(f"{name} {values[name]}" for name in short if name in values)
+        for values in (constants, short)
+    )
+    return f"{published}; cpu: {cpu}"
 
 
 def cache(
     *,
     clear: Annotated[bool, typer.Option("--clear", help="Delete every entry.")] = False,
 ) -> None:
-    """Show where the cache lies and how large it is; --clear empties it."""
+    """Show the size of the cache, or empty it.
+
+    Examples:
+      latentbench cache
+      latentbench cache --clear
+
+    The cache holds features, scores and pictures of submissions. The environment variable
+    LATENTBENCH_CACHE sets its folder.
+    """
     from bench.runtime.cache import Cache, default_root
 
-    kept = Cache(default_root())
-    sys.stdout.write(f"location: {kept.root} (LATENTBENCH_CACHE moves it)\n")
+    stored = Cache(default_root())
+    sys.stdout.write(f"location: {stored.root} (set LATENTBENCH_CACHE to change it)\n")
     if clear:
-        removed = kept.clear()
+        removed = stored.clear()
         sys.stdout.write(
             f"deleted: {removed.num_entries} entries, {_megabytes(removed.num_bytes)}\n"
         )
         return
-    sizes = kept.sizes()
+    sizes = stored.sizes()
     for kind, size in sorted(sizes.items()):
         sys.stdout.write(f"{kind}: {size.num_entries} entries, {_megabytes(size.num_bytes)}\n")
     total = sum(size.num_bytes for size in sizes.values())

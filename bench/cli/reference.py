@@ -1,23 +1,48 @@
-"""`latentbench reference`: build, list and verify bundles."""
+"""`latentbench reference`: list, build and verify references."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import Quiet
+from bench.cli import options
+from bench.cli.options import (
+    BatchSize,
+    DataRoot,
+    Device,
+    Download,
+    Layer,
+    Precision,
+    Protocol,
+    Quiet,
+    Resize,
+    UnverifiedWeights,
+    Weights,
+)
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 
-def list_all() -> None:
-    """List the references that can be scored against."""
-    from bench.references.bundle import bundle_label, list_references
+def list_references() -> None:
+    """List the references to score against.
+
+    Examples:
+      latentbench reference list
+      latentbench score samples/ --reference mnist
+
+    Columns: the name, the extractor, the size of its images, the numbers of train and test images,
+    the manifest file. One that cannot be read is reported.
+    """
+    from bench.references.bundle import bundle_label
+    from bench.references.bundle import list_references as listed
     from bench.tables.console import print_rows
 
     rows = []
-    for file, manifest, problem in list_references():
+    for file, manifest, problem in listed():
         if manifest is None:
             sys.stderr.write(f"latentbench: {problem}\n")
             continue
@@ -29,103 +54,131 @@ def list_all() -> None:
 
 
 def verify(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="References or manifests; default: all.")
+    references: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="REFERENCE", help="A name or a manifest file.", show_default="all references"
+        ),
     ] = None,
     *,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file of the extractor, or its folder.")
-    ] = None,
-    unverified_weights: Annotated[
-        bool, typer.Option("--unverified-weights", help="Accept weights of another digest.")
-    ] = False,
+    weights: Weights = None,
+    unverified_weights: UnverifiedWeights = False,
 ) -> None:
-    """Check digests, arrays and fitness for the extractors in use. Exit 4 when one is unfit."""
+    """Check that references are undamaged and fit the installed extractors.
+
+    Examples:
+      latentbench reference verify
+      latentbench reference verify mnist birds/birds-inception.json
+
+    Compares digests and arrays with the manifest, and the weights with those that the reference
+    was built with. Exit code 4 if one is unfit for use.
+    """
     from bench.errors import BundleError, UsageError
-    from bench.extractors import extractor_row
-    from bench.extractors.base import ExtractorChoice
-    from bench.extractors.weights_files import HostedWeights
-    from bench.references.bundle import (
-        find_manifests,
-        list_references,
-        load_reference,
-        require_same_extractor,
-    )
+    from bench.references.bundle import find_manifests, list_references
 
     files = (
-        [file for name in names for file in find_manifests(name)]
-        if names
+        [file for name in references for file in find_manifests(name)]
+        if references
         else [listed.file for listed in list_references()]
     )
     broken = 0
     for file in files:
         try:
-            reference = load_reference(file)
-            manifest = reference.manifest
-            settings = manifest.settings
-            row = extractor_row(manifest.extractor)
-            choice = ExtractorChoice(
-                layer=settings.get("layer"),
-                protocol=settings.get("protocol"),
-                precision=settings.get("precision"),
-                weights=weights if isinstance(row.weights, HostedWeights) else None,
-                unverified_weights=unverified_weights,
-            )
-            extractor = row.resolve(choice)
-            require_same_extractor(manifest, extractor)
-            extractor.load()
+            digest = _verified(file, weights, unverified_weights=unverified_weights)
         except UsageError as error:
             broken += 1
             sys.stdout.write(f"FAILED {file}: {error}\n")
         else:
-            sys.stdout.write(f"ok {file} sha256 {reference.digest}\n")
+            sys.stdout.write(f"ok {file} sha256 {digest}\n")
     if broken:
         raise BundleError(f"{broken} of {len(files)} references are unfit for use")
 
 
+def _verified(file: Traversable, weights: Path | None, *, unverified_weights: bool) -> str:
+    """Return the digest of a reference. Raises `UsageError` for one that is unfit."""
+    from bench.extractors import extractor_row
+    from bench.extractors.base import ExtractorChoice
+    from bench.extractors.weights_files import HostedWeights
+    from bench.references.bundle import load_reference, require_same_extractor
+
+    reference = load_reference(file)
+    settings = reference.manifest.settings
+    row = extractor_row(reference.manifest.extractor)
+    choice = ExtractorChoice(
+        layer=settings.get("layer"),
+        protocol=settings.get("protocol"),
+        precision=settings.get("precision"),
+        weights=weights if isinstance(row.weights, HostedWeights) else None,
+        unverified_weights=unverified_weights,
+    )
+    extractor = row.resolve(choice)
+    require_same_extractor(reference.manifest, extractor)
+    extractor.load()
+    return reference.digest
+
+
 def build(
-    name: Annotated[str, typer.Argument(help="Name of the reference to build.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new reference.")],
     *,
     data: Annotated[
         str | None,
-        typer.Option(help="Data set: mnist, fashion-mnist, torchvision:CLASS. Default: NAME."),
+        typer.Option(
+            metavar="NAME",
+            help="Data set: mnist, fashion-mnist, or torchvision:CLASS.",
+            show_default="the reference's name",
+            rich_help_panel=options.INPUT,
+        ),
     ] = None,
     train: Annotated[
-        Path | None, typer.Option(help="Folder, zip, npz, npy or idx of real images instead.")
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Real images instead of a data set: a folder, zip, npz, npy or idx file.",
+            rich_help_panel=options.INPUT,
+        ),
     ] = None,
-    test: Annotated[Path | None, typer.Option(help="The same for held-out real images.")] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="With --train: held-out real images.",
+            rich_help_panel=options.INPUT,
+        ),
+    ] = None,
+    resize: Resize = None,
+    data_root: DataRoot = None,
+    download: Download = False,
     extractor: Annotated[
         str | None,
-        typer.Option(help="Extractor to build it for; MNIST and Fashion-MNIST have their own."),
+        typer.Option(
+            metavar="NAME",
+            help="Extractor to build it for; required unless the data set has its own, as mnist "
+            "and fashion-mnist have.",
+            rich_help_panel=options.PROTOCOL,
+        ),
     ] = None,
-    layer: Annotated[str | None, typer.Option(help="Layer of the extractor.")] = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="Protocol of the extractor, or all for a bundle each.")
-    ] = None,
-    precision: Annotated[str | None, typer.Option(help="Precision of the extractor.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file of the extractor, or its folder.")
-    ] = None,
-    unverified_weights: Annotated[
-        bool, typer.Option("--unverified-weights", help="Accept weights of another digest.")
-    ] = False,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time.")] = None,
-    resize: Annotated[
-        str | None, typer.Option(help="WIDTHxHEIGHT to bring images of other sizes to.")
-    ] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch it if need be.")] = False,
+    layer: Layer = None,
+    protocol: Protocol = None,
+    precision: Precision = None,
+    weights: Weights = None,
+    unverified_weights: UnverifiedWeights = False,
+    batch_size: BatchSize = None,
+    device: Device = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the bundle; default: where names are found.")
+        Path | None,
+        options.out("Folder for the reference.", "DIR", "the one where names are looked up"),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Build a reference from a data set or from folders of real images.
+    """Build a reference from a data set, or from folders of real images.
 
-    \b
-    latentbench reference build mnist --data-root data/
-    latentbench reference build birds --train birds/train --test birds/test --extractor inception
+    Examples:
+      latentbench reference build mnist --data-root data/
+      latentbench reference build birds --train train/ --test test/ --extractor inception
+      latentbench reference build photos --train a/ --test b/ --extractor inception --protocol all
+
+    Writes a manifest (JSON) and arrays (npz): moments and features of the training images, features
+    of the test images, thresholds. Afterwards: latentbench score samples/ --reference NAME.
     """
     from bench.extractors.base import ExtractorChoice
     from bench.intake import parse_size
@@ -134,7 +187,7 @@ def build(
     from bench.runtime.progress import progress_report
 
     with progress_report(quiet=quiet) as progress:
-        paths = build_from(
+        files = build_from(
             name,
             out,
             data=data,
@@ -155,5 +208,4 @@ def build(
             device=select_device(device),
             progress=progress,
         )
-    for path in paths:
-        sys.stdout.write(f"reference {name!r} built: {path}\n")
+    sys.stdout.writelines(f"reference {name!r} built: {file}\n" for file in files)

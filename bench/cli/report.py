@@ -1,41 +1,47 @@
-"""`latentbench report`: records to a page, a summary, a card or a table."""
+"""`latentbench report`: records become a page, a summary, a picture or a table."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from bench.cli.options import Quiet
+from bench.cli import options
+from bench.cli.options import NoCache, Quiet
 
 Format = Literal["html", "md", "png", "csv", "json", "latex", "html-table", "parquet"]
 
 
 def report(
     records: Annotated[
-        list[Path], typer.Argument(help="Record files (.json, .jsonl), or folders of them.")
+        list[Path],
+        typer.Argument(metavar="RECORDS", help="Record files (.json, .jsonl), or their folders."),
     ],
     *,
+    no_cache: NoCache = False,
     out: Annotated[
-        Path | None, typer.Option(help="File to write; - is stdout. Default: report.SUFFIX.")
+        Path | None,
+        options.out("File to write; - for standard output.", "FILE", "report.html, or .csv, ..."),
     ] = None,
-    format: Annotated[  # noqa: A002  (the word that everybody looks for)
-        Format | None, typer.Option(help="Default: by the ending of --out, else html.")
+    format: Annotated[  # noqa: A002  (the usual word)
+        Format | None,
+        typer.Option(
+            metavar="html|md|png|csv|json|latex|html-table|parquet",
+            help="Form of the report.",
+            show_default="by the ending of --out, else html",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = None,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Neither read nor write the cache.")
-    ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn records into one page, a summary for a pull request, a picture or a table.
+    """Turn score records into a page, a summary, a picture or a table.
 
-    \b
-    latentbench report latentbench-results/                  one HTML file, nothing beside it
-    latentbench report a.json b.json --out report.md         for a pull request
-    latentbench report latentbench-results/ --format csv --out -
+    Examples:
+      latentbench report latentbench-results/                  one self-contained HTML file
+      latentbench report a.json b.json --out report.md         for a pull request
+      latentbench report latentbench-results/ --format csv --out -
     """
     from bench.reporting.sources import find_scored
     from bench.reporting.writing import chosen, render
@@ -52,7 +58,7 @@ def report(
         data = render(found.scored, name, use_cache=not no_cache, progress=progress)
     if to_stdout:
         sys.stdout.flush()
-        os.write(sys.stdout.fileno(), data)
+        sys.stdout.buffer.write(data)
         return
     write_atomically(path, data)
     sys.stdout.write(

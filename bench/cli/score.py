@@ -1,9 +1,8 @@
-"""`latentbench score`: submissions to tables and records."""
+"""`latentbench score`: submissions become records and tables."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,102 +10,136 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import Quiet
+from bench.cli import options
+from bench.cli.options import (
+    BatchSize,
+    Budget,
+    Device,
+    Json,
+    Layer,
+    Metrics,
+    NoCache,
+    Precision,
+    Protocol,
+    Quiet,
+    Resize,
+    Spec,
+    Submissions,
+    UnverifiedWeights,
+    Weights,
+)
 from bench.errors import EXIT_INVALID, InvalidSubmission, UsageError
-from bench.runtime.destinations import require_writable
 
 if TYPE_CHECKING:
     from bench.records.score_record import ScoreRecord
-    from bench.scoring.scorer import Failure, Scorer
+    from bench.scoring.scorer import Failure
 
 RESULTS_DIR = Path("latentbench-results")
 
 
-def _names(text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def score(
-    submissions: Annotated[
-        list[str], typer.Argument(help="Folders, zips, npz, npy or idx files of images.")
-    ],
+    submissions: Submissions,
     *,
     reference: Annotated[
-        str, typer.Option(help="Reference by name, its manifest, or a folder of real images.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE|DIR",
+            help="Reference by name (`latentbench reference list`), its manifest file, or a "
+            "folder of real images.",
+            rich_help_panel=options.INPUT,
+        ),
     ] = "mnist",
-    extractor: Annotated[
-        str | None, typer.Option(help="Extractor; default: the one the reference is built for.")
-    ] = None,
-    layer: Annotated[str | None, typer.Option(help="Layer of the extractor.")] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(help="Whose resizing: torch-fidelity, clean-fid, pytorch-fid, ...; or all."),
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="exact, or faster and less exact: tf32x3, tf32, fp16.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file of the extractor, or its folder.")
-    ] = None,
-    unverified_weights: Annotated[
-        bool, typer.Option("--unverified-weights", help="Accept weights of another digest.")
-    ] = False,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images at a time; default: by memory.")
-    ] = None,
-    compiled: Annotated[
-        bool,
-        typer.Option("--compile", help="Compile the network when that pays: GPU, many images."),
-    ] = False,
-    resize: Annotated[
-        str | None, typer.Option(help="WIDTHxHEIGHT to bring images of other sizes to.")
-    ] = None,
-    subset: Annotated[
-        int, typer.Option(min=2, help="Images kept of more, for the neighbour metrics.")
-    ] = 10_000,
-    metrics: Annotated[
-        str | None, typer.Option(help="Metrics by name, with commas; default: all of them.")
-    ] = None,
-    spec: Annotated[
-        str | None, typer.Option(help="Demand a submission spec: mnist-10k, or a TOML file.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the records.")] = RESULTS_DIR,
-    json_lines: Annotated[
-        bool, typer.Option("--json", help="One JSON line each on stdout, no tables.")
-    ] = False,
+    spec: Spec = None,
+    resize: Resize = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Read only so many images; marks it unofficial.")
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Read only the first N images of each submission; the record is marked "
+            "unofficial.",
+            rich_help_panel=options.INPUT,
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every draw.")] = 2020,
+    metrics: Metrics = None,
+    extractor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Network that computes features; `latentbench extractors` lists them.",
+            show_default="the one the reference is built for",
+            rich_help_panel=options.PROTOCOL,
+        ),
+    ] = None,
+    layer: Layer = None,
+    protocol: Protocol = None,
+    precision: Precision = None,
+    weights: Weights = None,
+    unverified_weights: UnverifiedWeights = False,
+    subset: Annotated[
+        int,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="Images that metrics on nearest neighbours use at most, drawn at random.",
+            rich_help_panel=options.PROTOCOL,
+        ),
+    ] = 10_000,
     detector: Annotated[
         str | None,
-        typer.Option(help="What judges anomaly_auc; default: 5th nearest train feature."),
+        typer.Option(
+            metavar="NAME",
+            help="Anomaly detector behind the metric anomaly_auc; `latentbench detectors` lists "
+            "them.",
+            show_default="distance to the 5th nearest training feature",
+            rich_help_panel=options.PROTOCOL,
+        ),
     ] = None,
-    budget: Annotated[
-        str | None, typer.Option(help="Training of a --detector: published (default), or cpu.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; default: cuda when there is one.")
-    ] = None,
-    no_exhibits: Annotated[
-        bool, typer.Option("--no-exhibits", help="Keep no pictures for a report page.")
+    budget: Budget = None,
+    seed: Annotated[
+        int, options.seed(2**32 - 1, "Seed of all random draws.", options.PROTOCOL)
+    ] = 2020,
+    batch_size: BatchSize = None,
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="Compile the network where that saves time: many images on a GPU.",
+            rich_help_panel=options.SPEED,
+        ),
     ] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Neither read nor write the cache.")
+    device: Device = None,
+    no_cache: NoCache = False,
+    out: Annotated[
+        Path, options.out("Folder for the records: a file each, and a line in records.jsonl.")
+    ] = RESULTS_DIR,
+    json_lines: Json = False,
+    no_pictures: Annotated[
+        bool,
+        typer.Option(
+            "--no-pictures",
+            help="Do not store the pictures that `latentbench report` shows.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score submissions against a reference: a table on screen, a record on disk.
+    """Score submissions against a reference.
 
-    \b
-    latentbench score samples/ --reference mnist
-    latentbench score team-*.zip --spec mnist-10k --out results/
-    latentbench score samples/ --reference real/ --extractor inception --protocol all
+    Examples:
+      latentbench score samples/ --reference mnist
+      latentbench score team-*.zip --spec mnist-10k --out results/
+      latentbench score samples/ --metrics fid,recall_k3 --json
+      latentbench score samples/ --reference real/ --extractor inception --protocol all
+
+    Writes a record of each submission and prints a table of its metrics with intervals. A
+    submission that cannot be scored does not stop the others: exit code 1, or the code of the
+    error if all failures share it.
     """
     from bench.metrics import METRICS
+    from bench.runtime.destinations import require_writable
     from bench.runtime.progress import progress_report
+    from bench.scoring.results_folder import write_results
     from bench.scoring.scorer import Failure, Scorer
 
     require_writable(out, "records")
@@ -121,7 +154,7 @@ def score(
             unverified_weights=unverified_weights,
             batch_size=batch_size,
             compiled=compiled,
-            metrics=_names(metrics),
+            metrics=options.split(metrics),
             spec=spec,
             resize=resize,
             subset=subset,
@@ -134,7 +167,7 @@ def score(
         )
     if metrics is None:
         broken = METRICS.loadable().broken
-        sys.stderr.writelines(f"latentbench: left out: {one.reason}\n" for one in broken)
+        sys.stderr.writelines(f"latentbench: omitted: {one.reason}\n" for one in broken)
     failures: list[Failure] = []
     for path in submissions:
         with progress_report(quiet=quiet) as progress:
@@ -144,12 +177,12 @@ def score(
             _print_failure(result, json_lines=json_lines)
             continue
         try:
-            deliver(result, out, json_lines=json_lines)
-            if not no_exhibits:
-                keep_exhibits(scorer, result, out, quiet=json_lines)
+            files = write_results(scorer, result, out, pictures=not no_pictures)
         except UsageError as error:
             failures.append(Failure(path, error))
             sys.stderr.write(f"latentbench: {error}\n")
+            files = []
+        print_results(result, files, json_lines=json_lines)
     if failures:
         if len(submissions) > 1:
             scored = len(submissions) - len(failures)
@@ -158,60 +191,21 @@ def score(
         raise typer.Exit(codes.pop() if len(codes) == 1 else EXIT_INVALID)
 
 
-def deliver(records: Sequence[ScoreRecord], out: Path, *, json_lines: bool) -> None:
-    """Print the records of one submission, then keep them: each as a file of its own, and as a
-    line in the folder's records.jsonl.
-    """
-    from bench.records.score_record import append_record, record_file_name, write_record
+def print_results(
+    records: Sequence[ScoreRecord], files: Sequence[Path], *, json_lines: bool = False
+) -> None:
+    """Print the records of one submission, one for each protocol, and the files they are in."""
     from bench.tables.score_table import print_record, print_side_by_side
 
-    paths = [out / record_file_name(record) for record in records]
-    try:
-        if json_lines:
-            sys.stdout.writelines(record.model_dump_json() + "\n" for record in records)
+    if json_lines:
+        sys.stdout.writelines(record.model_dump_json() + "\n" for record in records)
+    else:
+        if len(records) == 1:
+            print_record(records[0])
         else:
-            if len(records) == 1:
-                print_record(records[0])
-            else:
-                print_side_by_side(records)
-            for path in paths:
-                sys.stdout.write(f"record: {path} (and a line in {out / 'records.jsonl'})\n")
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough; the records are kept all the same
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  (open to the end)
-    try:
-        for record, path in zip(records, paths, strict=True):
-            write_record(record, path)
-            append_record(record, out / "records.jsonl")
-    except OSError as error:
-        raise UsageError(f"{out}: the record could not be written: {error}") from error
-
-
-def keep_exhibits(
-    scorer: Scorer, records: Sequence[ScoreRecord], out: Path, *, quiet: bool = False
-) -> None:
-    """Write what a report page shows of each record beside its file, under the same stem."""
-    from bench.records.pictures_file import write_exhibits
-    from bench.records.score_record import record_file_name
-
-    for record in records:
-        path = (out / record_file_name(record)).with_suffix(".npz")
-        exhibits = scorer.exhibits(record)
-        try:
-            write_exhibits(exhibits, path)
-        except OSError as error:
-            raise UsageError(f"{path}: the exhibits could not be written: {error}") from error
-        if not quiet:
-            _say(f"for latentbench report: {path}\n")
-
-
-def _say(text: str) -> None:
-    """Write a line, unless nobody reads any more."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  (open to the end)
+            print_side_by_side(records)
+        sys.stdout.writelines(f"written: {file}\n" for file in files)
+    sys.stdout.flush()
 
 
 def _print_failure(failure: Failure, *, json_lines: bool) -> None:

@@ -1,4 +1,4 @@
-"""`latentbench study`: the published measurements, made again."""
+"""`latentbench study`: repeat the published studies of the metrics."""
 
 from __future__ import annotations
 
@@ -9,52 +9,105 @@ from typing import Annotated, Literal
 
 import typer
 
-from bench.cli.options import Quiet
+from bench.cli import options
+from bench.cli.options import DataRoot, Quiet, Render, Weights
+
+Study = Literal["protocols", "precisions", "uncertainty"]
 
 
 def study(
     what: Annotated[
-        Literal["protocols", "precisions", "uncertainty"], typer.Argument(help="What is measured.")
+        Study,
+        typer.Argument(metavar="STUDY", help="One of protocols, precisions, uncertainty."),
     ],
     *,
-    out: Annotated[Path | None, typer.Option(help="Folder of the study.")] = None,
-    num_images: Annotated[int, typer.Option("--num-images", "-n", min=10)] = 100,
-    weights: Annotated[Path | None, typer.Option(help="Weights file, or its folder.")] = None,
+    num_images: Annotated[
+        int, options.num_images(10, "protocols, precisions: images of each kind.")
+    ] = 100,
+    data_root: DataRoot = None,
+    num_draws: Annotated[
+        int,
+        typer.Option(
+            min=20,
+            metavar="N",
+            help="uncertainty: samples drawn for each population and size.",
+            rich_help_panel=options.INPUT,
+        ),
+    ] = 400,
+    seed: Annotated[int, options.seed(help_text="uncertainty: seed of all random draws.")] = 0,
+    weights: Weights = None,
     random_weights: Annotated[
-        bool, typer.Option("--random-weights", help="Untrained weights, where none can be had.")
+        bool,
+        typer.Option(
+            "--random-weights",
+            help="Use untrained weights if the published ones cannot be downloaded.",
+            rich_help_panel=options.PROTOCOL,
+        ),
     ] = False,
-    data_root: Annotated[Path | None, typer.Option(help="Where MNIST lies.")] = None,
-    draws: Annotated[int, typer.Option(min=20, help="Draws of each population and size.")] = 400,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
-    render: Annotated[
-        bool, typer.Option("--render", help="Rebuild the page from the records in --out.")
-    ] = False,
+    out: Annotated[
+        Path | None, options.out("Folder for the records and the report.", "DIR", "study-STUDY")
+    ] = None,
+    render: Render = False,
     quiet: Quiet = False,
 ) -> None:
-    """How far named protocols, or precisions, of `inception` are apart on real images; or how
-    often the intervals of all metrics hold the true value (`uncertainty`; resumes).
+    """Repeat a published study of the metrics themselves.
 
-    \b
-    latentbench study protocols --data-root data/ --out protocols/
-    latentbench study precisions --data-root data/ --random-weights
-    latentbench study uncertainty --draws 400 --out uncertainty/
+    Examples:
+      latentbench study protocols --data-root data/ --out protocols/
+      latentbench study precisions --data-root data/ --random-weights
+      latentbench study uncertainty --num-draws 400 --out uncertainty/
+
+    protocols and precisions measure how far the features of `inception` differ between protocols,
+    or between precisions, on real images. uncertainty measures how often the interval of each
+    metric holds the true value; a second run resumes it.
     """
-    from bench.extractors.base import ExtractorChoice
-    from bench.runtime.progress import progress_report
-    from bench.studies import coverage, coverage_report, precisions, protocols
-    from bench.studies.image_sets import image_sets
-    from bench.studies.inception_study import UNTRAINED, random_weights_file
-
     folder = out or Path(f"study-{what}")
     chosen = protocols if what == "protocols" else precisions
     if what == "uncertainty":
-        if not render:
-            with progress_report(quiet=quiet) as progress:
-                coverage.run_study(folder, draws=draws, seed=seed, progress=progress)
-        coverage_report.write_report(folder)
-    elif render:
-        chosen.write_report(folder)
+        _uncertainty(folder, num_draws, seed, render=render, quiet=quiet)
     else:
+        _inception(
+            what,
+            folder,
+            num_images,
+            data_root,
+            weights,
+            random_weights=random_weights,
+            render=render,
+            quiet=quiet,
+        )
+    sys.stdout.write(f"report: {folder / 'README.md'}\n")
+
+
+def _uncertainty(folder: Path, num_draws: int, seed: int, *, render: bool, quiet: bool) -> None:
+    from bench.runtime.progress import progress_report
+    from bench.studies import coverage, coverage_report
+
+    if not render:
+        with progress_report(quiet=quiet) as progress:
+            coverage.run_study(folder, draws=num_draws, seed=seed, progress=progress)
+    coverage_report.write_report(folder)
+
+
+def _inception(
+    what: Literal["protocols", "precisions"],
+    folder: Path,
+    num_images: int,
+    data_root: Path | None,
+    weights: Path | None,
+    *,
+    random_weights: bool,
+    render: bool,
+    quiet: bool,
+) -> None:
+    from bench.extractors.base import ExtractorChoice
+    from bench.runtime.progress import progress_report
+    from bench.studies import precisions, protocols
+    from bench.studies.image_sets import image_sets
+    from bench.studies.inception_study import UNTRAINED, random_weights_file
+
+    chosen = protocols if what == "protocols" else precisions
+    if not render:
         sets = image_sets(num_images, data_root, photo_sizes=4 if what == "protocols" else 2)
         with tempfile.TemporaryDirectory() as temporary, progress_report(quiet=quiet) as progress:
             label = "as published"
@@ -67,4 +120,4 @@ def study(
             chosen.run_study(
                 folder, sets, choice, weights=label, command=command, progress=progress
             )
-    sys.stdout.write(f"report: {folder / 'README.md'}\n")
+    chosen.write_report(folder)

@@ -124,7 +124,7 @@ def require_comparable(pair: Pair, metrics: Sequence[str], *, other_size: bool =
         raise UsageError(
             f"{pair.label}: {base.submission.num_images:,} images in BASE and "
             f"{new.submission.num_images:,} in NEW, and {', '.join(sized)} depend on their number. "
-            f"Score as many images, choose among {', '.join(free)} with --metric, or "
+            f"Score as many images, choose among {', '.join(free)} with --metrics, or "
             "give --allow-other-size"
         )
 

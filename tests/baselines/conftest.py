@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from importlib import metadata
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -74,7 +73,4 @@ def _verbs(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [
         metadata.EntryPoint(name, value, "latentbench.verbs") for name, value in verbs.items()
     ]
-    # bench.cli.verbs' own name for the module: other libraries ask importlib.metadata itself
-    monkeypatch.setattr(
-        "bench.cli.verbs.metadata", SimpleNamespace(entry_points=lambda group: entries)
-    )
+    monkeypatch.setattr("bench.cli.app.entry_points", lambda: entries)

@@ -1,4 +1,4 @@
-"""`latentbench anomaly --data`: what is shown, kept and refused."""
+"""`latentbench anomaly --data`: what it prints, writes and refuses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_table_records_and_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     assert "mean AUC" in shown
     assert "knn-pixels" in shown
     page = Path("results/README.md").read_text()
-    command = f"latentbench anomaly --data mnist {' '.join(options[:2])} --seeds 3"
+    command = f"latentbench anomaly --data mnist {' '.join(options[:2])} --num-seeds 3"
     assert f"\n    {command} --contamination lecture\n" in page
     assert "Normal 5, 7 mixed in:" in page
     rows = [json.loads(line) for line in Path("results", RECORDS).read_text().splitlines()]
@@ -55,9 +55,9 @@ def test_a_fit_that_fails_exits_1(
     row = DETECTORS["pca"]
     monkeypatch.setitem(DETECTORS, "pca", type(row)(**{**vars(row), "make": broken}))
     assert run([*COMMAND, "--detectors", "pca,knn-pixels"]) == EXIT_INVALID
-    told = capsys.readouterr()
-    assert "mnist pca 0 seed 0 failed: not today" in told.err
-    assert "knn-pixels" in told.out
+    captured = capsys.readouterr()
+    assert "mnist pca 0 seed 0 failed: not today" in captured.err
+    assert "knn-pixels" in captured.out
 
 
 @pytest.mark.parametrize(
@@ -66,18 +66,18 @@ def test_a_fit_that_fails_exits_1(
         (["--detectors", "knn"], "unknown detector 'knn'"),
         (["--budget", "short"], "--budget short: expected published or cpu"),
         (["--contamination", "some"], "--contamination some: expected none, lecture"),
-        (["--train", "x"], "leave --train out; they judge a folder"),
+        (["--train", "x"], "remove --train, which are for labelled images"),
         (
-            ["--labels", "x", "--option", "k=2", "--resize", "8x8", "--seed", "1"],
-            "leave --labels, --option, --resize, --seed out",
+            ["--labels", "x", "--set", "k=2", "--resize", "8x8", "--seed", "1"],
+            "remove --labels, --set, --resize, --seed, which",
         ),
-        (["--seeds", "0"], "--seeds 0: expected a number of 1 to 1000"),
-        (["--seeds", "shallow=x"], "--seeds shallow=x: expected a number"),
-        (["--seeds", "network=2"], "--seeds network=2: no number for knn-pixels"),
+        (["--num-seeds", "0"], "--num-seeds 0: expected a number of 1 to 1000"),
+        (["--num-seeds", "shallow=x"], "--num-seeds shallow=x: expected a number"),
+        (["--num-seeds", "network=2"], "--num-seeds network=2: no number for knn-pixels"),
         (["--executor", "cloud"], "unknown executor 'cloud'"),
     ],
 )
-def test_what_cannot_be_is_told(
+def test_impossible_requests_are_refused(
     options: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run([*COMMAND, *options]) == EXIT_USAGE
@@ -85,6 +85,6 @@ def test_what_cannot_be_is_told(
     assert not list(tmp_path.glob("*/README.md"))
 
 
-def test_one_of_the_two_modes_must_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["anomaly", "--detector", "pca"]) == EXIT_USAGE
+def test_one_of_the_two_modes_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["anomaly", "--detectors", "pca"]) == EXIT_USAGE
     assert "or a data set with --data" in capsys.readouterr().err

@@ -446,11 +446,11 @@ def test_exit_codes_and_text(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert run(["compare", *reversed(files)]) == EXIT_OK
     assert "no regression" in capsys.readouterr().out
     assert run(["compare", *files, "--tolerance", "fid=7%"]) == EXIT_OK
-    assert run(["compare", *files, "--metric", "prd_f8"]) == EXIT_OK
+    assert run(["compare", *files, "--metrics", "prd_f8"]) == EXIT_OK
     assert run(["compare", files[0], files[0]]) == EXIT_OK
     capsys.readouterr()
     for wrong in (
-        ["compare", *files, "--metric", "nothing"],
+        ["compare", *files, "--metrics", "nothing"],
         ["compare", *files, "--tolerance", "x"],
         ["compare", *files, "--format", "html"],
         ["compare", *files, "--out", str(tmp_path / "base.json" / "x")],

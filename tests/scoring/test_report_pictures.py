@@ -126,7 +126,7 @@ def test_the_command_keeps_them_beside_the_record(
     (path,) = Path("b").glob("*.npz")
     again = read_exhibits(path)
     assert set(first) == set(again)
-    assert run([*arguments, "--out", "c", "--no-exhibits"]) == EXIT_OK
+    assert run([*arguments, "--out", "c", "--no-pictures"]) == EXIT_OK
     assert not list(Path("c").glob("*.npz"))
 
 

@@ -143,7 +143,7 @@ def test_study_resumes_and_makes_its_page(tmp_path, monkeypatch, far):
     outside = write_report(tmp_path)
     assert len(outside) == sum(not accepted(row) for row in rows)
     page = (tmp_path / "README.md").read_text()
-    assert "--draws 4 --seed 2" in page
+    assert "--num-draws 4 --seed 2" in page
     assert "| gaussian, same | 110 |" in page
     (tmp_path / "README.md").unlink()
     assert run(["study", "uncertainty", "--out", str(tmp_path), "--render"]) == EXIT_OK

@@ -236,7 +236,7 @@ def _with_budget(
             f"({', '.join(names)}); leave it out, or choose one that does"
         )
     if budget is not None and options.get("budget", budget) != budget:
-        raise UsageError(f"--budget {budget} and --option budget={options['budget']}: give one")
+        raise UsageError(f"--budget {budget} and --set budget={options['budget']}: give one")
     found: dict[str, Options] = {}
     for name in names:
         brought = {"budget": budget} if detector(name).trains and budget is not None else {}

@@ -448,7 +448,7 @@ def test_seeds_by_group_and_name(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="isolation-forrest"):
         naming.seed_counts("isolation-forrest=4", names)
     for wrong in ("", "0", "x", "shallow=", "2.5", "-1", "1001"):
-        with pytest.raises(UsageError, match="--seeds"):
+        with pytest.raises(UsageError, match="--num-seeds"):
             naming.seed_counts(wrong, names)
     plan = changed(PLAN, seeds={"isolation-forest": 2}, num_seeds=1, pairs=())
     found_rows = run_benchmark(plan, Ledger(tmp_path / "ledger"), "inline")

@@ -68,12 +68,12 @@ def test_plans_for_workers_that_have_what_is_not_here() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1,2", "--seeds 1,2: more than one number for all; give one"),
+        ("1,2", "--num-seeds 1,2: more than one number for all; give one"),
         ("all=1,2", "more than one number for all"),
         ("shallow=1,2,shallow=1", "more than one number for shallow"),
         ("pca=1,pca=3", "more than one number for pca"),
-        ("=3", "--seeds =3: no name before '='; expected a number of 1 to 1000, or NAME=NUMBER"),
-        ("", "--seeds '': expected a number of 1 to 1000"),
+        ("=3", "--num-seeds =3: no name before '='; expected a number of 1 to 1000, or NAME="),
+        ("", "--num-seeds '': expected a number of 1 to 1000"),
     ],
 )
 def test_seeds_that_cannot_be(text: str, message: str) -> None:
@@ -85,9 +85,9 @@ def test_seeds_that_cannot_be(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--seeds", ""], "--seeds '': expected a number of 1 to 1000"),
-        (["--seeds", "1,2"], "more than one number for all"),
-        (["--seeds", "=3"], "no name before '='"),
+        (["--num-seeds", ""], "--num-seeds '': expected a number of 1 to 1000"),
+        (["--num-seeds", "1,2"], "more than one number for all"),
+        (["--num-seeds", "=3"], "no name before '='"),
         (["--contamination", ""], "--contamination '': expected none, lecture"),
         (["--executor", ""], "unknown executor ''"),
         (["--executor", "cloud"], "unknown executor 'cloud'"),

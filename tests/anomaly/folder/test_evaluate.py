@@ -193,23 +193,23 @@ def test_a_detector_that_gives_no_scores(mnist: RealSample, scores, message):
 def test_the_command(place, tmp_path, capsys):
     command = ["anomaly", "--train", str(place / "train"), "--test", str(place / "test")]
     command += ["--out", str(tmp_path / "out"), "--quiet"]
-    assert run([*command, "--detector", "pca,knn-pixels", "--detector", "kde"]) == EXIT_OK
+    assert run([*command, "--detectors", "pca,knn-pixels", "--detectors", "kde"]) == EXIT_OK
     out = capsys.readouterr().out
     assert "60 normal images to learn from, 55 labelled ones to judge by" in out
     for name in ("pca", "knn-pixels", "kde", "AUC", "95 % interval", "FPR at 95 % TPR"):
         assert name in out
-    assert run([*command, "--detector", "knn-pixels", "--option", "k=2", "--json"]) == EXIT_OK
+    assert run([*command, "--detectors", "knn-pixels", "--set", "k=2", "--json"]) == EXIT_OK
     record = json.loads(capsys.readouterr().out)
     assert record["detectors"][0]["options"] == {"k": 2}
     assert record["detectors"][0]["given"] == {"k": "2"}
-    assert run([*command, "--detector", "pca", "--option", "variance"]) == EXIT_USAGE
-    assert "--option 'variance': expected NAME=VALUE" in capsys.readouterr().err
-    twice = ["--option", "k=3", "--option", "k=4"]
-    assert run([*command, "--detector", "knn-pixels", *twice]) == EXIT_USAGE
-    assert "--option k is given twice, as 3 and as 4; give one" in capsys.readouterr().err
-    assert run([*command, "--detector", "nonsense"]) == EXIT_USAGE
-    assert run(["anomaly", "--detector", "pca", "--train", "x"]) == EXIT_USAGE
-    bad = [*command, "--detector", "pca", "--labels", str(place / "labels.csv")]
+    assert run([*command, "--detectors", "pca", "--set", "variance"]) == EXIT_USAGE
+    assert "--set 'variance': expected KEY=VALUE" in capsys.readouterr().err
+    twice = ["--set", "k=3", "--set", "k=4"]
+    assert run([*command, "--detectors", "knn-pixels", *twice]) == EXIT_USAGE
+    assert "--set k is given twice, as 3 and as 4; give one" in capsys.readouterr().err
+    assert run([*command, "--detectors", "nonsense"]) == EXIT_USAGE
+    assert run(["anomaly", "--detectors", "pca", "--train", "x"]) == EXIT_USAGE
+    bad = [*command, "--detectors", "pca", "--labels", str(place / "labels.csv")]
     bad[bad.index("--test") + 1] = str(place / "train")
     capsys.readouterr()
     assert run(bad) == EXIT_INVALID

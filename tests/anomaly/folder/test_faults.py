@@ -45,7 +45,7 @@ def test_a_detector_that_fails_does_not_take_the_others_along(
 ) -> None:
     broken(monkeypatch, "pca")
     command = ["anomaly", "--train", str(place / "train"), "--test", str(place / "test"), "-q"]
-    command += ["--out", str(tmp_path / "out"), "--detector"]
+    command += ["--out", str(tmp_path / "out"), "--detectors"]
     assert run([*command, "knn-pixels,pca,mahalanobis-pixels"]) == EXIT_INVALID
     shown = capsys.readouterr()
     assert "mahalanobis-pixels" in shown.out
@@ -182,10 +182,10 @@ def test_a_budget_is_for_networks(
     plain = evaluate_folder(*paths, detectors="centroid")
     assert Centroid.asked[-1].options == {}
     assert plain.record.detectors[0].budget == "published"
-    with pytest.raises(UsageError, match="--budget cpu and --option budget=published: give one"):
+    with pytest.raises(UsageError, match="--budget cpu and --set budget=published: give one"):
         evaluate_folder(*paths, detectors="centroid", budget="cpu", options={"budget": "published"})
     command = ["anomaly", "--train", str(paths[0]), "--test", str(paths[1]), "-q"]
-    assert run([*command, "--detector", "pca", "--budget", "short"]) == EXIT_USAGE
+    assert run([*command, "--detectors", "pca", "--budget", "short"]) == EXIT_USAGE
     assert "--budget short: expected published or cpu" in capsys.readouterr().err
     for names in ("pca", "pca,knn-pixels", "shallow"):
         assert run([*command, "--detectors", names, "--budget", "cpu"]) == EXIT_USAGE
@@ -197,7 +197,7 @@ def test_a_budget_is_for_networks(
 @pytest.mark.parametrize(
     "option",
     [
-        ["--seeds", "3"],
+        ["--num-seeds", "3"],
         ["--contamination", "none"],
         ["--executor", "local"],
         ["--ledger", "x"],
@@ -209,7 +209,7 @@ def test_options_of_the_benchmark_are_refused(
 ) -> None:
     command = ["anomaly", "--train", str(place / "train"), "--test", str(place / "test"), "-q"]
     out = tmp_path / "out"
-    assert run([*command, "--detector", "pca", "--out", str(out), *option]) == EXIT_USAGE
+    assert run([*command, "--detectors", "pca", "--out", str(out), *option]) == EXIT_USAGE
     assert f"leave {option[0]} out; they run the benchmark" in capsys.readouterr().err
     assert not out.exists()
 

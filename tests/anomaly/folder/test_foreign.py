@@ -150,7 +150,7 @@ def test_an_interrupt_is_no_failure(place: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_options_that_nobody_reads(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*command, "own", "--option", "k=3", "--option", "power=2"]) == EXIT_USAGE
+    assert run([*command, "own", "--set", "k=3", "--set", "power=2"]) == EXIT_USAGE
     told = capsys.readouterr().err
     assert "detector 'own' takes no options, got k, power; leave them out" in told
     assert run([*command, "own"]) == EXIT_OK

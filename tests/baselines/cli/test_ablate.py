@@ -94,7 +94,7 @@ def test_from_a_plan_to_its_report(
     shown = capsys.readouterr().out
     assert "changed: 4 runs of the ledger have another configuration" in shown
     assert "num_steps: 40 -> 56 (4 runs)" in shown
-    assert run(["ablate", "plan.toml", "--dry-run", "--seeds", "1"]) == EXIT_OK
+    assert run(["ablate", "plan.toml", "--dry-run", "--num-seeds", "1"]) == EXIT_OK
     shown = capsys.readouterr().out
     assert "orphans: 2 runs of the ledger are not in this plan" in shown
     assert "0 of 2 runs to do" in shown
@@ -186,7 +186,7 @@ def test_status_is_of_the_plan_and_tells_orphans(
     write(num_evaluations=1)
     arguments = ["ablate", "plan.toml", "--executor", "inline", "--device", "cpu", "--quiet"]
     assert run(arguments) == EXIT_OK
-    assert run([*arguments, "--seeds", "1"]) == EXIT_OK
+    assert run([*arguments, "--num-seeds", "1"]) == EXIT_OK
     out = Path("latentbench-ablation/tiny")
     for place in (out, out / "ledger"):
         capsys.readouterr()
@@ -220,7 +220,7 @@ def test_results_are_analysed_once(
 
 def test_a_report_tells_the_whole_command(write: Write) -> None:
     write(num_evaluations=1)
-    given = ["ablate", "plan.toml", "--seeds", "3", "--data-root", "my data", "--device", "cpu",
+    given = ["ablate", "plan.toml", "--num-seeds", "3", "--data-root", "my data", "--device", "cpu",
              "--out", "here", "--ledger", "b"]  # fmt: skip
     assert run([*given, "--emit-slurm", "jobs"]) == EXIT_OK
     assert shlex.split(read_about(Path("here")).command) == ["latentbench", *given]
@@ -238,7 +238,7 @@ def test_a_dry_run_tells_what_its_estimate_rests_on(
     assert "measured on one core of a CPU" in shown
     assert run(["ablate", "plan.toml", "--executor", "inline", "--quiet"]) == EXIT_OK
     capsys.readouterr()
-    assert run(["ablate", "plan.toml", "--dry-run", "--seeds", "2"]) == EXIT_OK
+    assert run(["ablate", "plan.toml", "--dry-run", "--num-seeds", "2"]) == EXIT_OK
     assert "one run at a time, by the runs that are done here" in capsys.readouterr().out
     assert run(["ablate", "plan.toml", "--dry-run"]) == EXIT_OK
     assert "\n0 of 2 runs to do\n" in capsys.readouterr().out
@@ -294,7 +294,7 @@ def test_the_emitted_array_runs_by_hand(
 ) -> None:
     path = write(seeds=1, num_evaluations=1)
     # emitted where there is no GPU, for nodes that have one
-    assert run(["ablate", "plan.toml", "--seeds", "2", "--device", "cuda", "--emit-slurm", "gpu",
+    assert run(["ablate", "plan.toml", "--num-seeds", "2", "--device", "cuda", "--emit-slurm", "gpu",
                 "--out", "elsewhere"]) == EXIT_OK  # fmt: skip
     assert "4 runs in gpu/jobs.txt" in capsys.readouterr().out
     assert run(["ablate", "plan.toml", "--device", "cpu", "--emit-slurm", "jobs",

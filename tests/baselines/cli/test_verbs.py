@@ -146,7 +146,7 @@ def test_sampling_tricks_and_autoencoders(images: str, capsys: pytest.CaptureFix
     train = ["train", "course-gan", "--data", images, *TINY, "--set", "num_steps=16"]
     assert run([*train, "--out", "r"]) == EXIT_OK
     (folder,) = Path("r").iterdir()
-    for number, option in enumerate((["--truncation", "0.5"], ["--budget", "2"])):
+    for number, option in enumerate((["--truncation", "0.5"], ["--rejection-budget", "2"])):
         assert run(["sample", str(folder), "-n", "20", "--out", f"s{number}", *option]) == EXIT_OK
     assert "acceptance rate" in capsys.readouterr().out
     assert run(["sample", str(folder), "--out", "x", "--rejection-gamma", "120"]) == EXIT_USAGE

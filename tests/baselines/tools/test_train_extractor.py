@@ -125,7 +125,7 @@ def test_the_script_trains_on_the_train_split_and_reports(
     monkeypatch.setattr(train_extractor, "load_dataset", load)
     out = tmp_path / "digits.safetensors"
     monkeypatch.setattr(
-        "sys.argv", ["train_extractor", "digits", "--epochs", "2", "--out", str(out)]
+        "sys.argv", ["train_extractor", "digits", "--num-epochs", "2", "--out", str(out)]
     )
     main()
     assert splits == ["train", "test"]
