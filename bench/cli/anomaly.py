@@ -156,7 +156,7 @@ def anomaly(
     }
     names = options.split(detectors)
     if data is not None:
-        _refuse(of_folder, "--data runs the benchmark", "are for labelled images, without --data")
+        _refuse(of_folder, "--data runs the benchmark", "only for labelled images")
         anomaly_benchmark.run(
             data,
             detectors=",".join(["shallow"] if names is None else names),
@@ -178,7 +178,7 @@ def anomaly(
             "give normal images with --train and labelled ones with --test, or a data set with "
             "--data"
         )
-    _refuse(of_benchmark, "--train and --test name images", "are for the benchmark, with --data")
+    _refuse(of_benchmark, "--train and --test name images", "only for the benchmark, with --data")
     from bench.anomaly.choices import require_budget
     from bench.anomaly.folder.evaluate import evaluate_folder
     from bench.runtime.progress import progress_report
@@ -221,7 +221,7 @@ def _refuse(given: Mapping[str, object], mode: str, purpose: str) -> None:
     """Raise `UsageError` if an option of the other mode was given."""
     names = [f"--{name}" for name, value in given.items() if value is not None]
     if names:
-        raise UsageError(f"{mode}: remove {', '.join(names)}, which {purpose}")
+        raise UsageError(f"{mode}: remove {', '.join(names)}: {purpose}")
 
 
 def _settings(given: list[str] | None) -> dict[str, float | int | str]:

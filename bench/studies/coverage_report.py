@@ -41,7 +41,8 @@ def write_report(out: Path) -> list[str]:
     lines = [
         "# Do the intervals hold the truth?",
         "",
-        f"Made by `latentbench study uncertainty --num-draws {first['draws']} --seed {first['seed']}`.",
+        f"Made by `latentbench study uncertainty --num-draws {first['draws']} "
+        f"--seed {first['seed']}`.",
         "",
         TEXT.format(resamples=first["resamples"]),
         f"![share of intervals that hold the true value]({FIGURE})",

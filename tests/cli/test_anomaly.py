@@ -66,10 +66,10 @@ def test_a_fit_that_fails_exits_1(
         (["--detectors", "knn"], "unknown detector 'knn'"),
         (["--budget", "short"], "--budget short: expected published or cpu"),
         (["--contamination", "some"], "--contamination some: expected none, lecture"),
-        (["--train", "x"], "remove --train, which are for labelled images"),
+        (["--train", "x"], "remove --train: only for labelled images"),
         (
             ["--labels", "x", "--set", "k=2", "--resize", "8x8", "--seed", "1"],
-            "remove --labels, --set, --resize, --seed, which",
+            "remove --labels, --set, --resize, --seed: only",
         ),
         (["--num-seeds", "0"], "--num-seeds 0: expected a number of 1 to 1000"),
         (["--num-seeds", "shallow=x"], "--num-seeds shallow=x: expected a number"),

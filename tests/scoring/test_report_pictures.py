@@ -117,7 +117,7 @@ def test_the_command_keeps_them_beside_the_record(
     arguments = ["score", str(digits_folder), "--metrics", "fid,precision_k3"]
     assert run([*arguments, "--out", "a"]) == EXIT_OK
     (path,) = Path("a").glob("*.npz")
-    assert f"for latentbench report: {path}" in capsys.readouterr().out
+    assert f"written: {path}" in capsys.readouterr().out
     assert path.with_suffix(".json").is_file()
     first = read_exhibits(path)
     assert "worst_images" in first

@@ -150,7 +150,7 @@ def test_what_a_group_loses_to_a_broken_package_is_told(
     monkeypatch.setattr(naming, "loadable_detectors", lambda: broken)
     assert run([*COMMAND, "--detectors", "shallow"]) == EXIT_OK
     told = capsys.readouterr()
-    assert "latentbench: my-missing left out: no module nomod\n" in told.err
+    assert "latentbench: my-missing omitted: no module nomod\n" in told.err
     assert "pca" in told.out
     assert run([*COMMAND, "--detectors", "pca"]) == EXIT_OK
     assert "my-missing" not in capsys.readouterr().err
@@ -163,7 +163,7 @@ def test_the_list_of_detectors_gives_both_budgets(
     assert run(["detectors"]) == EXIT_OK
     shown = capsys.readouterr().out
     assert "  ae-conv: epochs 300, width 32; cpu: epochs 10, width 16\n" in shown
-    budgets = shown.split("published and with --budget cpu:")[1]
+    budgets = shown.split("with --budget published; cpu:")[1]
     for row in map(detector, all_detectors()):
         assert (f"\n  {row.name}: " in budgets) == row.trains
         if row.trains:

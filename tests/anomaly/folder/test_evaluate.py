@@ -195,7 +195,7 @@ def test_the_command(place, tmp_path, capsys):
     command += ["--out", str(tmp_path / "out"), "--quiet"]
     assert run([*command, "--detectors", "pca,knn-pixels", "--detectors", "kde"]) == EXIT_OK
     out = capsys.readouterr().out
-    assert "60 normal images to learn from, 55 labelled ones to judge by" in out
+    assert "trained on 60 normal images, evaluated on 55 labelled ones" in out
     for name in ("pca", "knn-pixels", "kde", "AUC", "95 % interval", "FPR at 95 % TPR"):
         assert name in out
     assert run([*command, "--detectors", "knn-pixels", "--set", "k=2", "--json"]) == EXIT_OK

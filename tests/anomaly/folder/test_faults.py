@@ -80,7 +80,7 @@ def test_a_group_leaves_out_what_the_images_do_not_admit(
     assert "extractor digits takes 28x28 px" in left_out["knn-features"]
     assert "tuned on one labelled image of each kind" in left_out["oc-svm-oracle"]
     assert {entry.name for entry in record.detectors} == set(DETECTORS) - set(left_out)
-    assert all(f"{name} left out: {reason}" in told for name, reason in left_out.items())
+    assert all(f"{name} omitted: {reason}" in told for name, reason in left_out.items())
     assert run([*command, "pca,knn-features"]) == EXIT_INVALID  # asked for by name
     assert "knn-features failed: extractor 'digits' takes 28x28 px" in capsys.readouterr().err
 
@@ -210,7 +210,7 @@ def test_options_of_the_benchmark_are_refused(
     command = ["anomaly", "--train", str(place / "train"), "--test", str(place / "test"), "-q"]
     out = tmp_path / "out"
     assert run([*command, "--detectors", "pca", "--out", str(out), *option]) == EXIT_USAGE
-    assert f"leave {option[0]} out; they run the benchmark" in capsys.readouterr().err
+    assert f"remove {option[0]}: only for the benchmark" in capsys.readouterr().err
     assert not out.exists()
 
 

@@ -176,7 +176,7 @@ def test_a_group_against_few_images(
     assert run([*command, "shallow"]) == EXIT_OK
     told = capsys.readouterr().err
     for name in ("knn-pixels", "knn-hog", "knn-features"):
-        assert f"{name} left out: 3 normal images, and it needs 5 or more" in told
+        assert f"{name} omitted: 3 normal images, and it needs 5 or more" in told
     assert "failed" not in told
     assert run([*command, "pca,knn-pixels"]) == EXIT_INVALID
     assert "knn-pixels failed: knn-pixels needs 5 or more" in capsys.readouterr().err

@@ -131,7 +131,7 @@ def test_a_plan_that_cannot_be_run_is_refused_before_anything_is_written(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], EXIT_USAGE, "give a plan: a TOML file, or one of the presets tricks, course"),
+        ([], EXIT_USAGE, "one of the presets tricks, course"),
         (["cours"], EXIT_USAGE, "Did you mean 'course'"),
         (["none.toml"], EXIT_USAGE, "none.toml: cannot be read as a plan"),
         (["status"], EXIT_USAGE, "give the folder of an ablation"),
@@ -208,7 +208,7 @@ def test_results_are_analysed_once(
         times.append(arguments)
         return analyse(*arguments)
 
-    for module in ("running", "report"):
+    for module in ("run.running", "report.report"):
         monkeypatch.setattr(f"baselines.ablation.{module}.analyse", counted)
     write(num_evaluations=1, seeds=1)
     assert run(["ablate", "plan.toml", "--executor", "inline", "--quiet"]) == EXIT_OK
@@ -294,8 +294,8 @@ def test_the_emitted_array_runs_by_hand(
 ) -> None:
     path = write(seeds=1, num_evaluations=1)
     # emitted where there is no GPU, for nodes that have one
-    assert run(["ablate", "plan.toml", "--num-seeds", "2", "--device", "cuda", "--emit-slurm", "gpu",
-                "--out", "elsewhere"]) == EXIT_OK  # fmt: skip
+    assert run(["ablate", "plan.toml", "--num-seeds", "2", "--device", "cuda",
+                "--emit-slurm", "gpu", "--out", "elsewhere"]) == EXIT_OK  # fmt: skip
     assert "4 runs in gpu/jobs.txt" in capsys.readouterr().out
     assert run(["ablate", "plan.toml", "--device", "cpu", "--emit-slurm", "jobs",
                 "--slurm-option", "--partition=gpu"]) == EXIT_OK  # fmt: skip
