@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from bench.intake import AuditReport, Finding, SubmissionSpec
     from bench.records.score_record import FindingEntry
 
+    AnyFinding = Finding | FindingEntry
+
 
 def audit(
     submissions: Annotated[
@@ -105,7 +107,7 @@ def audit(
 
 def _audited(
     path: str, spec: SubmissionSpec | None, content: bool, reference: str | None, *, quiet: bool
-) -> tuple[AuditReport, list[Finding | FindingEntry]]:
+) -> tuple[AuditReport, list[AnyFinding]]:
     """Return the report of one submission and its findings, with --content those on its images."""
     from bench.intake import audit as run_audit
     from bench.runtime.progress import progress_report
@@ -124,7 +126,7 @@ def _audited(
         return report, [*report.findings]
 
 
-def _print_report(report: AuditReport, findings: list[Finding | FindingEntry], *, json_lines: bool) -> None:
+def _print_report(report: AuditReport, findings: list[AnyFinding], *, json_lines: bool) -> None:
     from bench.tables.console import print_findings
 
     if json_lines:

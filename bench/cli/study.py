@@ -62,7 +62,6 @@ def study(
     metric holds the true value; a second run resumes it.
     """
     folder = out or Path(f"study-{what}")
-    chosen = protocols if what == "protocols" else precisions
     if what == "uncertainty":
         _uncertainty(folder, num_draws, seed, render=render, quiet=quiet)
     else:
@@ -107,17 +106,16 @@ def _inception(
     from bench.studies.inception_study import UNTRAINED, random_weights_file
 
     chosen = protocols if what == "protocols" else precisions
-    if not render:
-        sets = image_sets(num_images, data_root, photo_sizes=4 if what == "protocols" else 2)
-        with tempfile.TemporaryDirectory() as temporary, progress_report(quiet=quiet) as progress:
-            label = "as published"
-            if random_weights:
-                weights = random_weights_file(Path(temporary))
-                label = UNTRAINED
-            choice = ExtractorChoice(weights=weights, unverified_weights=random_weights)
-            command = f"latentbench study {what} -n {num_images}"
-            command += " --random-weights" if random_weights else ""
-            chosen.run_study(
-                folder, sets, choice, weights=label, command=command, progress=progress
-            )
-    chosen.write_report(folder)
+    if render:
+        chosen.write_report(folder)
+        return
+    sets = image_sets(num_images, data_root, photo_sizes=4 if what == "protocols" else 2)
+    with tempfile.TemporaryDirectory() as temporary, progress_report(quiet=quiet) as progress:
+        label = "as published"
+        if random_weights:
+            weights = random_weights_file(Path(temporary))
+            label = UNTRAINED
+        choice = ExtractorChoice(weights=weights, unverified_weights=random_weights)
+        command = f"latentbench study {what} -n {num_images}"
+        command += " --random-weights" if random_weights else ""
+        chosen.run_study(folder, sets, choice, weights=label, command=command, progress=progress)
