@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bench.cli import options
-from bench.cli.options import DataRoot, Device, Executor, Quiet, Settings
+from bench.cli.options import DataRoot, Device, Download, Executor, Quiet, Settings
 
 if TYPE_CHECKING:
     from baselines.ablation.design.plan import AblationPlan
@@ -47,6 +47,7 @@ def ablate(
         options.training_data("the plan's", PLAN_PANEL),
     ] = None,
     data_root: DataRoot = None,
+    download: Download = False,
     settings: Settings = None,
     num_seeds: Annotated[
         int | None,
@@ -202,6 +203,7 @@ def ablate(
     Examples:
       latentbench ablate --example > plan.toml            a plan to edit
       latentbench ablate plan.toml --dry-run              cells, costs, finished runs
+      latentbench ablate plan.toml --download             fetch MNIST first if it is missing
       latentbench ablate plan.toml --executor local:4
       latentbench ablate course --cpu-sized               four tricks of the course, shortened
       latentbench ablate tricks --executor slurm:gpu,gpus=1,hours=4
@@ -238,6 +240,10 @@ def ablate(
         "settings": settings or None,
     }
     chosen = _plan_of(plan, changes, cpu_sized=cpu_sized)
+    if download:
+        from bench.data.datasets import load_dataset
+
+        load_dataset(chosen.data, "train", data_root=data_root, download=True)
     from baselines.ablation.report.records import about, write_about
     from baselines.ablation.run.console import print_preview, print_status
     from baselines.ablation.run.jobs import Surroundings, jobs_of

@@ -102,7 +102,7 @@ def load_dataset(
         raise UsageError(
             f"data set {name!r}: {stems[0]}[.gz] and {stems[1]}[.gz] not found in {searched}. "
             "Give their root with --data-root or LATENTBENCH_DATA, or fetch them with --download "
-            "(of train, ladder and reference build)."
+            "(of train, ablate, ladder and reference build)."
         )
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):

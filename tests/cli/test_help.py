@@ -15,8 +15,8 @@ import typer
 
 from bench.__main__ import run
 from bench.cli import options
-from bench.cli.app import GROUPS, ROOT, Verb
 from bench.cli.help import VerbCommand
+from bench.cli.verbs import GROUPS, ROOT, Verb
 from bench.errors import EXIT_OK, EXIT_USAGE
 
 ROOT_FOLDER = Path(__file__).parents[2]

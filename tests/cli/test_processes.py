@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.errors import (
     EXIT_OK,
+    EXIT_USAGE,
 )
 from bench.records.score_record import read_records
 
@@ -28,8 +29,8 @@ def test_module_and_pipe(digits_folder: Path, tmp_path: Path) -> None:
     process.stdout.close()
     error = process.stderr.read().decode()
     process.stderr.close()
-    process.wait()
-    assert "Traceback" not in error
+    assert process.wait() == EXIT_OK
+    assert error == ""
 
 
 def test_a_reader_that_goes_away_loses_no_record(digits_folder: Path, tmp_path: Path) -> None:
@@ -42,6 +43,35 @@ def test_a_reader_that_goes_away_loses_no_record(digits_folder: Path, tmp_path: 
     _, error = process.communicate()
     assert process.returncode == EXIT_OK, error.decode()
     assert len(read_records(tmp_path / "records.jsonl")) == 2
+
+
+def test_head_reads_one_byte_and_the_record_is_there(digits_folder: Path, tmp_path: Path) -> None:
+    """What is printed exceeds no pipe buffer here, so only the exit code and the record count."""
+    command = f"{sys.executable} -m bench score {digits_folder} --metrics {FAST} --out {tmp_path}"
+    result = subprocess.run(
+        ["/bin/bash", "-o", "pipefail", "-c", f"{command} | head -c 1"],
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == EXIT_OK, result.stderr.decode()
+    assert len(result.stdout) == 1
+    (record,) = read_records(tmp_path / "records.jsonl")
+    assert [entry.metric for entry in record.values] == FAST.split(",")
+
+
+def test_a_reader_that_goes_away_changes_no_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.png").write_bytes(b"junk")
+    command = [sys.executable, "-m", "bench", "audit", "bad", "missing", "--json"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, error = process.communicate()
+    assert process.returncode == EXIT_USAGE, error.decode()
+    assert b"Traceback" not in error
 
 
 def test_a_terminal_without_the_characters(digits_folder: Path, tmp_path: Path) -> None:

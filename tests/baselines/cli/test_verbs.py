@@ -200,7 +200,7 @@ def test_train_may_fetch_its_data(
     monkeypatch.setattr("bench.data.datasets._download", lambda _source, root: asked.append(root))
     train = ["train", "course-gan", "--data", "mnist", *TINY, "--data-root", "empty"]
     assert run(train) == EXIT_USAGE
-    assert "with --download (of train, ladder and reference build)" in capsys.readouterr().err
+    assert "with --download (of train, ablate, ladder and" in capsys.readouterr().err
     assert not asked
     assert run([*train, "--download"]) == EXIT_USAGE  # this one fetches nothing
     assert asked == [Path("empty")]
