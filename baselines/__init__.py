@@ -1,10 +1,11 @@
-"""Latentbench's reference models, their training and their samples; `bench` scores them.
+"""Latentbench's reference models: recipes, training and sampling. `bench` scores the samples.
 
     import baselines
+
     run = baselines.train("dcgan", data="mnist", seed=0)
     baselines.sample(run, "samples/", num_images=10_000)
 
-Importing this package loads no torch; the names below load what they need when first used.
+Importing this package loads no torch. Each public name loads what it needs on first use.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from baselines.study.running import run_study as run_study
     from baselines.tricks import TRICKS as TRICKS
 
-_HOMES = {
+_MODULES = {
     "run_ablation": "baselines.ablation.run.running",
     "LOSSES": "baselines.models.losses",
     "MODELS": "baselines.models",
@@ -46,5 +47,5 @@ _HOMES = {
     "train_seeds": "baselines.runs.api",
 }
 
-__all__ = list(_HOMES)
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__all__ = list(_MODULES)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

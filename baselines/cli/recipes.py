@@ -19,12 +19,15 @@ def recipes() -> None:
     from baselines.tricks import TRICKS
     from bench.tables.console import print_rows
 
+    tricks = TRICKS.loadable()
     for kind, rows in (
         ("recipe", RECIPES.values()),
-        ("trick (--set tricks.NAME=on)", TRICKS.values()),
+        ("trick (--set tricks.NAME=on)", tricks.rows),
         ("loss (--set loss=NAME)", LOSSES.values()),
     ):
         print_rows(
             [kind, "what it is", "source"], [[row.name, row.title, row.source] for row in rows]
         )
         sys.stdout.write("\n")
+    for broken in tricks.broken:
+        sys.stderr.write(f"{broken.reason}\n")

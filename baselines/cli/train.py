@@ -88,14 +88,16 @@ def train(
     Every run gets a folder with its configuration, log and checkpoint. On a GPU, several seeds
     train together as one program; on a CPU, one after the other.
     """
-    from baselines.runs.api import configs_of, run_name, train_seeds
-    from baselines.runs.run_folder import CHECKPOINT
+    from baselines.runs.configs import run_configs, run_name
 
     seeds = range(seed, seed + num_seeds)
-    configs = configs_of(recipe, seeds, data=data, settings=settings or ())
+    configs = run_configs(recipe, seeds, data=data, settings=settings or ())
     if dry_run:
         sys.stdout.writelines(f"{config.model_dump_json(indent=2)}\n" for config in configs)
         return
+    from baselines.runs.api import train_seeds
+    from baselines.runs.run_folder import CHECKPOINT
+
     folders = [out / run_name(config) for config in configs]
     if resume and not any((folder / CHECKPOINT).is_file() for folder in folders):
         sys.stderr.write(

@@ -1,8 +1,8 @@
 """Autoencoders: dense and convolutional, plain, sparse, overcomplete, denoising.
 
-`forward(x)` gives (decoder output, code); `decode(z)` the output for a code. The output is a logit
-of the pixel under loss "bernoulli" and the pixel itself under "mse"; `pixels` turns it into [0, 1].
-A linear autoencoder under squared error spans the subspace of PCA (Baldi & Hornik 1989).
+`forward(x)` returns (decoder output, code) and `decode(z)` the output for a code. The output is a
+pixel's logit under loss "bernoulli" and the pixel itself under "mse"; `pixels` maps it to [0, 1].
+A linear autoencoder with squared error spans the subspace of PCA (Baldi & Hornik 1989).
 
 Shape legend: N images, C channels, H rows, W columns, Z code.
 """
@@ -11,48 +11,22 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Literal
 
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.models.base import ImageShape, Layers, Model, Options
+from baselines.models.base import ImageShape, Layers
 from baselines.models.grid import Cut, Fit, grid_of
-from baselines.models.likelihoods import Corruption, Penalty
-
-CodeActivation = Literal["linear", "relu", "sigmoid"]
-Reconstruction = Literal["mse", "bernoulli"]
-
-
-class AutoencoderOptions(Options):
-    """What is common to all: code, loss, penalty on the code, corruption of the input."""
-
-    code_dim: int = Field(32, ge=1)
-    code_activation: CodeActivation = "linear"
-    loss: Reconstruction = "mse"
-    penalty: Penalty = "none"
-    penalty_weight: float = Field(0.0, ge=0)
-    target_rate: float = Field(0.05, gt=0, lt=1)  # of a code unit, for penalty "kl"
-    corruption: Corruption = "none"
-    corruption_level: float = Field(0.0, ge=0)  # nu for masking, sigma for gaussian
-
-
-class DenseAutoencoderOptions(AutoencoderOptions):
-    """Widths of the encoder from the input on; the decoder mirrors them."""
-
-    widths: tuple[PositiveInt, ...] = (256,)
-
-
-class ConvAutoencoderOptions(AutoencoderOptions):
-    """`width` is the number of channels of the first convolution; each halving doubles it."""
-
-    width: int = Field(32, ge=1)
+from baselines.models.options import (
+    AutoencoderOptions,
+    ConvAutoencoderOptions,
+    DenseAutoencoderOptions,
+)
 
 
 def mlp(widths: tuple[int, ...]) -> nn.Sequential:
-    """Linear layers with ReLU between them, none at the end."""
+    """Return linear layers with ReLU between them and none at the end."""
     parts: list[nn.Module] = []
     for a, b in itertools.pairwise(widths):
         parts += [nn.Linear(a, b), nn.ReLU()]
@@ -60,7 +34,7 @@ def mlp(widths: tuple[int, ...]) -> nn.Sequential:
 
 
 def conv_encoder(width: int, image_shape: ImageShape, out: int) -> nn.Sequential:
-    """Strided convolutions, ReLU, and a linear layer to `out` values."""
+    """Return strided convolutions with ReLU and a final linear layer: N,C,H,W -> N,out."""
     grid = grid_of(image_shape)
     widths = [image_shape[0], *(width * 2**level for level in range(grid.num_halvings))]
     parts: list[nn.Module] = [] if grid.is_exact else [Fit(grid)]
@@ -71,7 +45,7 @@ def conv_encoder(width: int, image_shape: ImageShape, out: int) -> nn.Sequential
 
 
 def conv_decoder(width: int, image_shape: ImageShape, dim: int) -> nn.Sequential:
-    """The mirror of `conv_encoder`: N,dim -> N,C,H,W without a final activation."""
+    """Return the mirror of `conv_encoder`: N,dim -> N,C,H,W, without a final activation."""
     grid = grid_of(image_shape)
     levels = reversed(range(grid.num_halvings))
     widths = [*(width * 2**level for level in levels), image_shape[0]]
@@ -84,7 +58,7 @@ def conv_decoder(width: int, image_shape: ImageShape, dim: int) -> nn.Sequential
 
 
 class Autoencoder(nn.Module):
-    """An encoder N,C,H,W -> N,Z and a decoder N,Z -> N,C,H,W with an activation of the code."""
+    """An encoder N,C,H,W -> N,Z with an activation of the code, and a decoder N,Z -> N,C,H,W."""
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, options: AutoencoderOptions) -> None:
         super().__init__()
@@ -92,18 +66,19 @@ class Autoencoder(nn.Module):
         self.code_activation, self.loss = options.code_activation, options.loss
 
     def encode(self, x: Tensor) -> Tensor:
-        """The code of images in [0, 1]: N,Z."""
+        """Return the codes N,Z of images in [0, 1]."""
         code: Tensor = self.encoder(x)
         if self.code_activation == "relu":
             return F.relu(code)
         return torch.sigmoid(code) if self.code_activation == "sigmoid" else code
 
     def decode(self, z: Tensor) -> Tensor:
+        """Return the decoder output N,C,H,W for codes."""
         out: Tensor = self.decoder(z)
         return out
 
     def pixels(self, out: Tensor) -> Tensor:
-        """Decoder output -> pixels in [0, 1]."""
+        """Map decoder output to pixels in [0, 1]."""
         return torch.sigmoid(out) if self.loss == "bernoulli" else out.clamp(0, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,9 +86,10 @@ class Autoencoder(nn.Module):
         return self.decode(code), code
 
 
-def _dense(
+def build_dense(
     options: DenseAutoencoderOptions, image_shape: ImageShape, _num_classes: int, _layers: Layers
 ) -> dict[str, nn.Module]:
+    """Return a dense autoencoder."""
     size = math.prod(image_shape)
     encoder = nn.Sequential(nn.Flatten(), mlp((size, *options.widths, options.code_dim)))
     decoder = nn.Sequential(
@@ -122,28 +98,10 @@ def _dense(
     return {"autoencoder": Autoencoder(encoder, decoder, options)}
 
 
-def _conv(
+def build_conv(
     options: ConvAutoencoderOptions, image_shape: ImageShape, _num_classes: int, _layers: Layers
 ) -> dict[str, nn.Module]:
+    """Return a convolutional autoencoder."""
     encoder = conv_encoder(options.width, image_shape, options.code_dim)
     decoder = conv_decoder(options.width, image_shape, options.code_dim)
     return {"autoencoder": Autoencoder(encoder, decoder, options)}
-
-
-DENSE_AUTOENCODER = Model(
-    name="autoencoder",
-    title="dense autoencoder; without hidden widths a linear one",
-    source="Hinton & Salakhutdinov 2006; linear: Baldi & Hornik 1989; denoising: Vincent 2010",
-    kind="likelihood",
-    options=DenseAutoencoderOptions,
-    build=_dense,
-)
-CONV_AUTOENCODER = Model(
-    name="conv-autoencoder",
-    title="strided convolutions down to a code, transposed ones up",
-    source="Masci et al. 2011",
-    kind="likelihood",
-    options=ConvAutoencoderOptions,
-    build=_conv,
-    convolutional=True,
-)

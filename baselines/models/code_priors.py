@@ -1,8 +1,8 @@
 """The distribution of an autoencoder's codes: one Gaussian, or a mixture of ten.
 
-A plain autoencoder has no latent distribution to sample from; both are fitted, after training, to
-the codes of the training images (Ghosh et al. 2020, RAE: ex-post density estimation). The mixture
-has full covariances up to 64 code dimensions, diagonal ones above.
+A plain autoencoder has no latent distribution to sample from. Both distributions are fitted after
+training to the codes of the training images (Ghosh et al. 2020, RAE: ex-post density estimation).
+Covariances are full up to 64 code dimensions and diagonal above.
 
 Shape legend: N codes, Z code dimensions, M components.
 """
@@ -14,8 +14,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
-from sklearn.mixture import GaussianMixture  # type: ignore[import-untyped]
 from torch import Tensor
 
 Prior = Literal["gaussian", "mixture"]
@@ -26,12 +24,17 @@ MAX_CODES = 20_000
 REGULARISATION = 1e-6
 
 
-def fit_priors(codes: Tensor, seed: int) -> dict[str, Tensor]:
-    """Both distributions for codes float N,Z: `gaussian/...` and `mixture/...` with weights M,
-    means M,Z and factors M,Z,Z (lower triangular L, covariance L L^T) or M,Z (deviations).
+def fit_code_priors(codes: Tensor, seed: int) -> dict[str, Tensor]:
+    """Fit both distributions to codes float N,Z.
+
+    Returns `gaussian/...` and `mixture/...` with `weights` M, `means` M,Z and `factors`: M,Z,Z
+    (lower triangular L with covariance L L^T) or M,Z (standard deviations).
     """
+    from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
+    from sklearn.mixture import GaussianMixture  # type: ignore[import-untyped]
+
     values = codes.double().numpy()
-    if len(values) == 1:  # a mixture is fitted to two codes or more
+    if len(values) == 1:  # a mixture needs at least two codes
         values = np.repeat(values, 2, axis=0)
     full = values.shape[1] <= MAX_FULL_DIM
     found: dict[str, Tensor] = {}
@@ -43,7 +46,7 @@ def fit_priors(codes: Tensor, seed: int) -> dict[str, Tensor]:
             random_state=seed % 2**32,
         )
         with warnings.catch_warnings():
-            # 100 rounds of EM are enough for sampling, whether or not the last one gained 1e-3
+            # 100 rounds of EM are enough for sampling, even if the last one still gained 1e-3
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(values)
         spread = np.linalg.cholesky(model.covariances_) if full else np.sqrt(model.covariances_)
@@ -53,10 +56,10 @@ def fit_priors(codes: Tensor, seed: int) -> dict[str, Tensor]:
     return found
 
 
-def prior_codes(
+def codes_from_prior(
     fitted: dict[str, Tensor], prior: Prior, noise_NZ: Tensor, uniform_N: Tensor
 ) -> Tensor:
-    """Codes N,Z from standard normal noise and, for the choice of a component, uniforms."""
+    """Return codes N,Z: uniform numbers choose the component, standard normal noise the code."""
     weights, means, factors = (
         fitted[f"{prior}/{part}"] for part in ("weights", "means", "factors")
     )

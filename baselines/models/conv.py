@@ -1,9 +1,12 @@
-"""DCGAN (Radford et al. 2016) for images of up to 64 px.
+"""DCGAN (Radford et al. 2016) for images of up to 64 px, unconditional or conditioned on the class.
 
 The generator projects the latent to a small map (7x7 for 28 px, 4x4 for powers of two) and doubles
-it by transposed convolutions with batch norm and ReLU; the discriminator mirrors it with strided
-convolutions, leaky ReLU 0.2, and batch norm behind all but the first. Kernel 4 at stride 2: a
-kernel that the stride divides leaves no checkerboard (Odena et al. 2016).
+it by transposed convolutions with batch norm and ReLU. The discriminator mirrors it with strided
+convolutions, leaky ReLU of slope 0.2, and batch norm after all but the first. Convolutions have
+kernel 4 and stride 2: a kernel that the stride divides leaves no checkerboard (Odena et al. 2016).
+
+In a conditional DCGAN (Mirza & Osindero 2014) the one-hot class is appended to the latent vector,
+and the discriminator reads it as constant planes stacked on the image.
 
 Shape legend: N images, C channels, H rows, W columns, Z latent, K classes, F features, U units.
 """
@@ -14,40 +17,24 @@ import itertools
 import math
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.models.base import (
     Activation,
+    DiscriminatorOutput,
     ImageShape,
-    LatentSpec,
     Layers,
-    Model,
-    Options,
-    Verdict,
-    activate,
-    conv_init,
-    keep_part,
-    normalise,
-    with_head,
 )
 from baselines.models.grid import grid_of
+from baselines.models.layers import activate, apply_keep, build_head, conv_init, normalise
+from baselines.models.options import ConvOptions
 
 KERNEL, STRIDE = 4, 2
 
 
-class ConvOptions(Options):
-    """`width` is the number of channels at the largest map; each halving doubles it."""
-
-    latent_dim: int = Field(100, ge=1)
-    width: int = Field(64, ge=1)
-    batch_norm_generator: bool = True
-    batch_norm_discriminator: bool = True
-
-
 def up_convolution(in_channels: int, out_channels: int, kernel: int, *, bias: bool) -> nn.Module:
-    """A transposed convolution that doubles the map exactly, whatever the kernel (2 or more)."""
+    """Return a transposed convolution that exactly doubles the map, for any kernel of 2 or more."""
     padding = (kernel - 1) // 2
     # out = (in - 1) * 2 - 2 * padding + kernel + output_padding
     output_padding = 2 + 2 * padding - kernel
@@ -63,7 +50,7 @@ def up_convolution(in_channels: int, out_channels: int, kernel: int, *, bias: bo
 
 
 class ConvGenerator(nn.Module):
-    """`forward(z, y)`: float N,Z (and one-hot N,K) -> N,C,H,W in (-1, 1)."""
+    """A generator. `forward(z, y)` maps float N,Z (and one-hot N,K) to N,C,H,W in (-1, 1)."""
 
     def __init__(
         self, options: ConvOptions, image_shape: ImageShape, num_classes: int, layers: Layers
@@ -96,7 +83,7 @@ class ConvGenerator(nn.Module):
 
 
 class ConvDiscriminator(nn.Module):
-    """`forward(x, y, keep)`: N,C,H,W in [-1, 1] -> `Verdict`. Classes enter as constant planes."""
+    """A discriminator. `forward(x, y, keep)` maps N,C,H,W in [-1, 1] to a `DiscriminatorOutput`."""
 
     def __init__(
         self, options: ConvOptions, image_shape: ImageShape, num_classes: int, layers: Layers
@@ -125,10 +112,12 @@ class ConvDiscriminator(nn.Module):
         )
         num_features = widths[-1] * math.prod(self.grid.base)
         self.num_features = num_features
-        self.head, num_scored = with_head(num_features, layers)
+        self.head, num_scored = build_head(num_features, layers)
         self.out = nn.Linear(num_scored, 1)
 
-    def forward(self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> Verdict:
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None
+    ) -> DiscriminatorOutput:
         h = self.grid.fit(x)
         if y is not None:
             planes = y[:, :, None, None].expand(-1, -1, *h.shape[2:])
@@ -136,17 +125,17 @@ class ConvDiscriminator(nn.Module):
         start = 0
         for down, norm in zip(self.downs, self.norms, strict=True):
             h = activate(normalise(norm, down(h)), self.activation)
-            h = keep_part(F.avg_pool2d(h, STRIDE) if self.pool else h, keep, start)
+            h = apply_keep(F.avg_pool2d(h, STRIDE) if self.pool else h, keep, start)
             start += h.shape[1]
         features = h.flatten(1)
         scored = features if self.head is None else self.head(features)
-        return Verdict(self.out(scored)[:, 0], features)
+        return DiscriminatorOutput(self.out(scored)[:, 0], features)
 
 
-def build_conv(
+def build(
     options: ConvOptions, image_shape: ImageShape, num_classes: int, layers: Layers
 ) -> dict[str, nn.Module]:
-    """Generator and discriminator; conditional ones when `num_classes` is not 0."""
+    """Return a generator and a discriminator, conditional ones if `num_classes` is not 0."""
     networks: dict[str, nn.Module] = {
         "generator": ConvGenerator(options, image_shape, num_classes, layers),
         "discriminator": ConvDiscriminator(options, image_shape, num_classes, layers),
@@ -154,22 +143,3 @@ def build_conv(
     for network in networks.values():
         conv_init(network)
     return networks
-
-
-def _unconditional(
-    options: ConvOptions, image_shape: ImageShape, _num_classes: int, layers: Layers
-) -> dict[str, nn.Module]:
-    return build_conv(options, image_shape, 0, layers)
-
-
-DCGAN = Model(
-    name="dcgan",
-    title="convolutions instead of dense layers, batch norm in both networks",
-    source="Radford et al. 2016",
-    kind="adversarial",
-    options=ConvOptions,
-    build=_unconditional,
-    latent=lambda options: LatentSpec(options.latent_dim),
-    convolutional=True,
-    normalised=lambda options: options.batch_norm_discriminator,
-)

@@ -1,8 +1,11 @@
-"""Dense GANs: multilayer perceptrons of any widths, the course's network among them.
+"""Dense GANs: multilayer perceptrons of any widths, unconditional or conditioned on the class.
 
-Goodfellow et al. 2014 with today's activations: a generator of linear layers, leaky ReLU 0.2 and a
-tanh; a discriminator of linear layers, leaky ReLU 0.2 and one logit. The course network is
-100-256-512-1024-784 against 784-1024-512-256-1.
+Goodfellow et al. 2014 with today's activations. The generator has linear layers, leaky ReLU of
+slope 0.2 and a tanh; the discriminator has linear layers, the same leaky ReLU and one logit. The
+course's networks are 100-256-512-1024-784 and 784-1024-512-256-1.
+
+In a conditional GAN (Mirza & Osindero 2014) the one-hot class is appended to the latent vector and
+to the pixels.
 
 Shape legend: N images, C channels, H rows, W columns, Z latent, K classes, F features, U units.
 """
@@ -13,35 +16,20 @@ import itertools
 import math
 
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from baselines.models.base import (
     Activation,
+    DiscriminatorOutput,
     ImageShape,
-    LatentSpec,
     Layers,
-    Model,
-    Options,
-    Verdict,
-    activate,
-    keep_part,
-    normalise,
-    with_head,
 )
-
-
-class DenseOptions(Options):
-    """Widths from the input on."""
-
-    latent_dim: int = Field(100, ge=1)
-    generator_widths: tuple[PositiveInt, ...] = (256, 512, 1024)
-    discriminator_widths: tuple[PositiveInt, ...] = (1024, 512, 256)
-    batch_norm: bool = False  # in the generator, behind every hidden layer but the first
+from baselines.models.layers import activate, apply_keep, build_head, normalise
+from baselines.models.options import DenseOptions
 
 
 class DenseGenerator(nn.Module):
-    """`forward(z, y)`: float N,Z (and one-hot N,K) -> N,C,H,W in (-1, 1)."""
+    """A generator. `forward(z, y)` maps float N,Z (and one-hot N,K) to N,C,H,W in (-1, 1)."""
 
     def __init__(
         self,
@@ -68,7 +56,7 @@ class DenseGenerator(nn.Module):
 
 
 class DenseDiscriminator(nn.Module):
-    """`forward(x, y, keep)`: N,C,H,W in [-1, 1] -> `Verdict`."""
+    """A discriminator. `forward(x, y, keep)` maps N,C,H,W in [-1, 1] to a `DiscriminatorOutput`."""
 
     def __init__(
         self,
@@ -82,44 +70,29 @@ class DenseDiscriminator(nn.Module):
         widths = (math.prod(image_shape) + num_classes, *options.discriminator_widths)
         self.num_units = sum(options.discriminator_widths)
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
-        self.head, num_features = with_head(widths[-1], layers)
+        self.head, num_features = build_head(widths[-1], layers)
         self.out = nn.Linear(num_features, 1)
 
-    def forward(self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> Verdict:
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None
+    ) -> DiscriminatorOutput:
         h = x.flatten(1)
         if y is not None:
             h = torch.cat([h, y], dim=1)
         start = 0
         for layer in self.hidden:
-            h = keep_part(activate(layer(h), self.activation), keep, start)
+            h = apply_keep(activate(layer(h), self.activation), keep, start)
             start += h.shape[1]
         scored = h if self.head is None else self.head(h)
-        return Verdict(self.out(scored)[:, 0], h)
+        return DiscriminatorOutput(self.out(scored)[:, 0], h)
 
 
-def build_dense(
+def build(
     options: DenseOptions, image_shape: ImageShape, num_classes: int, layers: Layers
 ) -> dict[str, nn.Module]:
-    """Generator and discriminator; conditional ones when `num_classes` is not 0."""
+    """Return a generator and a discriminator, conditional ones if `num_classes` is not 0."""
     activation: Activation = layers.generator_activation or "leaky"
     return {
         "generator": DenseGenerator(options, image_shape, num_classes, activation),
         "discriminator": DenseDiscriminator(options, image_shape, num_classes, layers),
     }
-
-
-def _unconditional(
-    options: DenseOptions, image_shape: ImageShape, _num_classes: int, layers: Layers
-) -> dict[str, nn.Module]:
-    return build_dense(options, image_shape, 0, layers)
-
-
-DENSE_GAN = Model(
-    name="dense-gan",
-    title="multilayer perceptrons of any widths",
-    source="Goodfellow et al. 2014; the course's widths are the default",
-    kind="adversarial",
-    options=DenseOptions,
-    build=_unconditional,
-    latent=lambda options: LatentSpec(options.latent_dim),
-)

@@ -1,8 +1,8 @@
-"""Images of any size on the maps of convolutions that halve and double.
+"""Fit images of any size to convolutions that halve and double their maps.
 
-A side that halves evenly does so, down to 4 px or more. Where a side cannot be halved twice that
-way, the network works on the next larger size that can: the generator's last rows and columns are
-cut off, the discriminator sees the last row and column repeated. Sides that halve are untouched.
+Sides are halved while both are even and at least 4 px remain. If that gives fewer than two
+halvings, the network works on the next larger size that can be halved twice: the generator's extra
+rows and columns are cut off, and the discriminator sees the last row and column repeated.
 
 Shape legend: N images, C channels, H rows, W columns.
 """
@@ -21,7 +21,9 @@ MIN_BASE_PX, MIN_HALVINGS = 4, 2
 
 
 class Grid(NamedTuple):
-    """`num_halvings` from a map of `base` H,W px up to `padded` px, cut to `size` px."""
+    """The map sizes of one image size: `num_halvings` doublings lead from `base` H,W px to `padded`
+    px, which is cut to `size` px.
+    """
 
     num_halvings: int
     base: tuple[int, int]
@@ -29,15 +31,17 @@ class Grid(NamedTuple):
 
     @property
     def padded(self) -> tuple[int, int]:
+        """Height and width of the largest map in px."""
         height, width = self.base
         return height << self.num_halvings, width << self.num_halvings
 
     @property
     def is_exact(self) -> bool:
+        """Whether the largest map has the size of the images."""
         return self.padded == self.size
 
     def fit(self, x: Tensor) -> Tensor:
-        """N,C,H,W -> the padded size, the last column and row repeated."""
+        """Pad N,C,H,W to the padded size by repeating the last column and row."""
         below, beside = (a - b for a, b in zip(self.padded, self.size, strict=True))
         if beside:
             x = torch.cat([x, x[..., -1:].expand(*x.shape[:-1], beside)], dim=-1)
@@ -46,12 +50,18 @@ class Grid(NamedTuple):
         return x
 
     def cut(self, x: Tensor) -> Tensor:
-        """N,C and the padded size -> N,C,H,W."""
+        """Cut images of the padded size to N,C,H,W."""
         return x if self.is_exact else x[..., : self.size[0], : self.size[1]]
 
 
 def grid_of(image_shape: ImageShape) -> Grid:
-    """The grid of images C,H,W. Raises `UsageError` for a side below 4 px."""
+    """Return the grid for images C,H,W. Raises `UsageError` for a side below 4 px.
+
+    >>> grid_of((1, 28, 28))
+    Grid(num_halvings=2, base=(7, 7), size=(28, 28))
+    >>> grid_of((3, 30, 30)).padded
+    (32, 32)
+    """
     _, height, width = image_shape
     smaller = min(height, width)
     if smaller < MIN_BASE_PX:

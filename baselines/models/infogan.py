@@ -1,8 +1,8 @@
 """InfoGAN (Chen et al. 2016): part of the latent is a code that a head Q must read off the image.
 
-The bound on the mutual information (their equation 5) is L_I = E[log Q(c | G(z, c))] + H(c): with
-K equally likely categories H = log K, and each continuous code, uniform on [-1, 1], adds log 2; Q
-is a softmax and a diagonal Gaussian. L_I never exceeds I(c; x) <= H(c) for the categories.
+The bound on the mutual information (their equation 5) is L_I = E[log Q(c | G(z, c))] + H(c). With
+K equally likely categories H = log K, and each continuous code, uniform on [-1, 1], adds log 2. Q
+is a softmax and a diagonal Gaussian. For the categories, L_I <= I(c; x) <= H(c).
 
 Shape legend: N images, Z latent, K categories, J continuous codes, Q = K + 2 J values of the head.
 """
@@ -12,36 +12,21 @@ from __future__ import annotations
 import math
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.models.base import (
-    ImageShape,
-    LatentSpec,
-    Layers,
-    Model,
-    Verdict,
-    conv_init,
-)
-from baselines.models.conv import ConvDiscriminator, ConvGenerator, ConvOptions
+from baselines.models.base import DiscriminatorOutput, ImageShape, LatentSpec, Layers
+from baselines.models.conv import ConvDiscriminator, ConvGenerator
+from baselines.models.layers import conv_init
+from baselines.models.options import InfoOptions
 
 HEAD_WIDTH = 128
 MIN_LOG_SIGMA = -4.0
 LOG_2_PI = math.log(2 * math.pi)
 
 
-class InfoOptions(ConvOptions):
-    """`latent_dim` is the noise alone; `info_weight` is the paper's lambda."""
-
-    latent_dim: int = Field(62, ge=1)
-    categories: int = Field(10, ge=2)
-    continuous: int = Field(2, ge=0)
-    info_weight: float = Field(1.0, ge=0)
-
-
 class InfoDiscriminator(ConvDiscriminator):
-    """A discriminator whose features also feed the head Q; see `Verdict.codes`."""
+    """A discriminator whose features also feed the head Q; see `DiscriminatorOutput.codes`."""
 
     def __init__(self, options: InfoOptions, image_shape: ImageShape, layers: Layers) -> None:
         super().__init__(options, image_shape, 0, layers)
@@ -51,16 +36,23 @@ class InfoDiscriminator(ConvDiscriminator):
             nn.Linear(HEAD_WIDTH, options.categories + 2 * options.continuous),
         )
 
-    def forward(self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> Verdict:
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None
+    ) -> DiscriminatorOutput:
         logits, features, _ = super().forward(x, y, keep)
-        return Verdict(logits, features, self.read(features))
+        return DiscriminatorOutput(logits, features, self.read(features))
 
 
 def mutual_information(codes_NQ: Tensor, z_NZ: Tensor, spec: LatentSpec) -> Tensor:
-    """The lower bound L_I in nats for generated images: a scalar.
+    """Return the lower bound L_I for generated images, a scalar in nats.
 
-    `codes_NQ` are category logits, means and log deviations; `z_NZ` the latents as `LatentSpec`
-    lays them out.
+    `codes_NQ` holds category logits, means and log standard deviations; `z_NZ` the latents in the
+    order of `LatentSpec`.
+
+    >>> spec = LatentSpec(noise=0, categories=2)
+    >>> certain = torch.tensor([[50.0, 0.0], [0.0, 50.0]])
+    >>> round(float(mutual_information(certain, torch.eye(2), spec)), 4)  # log 2
+    0.6931
     """
     k, j = spec.categories, spec.continuous
     category = z_NZ[:, spec.noise : spec.noise + k]
@@ -74,14 +66,12 @@ def mutual_information(codes_NQ: Tensor, z_NZ: Tensor, spec: LatentSpec) -> Tens
     return bound
 
 
-def _latent(options: InfoOptions) -> LatentSpec:
-    return LatentSpec(options.latent_dim, options.categories, options.continuous)
-
-
-def _build(
+def build(
     options: InfoOptions, image_shape: ImageShape, _num_classes: int, layers: Layers
 ) -> dict[str, nn.Module]:
-    wide = options.model_copy(update={"latent_dim": _latent(options).dim})
+    """Return a generator of the whole latent and a discriminator with the head Q."""
+    latent = LatentSpec(options.latent_dim, options.categories, options.continuous)
+    wide = options.model_copy(update={"latent_dim": latent.dim})
     networks: dict[str, nn.Module] = {
         "generator": ConvGenerator(wide, image_shape, 0, layers),
         "discriminator": InfoDiscriminator(options, image_shape, layers),
@@ -89,16 +79,3 @@ def _build(
     for network in networks.values():
         conv_init(network)
     return networks
-
-
-INFOGAN = Model(
-    name="infogan",
-    title="codes in the latent that can be read off the image",
-    source="Chen et al. 2016",
-    kind="adversarial",
-    options=InfoOptions,
-    build=_build,
-    latent=_latent,
-    convolutional=True,
-    normalised=lambda options: options.batch_norm_discriminator,
-)

@@ -1,4 +1,4 @@
-"""Latent vectors by distribution: what a generator is fed, in training and in sampling.
+"""Draw latent vectors, the generator's input in training and in sampling.
 
 Shape legend: ... any leading dimensions, Z latent.
 """
@@ -6,21 +6,23 @@ Shape legend: ... any leading dimensions, Z latent.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from baselines.models.base import LatentSpec
+from baselines.models.base import Distribution, LatentSpec
 from baselines.models.random_draws import Sampler
-
-Distribution = Literal["gaussian", "uniform", "spherical"]
 
 
 def shape_noise(noise: Tensor, distribution: Distribution) -> Tensor:
-    """Standard normal ...,Z to the distribution: itself; uniform on [-1, 1] (by the normal's
-    distribution function); uniform on the sphere of radius sqrt(Z) (White 2016).
+    """Map standard normal noise ...,Z to a distribution.
+
+    "gaussian" returns it unchanged, "uniform" maps it to [-1, 1] by the normal's distribution
+    function, "spherical" to the sphere of radius sqrt(Z) (White 2016).
+
+    >>> shape_noise(torch.tensor([3.0, 4.0]), "spherical")  # radius sqrt(2)
+    tensor([0.8485, 1.1314])
     """
     if distribution == "gaussian":
         return noise
@@ -32,8 +34,8 @@ def shape_noise(noise: Tensor, distribution: Distribution) -> Tensor:
 
 
 def latent_sampler(spec: LatentSpec, distribution: Distribution = "gaussian") -> Sampler:
-    """A sampler of ...,Z latents: noise by `distribution`, one-hot category, continuous codes
-    uniform on [-1, 1].
+    """Return a sampler of latents ...,Z: noise of the distribution, a one-hot category, and
+    continuous codes uniform on [-1, 1].
     """
 
     def sampler(generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:

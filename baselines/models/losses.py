@@ -1,10 +1,12 @@
 """The table of adversarial losses: pure functions of the discriminator's outputs.
 
-Every function takes raw outputs v (float N, no sigmoid) and gives a scalar to be minimised. The
+Every function takes raw outputs v (float N, no sigmoid) and returns a scalar to be minimised. The
 f-divergences follow Nowozin et al. 2016: the discriminator maximises E_real[T] - E_fake[f*(T)] with
-T = g(v), whose supremum is the divergence itself, and the generator maximises E_fake[T], their
-section 3.2. `log_ratio` reads log p_real(x) / p_fake(x) off the output of an optimal discriminator,
-which the rejection samplers need; it is None where the optimum does not tell the ratio.
+T = g(v), whose supremum is the divergence itself, and the generator maximises E_fake[T] (their
+section 3.2). For the rejection samplers, `log_ratio` reads log p_real(x) / p_fake(x) off the output
+of an optimal discriminator; it is None where the optimum does not determine the ratio.
+
+Importing this module loads no torch.
 
 Shape legend: N images.
 """
@@ -14,58 +16,68 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
-
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from bench.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOG_2 = math.log(2)
 TINY = 1e-6
 
 
 class Targets(NamedTuple):
-    """What the discriminator is told: float N each, 1 for real and 0 for fake without tricks."""
+    """The discriminator's target labels, float N each: 1 for real and 0 for fake without tricks."""
 
     real: Tensor
     fake: Tensor
 
 
-DLoss = Callable[[Tensor, Tensor, Targets | None], Tensor]
+DLoss: TypeAlias = "Callable[[Tensor, Tensor, Targets | None], Tensor]"
+GLoss: TypeAlias = "Callable[[Tensor], Tensor]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """One row. `d_loss(v_real, v_fake, targets)`, `g_loss(v_fake)`; `takes_targets` tells whether
-    label tricks mean something; `implies` are tricks, with options, that belong to the loss.
+    """One row of the table: `d_loss(v_real, v_fake, targets)` and `g_loss(v_fake)`.
+
+    `takes_targets` says whether the loss has target labels that a trick can change. `implies`
+    names the tricks, with their options, that the loss switches on.
     """
 
     name: str
     title: str
     source: str
     d_loss: DLoss
-    g_loss: Callable[[Tensor], Tensor]
+    g_loss: GLoss
     takes_targets: bool = False
     log_ratio: Callable[[Tensor], Tensor] | None = None
     implies: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
+def _softplus(v: Tensor) -> Tensor:
+    from torch.nn import functional as F
+
+    return F.softplus(v)
+
+
 def _cross_entropy(real: Tensor, fake: Tensor, targets: Targets | None) -> Tensor:
     if targets is None:
-        return F.softplus(-real).mean() + F.softplus(fake).mean()
+        return _softplus(-real).mean() + _softplus(fake).mean()
+    from torch.nn import functional as F
+
     return F.binary_cross_entropy_with_logits(
         real, targets.real
     ) + F.binary_cross_entropy_with_logits(fake, targets.fake)
 
 
 def _saturating(fake: Tensor) -> Tensor:
-    return -F.softplus(fake).mean()  # log(1 - D)
+    return -_softplus(fake).mean()  # log(1 - D)
 
 
 def _non_saturating(fake: Tensor) -> Tensor:
-    return F.softplus(-fake).mean()  # -log D
+    return _softplus(-fake).mean()  # -log D
 
 
 def _least_squares_d(real: Tensor, fake: Tensor, targets: Targets | None) -> Tensor:
@@ -84,7 +96,7 @@ def _least_squares_ratio(v: Tensor) -> Tensor:
 
 
 def _hinge_d(real: Tensor, fake: Tensor, _targets: Targets | None) -> Tensor:
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+    return (1 - real).relu().mean() + (1 + fake).relu().mean()
 
 
 def _wasserstein_d(real: Tensor, fake: Tensor, _targets: Targets | None) -> Tensor:
@@ -98,7 +110,7 @@ def _critic_g(fake: Tensor) -> Tensor:
 def _f_divergence(
     activation: Callable[[Tensor], Tensor], conjugate: Callable[[Tensor], Tensor]
 ) -> DLoss:
-    """The negative of Nowozin's variational bound; `conjugate` is f*(g(v)) as a function of v."""
+    """Return the negative of Nowozin's variational bound; `conjugate` is f*(g(v)) in terms of v."""
 
     def d_loss(real: Tensor, fake: Tensor, _targets: Targets | None) -> Tensor:
         return conjugate(fake).mean() - activation(real).mean()
@@ -106,7 +118,7 @@ def _f_divergence(
     return d_loss
 
 
-def _f_generator(activation: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def _f_generator(activation: Callable[[Tensor], Tensor]) -> GLoss:
     def g_loss(fake: Tensor) -> Tensor:
         return -activation(fake).mean()
 
@@ -118,15 +130,15 @@ def _identity(v: Tensor) -> Tensor:
 
 
 def _reverse_kl(v: Tensor) -> Tensor:
-    return -torch.exp(-v)
+    return -(-v).exp()
 
 
 def _hellinger(v: Tensor) -> Tensor:
-    return 1 - torch.exp(-v)
+    return 1 - (-v).exp()
 
 
 def _jensen_shannon(v: Tensor) -> Tensor:
-    return LOG_2 - F.softplus(-v)
+    return LOG_2 - _softplus(-v)
 
 
 NOWOZIN = "Nowozin et al. 2016 (f-GAN), tables 1, 2 and 6"
@@ -186,7 +198,7 @@ _ROWS = (
         name="kl",
         title="Kullback-Leibler divergence of real from fake",
         source=NOWOZIN,
-        d_loss=_f_divergence(_identity, lambda v: torch.exp(v - 1)),
+        d_loss=_f_divergence(_identity, lambda v: (v - 1).exp()),
         g_loss=_f_generator(_identity),
         log_ratio=lambda v: v - 1,
     ),
@@ -211,7 +223,7 @@ _ROWS = (
         title="Jensen-Shannon divergence (twice, as in f-GAN's table)",
         source=NOWOZIN,
         # f*(t) = -log(2 - exp t); 2 - exp g(v) = 2 / (1 + exp v)
-        d_loss=_f_divergence(_jensen_shannon, lambda v: F.softplus(v) - LOG_2),
+        d_loss=_f_divergence(_jensen_shannon, lambda v: _softplus(v) - LOG_2),
         g_loss=_f_generator(_jensen_shannon),
         log_ratio=_identity,
     ),
@@ -220,7 +232,7 @@ _ROWS = (
         title="squared Hellinger distance",
         source=NOWOZIN,
         # f*(t) = t / (1 - t); at t = 1 - exp(-v) that is exp(v) - 1
-        d_loss=_f_divergence(_hellinger, torch.expm1),
+        d_loss=_f_divergence(_hellinger, lambda v: v.expm1()),
         g_loss=_f_generator(_hellinger),
         log_ratio=lambda v: 2 * v,
     ),
@@ -228,11 +240,16 @@ _ROWS = (
 
 LOSSES: dict[str, Loss] = {row.name: row for row in _ROWS}
 if len(LOSSES) != len(_ROWS):
-    raise ValueError("two losses of one name")
+    raise ValueError("two rows of the table of losses have one name")
 
 
 def loss_row(name: str) -> Loss:
-    """The row of that name. Raises `UnknownNameError` listing the valid names."""
+    """Return the row of that name. Raises `UnknownNameError`, which lists the valid names.
+
+    >>> import torch
+    >>> loss_row("hinge").g_loss(torch.tensor([1.0, 3.0]))
+    tensor(-2.)
+    """
     if name not in LOSSES:
         raise UnknownNameError("loss", name, LOSSES)
     return LOSSES[name]

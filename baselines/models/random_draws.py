@@ -1,55 +1,68 @@
-"""Random numbers of training, as a function of (seed, block of steps, name) alone.
+"""Random numbers of training, as a function of (seed, block of steps, name) only.
 
-The draws of a block of steps are made at once, on the device, each name from a generator seeded
-with a digest of seed, block number and name. So there is no generator state to save: a resumed run
-draws what the uninterrupted one would have; switching a trick on leaves every other draw as it
-was (ablations are paired); and run k of a stack draws what the single run with its seed draws.
-Every draw is a tensor that a step reads, so a step is a deterministic function that a CUDA graph
-can capture and `torch.func.vmap` can stack.
+All draws of a block of steps are made at once, on the device. Each name has a generator seeded
+with a digest of seed, block number and name. There is no generator state to save: a resumed run
+draws the same numbers as an uninterrupted one. Switching a trick on changes no other draw, so that
+ablations are paired, and run k of a stack draws the same numbers as a single run with its seed.
+Since a step only reads these tensors, it is a deterministic function that a CUDA graph can capture
+and `torch.func.vmap` can stack.
+
+Importing this module loads no torch; the samplers do.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 BLOCK_STEPS = 16  # steps whose numbers are drawn together
 
-Sampler = Callable[[torch.Generator, tuple[int, ...]], Tensor]
+Sampler: TypeAlias = "Callable[[torch.Generator, tuple[int, ...]], Tensor]"
 
 
 class Draw(NamedTuple):
-    """What one step draws under a name: a tensor of `shape` by `sampler`."""
+    """A tensor that every step draws: its shape and the function that samples it."""
 
     shape: tuple[int, ...]
     sampler: Sampler
 
 
 def normal(generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:
-    """Standard normal, float32."""
+    """Draw standard normal float32 numbers."""
+    import torch
+
     return torch.randn(shape, generator=generator, device=generator.device)
 
 
 def uniform(generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:
-    """Uniform on [0, 1), float32."""
+    """Draw float32 numbers uniform on [0, 1)."""
+    import torch
+
     return torch.rand(shape, generator=generator, device=generator.device)
 
 
 def integers(high: int) -> Sampler:
-    """Uniform integers 0..high-1, int64."""
+    """Return a sampler of uniform int64 numbers 0..high-1."""
 
     def sampler(generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:
+        import torch
+
         return torch.randint(high, shape, generator=generator, device=generator.device)
 
     return sampler
 
 
 def derive_seed(*parts: object) -> int:
-    """A seed of 63 bits from SHA-256 of the parts' text."""
+    """Return a seed of 63 bits from the SHA-256 digest of the parts' text.
+
+    >>> derive_seed(0, "weights")
+    133441691874178746
+    """
     text = "/".join(map(str, parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
@@ -57,7 +70,13 @@ def derive_seed(*parts: object) -> int:
 def draw_block(
     draws: Mapping[str, Draw], seed: int, block: int, device: str = "cpu"
 ) -> dict[str, Tensor]:
-    """The numbers of `BLOCK_STEPS` steps: name -> BLOCK_STEPS, *shape."""
+    """Return the draws of `BLOCK_STEPS` steps by name, each of shape BLOCK_STEPS, *shape.
+
+    >>> draw_block({"coin": Draw((2,), uniform)}, seed=0, block=0)["coin"].shape
+    torch.Size([16, 2])
+    """
+    import torch
+
     generator = torch.Generator(device)
     found = {}
     for name, (shape, sampler) in draws.items():

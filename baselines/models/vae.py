@@ -1,8 +1,9 @@
 """Variational autoencoders (Kingma & Welling 2014), dense and convolutional.
 
-`forward(x, noise, y)` gives the decoder output for z = mean + exp(log_variance / 2) noise, and the
-posterior's mean and log variance. The objective is -(log p(x | z) - beta KL) (Higgins et al. 2017
-for beta); classes, when the options ask for them, enter encoder and decoder (Sohn et al. 2015).
+`forward(x, noise, y)` returns the decoder output for z = mean + exp(log_variance / 2) noise and
+the posterior's mean and log variance. The objective is -(log p(x | z) - beta KL); beta is from
+Higgins et al. 2017. With option `conditional`, encoder and decoder also read the class (Sohn et
+al. 2015).
 
 Shape legend: N images, C channels, H rows, W columns, Z latent, K classes.
 """
@@ -12,39 +13,16 @@ from __future__ import annotations
 import math
 
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from baselines.models.autoencoders import conv_decoder, conv_encoder, mlp
-from baselines.models.base import ImageShape, LatentSpec, Layers, Model, Options
-from baselines.models.likelihoods import Likelihood
-
-
-class VAEOptions(Options):
-    """`sigma` is the deviation of a pixel under the Gaussian likelihood."""
-
-    latent_dim: int = Field(16, ge=1)
-    likelihood: Likelihood = "bernoulli"
-    sigma: float = Field(0.2, gt=0)
-    beta: float = Field(1.0, ge=0)
-    conditional: bool = False
-
-
-class DenseVAEOptions(VAEOptions):
-    """Widths of the encoder from the input on; the decoder mirrors them."""
-
-    widths: tuple[PositiveInt, ...] = (512, 256)
-
-
-class ConvVAEOptions(VAEOptions):
-    """`width` is the number of channels of the first convolution; each halving doubles it."""
-
-    width: int = Field(32, ge=1)
+from baselines.models.base import ImageShape, Layers
+from baselines.models.options import ConvVAEOptions, DenseVAEOptions, VAEOptions
 
 
 class VAE(nn.Module):
-    """See the module's docstring. A dense encoder reads classes beside the pixels, a convolutional
-    one as planes beside the image.
+    """A variational autoencoder. A dense encoder reads the one-hot class appended to the pixels; a
+    convolutional one (`planes`) reads it as constant planes stacked on the image.
     """
 
     def __init__(
@@ -56,7 +34,7 @@ class VAE(nn.Module):
         self.latent_dim, self.likelihood = options.latent_dim, options.likelihood
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of q(z | x, y): N,Z each."""
+        """Return mean and log variance of q(z | x, y), N,Z each."""
         if not self.planes:
             x = x.flatten(1)
         if y is not None:
@@ -66,12 +44,12 @@ class VAE(nn.Module):
         return mean, log_variance
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """Logits (Bernoulli) or means (Gaussian) of the pixels: N,C,H,W."""
+        """Return logits (Bernoulli) or means (Gaussian) of the pixels: N,C,H,W."""
         out: Tensor = self.decoder(z if y is None else torch.cat([z, y], dim=1))
         return out
 
     def pixels(self, out: Tensor) -> Tensor:
-        """Decoder output -> mean pixels in [0, 1]."""
+        """Map decoder output to mean pixels in [0, 1]."""
         return torch.sigmoid(out) if self.likelihood == "bernoulli" else out.clamp(0, 1)
 
     def forward(
@@ -82,9 +60,10 @@ class VAE(nn.Module):
         return self.decode(z, y), mean, log_variance
 
 
-def _dense(
+def build_dense(
     options: DenseVAEOptions, image_shape: ImageShape, num_classes: int, _layers: Layers
 ) -> dict[str, nn.Module]:
+    """Return a dense VAE, conditional if the options say so."""
     k, size = num_classes if options.conditional else 0, math.prod(image_shape)
     encoder = mlp((size + k, *options.widths, 2 * options.latent_dim))
     decoder = nn.Sequential(
@@ -94,34 +73,12 @@ def _dense(
     return {"autoencoder": VAE(encoder, decoder, options, planes=False)}
 
 
-def _conv(
+def build_conv(
     options: ConvVAEOptions, image_shape: ImageShape, num_classes: int, _layers: Layers
 ) -> dict[str, nn.Module]:
+    """Return a convolutional VAE, conditional if the options say so."""
     channels, height, width = image_shape
     k = num_classes if options.conditional else 0
     encoder = conv_encoder(options.width, (channels + k, height, width), 2 * options.latent_dim)
     decoder = conv_decoder(options.width, image_shape, options.latent_dim + k)
     return {"autoencoder": VAE(encoder, decoder, options, planes=True)}
-
-
-DENSE_VAE = Model(
-    name="vae",
-    title="dense variational autoencoder",
-    source="Kingma & Welling 2014; beta: Higgins et al. 2017; conditional: Sohn et al. 2015",
-    kind="likelihood",
-    options=DenseVAEOptions,
-    build=_dense,
-    latent=lambda options: LatentSpec(options.latent_dim),
-    conditional=lambda options: options.conditional,
-)
-CONV_VAE = Model(
-    name="conv-vae",
-    title="convolutional variational autoencoder",
-    source="Kingma & Welling 2014; beta: Higgins et al. 2017; conditional: Sohn et al. 2015",
-    kind="likelihood",
-    options=ConvVAEOptions,
-    build=_conv,
-    latent=lambda options: LatentSpec(options.latent_dim),
-    conditional=lambda options: options.conditional,
-    convolutional=True,
-)

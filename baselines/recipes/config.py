@@ -1,13 +1,15 @@
 """`RunConfig`: everything that a trained model depends on, in one frozen, printable record.
 
 A raw configuration (a recipe's settings, then `--set key=value`) is completed: options of the
-model and of each trick get their defaults, tricks that a loss or another trick brings along are
-switched on. What is printed, digested and saved is the complete one.
+model and of each trick get their defaults, and tricks that a loss or another trick needs are
+switched on. The complete configuration is printed, digested and saved.
 
     key=value                       a field: loss, batch_size, num_steps, learning_rate, ...
     model.KEY=value                 an option of the model
-    tricks.NAME=on|off              a trick, with its defaults; what a loss brings cannot be off
-    tricks.NAME.KEY=value           a trick's option (and the trick)
+    tricks.NAME=on|off              a trick, with its defaults; one that a loss needs cannot be off
+    tricks.NAME.KEY=value           an option of a trick, which is switched on
+
+Importing this module loads no torch.
 """
 
 from __future__ import annotations
@@ -22,17 +24,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from baselines.models import MODELS, model_row
 from baselines.models.base import Model, Options
 from baselines.models.losses import LOSSES, Loss, loss_row
-from baselines.tricks import TRICKS, trick_row
-from baselines.tricks.base import Facts, Trick
+from baselines.tricks import TRICKS
+from baselines.tricks.base import RunFacts, Trick
 from bench.errors import UnknownNameError, UsageError
 
 DEFAULT_LOSS = "non-saturating"
 MAX_INTEGER = 2**40
-UNUSED = {"adam": (), "rmsprop": ("beta1", "beta2"), "sgd": ("beta2",)}  # by the optimisers
+UNUSED = {"adam": (), "rmsprop": ("beta1", "beta2"), "sgd": ("beta2",)}  # settings by optimiser
 ON, OFF = ("on", True), ("off", False)
 
 
-class Active(NamedTuple):
+class ActiveTrick(NamedTuple):
     """A trick that is on, with its options."""
 
     trick: Trick
@@ -40,8 +42,10 @@ class Active(NamedTuple):
 
 
 class RunConfig(BaseModel):
-    """One training run. Likelihood models (autoencoders, VAEs) have neither loss nor tricks: their
-    objective is among the model's options.
+    """The complete configuration of one training run.
+
+    Likelihood models (autoencoders, VAEs) have neither loss nor tricks; their objective is among
+    the model's options.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -68,8 +72,8 @@ class RunConfig(BaseModel):
         if not isinstance(raw, Mapping) or "model" not in raw:
             return raw
         for key, value in raw.items():
-            if isinstance(value, bool):  # which would pass for 0 and 1
-                raise UsageError(f"{key}={json.dumps(value)}: expected no truth value")
+            if isinstance(value, bool):  # pydantic accepts it for 0 and 1
+                raise UsageError(f"{key}={json.dumps(value)}: expected a value, not true or false")
         model = model_row(str(raw["model"]))
         whole = dict(raw)
         whole["model_options"] = checked_options(
@@ -84,15 +88,14 @@ class RunConfig(BaseModel):
     def _consistent(self) -> RunConfig:
         if self.model_row.kind == "likelihood":
             if self.loss is not None:
-                raise UsageError(
-                    f"model {self.model!r} has an objective of its own; leave loss out"
-                )
+                raise UsageError(f"model {self.model!r} has its own objective; leave out the loss")
             if self.tricks:
                 raise UsageError(
-                    f"trick {next(iter(self.tricks))!r}: model {self.model!r} has no adversary"
+                    f"trick {next(iter(self.tricks))!r}: tricks are for GANs, and model "
+                    f"{self.model!r} is not one"
                 )
             return self
-        facts = Facts(self.model_row, self.parsed_model_options, self.loss_row)
+        facts = RunFacts(self.model_row, self.parsed_model_options, self.loss_row)
         for trick, options in self.active:
             reason = None if trick.refuse is None else trick.refuse(facts, options)
             if reason is not None:
@@ -107,34 +110,36 @@ class RunConfig(BaseModel):
 
     @property
     def model_row(self) -> Model:
+        """The model's row of the table."""
         return model_row(self.model)
 
     @property
     def loss_row(self) -> Loss:
-        """Raises `UsageError` for a likelihood model."""
+        """The loss's row of the table. Raises `UsageError` for a likelihood model."""
         if self.loss is None:
             raise UsageError(f"model {self.model!r} has no adversarial loss")
         return loss_row(self.loss)
 
     @property
     def parsed_model_options(self) -> Any:
+        """The model's options as an instance of its `Options` class."""
         return self.model_row.options(**self.model_options)
 
     @property
-    def active(self) -> tuple[Active, ...]:
+    def active(self) -> tuple[ActiveTrick, ...]:
         """The tricks that are on, in the order of the table."""
         return tuple(
-            Active(trick, trick.options(**self.tricks[name]))
-            for name, trick in TRICKS.items()
+            ActiveTrick(TRICKS[name], TRICKS[name].options(**self.tricks[name]))
+            for name in TRICKS
             if name in self.tricks
         )
 
     @property
     def without_effect(self) -> dict[str, str]:
-        """Settings that change nothing here, each with the reason."""
+        """Settings that have no effect in this run, each with the reason."""
         reason = f"optimiser {self.optimiser!r} does not use it"
         return dict.fromkeys(UNUSED[self.optimiser], reason) | {
-            key: f"trick {trick.name!r} decides it by its "
+            key: f"trick {trick.name!r} replaces it by "
             + " and ".join(f"tricks.{trick.name}.{option}" for option in trick.options.model_fields)
             for trick, _ in self.active
             for key in trick.overrides
@@ -142,13 +147,17 @@ class RunConfig(BaseModel):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the complete configuration."""
+        """SHA-256 digest of the complete configuration, as hexadecimal text."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def checked_options(kind: type[Options], given: Mapping[str, Any], owner: str) -> Options:
-    """Options of a model or trick. Raises `UnknownNameError` and `UsageError` naming the owner."""
+    """Return the options of a model or trick, with defaults.
+
+    Raises `UnknownNameError` for an unknown key and `UsageError` for a bad value; both name the
+    owner.
+    """
     for key, value in given.items():
         if key not in kind.model_fields:
             raise UnknownNameError(f"option of {owner}", str(key), kind.model_fields)
@@ -157,25 +166,26 @@ def checked_options(kind: type[Options], given: Mapping[str, Any], owner: str) -
     try:
         return kind(**given)
     except ValidationError as error:
-        raise UsageError(f"{owner}: {_told(error)}") from error
+        raise UsageError(f"{owner}: {_format_errors(error)}") from error
 
 
 def _completed_tricks(given: Mapping[str, Any], loss: str | None) -> dict[str, dict[str, Any]]:
-    """Options of every trick that is on, those that the loss or another trick brings included.
+    """Return the options of every trick that is on, including those that the loss or another trick
+    needs.
 
-    False for options is a trick that was switched off: an error where another brings it.
+    Options of False switch a trick off. Raises `UsageError` if the loss or another trick needs it.
     """
     wanted: dict[str, Mapping[str, Any]] = {}
     off = {name for name, options in given.items() if options is False}
-    brought = LOSSES[loss].implies if loss in LOSSES else {}
-    reasons = dict.fromkeys(brought, f"loss {loss!r}")
-    pending = {**brought, **{name: options for name, options in given.items() if name not in off}}
+    implied = LOSSES[loss].implies if loss in LOSSES else {}
+    reasons = dict.fromkeys(implied, f"loss {loss!r}")
+    pending = {**implied, **{name: options for name, options in given.items() if name not in off}}
     while pending:
         name, options = pending.popitem()
-        trick = trick_row(name)
+        trick = TRICKS.find(name)
         if name in off:
             raise UsageError(f"trick {name!r} cannot be off: {reasons[name]} needs it")
-        wanted[name] = {**brought.get(name, {}), **options}
+        wanted[name] = {**implied.get(name, {}), **options}
         reasons |= dict.fromkeys(trick.requires, f"trick {name!r}")
         pending |= {other: {} for other in trick.requires if other not in wanted}
     return {
@@ -188,7 +198,13 @@ def _completed_tricks(given: Mapping[str, Any], loss: str | None) -> dict[str, d
 
 
 def make_config(raw: Mapping[str, Any]) -> RunConfig:
-    """The complete configuration of raw settings. Raises `UsageError` naming what is wrong."""
+    """Return the complete configuration of raw settings. Raises `UsageError` naming the bad one.
+
+    >>> config = make_config({"recipe": "mine", "model": "dcgan", "loss": "wgan-gp",
+    ...                       "model_options": {"batch_norm_discriminator": False}})
+    >>> config.tricks  # the loss brings them
+    {'discriminator-steps': {'num_steps': 5}, 'gradient-penalty': {'weight': 10.0}}
+    """
     for key in raw:
         if key not in RunConfig.model_fields:
             raise UnknownNameError("setting", str(key), valid_keys(str(raw.get("model"))))
@@ -197,12 +213,17 @@ def make_config(raw: Mapping[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(dict(raw))
     except ValidationError as error:
-        raise UsageError(f"configuration: {_told(error)}") from error
+        raise UsageError(f"configuration: {_format_errors(error)}") from error
 
 
 def with_settings(raw: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
-    """Raw settings changed by `key=value` texts. Raises `UsageError` for any other form and
-    `UnknownNameError`, listing the valid keys, for a key that is none.
+    """Return raw settings changed by `key=value` texts; values are JSON, or plain text.
+
+    Raises `UsageError` for a text of another form and `UnknownNameError`, which lists the valid
+    keys, for an unknown key.
+
+    >>> with_settings({"model": "dcgan"}, ["num_steps=100", "tricks.ema=on", "model.width=32"])
+    {'model': 'dcgan', 'model_options': {'width': 32}, 'tricks': {'ema': {}}, 'num_steps': 100}
     """
     found: dict[str, Any] = {
         **raw,
@@ -218,7 +239,7 @@ def with_settings(raw: Mapping[str, Any], settings: Iterable[str]) -> dict[str, 
 
 
 def valid_keys(model: str | None = None) -> list[str]:
-    """Every key that `--set` takes; recipe, data and seed are said elsewhere."""
+    """Return every key that `--set` accepts. Recipe, data and seed have their own options."""
     fields = set(RunConfig.model_fields) - {"recipe", "data", "seed", "model_options", "tricks"}
     options = MODELS[model].options.model_fields if model in MODELS else ()
     return [*sorted(fields), *(f"model.{key}" for key in options), *(f"tricks.{n}" for n in TRICKS)]
@@ -228,7 +249,7 @@ def _put(found: dict[str, Any], key: str, value: Any) -> None:
     head, _, rest = key.partition(".")
     if head == "tricks" and rest:
         name, _, option = rest.partition(".")
-        trick = trick_row(name)
+        trick = TRICKS.find(name)
         if option:
             if option not in trick.options.model_fields:
                 raise UnknownNameError(
@@ -240,7 +261,9 @@ def _put(found: dict[str, Any], key: str, value: Any) -> None:
         elif value in ON:
             found["tricks"][name] = found["tricks"].get(name) or {}
         else:
-            raise UsageError(f"--set {key}={value}: a trick is on or off; options have keys")
+            raise UsageError(
+                f"--set {key}={value}: expected on or off; an option is {key}.OPTION=VALUE"
+            )
     elif head == "model" and rest:
         found["model_options"][rest] = value
     elif key in valid_keys():
@@ -256,7 +279,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _told(error: ValidationError) -> str:
+def _format_errors(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(map(str, entry['loc'])) or 'value'}: {entry['msg']}" for entry in error.errors()
     )

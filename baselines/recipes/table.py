@@ -1,7 +1,7 @@
 """The table of recipes: named, complete configurations of reference models.
 
-Each row changes the defaults of `RunConfig`; `latentbench train NAME --dry-run` prints the whole.
-Numbers of steps are full lengths, for a GPU; `--set num_steps=...` shortens them.
+A row lists what differs from the defaults of `RunConfig`; `latentbench train NAME --dry-run` prints
+the complete configuration. Numbers of steps are for a GPU; `--set num_steps=...` shortens them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EPOCH_64, EPOCH_128 = 938, 469  # steps that see 60,000 images
 
 @dataclass(frozen=True)
 class Recipe:
-    """One row: a name, what it is, where it comes from, and its settings."""
+    """One row: name, title, source, and the settings that differ from the defaults."""
 
     name: str
     title: str
@@ -91,7 +91,7 @@ _ROWS = (
     ),
     _autoencoder(
         "ae-overcomplete",
-        "code larger than the image, held down by an activity penalty",
+        "code larger than the image, limited by an activity penalty",
         "Ranzato et al. 2007",
         widths=[],
         code_dim=1024,
@@ -143,7 +143,7 @@ _ROWS = (
     _vae("vae", "dense VAE, Bernoulli likelihood"),
     _vae("vae-gaussian", "dense VAE, Gaussian likelihood", likelihood="gaussian"),
     _vae("vae-beta", "dense VAE, beta = 4", beta=4.0),
-    _vae("vae-conditional", "dense VAE that is told the class", conditional=True),
+    _vae("vae-conditional", "dense VAE conditioned on the class", conditional=True),
     _vae("vae-conv", "convolutional VAE", model="conv-vae"),
     Recipe(
         "course-gan",
@@ -153,7 +153,7 @@ _ROWS = (
     ),
     _course(
         "course-gan-tricks",
-        "the course generator with the tricks that we found best",
+        "the course generator with the best tricks we found",
         "Yazici et al. 2019; Heusel et al. 2017",
         tricks={"ema": {}, "two-time-scales": TWO_RATES},
     ),
@@ -177,7 +177,7 @@ _ROWS = (
     ),
     Recipe(
         "dcgan-tricks",
-        "DCGAN with the tricks that we found best",
+        "DCGAN with the best tricks we found",
         "Radford et al. 2016; Miyato et al. 2018; Yazici et al. 2019; Heusel et al. 2017",
         {
             **DCGAN,
@@ -200,13 +200,13 @@ _ROWS = (
     ),
     Recipe(
         "conditional-dcgan",
-        "DCGAN that is told the class",
+        "DCGAN conditioned on the class",
         "Mirza & Osindero 2014",
         {**DCGAN, "model": "conditional-dcgan"},
     ),
     _course(
         "conditional-dense-gan",
-        "the course networks, told the class",
+        "the course networks, conditioned on the class",
         "Mirza & Osindero 2014",
         model="conditional-dense-gan",
     ),
@@ -241,11 +241,11 @@ _ROWS = (
 
 RECIPES: dict[str, Recipe] = {row.name: row for row in _ROWS}
 if len(RECIPES) != len(_ROWS):
-    raise ValueError("two recipes of one name")
+    raise ValueError("two rows of the table of recipes have one name")
 
 
 def recipe_row(name: str) -> Recipe:
-    """The row of that name. Raises `UnknownNameError` listing the valid names."""
+    """Return the row of that name. Raises `UnknownNameError`, which lists the valid names."""
     if name not in RECIPES:
         raise UnknownNameError("recipe", name, RECIPES)
     return RECIPES[name]
@@ -254,7 +254,14 @@ def recipe_row(name: str) -> Recipe:
 def recipe_config(
     name: str, *, data: str = "mnist", seed: int = 0, settings: Iterable[str] = ()
 ) -> RunConfig:
-    """The complete configuration of a recipe on some data, changed by `key=value` texts."""
+    """Return the complete configuration of a recipe, changed by `key=value` texts.
+
+    Raises `UnknownNameError` for an unknown recipe or setting and `UsageError` for a bad value.
+
+    >>> config = recipe_config("course-gan", seed=3, settings=["tricks.ema=on", "batch_size=32"])
+    >>> config.batch_size, config.learning_rate, config.tricks
+    (32, 0.0002, {'ema': {'decay': 0.999}})
+    """
     row = recipe_row(name)
     raw = {**row.settings, "recipe": name, "data": data, "seed": seed}
     return make_config(with_settings(raw, settings))

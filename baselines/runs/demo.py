@@ -1,10 +1,10 @@
-"""The trained run whose samples `latentbench demo` scores: recipe `demo-gan`, bundled.
+"""The bundled run of recipe `demo-gan`, whose samples `latentbench demo` scores.
 
     latentbench train demo-gan --data mnist --seed 0 --set num_steps=14000
     python -m baselines.runs.demo runs/demo-gan-mnist-0-ec801b --out demo-gan.safetensors
 
-The second command leaves out what only further training needs: the optimisers' states and the
-generator that the averaged one was made from.
+The second command drops what only further training needs: the optimisers' states and the generator
+without averaging.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from bench.runtime.command_parser import CommandParser
 
 WEIGHTS = "demo-gan.safetensors"
 WEIGHTS_SHA256 = "c8348ee426376e567099d26b36f1c26df5dbad6a9ec8a9f9251afe42d930a19d"
-KEPT = (AVERAGED_GENERATOR, "networks/discriminator/")
+NEEDED = (AVERAGED_GENERATOR, "networks/discriminator/")
 
 
 def load_demo() -> Trained:
-    """The bundled run. Raises `BundleError` when its weights are damaged."""
+    """Load the bundled run. Raises `BundleError` if its weights are damaged."""
     with resources.as_file(resources.files("baselines") / "weights" / WEIGHTS) as path:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != WEIGHTS_SHA256:
@@ -42,17 +42,22 @@ def load_demo() -> Trained:
 
 
 def generate_digits(num_images: int, seed: int) -> NDArray[np.uint8]:
-    """Digits of all classes in turn: uint8 N,28,28,1. The same seed gives the same images."""
+    """Return digits, uint8 N,28,28,1, whose classes alternate. A seed always gives the same images.
+
+    >>> generate_digits(2, seed=0).shape
+    (2, 28, 28, 1)
+    """
     return Sampler(load_demo(), SamplingOptions(), seed).sample(num_images).images
 
 
 def for_sampling(checkpoint: Checkpoint) -> Checkpoint:
-    """What sampling needs of a run with averaged weights."""
-    kept = {key: value for key, value in checkpoint.tensors.items() if key.startswith(KEPT)}
-    return checkpoint._replace(tensors=kept)
+    """Return a checkpoint with only what sampling needs of a run with averaged weights."""
+    needed = {key: value for key, value in checkpoint.tensors.items() if key.startswith(NEEDED)}
+    return checkpoint._replace(tensors=needed)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the weights of the bundled run from a run's folder."""
     parser = CommandParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a trained run of recipe demo-gan")
     parser.add_argument("--out", type=Path, required=True)

@@ -1,13 +1,12 @@
-"""What lies in a run's folder, and how it gets there.
+"""A run's folder: its files, and how they are read and written.
 
     config.json              the complete configuration
-    log.jsonl                one event a line: start, terms, checkpoint, end, ...
-    checkpoint.safetensors   everything that training depends on, replaced whole
-    grids/00001234.png       samples (reconstructions, for an autoencoder) after so many steps
-    milestones/00001234.safetensors   what sampling needs after so many steps, where asked for
+    log.jsonl                one event per line: start, terms, checkpoint, end, ...
+    checkpoint.safetensors   everything that training depends on, replaced atomically
+    grids/00001234.png       samples after 1,234 steps (for an autoencoder, reconstructions)
+    milestones/00001234.safetensors   what sampling needs after 1,234 steps, if asked for
 
-A run that was killed may have log lines behind its last checkpoint; those steps appear again after
-`resume`.
+A killed run may have log lines after its last checkpoint; those steps appear again after `resume`.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ GRID_SIDE = 8
 
 
 class RunFolder:
-    """One run on disk."""
+    """The folder of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -51,12 +50,12 @@ class RunFolder:
         with (self.path / LOG).open("ab+") as stream:
             if stream.tell():
                 stream.seek(-1, os.SEEK_END)
-                if stream.read() != b"\n":  # cut short by a crash
+                if stream.read() != b"\n":  # a crash cut the last line short
                     stream.write(b"\n")
             stream.write(json.dumps({"event": event, "at": now, **fields}).encode() + b"\n")
 
     def events(self) -> list[dict[str, Any]]:
-        """All lines of the log; a last line cut short by a crash is left out."""
+        """Return all events of the log, without a line that a crash cut short."""
         found = []
         for line in (self.path / LOG).read_text().splitlines():
             try:
@@ -68,16 +67,19 @@ class RunFolder:
     def checkpoint_for(
         self, config: RunConfig, data: TrainingSet, *, resume: bool
     ) -> Checkpoint | None:
-        """The checkpoint to go on from; None where there is none. Raises `UsageError` for a folder
-        that is taken, or a checkpoint of another run.
+        """Return the checkpoint to resume from, or None.
+
+        Raises `UsageError` for a folder that is not empty, unless `resume` is set, and for a
+        checkpoint of another configuration or data set.
         """
         file = self.path / CHECKPOINT
         if not resume:
             if self.path.exists() and any(self.path.iterdir()):
                 raise UsageError(
-                    f"{self.path} is taken; go on with --resume, or give another place with --out"
+                    f"{self.path} has a run already; continue it with --resume, or give another "
+                    "folder with --out"
                     if file.is_file() or (self.path / CONFIG).is_file()
-                    else f"{self.path} is not empty; give another place with --out"
+                    else f"{self.path} is not empty; give another folder with --out"
                 )
             return None
         if not file.is_file():
@@ -91,26 +93,29 @@ class RunFolder:
                     "resume with the same settings, or start another run"
                 )
         if checkpoint.data_digest != data.digest:
-            raise UsageError(f"{self.path} was trained on other images than {data.name} holds now")
+            raise UsageError(
+                f"{self.path} was trained on other images than {data.name} has now; resume with "
+                "the same images, or start another run"
+            )
         return checkpoint
 
     def make(self, config: RunConfig) -> None:
-        """The folder of a run that starts: its configuration, and a place for grids."""
+        """Create the folder of a new run, with its configuration and the folder of grids."""
         (self.path / GRIDS).mkdir(parents=True, exist_ok=True)
         text = json.dumps(config.model_dump(mode="json") | {"digest": config.digest}, indent=2)
         write_atomically(self.path / CONFIG, f"{text}\n".encode())
 
     def save(self, checkpoint: Checkpoint, spent: Mapping[str, float]) -> None:
-        """Write the checkpoint, and a line about it with what the training has cost so far."""
+        """Write the checkpoint and log it, with the cost of the training so far."""
         write_checkpoint(self.path / CHECKPOINT, checkpoint)
         self.log("checkpoint", step=checkpoint.step, **spent)
 
     def milestone(self, step: int) -> Path:
-        """The file of what sampling needs after so many steps."""
+        """Return the path of the milestone after `step` steps."""
         return self.path / MILESTONES / f"{step:08d}.safetensors"
 
     def save_milestone(self, checkpoint: Checkpoint, spent: Mapping[str, float]) -> None:
-        """Write of a checkpoint what sampling needs, and a line about it."""
+        """Write the part of a checkpoint that sampling needs, and log it."""
         needed = {
             name: value
             for name, value in checkpoint.tensors.items()
@@ -122,10 +127,12 @@ class RunFolder:
     def train_s_until(
         self, step: int, clock: Literal["train_s", "cpu_s"] = "train_s"
     ) -> float | None:
-        """Seconds of training behind `step` by either clock of `Pace.spent`, a stack's shared among
-        its runs, those that a kill lost left out; None where the log does not tell.
+        """Return the seconds of training up to `step`, or None if the log does not say.
+
+        `clock` is wall time or processor time. The runs of a stack share its time equally. Time
+        that a kill lost does not count.
         """
-        # first step, runs, seconds by step
+        # for each start: first step, number of runs, seconds by step
         parts: list[tuple[int, int, dict[int, float | None]]] = []
         if not (self.path / LOG).is_file():
             return None
@@ -145,7 +152,7 @@ class RunFolder:
 
 
 def checkpoint_of(engine: Engine, run: int = 0) -> Checkpoint:
-    """One run of an engine as it is now."""
+    """Return the checkpoint of one run of an engine at its current step."""
     return Checkpoint(
         config=engine.games[run].config,
         step=engine.step,
@@ -157,23 +164,26 @@ def checkpoint_of(engine: Engine, run: int = 0) -> Checkpoint:
 
 
 def load_run(folder: Path, device: str = "cpu") -> Trained:
-    """The trained networks of a run's folder (or of a checkpoint file)."""
+    """Load the trained networks of a run's folder, or of a checkpoint file.
+
+    Raises what `read_checkpoint` raises.
+    """
     path = folder / CHECKPOINT if folder.is_dir() else folder
     return trained_from(read_checkpoint(path), device)
 
 
 def data_images(data: TrainingSet, num: int) -> NDArray[np.uint8]:
-    """Images spread evenly over a training set, which may be sorted: uint8 N,H,W,C; all of them
-    where there are no more than `num`.
+    """Return up to `num` images, uint8 N,H,W,C, spread evenly over a training set that may be
+    sorted.
     """
     last, count = len(data.images) - 1, min(num, len(data.images))
-    places = torch.arange(count) * last // max(count - 1, 1)
-    picked = data.images.index_select(0, places.to(data.images.device))
+    index = torch.arange(count) * last // max(count - 1, 1)
+    picked = data.images.index_select(0, index.to(data.images.device))
     return np.asarray(picked.permute(0, 2, 3, 1).cpu().numpy())
 
 
 def write_grid(run: RunFolder, engine: Engine, number: int) -> None:
-    """A sheet of 64 samples as training stands; always of the same latents."""
+    """Write a sheet of 64 samples at the current step, always of the same latents."""
     trained = trained_from(checkpoint_of(engine, number), engine.device)
     num = GRID_SIDE**2
     if trained.game.latent is not None:
@@ -184,7 +194,12 @@ def write_grid(run: RunFolder, engine: Engine, number: int) -> None:
 
 
 def grid_picture(images: NDArray[np.uint8], columns: int = GRID_SIDE) -> Image.Image:
-    """uint8 N,H,W,C -> one picture, row by row, with gaps of 2 px; empty places are black."""
+    """Join uint8 N,H,W,C images into one picture, row by row, with gaps of 2 px. Empty places are
+    black.
+
+    >>> grid_picture(np.zeros((3, 28, 28, 1), np.uint8), columns=2).size
+    (58, 58)
+    """
     num, height, width, channels = images.shape
     rows = -(-num // columns)
     sheet = np.zeros((rows * (height + 2) - 2, columns * (width + 2) - 2, channels), np.uint8)
@@ -195,7 +210,7 @@ def grid_picture(images: NDArray[np.uint8], columns: int = GRID_SIDE) -> Image.I
 
 
 def write_sheet(images: NDArray[np.uint8], path: Path) -> None:
-    """The picture of uint8 N,H,W,C images as a small PNG file, whole or not at all."""
+    """Write the picture of uint8 N,H,W,C images as an optimised PNG file, atomically."""
     buffer = io.BytesIO()
     grid_picture(images).save(buffer, format="PNG", optimize=True)
     write_atomically(path, buffer.getvalue())

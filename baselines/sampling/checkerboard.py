@@ -1,7 +1,7 @@
-"""Does a folder of samples carry a checkerboard? Its mean spectrum tells.
+"""Detect a checkerboard pattern in samples by their mean spectrum.
 
-A transposed convolution of stride 2 whose kernel 2 does not divide covers even and odd pixels
-unevenly (Odena et al. 2016): a pattern of period 2, power at the highest frequency of rows or
+A transposed convolution of stride 2 with an odd kernel covers even and odd pixels unevenly (Odena
+et al. 2016). The result is a pattern of period 2: power at the highest frequency of rows or
 columns. Natural spectra fall with frequency and have no peak there.
 
 Shape legend: N images, H rows, W columns, C channels.
@@ -16,8 +16,8 @@ TINY = 1e-12
 
 
 def mean_spectrum(images: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Mean power over images and channels of N,H,W,C, each image's mean taken off: H,W, as
-    `numpy.fft.fft2` lays it out.
+    """Return the mean power over images and channels of N,H,W,C, after subtracting each image's
+    mean: H,W in the layout of `numpy.fft.fft2`.
     """
     x = images.astype(np.float64)
     x -= x.mean(axis=(1, 2), keepdims=True)
@@ -26,9 +26,15 @@ def mean_spectrum(images: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def checkerboard_ratio(images: NDArray[np.generic]) -> float:
-    """Power at the highest frequency over power one step below it, for N,H,W,C with even sides.
+    """Return the power at the highest frequency divided by the power one step below it.
 
-    Geometric mean over rows and columns; at most about 1 without a checkerboard.
+    The images are N,H,W,C with even sides. The result is the geometric mean over rows and columns;
+    without a checkerboard it is at most about 1.
+
+    >>> noise = np.random.default_rng(0).normal(size=(100, 8, 8, 1))
+    >>> board = np.indices((8, 8)).sum(0)[None, :, :, None] % 2
+    >>> checkerboard_ratio(noise) < 1.2, checkerboard_ratio(noise + board) > 2
+    (True, True)
     """
     power = mean_spectrum(images)
     height, width = power.shape

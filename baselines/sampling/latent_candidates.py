@@ -1,4 +1,4 @@
-"""Candidates of a samples folder: the latent of image i's attempt j, from a seed of its own.
+"""Candidates for samples: the latent of attempt j at image i has its own seed.
 
 Shape legend: N candidates, Z latent or code.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from baselines.models.code_priors import Prior, prior_codes
+from baselines.models.code_priors import Prior, codes_from_prior
 from baselines.models.latents import latent_sampler
 from baselines.models.random_draws import derive_seed
 from baselines.sampling.rejection import truncated, uniform_of
@@ -16,11 +16,12 @@ from baselines.sampling.trained import Trained
 from bench.errors import UsageError
 
 
-class Candidates:
-    """Latents and coins by (seed, image, attempt); codes from the fitted `prior` for autoencoders.
+class LatentCandidates:
+    """Latents and uniform random numbers by (seed, image, attempt). For an autoencoder, codes are
+    drawn from the fitted `prior`.
 
-    Raises `UsageError` for an autoencoder whose codes were not fitted yet, and for a truncation of
-    latents that are not Gaussian.
+    Raises `UsageError` for an autoencoder whose code distribution is not fitted yet, and for a
+    truncation of latents that are not Gaussian.
     """
 
     def __init__(
@@ -36,16 +37,19 @@ class Candidates:
             if name.startswith("prior/")
         }
         if self.spec is None and not self.fitted:
-            raise UsageError("the run has not ended: an autoencoder's codes are fitted at its end")
+            raise UsageError(
+                "the run has not finished: the distribution of an autoencoder's codes is fitted at "
+                "the end of training"
+            )
         if truncation is not None and (self.spec is None or plan.latent != "gaussian"):
-            raise UsageError("truncation cuts off a Gaussian latent; this run has none")
+            raise UsageError("truncation needs a Gaussian latent; this run has none")
 
     def latents(self, numbers: list[int], attempt: int, purpose: str = "image") -> Tensor:
-        """Latents or codes of the images `numbers`: N,Z."""
+        """Return the latents or codes of the images `numbers`: N,Z."""
         rows = torch.stack([self._one(number, attempt, purpose) for number in numbers])
         if self.spec is not None:
             return rows
-        return prior_codes(self.fitted, self.prior, rows[:, 1:], uniform_of(rows[:, 0]))
+        return codes_from_prior(self.fitted, self.prior, rows[:, 1:], uniform_of(rows[:, 0]))
 
     def _one(self, number: int, attempt: int, purpose: str) -> Tensor:
         self.generator.manual_seed(derive_seed(self.seed, purpose, number, attempt))
@@ -57,8 +61,8 @@ class Candidates:
             z[: self.spec.noise] = truncated(z[: self.spec.noise], self.truncation)
         return z
 
-    def coins(self, numbers: list[int], attempt: int) -> Tensor:
-        """Uniforms for acceptance: N."""
+    def uniforms(self, numbers: list[int], attempt: int) -> Tensor:
+        """Return uniform numbers on [0, 1) that decide on acceptance: N."""
         rows = []
         for number in numbers:
             self.generator.manual_seed(derive_seed(self.seed, "coin", number, attempt))

@@ -1,12 +1,12 @@
-"""Sampling tricks as functions of latents, density ratios and Jacobians.
+"""Sampling methods as functions of latents, density ratios and Jacobians.
 
     truncation                 latents from N(0, 1) cut off at +-t (Brock et al. 2019, section 3.1)
-    discriminator rejection    accept with sigmoid(F), Azadi et al. 2019, section 3.3; gamma is a
-                               percentile of F before its shift, 0 to 100
-    budgeted rejection         accept with min(1, c r(x)), c set so that 1/K are accepted on average
-                               (Verine et al. 2024), r the density ratio
-    latent rejection           reject the latents where the generator's Jacobian is largest
-                               (Tanielian et al. 2020): between the modes
+    discriminator rejection    accept with probability sigmoid(F) (Azadi et al. 2019, section 3.3);
+                               gamma is a percentile of F before its shift, 0 to 100
+    budgeted rejection         accept with probability min(1, c r(x)), where r is the density ratio
+                               and c makes 1/K the mean acceptance rate (Verine et al. 2024)
+    latent rejection           reject latents at which the generator's Jacobian is largest, between
+                               the modes (Tanielian et al. 2020)
 
 Shape legend: N images, Z latent, K classes.
 """
@@ -22,20 +22,24 @@ from baselines.models.random_draws import derive_seed
 from baselines.sampling.trained import CHUNK, Trained, full_chunk
 
 PERTURBATION = 0.01  # step of the finite differences of the Jacobian
-# Of the Jacobian's norm, orthogonal: on the demo's generator (54 latents) norms from 24 have a rank
-# correlation of .97 to .99 with the exact ones, from 4 of .75 to .92.
+# Orthogonal directions for the Jacobian's norm. On the demo's generator (latent of 54), norms from
+# 24 directions have a rank correlation of .97 to .99 with exact norms; from 4, of .75 to .92.
 DIRECTIONS = 24
 EPSILON = 1e-6
 
 
 def uniform_of(normal: Tensor) -> Tensor:
-    """Standard normal values to uniform ones on [0, 1], by the distribution function."""
+    """Map standard normal values to uniform ones on [0, 1] by the distribution function."""
     return 0.5 * (1 + torch.erf(normal / math.sqrt(2)))
 
 
 def truncated(z: Tensor, threshold: float) -> Tensor:
-    """Standard normal values to the normal cut off at +-threshold, monotonically: the quantile
-    keeps its rank. Float64 inside.
+    """Map standard normal values to the normal distribution cut off at +-threshold.
+
+    The map is monotonic: a value keeps its quantile. It is computed in float64.
+
+    >>> truncated(torch.tensor([-9.0, 0.0, 9.0]), 1.0)
+    tensor([-1.,  0.,  1.])
     """
     mass = math.erf(threshold / math.sqrt(2))
     squeezed = torch.erf(z.double() / math.sqrt(2)) * mass
@@ -43,13 +47,17 @@ def truncated(z: Tensor, threshold: float) -> Tensor:
 
 
 def drs_values(log_ratio: Tensor, log_max: Tensor) -> Tensor:
-    """F before its shift: D - D_M - log(1 - exp(D - D_M - eps)), Azadi's equation 8."""
+    """Return F before its shift: D - D_M - log(1 - exp(D - D_M - eps)), Azadi's equation 8."""
     below = (log_ratio - log_max).clamp_max(0)
     return below - torch.log1p(-torch.exp(below - EPSILON))
 
 
 def budget_scale(log_ratio: Tensor, budget: float) -> float:
-    """log c with mean(min(1, c r)) = 1/budget over the ratios given, by bisection."""
+    """Return log c such that mean(min(1, c r)) = 1/budget over the given ratios, by bisection.
+
+    >>> round(budget_scale(torch.tensor([0.0, 0.0]), budget=2), 4)  # r = 1, so c = 1/2
+    -0.6931
+    """
     values = log_ratio.double()
     low, high = float(-values.max()) - 50, float(-values.min()) + 50
     for _ in range(200):
@@ -60,8 +68,9 @@ def budget_scale(log_ratio: Tensor, budget: float) -> float:
 
 
 def jacobian_norms(trained: Trained, z: Tensor, y: Tensor | None, seed: int) -> Tensor:
-    """|J_G(z)|_F^2 of latents N,Z, by finite differences along `DIRECTIONS` random orthogonal
-    directions, or all Z where there are no more (then exactly): N.
+    """Return |J_G(z)|_F^2 for latents N,Z, by finite differences: N.
+
+    Uses `DIRECTIONS` random orthogonal directions, or all Z of them if Z is smaller.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "directions"))
     dim = z.shape[1]

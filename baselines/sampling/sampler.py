@@ -1,11 +1,10 @@
-"""Samples of a trained run: one latent seed for each image, and sampling tricks.
+"""Sample a trained run, with optional truncation and rejection.
 
-Candidate j of image i has a seed of its own, so a folder depends neither on the batch size nor on
-the number of images. Rejection goes in rounds: every image that was not accepted gets its next
-candidate, up to `MAX_ROUNDS`, after which the last one stays and is counted.
-`baselines.sampling.rejection`
-has the tricks themselves. Density ratios are those of a discriminator at its optimum for plain
-targets: smoothed or noisy labels shift them.
+Candidate j of image i has its own seed, so that an image depends neither on the batch size nor on
+the number of images. Rejection works in rounds: every image that was not accepted gets its next
+candidate. After `MAX_ROUNDS` the last candidate is used and counted. `baselines.sampling.rejection`
+has the formulas. Density ratios assume an optimal discriminator with plain targets; smoothed or
+noisy labels shift them.
 
 Shape legend: N images, B candidates, Z latent, K classes.
 """
@@ -27,7 +26,7 @@ from torch.nn import functional as F
 from baselines.models.code_priors import PRIORS, Prior
 from baselines.models.latents import latent_sampler
 from baselines.models.random_draws import derive_seed
-from baselines.sampling.latent_candidates import Candidates
+from baselines.sampling.latent_candidates import LatentCandidates
 from baselines.sampling.rejection import budget_scale, drs_values, jacobian_norms
 from baselines.sampling.trained import CHUNK, Trained, full_chunk
 from baselines.training.training_images import to_uint8
@@ -36,15 +35,18 @@ from bench.runtime.provenance import library_versions, version
 
 MAX_ROUNDS = 200
 NUM_PILOT = 5_000  # images from which thresholds are measured
-MAX_FORCED = 0.01  # share of the images that may keep a candidate which was not accepted
+MAX_FORCED = 0.01  # share of the images that may use a candidate that was not accepted
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
-    """Tricks of sampling; None is off. `truncation` t > 0; `rejection_gamma` 0..100;
-    `budget` K >= 1, candidates for each accepted image; `latent_share` the share of latents kept,
-    0 < share <= 1; `prior` for autoencoders.
+    """Options of sampling; None is off.
+
+    `truncation` is t > 0, `rejection_gamma` a percentile 0..100, `budget` K >= 1 candidates per
+    accepted image, `latent_share` the share of latents that are kept, 0 < share <= 1, and `prior`
+    the distribution of an autoencoder's codes. Raises `UsageError` for a value outside its bounds
+    and for two rejection samplers.
     """
 
     truncation: float | None = None
@@ -66,12 +68,13 @@ class SamplingOptions:
         if self.prior not in PRIORS:
             raise UnknownNameError("prior", self.prior, PRIORS)
         if self.rejection_gamma is not None and self.budget is not None:
-            raise UsageError("two rejection samplers at once: choose gamma or a budget")
+            raise UsageError("two rejection samplers at once; choose gamma or a budget")
 
 
 class Samples(NamedTuple):
-    """`images` uint8 N,H,W,C; `acceptance_rate` accepted by tried; `num_forced` images whose last
-    candidate stayed; `labels` int64 N of conditional models.
+    """Samples of a run: `images` uint8 N,H,W,C, `acceptance_rate` (accepted / tried), `num_forced`
+    images whose last candidate was used without being accepted, and `labels` int64 N of conditional
+    models.
     """
 
     images: NDArray[np.uint8]
@@ -81,11 +84,15 @@ class Samples(NamedTuple):
 
 
 class Sampler:
-    """Samples of one trained run under one choice of options; thresholds are measured once."""
+    """A sampler of one trained run with one choice of options. Thresholds are measured once, when
+    it is made.
+
+    Raises `UsageError` for options that the run does not support.
+    """
 
     def __init__(self, trained: Trained, options: SamplingOptions, seed: int = 0) -> None:
         self.trained, self.options, self.seed = trained, options, seed
-        self.candidates = Candidates(
+        self.candidates = LatentCandidates(
             trained, seed, truncation=options.truncation, prior=options.prior
         )
         self.log_max = self.shift = self.log_scale = 0.0
@@ -98,13 +105,15 @@ class Sampler:
     def sample(
         self, num: int, labels: ArrayLike | None = None, progress: Progress | None = None
     ) -> Samples:
-        """`num` images. A conditional model makes all classes in turn unless labels are given:
-        integers 0..K-1, N of them or one for all. `progress` is called with images done and in all.
-        Raises `UsageError`.
+        """Return `num` samples.
+
+        `labels` are for conditional models: N integers 0..K-1, or one for all images; without
+        labels the classes alternate. `progress` is called with the number of finished images and
+        the total. Raises `UsageError` for labels that do not fit the model.
         """
         if num < 1:
             raise UsageError(f"{num} images: expected at least 1")
-        tell = progress or (lambda _done, _total: None)
+        on_images = progress or (lambda _done, _total: None)
         classes = self.trained.game.num_classes
         y, chosen = None, None
         if classes:
@@ -115,25 +124,25 @@ class Sampler:
         rejecting = self._loss_ratio is not None or self.options.latent_share is not None
         if not rejecting:
             z = self.candidates.latents(list(range(num)), 0)
-            images = self.trained.images(z, y, lambda done: tell(min(done, num), num))
+            images = self.trained.images(z, y, lambda done: on_images(min(done, num), num))
             return Samples(images, 1.0, 0, chosen)
-        return self._rejected(num, y, chosen, tell)
+        return self._sample_with_rejection(num, y, chosen, on_images)
 
-    def _rejected(
-        self, num: int, y: Tensor | None, labels: NDArray[np.int64] | None, tell: Progress
+    def _sample_with_rejection(
+        self, num: int, y: Tensor | None, labels: NDArray[np.int64] | None, on_images: Progress
     ) -> Samples:
         pending, tried = list(range(num)), 0
-        kept: dict[int, Tensor] = {}
+        latest: dict[int, Tensor] = {}
         for attempt in range(MAX_ROUNDS):
             z = self.candidates.latents(pending, attempt)
             accepted = self._accept(pending, attempt, z, None if y is None else y[pending])
             tried += len(pending)
-            kept |= dict(zip(pending, z, strict=True))  # the last candidate stays if none is taken
+            latest |= dict(zip(pending, z, strict=True))
             pending = [n for n, yes in zip(pending, accepted.tolist(), strict=True) if not yes]
-            tell(num - len(pending), num)
+            on_images(num - len(pending), num)
             if not pending:
                 break
-        z = torch.stack([kept[number] for number in range(num)])
+        z = torch.stack([latest[number] for number in range(num)])
         rate = (num - len(pending)) / tried
         return Samples(self.trained.images(z, y), rate, len(pending), labels)
 
@@ -148,12 +157,12 @@ class Sampler:
                 chance = torch.sigmoid(drs_values(log_ratio, log_max) - self.shift)
             else:
                 chance = (log_ratio + self.log_scale).clamp_max(0).exp()
-            accepted &= self.candidates.coins(numbers, attempt) < chance
+            accepted &= self.candidates.uniforms(numbers, attempt) < chance
         return accepted
 
     def _require_ratio(self) -> None:
         if not self.trained.is_adversarial:
-            raise UsageError("rejection by the discriminator needs an adversarial model")
+            raise UsageError("rejection by the discriminator needs a GAN; this run is not one")
         loss = self.trained.game.config.loss_row
         if loss.log_ratio is None:
             raise UsageError(
@@ -162,13 +171,13 @@ class Sampler:
             )
         if self.trained.game.plan.layers.head is not None:
             raise UsageError(
-                "rejection judges images one by one, and this run's discriminator has a minibatch "
-                "layer: what it says of an image depends on the others beside it"
+                "rejection judges each image on its own, but this run's discriminator has a "
+                "minibatch layer, whose output for an image depends on the rest of the batch"
             )
         self._loss_ratio = loss.log_ratio
 
     def _measure(self) -> None:
-        """Thresholds from a pilot of images with seeds of their own."""
+        """Measure thresholds on a pilot of images that have their own seeds."""
         needs = self._loss_ratio is not None or self.options.latent_share is not None
         if not needs:
             return
@@ -192,15 +201,16 @@ class Sampler:
             self.log_scale = budget_scale(log_ratio, self.options.budget)
 
     def _require_acceptance(self, rate: float) -> None:
-        """Raises `UsageError` where many images would have no accepted candidate."""
+        """Raise `UsageError` if many images would have no accepted candidate."""
         if (1 - rate) ** MAX_ROUNDS > MAX_FORCED:
             raise UsageError(
                 f"rejection gamma {self.options.rejection_gamma:g} accepts {rate:.2g} of the "
-                f"candidates, and an image has {MAX_ROUNDS}; give a smaller percentile"
+                f"candidates, too few for {MAX_ROUNDS} candidates per image; give a smaller "
+                "percentile"
             )
 
     def _log_ratios(self, z: Tensor, y: Tensor | None) -> Tensor:
-        assert self._loss_ratio is not None  # noqa: S101  (callers have asked)
+        assert self._loss_ratio is not None  # noqa: S101  (callers have checked)
         parts = []
         with torch.no_grad():
             size = self.trained.chunk or CHUNK
@@ -214,7 +224,7 @@ class Sampler:
 
 
 def _checked(labels: ArrayLike, num: int, classes: int) -> NDArray[np.int64]:
-    """One label for each image: int64 N. Raises `UsageError`."""
+    """Return one label for each image, int64 N. Raises `UsageError` for labels that do not fit."""
     found = np.asarray(labels)
     if found.ndim == 0:
         found = np.full(num, found)
@@ -222,7 +232,7 @@ def _checked(labels: ArrayLike, num: int, classes: int) -> NDArray[np.int64]:
         raise UsageError(f"labels {found.dtype} {found.shape}: expected {num} integers, or one")
     if found.min() < 0 or found.max() >= classes:
         raise UsageError(
-            f"labels {found.min()} to {found.max()}: the model knows the classes 0 to {classes - 1}"
+            f"labels {found.min()} to {found.max()}: the model has classes 0 to {classes - 1}"
         )
     return found.astype(np.int64)
 
@@ -230,7 +240,7 @@ def _checked(labels: ArrayLike, num: int, classes: int) -> NDArray[np.int64]:
 def manifest_of(
     trained: Trained, options: SamplingOptions, seed: int, samples: Samples
 ) -> dict[str, object]:
-    """What a manifest says: recipe, configuration and its digest, sampling, pixels' digest."""
+    """Return the content of a manifest: recipe, configuration, sampling options, pixels' digest."""
     config = trained.game.config
     return {
         "recipe": config.recipe,
@@ -251,10 +261,13 @@ def manifest_of(
 
 
 def preview(trained: Trained, num: int) -> NDArray[np.uint8]:
-    """A few images for a grid while training goes on, before any prior is fitted."""
+    """Return a few images, uint8 N,H,W,C, for a grid during training, always of the same latents.
+
+    Raises `UsageError` for an autoencoder.
+    """
     latent = trained.game.latent
     if latent is None:
-        raise UsageError("an autoencoder's preview is its reconstructions")
+        raise UsageError("an autoencoder has no latent to preview; use `reconstruct`")
     generator = torch.Generator().manual_seed(derive_seed("preview"))
     z = latent_sampler(latent, trained.game.plan.latent)(generator, (num, latent.dim))
     classes = trained.game.num_classes

@@ -1,6 +1,6 @@
-"""Samples as a folder of PNG files: the one contract between generators and scores.
+"""Write samples as a folder of PNG files, the interface between generators and scores.
 
-What made them stands in a manifest beside the folder, since a folder of samples holds images only.
+The folder holds images only; the manifest, which says what made them, is a file next to it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Progress = Callable[[str, int, int], None]
 
 
 def require_free(folder: Path, *, replace: bool = False) -> None:
-    """Raises `UsageError` for a folder that holds something, unless `replace` is set and it holds
-    samples only, and for a place that is no folder.
+    """Raise `UsageError` for a path that is not a folder and for a folder that is not empty. With
+    `replace`, a folder that holds only samples is allowed.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UsageError(f"{folder} is not a folder; give a new one")
@@ -35,7 +35,7 @@ def require_free(folder: Path, *, replace: bool = False) -> None:
         foreign = present if not replace else [n for n in present if not SAMPLE_NAME.fullmatch(n)]
         if foreign:
             raise UsageError(
-                f"{folder} holds files already ({foreign[0]!r} and {len(foreign) - 1} more); "
+                f"{folder} is not empty ({foreign[0]!r} and {len(foreign) - 1} more); "
                 "give a new folder"
             )
 
@@ -47,7 +47,7 @@ def write_samples(
     replace: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Write uint8 N,H,W,C (C 1 or 3) as `00000.png` and so on, the whole folder or nothing.
+    """Write uint8 N,H,W,C (C 1 or 3) as `00000.png` and so on. An error leaves no partial folder.
 
     Raises `UsageError` as `require_free` does.
     """
@@ -71,10 +71,14 @@ def write_samples(
 
 
 def manifest_path(folder: Path) -> Path:
-    """`samples.manifest.json` for `samples/`."""
+    """Return the path of a folder's manifest.
+
+    >>> print(manifest_path(Path("samples")))
+    samples.manifest.json
+    """
     return folder.with_name(f"{folder.name}.manifest.json")
 
 
 def write_manifest(folder: Path, content: Mapping[str, object]) -> None:
-    """Write what made the samples of a folder, as JSON beside it."""
+    """Write the manifest of a folder of samples as JSON next to it."""
     write_atomically(manifest_path(folder), (json.dumps(content, indent=2) + "\n").encode())

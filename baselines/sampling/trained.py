@@ -1,8 +1,8 @@
-"""A trained run, read back from its checkpoint: latents in, images out.
+"""The networks of a trained run, loaded from its checkpoint: latents in, images out.
 
-The generator runs in eval mode, with the averaged weights where the run kept them (trick "ema").
-Images are computed in chunks of `CHUNK` that start at multiples of `CHUNK` and are always full, so
-image i does not depend on how many others are asked for.
+The generator runs in eval mode, with averaged weights if the run has them (trick "ema"). Images are
+computed in full chunks of `CHUNK` that start at multiples of `CHUNK`, so that image i does not
+depend on the number of images.
 
 Shape legend: N images, B images of a chunk, C,H,W an image, Z latent or code, K classes.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from baselines.models.autoencoders import Autoencoder
-from baselines.models.base import Verdict
+from baselines.models.base import DiscriminatorOutput
 from baselines.models.vae import VAE
 from baselines.training.build import Game, build
 from baselines.training.checkpoint import Checkpoint
@@ -26,13 +26,15 @@ from baselines.training.training_images import scaled, to_uint8
 from bench.errors import UsageError
 
 CHUNK = 250
-AVERAGED_GENERATOR = "tricks/ema/generator."  # of a checkpoint's tensors
+AVERAGED_GENERATOR = "tricks/ema/generator."  # prefix of tensors in a checkpoint
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Networks of a checkpoint in eval mode on one device. `chunk` images are computed together;
-    fewer take less memory and may move a pixel by a level.
+    """The networks of a checkpoint in eval mode on one device.
+
+    `chunk` images are computed together. A smaller chunk takes less memory and may change a pixel
+    by one level.
     """
 
     checkpoint: Checkpoint
@@ -43,11 +45,13 @@ class Trained:
 
     @property
     def is_adversarial(self) -> bool:
+        """Whether the run is a GAN."""
         return self.game.model.kind == "adversarial"
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """Latents or codes B,Z (and one-hot B,K) -> float images B,C,H,W in the model's range,
-        differentiable.
+        """Map latents or codes B,Z (and one-hot B,K) to float images B,C,H,W in the model's range.
+
+        The result is differentiable.
         """
         if self.is_adversarial:
             images: Tensor = self.networks["generator"](z, y)
@@ -55,22 +59,26 @@ class Trained:
         network = self.networks["autoencoder"]
         if isinstance(network, VAE):
             return network.pixels(network.decode(z, y))
-        assert isinstance(network, Autoencoder)  # noqa: S101  (there are no others)
+        assert isinstance(network, Autoencoder)  # noqa: S101  (the only other kind)
         return network.pixels(network.decode(z))
 
     @torch.no_grad()
-    def judge(self, x: Tensor, y: Tensor | None = None) -> Verdict:
-        """The discriminator's verdict on images B,C,H,W in [-1, 1]. Raises `UsageError` without
-        one.
+    def judge(self, x: Tensor, y: Tensor | None = None) -> DiscriminatorOutput:
+        """Return the discriminator's output for images B,C,H,W in [-1, 1].
+
+        Raises `UsageError` for a model without a discriminator.
         """
         if not self.is_adversarial:
             raise UsageError(f"model {self.game.model.name!r} has no discriminator")
-        verdict: Verdict = self.networks["discriminator"](x, y, None)
-        return verdict
+        output: DiscriminatorOutput = self.networks["discriminator"](x, y, None)
+        return output
 
     @torch.no_grad()
     def encode(self, images: NDArray[np.uint8]) -> Tensor:
-        """Codes (for a VAE, posterior means) of uint8 N,H,W,C: float32 N,Z on the CPU."""
+        """Return the codes (for a VAE, posterior means) of uint8 N,H,W,C: float32 N,Z on the CPU.
+
+        Raises `UsageError` for a GAN and for a conditional VAE.
+        """
         network = self.networks.get("autoencoder")
         if network is None or self.game.num_classes:
             raise UsageError(f"model {self.game.model.name!r} has no encoder of images alone")
@@ -86,7 +94,10 @@ class Trained:
     def images(
         self, z: Tensor, y: Tensor | None = None, on_chunk: Callable[[int], None] | None = None
     ) -> NDArray[np.uint8]:
-        """Latents N,Z (and one-hot N,K), on any device -> uint8 N,H,W,C."""
+        """Map latents N,Z (and one-hot N,K) on any device to uint8 N,H,W,C.
+
+        `on_chunk` is called with the number of finished images.
+        """
         parts, size = [], self.chunk or CHUNK
         with torch.no_grad():
             for start in range(0, len(z), size):
@@ -100,8 +111,11 @@ class Trained:
 
 
 def full_chunk(rows: Tensor, start: int, size: int | None = None) -> Tensor:
-    """Rows start .. start + size - 1, the last one repeated where there are no more; the size is
-    `CHUNK` unless given.
+    """Return rows start .. start + size - 1, with the last row repeated past the end. The default
+    size is `CHUNK`.
+
+    >>> full_chunk(torch.arange(5), 3, size=4)
+    tensor([3, 4, 4, 4])
     """
     size = size or CHUNK
     index = torch.arange(start, start + size).clamp_max(len(rows) - 1)
@@ -109,7 +123,7 @@ def full_chunk(rows: Tensor, start: int, size: int | None = None) -> Tensor:
 
 
 def trained_from(checkpoint: Checkpoint, device: str = "cpu") -> Trained:
-    """Networks with the checkpoint's weights, averaged ones where there are any."""
+    """Build the networks and load the checkpoint's weights, averaged ones if it has them."""
     game = build(checkpoint.config, checkpoint.image_shape, checkpoint.num_classes)
     for name, network in game.networks.items():
         prefix = f"networks/{name}/"
@@ -127,5 +141,5 @@ def trained_from(checkpoint: Checkpoint, device: str = "cpu") -> Trained:
 
 
 def reconstruct(trained: Trained, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What an autoencoder makes of uint8 N,H,W,C images: the same shape."""
+    """Return an autoencoder's reconstructions of uint8 N,H,W,C images, in the same shape."""
     return trained.images(trained.encode(images))

@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 from baselines.recipes.config import RunConfig
-from baselines.recipes.narrowing import COURSE, DCGAN, Narrowing, narrowed
+from baselines.recipes.narrowing import COURSE, DCGAN, Narrowing, narrowed_settings
 from baselines.recipes.table import recipe_config
 
 MIN_STEPS = 16
@@ -56,5 +56,5 @@ def budgeted(recipe: str, data: str, seed: int, budget: Budget) -> RunConfig:
     if budget == FULL:
         return full
     steps = max(MIN_STEPS, math.ceil(full.num_steps * budget.share))
-    settings = (f"num_steps={steps}", *narrowed(recipe, budget.narrowing))
+    settings = (f"num_steps={steps}", *narrowed_settings(recipe, budget.narrowing))
     return recipe_config(recipe, data=data, seed=seed, settings=settings)

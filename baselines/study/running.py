@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from baselines.runs.loading import scorer_of, training_set_of
+from baselines.runs.jobs import shared_scorer, shared_training_set
 from baselines.study.plan import Study, jobs_of, runs_of
 from baselines.study.report import FULL_COMMAND, picture_name, render
 from baselines.study.rows import RECORDS, Row, publish, read_rows
@@ -51,8 +51,8 @@ def run_study(
     require_writable(out, "the report")
     root = None if study.data_root is None else str(study.data_root.resolve())
     for name in sorted({run.config.data for run in runs}):
-        training_set_of(name, root, "cpu")
-        scorer_of(name, None, tuple(sorted(METRICS)), "cpu", 0)
+        shared_training_set(name, root, "cpu")
+        shared_scorer(name, None, tuple(sorted(METRICS)), "cpu", 0)
     book = Ledger(ledger)
     for run in done:
         for way in run.ways:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from baselines.models.base import LatentSpec
 from baselines.models.infogan import mutual_information
 from baselines.models.random_draws import derive_seed
-from baselines.sampling.latent_candidates import Candidates
+from baselines.sampling.latent_candidates import LatentCandidates
 from baselines.sampling.trained import CHUNK, Trained
 from baselines.training.objectives import vae_objective
 from baselines.training.training_images import scaled
@@ -68,7 +68,7 @@ def _elbo(
 
 
 def _bound(trained: Trained, latent: LatentSpec) -> dict[str, float]:
-    candidates = Candidates(trained, 0, truncation=None, prior="gaussian")
+    candidates = LatentCandidates(trained, 0, truncation=None, prior="gaussian")
     z = candidates.latents(list(range(NUM_BOUND)), 0)
     total = 0.0
     with torch.no_grad():

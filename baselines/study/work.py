@@ -25,12 +25,12 @@ from baselines.recipes.config import RunConfig, make_config
 from baselines.runs.jobs import (
     describe_divergence,
     divergence,
-    only,
+    exclusive_scorer,
+    only_outcome,
     outcome_of,
-    train_open,
+    train_unfinished,
     trained_for,
 )
-from baselines.runs.loading import scorer_in_turn
 from baselines.runs.run_folder import CHECKPOINT, RunFolder, write_sheet
 from baselines.runs.train import TrainingDiverged
 from baselines.sampling.checkerboard import checkerboard_ratio
@@ -83,7 +83,7 @@ class Task(BaseModel):
 
 def do_run(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str, Any]:
     """One run; gives its rows. Raises `TrainingDiverged`, with its one row in `details`."""
-    return only(do_stack([payload], [context]))
+    return only_outcome(do_stack([payload], [context]))
 
 
 def do_stack(
@@ -92,7 +92,7 @@ def do_stack(
     """Several runs of one group, trained as one program on a GPU and in turn on a CPU."""
     tasks = [Task.model_validate(payload) for payload in payloads]
     first = tasks[0]
-    train_open(
+    train_unfinished(
         [task.run_config for task in tasks],
         [context.folder for context in contexts],
         data=first.run_config.data,
@@ -171,7 +171,7 @@ def _scored(
         extra = {"acceptance_rate": samples.acceptance_rate, "num_forced": samples.num_forced}
         write_manifest(target, manifest_of(trained, way, SAMPLING_SEED, samples))
     write_samples(images, target, replace=True)
-    with scorer_in_turn(config.data, None, METRICS, task.device, context.memory_step) as scorer:
+    with exclusive_scorer(config.data, None, METRICS, task.device, context.memory_step) as scorer:
         record = scorer.score(target)
     write_sheet(images[:SHEET_IMAGES], sheet_of(context.folder, name))
     if not task.keep_samples:

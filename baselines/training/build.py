@@ -1,10 +1,10 @@
-"""From a configuration to networks, plan and hooks: all that a loop needs, before any step.
+"""Build a run from its configuration: networks, plan, hooks and draws, before any step.
 
-Initial weights depend on the seed alone: they are drawn on the CPU inside a forked random state,
-so neither the caller's random numbers nor the device matter. They are paired: every layer that
-a trick leaves in shape starts as without the trick, and where a run differs from its recipe's
-networks in the size of the latent alone, as in the recipe; so two runs of one seed differ by what
-was changed and by nothing else. Where neither changes a layer they are the plain draw.
+Initial weights depend on the seed only: they are drawn on the CPU inside a forked random state, so
+that neither the caller's random numbers nor the device matter. They are paired: a layer whose shape
+a trick does not change starts as it would without the trick, and a run that differs from its recipe
+only in the size of the latent starts as the recipe does. So two runs of one seed differ by what was
+changed and by nothing else.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from baselines.models.autoencoders import AutoencoderOptions
 from baselines.models.base import ImageShape, LatentSpec, Layers, Model
 from baselines.models.latents import latent_sampler
+from baselines.models.options import AutoencoderOptions
 from baselines.models.random_draws import Draw, derive_seed, integers, normal, uniform
-from baselines.recipes.config import Active, RunConfig
+from baselines.recipes.config import ActiveTrick, RunConfig
 from baselines.recipes.table import RECIPES
 from baselines.training.training_images import TrainingSet
 from baselines.tricks.base import Plan, Player, Sizes
@@ -32,24 +32,25 @@ PLAYERS: tuple[Player, ...] = ("discriminator", "generator")
 
 @dataclass(frozen=True, kw_only=True)
 class Game:
-    """A built run: networks on the CPU, in training mode, and what the loops ask about them."""
+    """A built run: networks on the CPU in training mode, and everything the loops need to know."""
 
     config: RunConfig
     model: Model
     options: Any
     plan: Plan
-    active: tuple[Active, ...]
+    active: tuple[ActiveTrick, ...]
     networks: dict[str, nn.Module]
-    state: dict[str, Tensor]  # of the tricks, by trick/key
+    state: dict[str, Tensor]  # tensors of the tricks, by trick/key
     sizes: Sizes
     num_classes: int  # 0 for an unconditional model
 
     @property
     def latent(self) -> LatentSpec | None:
+        """The parts of the latent vector; None for an autoencoder."""
         return None if self.model.latent is None else self.model.latent(self.options)
 
     def hooks(self, point: str) -> list[Callable[..., Any]]:
-        """The functions hooked at a point, in the order of the table, their options bound."""
+        """Return the hooks of a point, in the order of the table, with their options bound."""
         found: list[Callable[..., Any]] = []
         for trick, options in self.active:
             function = getattr(trick, point)
@@ -63,10 +64,10 @@ def _with_options(function: Callable[..., Any], options: Any, *arguments: Any) -
 
 
 def build(config: RunConfig, image_shape: ImageShape, num_classes: int = 0) -> Game:
-    """The game of a configuration for images of C,H,W; `num_classes` are those of the data.
+    """Build a run for images of C,H,W; `num_classes` is that of the data.
 
-    Raises `UsageError` when a conditional model meets data without labels, or sides that do not
-    fit.
+    Raises `UsageError` for a conditional model on data without labels, and for images whose sides
+    do not fit the model.
     """
     model, options = config.model_row, config.parsed_model_options
     conditional = model.conditional(options)
@@ -108,9 +109,9 @@ def build(config: RunConfig, image_shape: ImageShape, num_classes: int = 0) -> G
 def _drawn_networks(
     config: RunConfig, image_shape: ImageShape, num_classes: int, layers: Layers
 ) -> dict[str, nn.Module]:
-    """Networks whose layers are those of the same run without tricks, and with the recipe's latent,
-    wherever name and shapes agree; the others are drawn in the run's own order. Leaves torch's
-    default generator where the former's draw ends.
+    """Draw networks that share every layer with the same run without tricks and with the recipe's
+    latent, where name and shapes agree. The other layers are drawn in the run's own order. Leaves
+    torch's default generator as the draw without tricks does.
     """
     model, options = config.model_row, config.parsed_model_options
     original = _with_recipe_latent(config)
@@ -125,14 +126,14 @@ def _drawn_networks(
     after = torch.get_rng_state()
     networks = drawn(options, layers)
     for name, network in networks.items():
-        _take_over(network, plain[name])
+        _copy_equal_layers(network, plain[name])
     torch.set_rng_state(after)  # what the tricks draw next does not depend on the layers
     return networks
 
 
 def _with_recipe_latent(config: RunConfig) -> Any:
-    """The recipe's model options where the run has those with another size of the latent, its own
-    otherwise.
+    """Return the recipe's model options if the run differs from them in the latent's size only, or
+    else the run's own.
     """
     options, row = config.parsed_model_options, RECIPES.get(config.recipe)
     if row is None or row.settings["model"] != config.model or not hasattr(options, "latent_dim"):
@@ -143,9 +144,10 @@ def _with_recipe_latent(config: RunConfig) -> Any:
 
 
 @torch.no_grad()
-def _take_over(network: nn.Module, plain: nn.Module) -> None:
-    """Copy the tensors of every layer that both have under one name and in one shape. By layer,
-    since the scale of a bias depends on the shape of the weight beside it.
+def _copy_equal_layers(network: nn.Module, plain: nn.Module) -> None:
+    """Copy the tensors of every layer that both networks have, with equal name and shapes.
+
+    Whole layers are compared because the scale of a bias depends on the shape of its weight.
     """
     others = dict(plain.named_modules())
     for name, layer in network.named_modules():
@@ -156,7 +158,7 @@ def _take_over(network: nn.Module, plain: nn.Module) -> None:
 
 
 def _own_tensors(layer: nn.Module | None) -> dict[str, Tensor]:
-    """Parameters and buffers of a layer, those of its parts left out."""
+    """Return parameters and buffers of a layer without those of its children."""
     if layer is None:
         return {}
     return {
@@ -166,12 +168,12 @@ def _own_tensors(layer: nn.Module | None) -> dict[str, Tensor]:
 
 
 def build_for(config: RunConfig, data: TrainingSet) -> Game:
-    """`build` for the shape and classes of a training set."""
+    """Build a run for the image shape and classes of a training set; see `build`."""
     return build(config, data.image_shape, data.num_classes)
 
 
 def draws_of(game: Game, num_images: int) -> dict[str, Draw]:
-    """What one step draws: index of the images, latents, classes, and what the tricks ask for.
+    """Return the draws of one step: image indices, latents, classes, and those of the tricks.
 
     Names are `player/key`; the discriminator's shapes start with its number of steps.
     """
@@ -179,7 +181,7 @@ def draws_of(game: Game, num_images: int) -> dict[str, Draw]:
         return _likelihood_draws(game, num_images)
     found: dict[str, Draw] = {}
     latent = game.latent
-    assert latent is not None  # noqa: S101  (every adversarial model has one)
+    assert latent is not None  # noqa: S101  (every adversarial model has a latent)
     batch = game.config.batch_size
     for player in PLAYERS:
         wanted = {"z": Draw((batch, latent.dim), latent_sampler(latent, game.plan.latent))}
@@ -189,8 +191,8 @@ def draws_of(game: Game, num_images: int) -> dict[str, Draw]:
             wanted["class"] = Draw((batch,), integers(game.num_classes))
         for trick, options in game.active:
             if trick.draws is not None:
-                asked = trick.draws(player, game.sizes, options)
-                wanted |= {f"{trick.name}/{key}": draw for key, draw in asked.items()}
+                own = trick.draws(player, game.sizes, options)
+                wanted |= {f"{trick.name}/{key}": draw for key, draw in own.items()}
         steps = (game.plan.d_steps,) if player == "discriminator" else ()
         found |= {
             f"{player}/{key}": Draw((*steps, *draw.shape), draw.sampler)

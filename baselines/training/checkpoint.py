@@ -1,14 +1,13 @@
-"""A run's tensors in one safetensors file, its JSON in the header: written whole or not at all.
+"""Checkpoints: a run's tensors in one safetensors file with JSON in the header, written atomically.
 
     networks/<network>/<name>              parameters and buffers
-    optimisers/<network>/<name>/<key>      what the optimiser carries for a parameter
-    tricks/<trick>/<key>                   what a trick carries from step to step
-    prior/<name>                           the distribution of an autoencoder's codes, when fitted
+    optimisers/<network>/<name>/<key>      the optimiser's state of a parameter
+    tricks/<trick>/<key>                   the state of a trick
+    prior/<name>                           the distribution of an autoencoder's codes, once fitted
 
-The header holds step, configuration and data digest. There is no random state to keep
-(`baselines.models.random_draws`). A stack writes one such file for each of its runs, which can be
-taken up as a
-single run.
+The header holds step, configuration and data digest. There is no random state to save
+(`baselines.models.random_draws`). A stack writes one file for each of its runs, which can be
+resumed as a single run.
 
 Shape legend: K runs.
 """
@@ -27,6 +26,7 @@ from torch import Tensor
 
 from baselines.recipes.config import RunConfig, make_config
 from baselines.training.steps import Lanes
+from baselines.tricks import TRICKS
 from bench.errors import BundleError, LatentbenchError, UsageError
 from bench.runtime.whole_files import write_atomically
 
@@ -34,7 +34,7 @@ FORMAT = 1
 
 
 class Checkpoint(NamedTuple):
-    """`step` updates were done; `tensors` by name, on the CPU; `shape` C,H,W of the images."""
+    """A run after `step` updates: tensors by name, on the CPU, and what is needed to build it."""
 
     config: RunConfig
     step: int
@@ -45,7 +45,7 @@ class Checkpoint(NamedTuple):
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write to a temporary file and move it into place: an `OSError` leaves the earlier one."""
+    """Write a checkpoint atomically: an `OSError` leaves the previous file unchanged."""
     meta = {
         "format": FORMAT,
         "config": checkpoint.config.model_dump(mode="json"),
@@ -59,8 +59,10 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Raises `UsageError` when there is none, `BundleError` when it is damaged or of another
-    format.
+    """Read a checkpoint.
+
+    Raises `UsageError` for a missing file and for a trick whose package is not installed, and
+    `BundleError` for a damaged file or another format.
     """
     if not path.is_file():
         raise UsageError(f"{path}: no checkpoint; train the run first")
@@ -70,6 +72,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if meta["format"] != FORMAT:
             raise BundleError(f"{path}: format {meta['format']}, this version reads {FORMAT}")
+        _require_tricks(path, meta["config"])
         channels, height, width = meta["image_shape"]
         return Checkpoint(
             config=make_config(meta["config"]),
@@ -85,8 +88,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise BundleError(f"{path}: not a readable checkpoint: {error}") from error
 
 
+def _require_tricks(path: Path, config: Mapping[str, Any]) -> None:
+    for name in config.get("tricks", {}):
+        if name not in TRICKS:
+            raise UsageError(
+                f"{path}: the run was trained with trick {name!r}, which is not installed; "
+                f"install the package that provides it (entry-point group {TRICKS.group})"
+            )
+
+
 def non_finite_tensor(checkpoint: Checkpoint) -> str | None:
-    """The first weight or statistic of a network that is not finite; None when all are."""
+    """Return the name of the first weight or statistic that is not finite, or None."""
     for name, value in checkpoint.tensors.items():
         if name.startswith("networks/") and not torch.isfinite(value).all():
             return name
@@ -94,7 +106,7 @@ def non_finite_tensor(checkpoint: Checkpoint) -> str | None:
 
 
 def _named(lanes: Lanes) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of the lanes, optimiser states aside, with its name."""
+    """Yield every tensor of the lanes, except optimiser states, with its name."""
     for network in lanes.modules:
         for name, value in {**lanes.parameters[network], **lanes.buffers[network]}.items():
             yield f"networks/{network}/{name}", value
@@ -111,7 +123,7 @@ def _optimiser_entries(lanes: Lanes) -> Iterator[tuple[str, Tensor]]:
 
 
 def lane_tensors(lanes: Lanes, run: int = 0) -> dict[str, Tensor]:
-    """Copies on the CPU of one run's tensors. Steps of optimisers are shared by a stack."""
+    """Copy one run's tensors to the CPU. The runs of a stack share the optimisers' step counts."""
 
     def own(value: Tensor) -> Tensor:
         picked = value if lanes.num_runs is None or value.dim() == 0 else value[run]
@@ -122,12 +134,17 @@ def lane_tensors(lanes: Lanes, run: int = 0) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load_lane(lanes: Lanes, each: Sequence[Mapping[str, Tensor]]) -> None:
-    """Copy runs' tensors into the lanes, in place. Raises `UsageError` naming what is missing."""
+    """Copy the tensors of runs into the lanes, in place.
+
+    Raises `UsageError` naming a tensor that is missing or has another shape.
+    """
 
     def joined(name: str) -> Tensor:
         for tensors in each:
             if name not in tensors:
-                raise UsageError(f"the checkpoint has no tensor {name!r}; it is of another run")
+                raise UsageError(
+                    f"the checkpoint has no tensor {name!r}; it belongs to another run"
+                )
         is_shared = each[0][name].dim() == 0 and name.startswith("optimisers/")
         if lanes.num_runs is None or is_shared:
             return each[0][name]
@@ -150,8 +167,9 @@ def load_lane(lanes: Lanes, each: Sequence[Mapping[str, Tensor]]) -> None:
 
 
 def _placed(value: Tensor, parameter: Tensor) -> Tensor:
-    """A copy of an optimiser's tensor: in the parameter's memory layout, as a fused optimiser reads
-    it, or, for a count of steps, on the parameter's device.
+    """Copy an optimiser's tensor to the parameter's device.
+
+    A tensor of the parameter's shape takes its memory layout, which a fused optimiser needs.
     """
     if value.shape == parameter.shape:
         return torch.empty_like(parameter, requires_grad=False).copy_(value)

@@ -1,16 +1,15 @@
-"""The engine: runs steps in blocks, on the CPU eagerly, on a GPU as one CUDA graph a step.
+"""The engine: it runs steps in blocks, eagerly on a CPU, as one CUDA graph per step on a GPU.
 
-Draws of a block are made at once and stay on the device; a step reads its slice by a counter that
-lives on the device too, so the whole step (gather, scaling, forward, backward, optimiser, tricks)
-is captured once and replayed. Losses go into a history on the device and are read once a block.
-Eager and captured steps run the same function on the same draws.
+All draws of a block are made at once and stay on the device. A step reads its slice by a counter
+that also lives on the device, so that the whole step (gather, scaling, forward, backward,
+optimiser, tricks) is captured once and replayed. Losses go into a history on the device, which is
+read once per block. Eager and captured steps run the same function on the same draws.
 
-Several runs are one program. On a GPU, where one small network cannot fill the device, those that
-differ in seed or learning rates are stacked, and the stacks (runs with other tricks, losses or
-sizes of one model) are branches of one CUDA graph, on streams of their own, so that kernels of
-several may run at a time. On a CPU runs take turns, step by step: a core is busy with one run
-already, and batched products are slower there than single ones (measured: 0.55 of the speed at 8
-course GANs).
+Several runs train as one program. One small network cannot fill a GPU. There, runs that differ only
+in seed or learning rates are stacked, and the stacks (runs with other tricks, losses or sizes of
+one model) are branches of one CUDA graph on separate streams, so that their kernels overlap. On a
+CPU, runs take turns step by step: one run already keeps a core busy, and batched products are
+slower than single ones (measured: 0.55 of the speed with 8 course GANs).
 
 Shape legend: S steps of a block, K runs, T terms.
 """
@@ -32,12 +31,12 @@ from baselines.training.steps import adversarial_step, likelihood_step
 from baselines.training.training_images import TrainingSet
 from bench.errors import UsageError
 
-WARM_UP_STEPS = 3  # eager steps before a capture, so that libraries have allocated what they need
+WARM_UP_STEPS = 3  # eager steps before a capture, in which libraries allocate their buffers
 
 
 class BlockTerms(NamedTuple):
-    """What was reported in the steps `start` .. `start + len(values) - 1`: float32 n,T, or n,K,T
-    for several runs.
+    """The terms of steps `start` .. `start + len(values) - 1`: float32 n,T, or n,K,T for several
+    runs.
     """
 
     start: int
@@ -46,12 +45,12 @@ class BlockTerms(NamedTuple):
 
 
 class Engine:
-    """Trains one game, or K games of one model, on a data set on the device.
+    """The training of one game, or of K games of one model, on a data set on the device.
 
-    `graph` None captures CUDA graphs on a GPU; False never does. `stack` None stacks games that are
-    alike on a GPU and lets all take turns on a CPU. `subsets` gives each game the images of its
-    own, as int64 places in the data: it draws from them what it would from a data set of them
-    alone. Raises `UsageError` for games of several models or lengths.
+    `graph` None captures CUDA graphs on a GPU; False never does. `stack` None stacks similar games
+    on a GPU and lets them take turns on a CPU. `subsets` gives each game its own images, as int64
+    indices into the data; it draws the same images as from a data set of these alone. Raises
+    `UsageError` for games of different models or lengths.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class Engine:
     ) -> None:
         self.games: list[Game] = [games] if isinstance(games, Game) else list(games)
         if not self.games:
-            raise UsageError("no run to train")
+            raise UsageError("no run to train; give at least one")
         game = self.games[0]
         self.data, self.device, self.step = data, device, 0
         cuda = device.startswith("cuda")
@@ -77,7 +76,7 @@ class Engine:
             stacks_of([each.config for each in self.games])
             if stacking
             else [[number] for number in range(len(self.games))]
-        )  # of each lanes, by number in `games`
+        )  # numbers in `games`, for each of the lanes
         self.lanes = [
             stacked_lanes([self.games[number] for number in runs], device)
             if len(runs) > 1
@@ -112,23 +111,25 @@ class Engine:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._eager_steps = 0
         if self._use_graph and not cuda:
-            raise UsageError(f"device {device!r} has no CUDA graphs")
+            raise UsageError(f"device {device!r} has no CUDA graphs; use cuda, or graph=None")
 
     @property
     def num_steps(self) -> int:
+        """Steps of the whole training."""
         return self.games[0].config.num_steps
 
     @property
     def num_runs(self) -> int:
+        """Number of games."""
         return len(self.games)
 
     @property
     def num_kinds(self) -> int:
-        """Runs that differ in more than seed and learning rates."""
+        """Number of groups of runs that differ in more than seed and learning rates."""
         return len(stacks_of([game.config for game in self.games]))
 
     def run_block(self) -> BlockTerms:
-        """Steps up to the end of the block, or of the training; gives their terms."""
+        """Run the steps up to the end of the block or of the training and return their terms."""
         start = self.step
         block = start // BLOCK_STEPS
         stop = min((block + 1) * BLOCK_STEPS, self.num_steps)
@@ -139,39 +140,39 @@ class Engine:
             for _ in range(start, stop):
                 self._run_step()
                 self.step += 1
-        assert self._history is not None  # noqa: S101  (a step was run)
+        assert self._history is not None  # noqa: S101  (at least one step has run)
         offset = block * BLOCK_STEPS
         return BlockTerms(
             start, self._names, self._history[start - offset : stop - offset].clone().cpu()
         )
 
     def tensors(self, run: int = 0) -> dict[str, Tensor]:
-        """Everything that one run's training depends on, on the CPU, by name; see `checkpoint`."""
+        """Return all tensors of one run on the CPU, named as in a checkpoint."""
         return lane_tensors(*self._place[run])
 
     def load(self, tensors: Sequence[dict[str, Tensor]], step: int) -> None:
-        """Take up training behind `step` from each run's tensors. Raises `UsageError` when they do
-        not fit.
+        """Resume training after `step` from each run's tensors. Raises `UsageError` if they do not
+        fit.
         """
         for lanes, runs in zip(self.lanes, self._runs, strict=True):
             load_lane(lanes, [tensors[number] for number in runs])
         self.step, self._block_number, self._graph, self._eager_steps = step, -1, None, 0
 
     def _fill(self, block: int) -> None:
-        """The draws of a block, written over those of the last where a graph reads them."""
+        """Draw the numbers of a block, in place where a graph reads those of the previous one."""
         each = [
-            _placed(draw_block(draws, game.config.seed, block, self.device), subset)
+            _subset_indices(draw_block(draws, game.config.seed, block, self.device), subset)
             for game, draws, subset in zip(self.games, self._draws, self._subsets, strict=True)
         ]
-        for lanes, runs, kept in zip(self.lanes, self._runs, self._blocks, strict=True):
+        for lanes, runs, stored in zip(self.lanes, self._runs, self._blocks, strict=True):
             fresh = each[runs[0]]
             if lanes.num_runs is not None:
                 fresh = {n: torch.stack([each[run][n] for run in runs], dim=1) for n in fresh}
             for name, value in fresh.items():
-                if name in kept:
-                    kept[name].copy_(value)
+                if name in stored:
+                    stored[name].copy_(value)
                 else:
-                    kept[name] = value
+                    stored[name] = value
         first = block * BLOCK_STEPS
         steps = torch.arange(first, first + BLOCK_STEPS, device=self.device)
         self._progress.copy_(steps / self.num_steps)
@@ -196,7 +197,7 @@ class Engine:
             for optimiser in lanes.optimisers.values():
                 optimiser.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
-        # records, and runs nothing; what other threads of this process do meanwhile is theirs
+        # a capture records without running; "thread_local" lets other threads use the GPU meanwhile
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._step_once()
         self._graph = graph
@@ -223,7 +224,9 @@ class Engine:
 
     @contextmanager
     def _branches(self) -> Iterator[Callable[[int], AbstractContextManager[Any]]]:
-        """Streams that part from the current one and join it again; nothing where one will do."""
+        """Yield a context per lanes: a stream that branches off the current one and joins it again,
+        or nothing for a single lane.
+        """
         if not self._streams:
             yield lambda _number: nullcontext()
             return
@@ -232,16 +235,14 @@ class Engine:
             stream.wait_stream(current)
         try:
             yield lambda number: torch.cuda.stream(self._streams[number])
-        finally:  # a capture that fails ends with its own error, not with that of open branches
+        finally:  # without the join, a failed capture would raise an error about open branches
             for stream in self._streams:
                 current.wait_stream(stream)
 
 
 @contextmanager
 def _on_device(device: str) -> Iterator[None]:
-    """Work on this GPU whichever is the current one (a capture takes place there), by algorithms
-    that give the same bits every time.
-    """
+    """Make this GPU the current one, which a capture needs, and use deterministic algorithms."""
     if not device.startswith("cuda"):
         yield
         return
@@ -257,28 +258,33 @@ def _on_device(device: str) -> Iterator[None]:
 def _checked_subsets(
     subsets: Sequence[Tensor] | None, num_runs: int, num_images: int, device: str
 ) -> list[Tensor | None]:
-    """One for each run, on the device; None is the whole data set."""
+    """Return one subset per run, on the device; None is the whole data set."""
     if subsets is None:
         return [None] * num_runs
     if len(subsets) != num_runs:
-        raise UsageError(f"{num_runs} runs need as many subsets of the data, got {len(subsets)}")
+        raise UsageError(f"{num_runs} runs: expected {num_runs} subsets, got {len(subsets)}")
     for number, subset in enumerate(subsets):
         if not len(subset) or int(subset.min()) < 0 or int(subset.max()) >= num_images:
             raise UsageError(
-                f"subset {number} of the data: expected places 0..{num_images - 1}, at least one"
+                f"subset {number} of the data: expected indices 0..{num_images - 1}, at least one"
             )
     return [subset.to(device) for subset in subsets]
 
 
-def _placed(draws: dict[str, Tensor], subset: Tensor | None) -> dict[str, Tensor]:
-    """Draws whose indices into a subset have become places in the data."""
+def _subset_indices(draws: dict[str, Tensor], subset: Tensor | None) -> dict[str, Tensor]:
+    """Turn indices into a subset into indices into the data."""
     if subset is None:
         return draws
     return {n: subset[v] if n.endswith("/index") else v for n, v in draws.items()}
 
 
 def first_non_finite(block: BlockTerms, run: int | None = None) -> tuple[int, str] | None:
-    """The first step of a block, and the term, whose value is not finite; None when all are."""
+    """Return the first step of a block and the term whose value is not finite, or None.
+
+    >>> values = torch.tensor([[1.0, 2.0], [1.0, float("nan")]])
+    >>> first_non_finite(BlockTerms(16, ("d_loss", "g_loss"), values))
+    (17, 'g_loss')
+    """
     values = block.values if run is None else block.values[:, run]
     bad = ~torch.isfinite(values)
     if not bad.any():
@@ -288,7 +294,7 @@ def first_non_finite(block: BlockTerms, run: int | None = None) -> tuple[int, st
 
 
 def train_through(engine: Engine, on_block: Callable[[BlockTerms], None] | None = None) -> None:
-    """Run every remaining block."""
+    """Run all remaining blocks, calling `on_block` after each."""
     while engine.step < engine.num_steps:
         block = engine.run_block()
         if on_block is not None:

@@ -1,7 +1,7 @@
 """The objectives of one run: what each network minimises, as a function of networks and draws.
 
-Every function sees a single run; `torch.func.vmap` maps it over a stack. The hooks of tricks are
-called at the points that `baselines.tricks.base` names.
+Every function sees a single run; `torch.func.vmap` maps it over a stack. The functions call the
+tricks' hooks, which `baselines.tricks.base` lists.
 
 Shape legend: B images of a batch, C,H,W an image, Z latent.
 """
@@ -13,9 +13,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from baselines.models.autoencoders import AutoencoderOptions
-from baselines.models.base import Verdict
-from baselines.models.infogan import InfoOptions, mutual_information
+from baselines.models.base import DiscriminatorOutput
+from baselines.models.infogan import mutual_information
 from baselines.models.likelihoods import (
     bernoulli_log_likelihood,
     corrupt,
@@ -24,110 +23,118 @@ from baselines.models.likelihoods import (
     sparsity_penalty,
 )
 from baselines.models.losses import Targets
+from baselines.models.options import AutoencoderOptions, InfoOptions
 from baselines.training.build import Game
-from baselines.tricks.base import Judged, Moment, Net
+from baselines.tricks.base import JudgedBatch, Net, StepContext
 
 Draws = Mapping[str, Tensor]
 Terms = dict[str, Tensor]
 
 
-def discriminator_objective(game: Game, moment: Moment) -> tuple[Tensor, Terms]:
-    """The discriminator's loss on real images and on images made without gradient."""
-    draws = moment.draws
+def discriminator_objective(game: Game, context: StepContext) -> tuple[Tensor, Terms]:
+    """Return the discriminator's loss on real and generated images, and its terms."""
+    draws = context.draws
     with torch.no_grad():
-        fake = moment.generator(draws["z"], draws.get("class"))
+        fake = context.generator(draws["z"], draws.get("class"))
     for hook in game.hooks("memory"):
-        fake = hook(fake, moment)
-    seen_real, seen_fake = (
-        _seen(game, draws["real"], moment, "real"),
-        _seen(game, fake, moment, "fake"),
-    )
-    real, judged_fake = judge_both(game, moment, seen_real, seen_fake)
-    logits = (real.verdict.logits.float(), judged_fake.verdict.logits.float())
+        fake = hook(fake, context)
+    seen_real = _apply_image_hooks(game, draws["real"], context, "real")
+    seen_fake = _apply_image_hooks(game, fake, context, "fake")
+    real, judged_fake = judge_both(game, context, seen_real, seen_fake)
+    logits = (real.output.logits.float(), judged_fake.output.logits.float())
     targets = None
     for hook in game.hooks("targets"):
         if targets is None:
             targets = Targets(torch.ones_like(logits[0]), torch.zeros_like(logits[1]))
-        targets = hook(targets, moment)
+        targets = hook(targets, context)
     loss = game.config.loss_row.d_loss(*logits, targets)
     terms = {"d_loss": loss, "d_real": logits[0].mean(), "d_fake": logits[1].mean()}
-    loss = _with_information(game, loss, judged_fake.verdict, draws["z"], terms)
+    loss = _subtract_information(game, loss, judged_fake.output, draws["z"], terms)
     for hook in game.hooks("d_penalty"):
-        loss = loss + hook(real, judged_fake, moment)
+        loss = loss + hook(real, judged_fake, context)
     return loss, terms
 
 
-def generator_objective(game: Game, moment: Moment) -> tuple[Tensor, Terms]:
-    """The generator's loss through the discriminator."""
-    draws = moment.draws
-    fake = moment.generator(draws["z"], draws.get("class"))
-    judged = _judge(game, moment, _seen(game, fake, moment, "fake"), draws.get("class"), "fake")
-    loss = game.config.loss_row.g_loss(judged.verdict.logits.float())
+def generator_objective(game: Game, context: StepContext) -> tuple[Tensor, Terms]:
+    """Return the generator's loss through the discriminator, and its terms."""
+    draws = context.draws
+    fake = context.generator(draws["z"], draws.get("class"))
+    seen = _apply_image_hooks(game, fake, context, "fake")
+    judged = _judge(game, context, seen, draws.get("class"), "fake")
+    loss = game.config.loss_row.g_loss(judged.output.logits.float())
     for hook in game.hooks("g_objective"):
-        with torch.no_grad():  # under the noise and dropout of the fakes
-            seen = _seen(game, draws["real"], moment, "real")
-            real = _judge(game, moment, seen, draws.get("real_class"), "fake")
-        loss = hook(real, judged, moment)
+        with torch.no_grad():  # real images get the noise and dropout of the fake ones
+            seen = _apply_image_hooks(game, draws["real"], context, "real")
+            real = _judge(game, context, seen, draws.get("real_class"), "fake")
+        loss = hook(real, judged, context)
     terms = {"g_loss": loss}
-    loss = _with_information(game, loss, judged.verdict, draws["z"], terms)
+    loss = _subtract_information(game, loss, judged.output, draws["z"], terms)
     for hook in game.hooks("g_penalty"):
-        loss = loss + hook(moment)
+        loss = loss + hook(context)
     return loss, terms
 
 
-def _seen(game: Game, x: Tensor, moment: Moment, role: str) -> Tensor:
+def _apply_image_hooks(game: Game, x: Tensor, context: StepContext, role: str) -> Tensor:
     for hook in game.hooks("images"):
-        x = hook(x, role, moment)
+        x = hook(x, role, context)
     return x
 
 
-def _judge(game: Game, moment: Moment, x: Tensor, y: Tensor | None, role: str) -> Judged:
+def _judge(game: Game, context: StepContext, x: Tensor, y: Tensor | None, role: str) -> JudgedBatch:
     keep = None
     for hook in game.hooks("keep"):
-        keep = hook(role, moment)
-    return Judged(x, y, moment.discriminator(x, y, keep))
+        keep = hook(role, context)
+    return JudgedBatch(x, y, context.discriminator(x, y, keep))
 
 
-def judge_both(game: Game, moment: Moment, real: Tensor, fake: Tensor) -> tuple[Judged, Judged]:
-    """The verdicts on real and fake images: of one batch, or of two with separate batches."""
-    classes = (moment.draws.get("real_class"), moment.draws.get("class"))
+def judge_both(
+    game: Game, context: StepContext, real: Tensor, fake: Tensor
+) -> tuple[JudgedBatch, JudgedBatch]:
+    """Call the discriminator on real and fake images, in one batch or in separate batches."""
+    classes = (context.draws.get("real_class"), context.draws.get("class"))
     if game.plan.separate_batches:
         return (
-            _judge(game, moment, real, classes[0], "real"),
-            _judge(game, moment, fake, classes[1], "fake"),
+            _judge(game, context, real, classes[0], "real"),
+            _judge(game, context, fake, classes[1], "fake"),
         )
     keep = None
     for hook in game.hooks("keep"):
-        keep = torch.cat([hook("real", moment), hook("fake", moment)])
+        keep = torch.cat([hook("real", context), hook("fake", context)])
     both = None if classes[0] is None or classes[1] is None else torch.cat([classes[0], classes[1]])
-    verdict = moment.discriminator(torch.cat([real, fake]), both, keep)
+    output = context.discriminator(torch.cat([real, fake]), both, keep)
     n = real.shape[0]
-    codes = verdict.codes
+    codes = output.codes
     return (
-        Judged(real, classes[0], Verdict(verdict.logits[:n], verdict.features[:n])),
-        Judged(
+        JudgedBatch(real, classes[0], DiscriminatorOutput(output.logits[:n], output.features[:n])),
+        JudgedBatch(
             fake,
             classes[1],
-            Verdict(verdict.logits[n:], verdict.features[n:], None if codes is None else codes[n:]),
+            DiscriminatorOutput(
+                output.logits[n:], output.features[n:], None if codes is None else codes[n:]
+            ),
         ),
     )
 
 
-def _with_information(
-    game: Game, loss: Tensor, verdict: Verdict, z: Tensor, terms: Terms
+def _subtract_information(
+    game: Game, loss: Tensor, output: DiscriminatorOutput, z: Tensor, terms: Terms
 ) -> Tensor:
-    """Minus lambda times InfoGAN's bound, in both losses as in the authors' code."""
-    if verdict.codes is None:
+    """Subtract lambda times InfoGAN's bound from a player's loss, as the authors' code does for
+    both players.
+    """
+    if output.codes is None:
         return loss
-    assert isinstance(game.options, InfoOptions)  # noqa: S101  (only its networks give codes)
+    assert isinstance(game.options, InfoOptions)  # noqa: S101  (only its networks return codes)
     assert game.latent is not None  # noqa: S101
-    bound = mutual_information(verdict.codes.float(), z, game.latent)
+    bound = mutual_information(output.codes.float(), z, game.latent)
     terms["mutual_information"] = bound
     return loss - game.options.info_weight * bound
 
 
 def autoencoder_objective(game: Game, net: Net, draws: Draws) -> tuple[Tensor, Terms]:
-    """Reconstruction error per image (summed over pixels) plus the weighted penalty on the code."""
+    """Return the reconstruction error per image (summed over pixels) plus the weighted penalty on
+    the code, and the terms.
+    """
     options: AutoencoderOptions = game.options
     x = draws["real"]
     level = options.corruption_level
@@ -143,7 +150,9 @@ def autoencoder_objective(game: Game, net: Net, draws: Draws) -> tuple[Tensor, T
 
 
 def vae_objective(game: Game, net: Net, draws: Draws) -> tuple[Tensor, Terms]:
-    """-(log p(x|z) - beta KL); the ELBO (with beta 1) and its two terms in nats per image."""
+    """Return -(log p(x|z) - beta KL), and the terms: the ELBO (with beta 1) and its two parts, in
+    nats per image.
+    """
     options = game.options
     x, y = draws["real"], draws.get("real_class")
     out, mean, log_variance = net(x, draws["noise"], y)

@@ -1,13 +1,13 @@
-"""From built games to `Lanes`: one run as it is, or K runs stacked into one program.
+"""Turn built games into `Lanes`: one run as it is, or K runs stacked into one program.
 
 A stack holds every tensor of K runs of one architecture with a leading dimension K and evaluates
-the objective under `torch.func.vmap` (dense layers become batched matrix products, convolutions
-grouped ones). Runs share no parameter, so the gradient of the sum of their losses is each one's
-own, and the optimisers are elementwise. Runs of a stack may differ in seed and, with Adam, in
-learning rates (`stacks_of`; others are stacks of their own in the engine's program). Each equals
-its single run up to the order of float32 sums inside a product (tested: 1e-4 relative after 3 steps
-for every trick, after 20 for ten recipes). Where such a difference moves an output across the kink
-of a ReLU, the two runs part further, as they do between two machines.
+the objective under `torch.func.vmap`: dense layers become batched matrix products, convolutions
+become grouped ones. Runs share no parameter, so that the gradient of the sum of their losses
+contains each run's own gradient, and optimisers work elementwise. The runs of a stack may differ in
+seed and, with Adam, in learning rates; `stacks_of` groups other runs into separate stacks. A
+stacked run equals its single run up to the order of float32 sums inside a product (tested: 1e-4
+relative after 3 steps for every trick, after 20 for ten recipes). If such a difference moves an
+output across the kink of a ReLU, the runs drift further apart, as they do between two machines.
 
 Shape legend: K runs.
 """
@@ -29,7 +29,7 @@ from bench.errors import UsageError
 
 
 class StackedAdam(torch.optim.Optimizer):
-    """Adam (Kingma & Ba 2015) on tensors K,... with a learning rate for each of the K runs."""
+    """Adam (Kingma & Ba 2015) on tensors K,... with one learning rate per run."""
 
     def __init__(
         self, parameters: Sequence[Tensor], rates_K: Tensor, betas: tuple[float, float]
@@ -45,7 +45,7 @@ class StackedAdam(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One update in place; a closure is refused."""
+        """Update the parameters in place. Raises `UsageError` for a closure."""
         if closure is not None:
             raise UsageError("StackedAdam takes no closure")
         for group in self.param_groups:
@@ -65,7 +65,7 @@ class StackedAdam(torch.optim.Optimizer):
 def optimiser_of(
     config: RunConfig, parameters: list[Tensor], rate: float, device: str
 ) -> torch.optim.Optimizer:
-    """The fused optimiser of one network, ready for a CUDA graph on a GPU."""
+    """Return the optimiser of one network, fused if possible and ready for a CUDA graph."""
     cuda = device.startswith("cuda")
     if config.optimiser == "adam":
         return torch.optim.Adam(
@@ -77,13 +77,16 @@ def optimiser_of(
 
 
 def learning_rate_of(game: Game, network: str) -> float:
-    """Of one network, after all tricks."""
+    """Return the learning rate of one network, after all tricks."""
     plan = game.plan
     return plan.learning_rate_d if network == "discriminator" else plan.learning_rate_g
 
 
 def single_lanes(game: Game, device: str = "cpu") -> Lanes:
-    """One run on a device; convolutional networks in channels-last layout (7 % faster on a CPU)."""
+    """Return the lanes of one run on a device.
+
+    Convolutional networks take the channels-last layout, which is 7 % faster on a CPU.
+    """
     networks = {name: network.to(device) for name, network in game.networks.items()}
     if game.model.convolutional:
         for network in networks.values():
@@ -108,7 +111,7 @@ def single_lanes(game: Game, device: str = "cpu") -> Lanes:
 
 
 def stacked_lanes(games: Sequence[Game], device: str = "cpu") -> Lanes:
-    """K runs as one program; see `stacks_of` for what they must have in common."""
+    """Return the lanes of K runs as one program; `stacks_of` says what they must have in common."""
     first = games[0]
     modules = {name: _template(network) for name, network in first.networks.items()}
     parameters: dict[str, dict[str, Tensor]] = {}
@@ -156,8 +159,9 @@ def _stack(tensors: Sequence[Tensor], device: str) -> Tensor:
 
 
 def _laid_out(weights: Tensor) -> Tensor:
-    """Matrices K,out,in laid out in memory as K,in,out: the layout in which a batched product gives
-    their gradients, which the optimiser then takes without a copy.
+    """Lay matrices K,out,in out in memory as K,in,out.
+
+    A batched product returns their gradients in this layout, so the optimiser needs no copy.
     """
     if weights.dim() != 3:
         return weights
@@ -165,35 +169,35 @@ def _laid_out(weights: Tensor) -> Tensor:
 
 
 def _template(network: nn.Module) -> nn.Module:
-    """The network without weights: `functional_call` brings them."""
+    """Return a copy of the network without weights; `functional_call` supplies them."""
     return copy.deepcopy(network).to("meta")
 
 
 def require_one_program(games: Sequence[Game]) -> None:
-    """Raises `UsageError` for runs that cannot train as one program: of several models, whose terms
-    differ, or of several lengths.
+    """Raise `UsageError` for runs of different models, whose terms differ, or of different lengths:
+    they cannot train as one program.
     """
     for name in ("model", "num_steps"):
         found = sorted({getattr(game.config, name) for game in games})
         if len(found) > 1:
             raise UsageError(
-                f"runs of one program have one {name}, not {', '.join(map(str, found))}; "
+                f"runs of one program need the same {name}, got {', '.join(map(str, found))}; "
                 "train them one after the other"
             )
 
 
 def stacks_of(configs: Sequence[RunConfig]) -> list[list[int]]:
-    """Places of the runs, those together that one stack can hold: with the same settings but for
-    the seed and, with Adam, the learning rates.
+    """Group runs, by index, into stacks: runs with the same settings except for the seed and, with
+    Adam, the learning rates.
     """
     found: dict[str, list[int]] = {}
-    for place, config in enumerate(configs):
-        found.setdefault(_alike(config), []).append(place)
+    for number, config in enumerate(configs):
+        found.setdefault(_common_settings(config), []).append(number)
     return list(found.values())
 
 
-def _alike(config: RunConfig) -> str:
-    """What the runs of a stack have in common, as JSON."""
+def _common_settings(config: RunConfig) -> str:
+    """Return the settings that all runs of a stack share, as JSON."""
     free = {"seed", "learning_rate"} if config.optimiser == "adam" else {"seed"}
     whole: dict[str, Any] = config.model_dump(mode="json", exclude=free)
     if config.optimiser == "adam" and "two-time-scales" in whole["tricks"]:

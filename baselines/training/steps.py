@@ -1,12 +1,11 @@
-"""The two training loops, plain: one adversarial step, one likelihood step.
+"""The two training steps: adversarial and likelihood.
 
-A step is a deterministic function of parameters, trick states and draws. `Lanes` holds one run's
-tensors, or those of K stacked runs (a leading dimension K, see `baselines.training.stacked`); the
-loops read
-the same for both. With no trick on, every list of hooks is empty.
+A step is a deterministic function of parameters, trick states and draws. `Lanes` holds the tensors
+of one run, or of K stacked runs with a leading dimension K (`baselines.training.stacked`); the
+steps are the same for both. Without tricks, every list of hooks is empty.
 
-The adversarial step follows Goodfellow et al. 2014, algorithm 1: the discriminator's step (or k
-steps) on fresh real images and fresh latents, then the generator's on fresh latents.
+The adversarial step follows Goodfellow et al. 2014, algorithm 1: one or k discriminator steps on
+fresh real images and latents, then a generator step on fresh latents.
 
 Shape legend: K runs, B images of a batch, C,H,W an image, Z latent.
 """
@@ -32,14 +31,14 @@ from baselines.training.objectives import (
     vae_objective,
 )
 from baselines.training.training_images import TrainingSet
-from baselines.tricks.base import Moment, Net, Player
+from baselines.tricks.base import Net, Player, StepContext
 
 Objective = Callable[[Mapping[str, Net], Draws, Mapping[str, Tensor], Tensor], tuple[Tensor, Terms]]
 
 
 @dataclass
 class Lanes:
-    """The tensors of one run, or of K stacked ones: by network, then by name."""
+    """The tensors of one run, or of K stacked runs, by network and name."""
 
     game: Game
     modules: dict[str, nn.Module]
@@ -53,7 +52,7 @@ class Lanes:
     def evaluate(
         self, objective: Objective, draws: Draws, progress: Tensor
     ) -> tuple[Tensor, Terms]:
-        """Loss and terms: scalars, or K each."""
+        """Return loss and terms: scalars for one run, K values each for a stack."""
         with self._precision():
             if self.num_runs is None:
                 nets = {
@@ -75,7 +74,7 @@ class Lanes:
             return found
 
     def update(self, network: str, loss: Tensor) -> None:
-        """One step of the network's optimiser; gradients of nothing else are computed."""
+        """Take one optimiser step of a network; only its gradients are computed."""
         optimiser = self.optimisers[network]
         optimiser.zero_grad(set_to_none=True)
         total = loss if self.num_runs is None else loss.sum()  # runs share no parameter
@@ -92,7 +91,7 @@ class Lanes:
 
 
 def adversarial_step(lanes: Lanes, data: TrainingSet, draws: Draws, progress: Tensor) -> Terms:
-    """One step of both players in place; gives the terms of the last update of each."""
+    """Update both players in place and return the terms of each player's last update."""
     game = lanes.game
     terms: Terms = {}
     for number in range(game.plan.d_steps):
@@ -112,7 +111,7 @@ def adversarial_step(lanes: Lanes, data: TrainingSet, draws: Draws, progress: Te
 
 
 def likelihood_step(lanes: Lanes, data: TrainingSet, draws: Draws, progress: Tensor) -> Terms:
-    """One step of an autoencoder or VAE in place."""
+    """Update an autoencoder or VAE in place and return its terms."""
     part = _prepared(lanes, data, draws, "autoencoder", None)
     objective = vae_objective if lanes.game.latent is not None else autoencoder_objective
 
@@ -133,7 +132,7 @@ def _detached(terms: Terms) -> Terms:
 def _prepared(
     lanes: Lanes, data: TrainingSet, draws: Draws, player: str, number: int | None
 ) -> dict[str, Tensor]:
-    """The draws of one update: indices become images and one-hot classes."""
+    """Return the draws of one update, with indices replaced by images and one-hot classes."""
     game, prefix = lanes.game, f"{player}/"
     part = {name.removeprefix(prefix): v for name, v in draws.items() if name.startswith(prefix)}
     if number is not None:
@@ -156,7 +155,7 @@ def _objective(game: Game, player: Player) -> Objective:
     def bound(
         nets: Mapping[str, Net], draws: Draws, state: Mapping[str, Tensor], progress: Tensor
     ) -> tuple[Tensor, Terms]:
-        moment = Moment(
+        context = StepContext(
             player=player,
             draws=draws,
             state=state,
@@ -164,6 +163,6 @@ def _objective(game: Game, player: Player) -> Objective:
             generator=nets["generator"],
             discriminator=nets["discriminator"],
         )
-        return objective(game, moment)
+        return objective(game, context)
 
     return bound

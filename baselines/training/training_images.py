@@ -1,10 +1,9 @@
-"""A training set that lives on the device as uint8, and batches of it as float32.
+"""A training set that lives on the device as uint8, with batches as float32.
 
-Names are the data sets of `bench.data.datasets` (mnist, fashion-mnist, torchvision:CLASS);
-anything else
-is a path that `bench.intake` reads: a folder, zip, npz or npy of equal images, grey or RGB, up to
-64 px a side. Nothing is decoded, copied or collated while a model trains: a batch is one gather
-and one scaling, on the device.
+A name is a data set of `bench.data.datasets` (mnist, fashion-mnist, torchvision:CLASS); anything
+else is a path that `bench.intake` reads: a folder, zip, npz or npy of images of one size, grey or
+RGB, up to 64 px a side. Training decodes and copies no images: a batch is one gather and one
+scaling on the device.
 
 Shape legend: N images of the set, B images of a batch, C channels, H rows, W columns.
 """
@@ -30,8 +29,9 @@ MAX_SIDE_PX = 64
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """`images` uint8 N,C,H,W and `labels` int64 N (None where there are none) on one device;
-    `digest` is SHA-256 of shape, pixels and labels.
+    """Images on one device: `images` uint8 N,C,H,W and `labels` int64 N, or None without labels.
+
+    `digest` is the SHA-256 digest of shape, pixels and labels.
     """
 
     name: str
@@ -47,30 +47,41 @@ class TrainingSet:
 
     @property
     def num_classes(self) -> int:
-        """One more than the largest label; 0 without labels."""
+        """The largest label plus 1; 0 without labels."""
         return 0 if self.labels is None else int(self.labels.max()) + 1
 
     def batch(self, index: Tensor, scale: Scale) -> Tensor:
-        """The images at `index` (int64, any shape ...): float32 ...,C,H,W."""
+        """Return the images at `index` (int64, any shape ...): float32 ...,C,H,W."""
         picked = self.images.index_select(0, index.flatten())
         return scaled(picked, scale).view(*index.shape, *self.image_shape)
 
     def classes(self, index: Tensor) -> Tensor:
-        """The labels at `index` (int64, any shape), int64 of that shape."""
+        """Return the labels at `index` (int64, any shape): int64 of that shape.
+
+        Raises `InputError` for a set without labels.
+        """
         if self.labels is None:
             raise InputError(f"{self.name} has no labels; a conditional model needs them")
         return self.labels.index_select(0, index.flatten()).view(index.shape)
 
 
 def scaled(images: Tensor, scale: Scale) -> Tensor:
-    """uint8 to float32: 0..255 to [-1, 1] ("signed", for tanh) or to [0, 1] ("unit")."""
+    """Scale uint8 0..255 to float32 in [-1, 1] ("signed", for tanh) or [0, 1] ("unit").
+
+    >>> scaled(torch.tensor([0, 51, 255], dtype=torch.uint8), "unit")
+    tensor([0.0000, 0.2000, 1.0000])
+    """
     if scale == "signed":
         return images.float().div_(127.5).sub_(1)
     return images.float().div_(255)
 
 
 def to_uint8(x: Tensor, scale: Scale) -> NDArray[np.uint8]:
-    """The reverse of `scaled`: float N,C,H,W -> uint8 N,H,W,C, rounded to nearest and clamped."""
+    """Reverse `scaled`: float N,C,H,W -> uint8 N,H,W,C, rounded to the nearest level and clamped.
+
+    >>> to_uint8(torch.tensor([-1.0, 0.2, 1.5]).view(1, 1, 1, 3), "signed").ravel().tolist()
+    [0, 153, 255]
+    """
     levels = (x.float() + 1) * 127.5 if scale == "signed" else x.float() * 255
     pixels = levels.round().clamp(0, 255).to(torch.uint8)
     return np.asarray(pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy())
@@ -83,20 +94,25 @@ def training_set(
     name: str,
     device: str = "cpu",
 ) -> TrainingSet:
-    """A set from arrays: uint8 N,H,W,C with C 1 or 3, and N labels or None.
+    """Return a training set from arrays: uint8 N,H,W,C with C 1 or 3, and N labels or None.
 
-    Raises `InputError` when a side exceeds 64 px or the labels do not fit.
+    Raises `InputError` for images of another shape or type, a side above 64 px, and labels that do
+    not fit.
     """
     if images.ndim != 4 or images.dtype != np.uint8 or images.shape[3] not in (1, 3):
-        raise InputError(f"{name}: images are {images.dtype} {images.shape}, not uint8 N,H,W,C")
+        raise InputError(
+            f"{name}: expected images as uint8 N,H,W,C, got {images.dtype} {images.shape}"
+        )
     num, height, width, _ = images.shape
     if num == 0 or max(height, width) > MAX_SIDE_PX:
         raise InputError(
-            f"{name}: {num} images of {width}x{height} px; the baselines take at least one image "
-            f"and at most {MAX_SIDE_PX} px a side"
+            f"{name}: {num} images of {width}x{height} px; the baselines need at least one image "
+            f"and sides of at most {MAX_SIDE_PX} px"
         )
     if labels is not None and (labels.shape != (num,) or labels.min() < 0):
-        raise InputError(f"{name}: {num} images need {num} labels from 0, got {labels.shape}")
+        raise InputError(
+            f"{name}: expected {num} labels of 0 or more for {num} images, got {labels.shape}"
+        )
     planar = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     digest = hashlib.sha256(f"{planar.shape}".encode())
     digest.update(planar.data)
@@ -118,11 +134,11 @@ def load_training_set(
     download: bool = False,
     device: str = "cpu",
 ) -> TrainingSet:
-    """A named data set's split, fetched if it may be, or any folder, zip, npz or npy of equal
-    images.
+    """Load a split of a named data set (downloaded if allowed), or a folder, zip, npz or npy of
+    images of one size.
 
-    Raises `UnknownNameError` for a name that is neither a data set nor a path, and what
-    `load_dataset` and `read_images` raise.
+    Raises `UnknownNameError` for a name that is neither a data set nor a path, `InvalidSubmission`
+    for files that are not images of one size and kind, and what `load_dataset` raises.
     """
     if source in DATASETS or source.startswith(TORCHVISION):
         data = load_dataset(source, split, data_root=data_root, download=download)
@@ -135,8 +151,8 @@ def load_training_set(
         images = read_images(source).images
     except InvalidSubmission as error:
         raise InvalidSubmission(
-            f"{source}: cannot be trained on: all files must be images of one size and kind, as "
-            "above; `latentbench audit` shows every file",
+            f"{source}: cannot train on this folder or archive: all files must be images of one "
+            "size and kind, as above; `latentbench audit` lists every file",
             error.findings,
         ) from error
     if images is None:

@@ -1,4 +1,41 @@
-"""The table of tricks, in the order in which their hooks are called."""
+"""The table of tricks, in the order in which their hooks are called.
+
+A new trick is one file in this folder and one line in the table below. Another package adds tricks
+through the entry-point group `latentbench.tricks`; they follow those of the table, sorted by name.
+A complete package of two files, which makes `--set tricks.drift-penalty=on` work once installed:
+
+    # pyproject.toml
+    [project]
+    name = "my-tricks"
+    version = "0.1"
+    dependencies = ["latentbench"]
+
+    [project.entry-points."latentbench.tricks"]
+    drift-penalty = "my_tricks:DRIFT_PENALTY"
+
+    # my_tricks.py
+    from pydantic import Field
+
+    from baselines.models.base import Options
+    from baselines.tricks.base import Trick
+
+    class DriftPenaltyOptions(Options):
+        weight: float = Field(0.001, gt=0)
+
+    def drift(real, fake, context, options):
+        return options.weight * real.output.logits.square().mean()
+
+    DRIFT_PENALTY = Trick(
+        name="drift-penalty",
+        title="outputs of the discriminator kept near 0",
+        source="Karras et al. 2018 (progressive GAN), appendix A.1",
+        options=DriftPenaltyOptions,
+        d_penalty=drift,
+    )
+
+`baselines.tricks.base` lists the hooks. A run records the trick's name and options, not its code;
+resuming or sampling the run needs the package installed.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +62,7 @@ from baselines.tricks.spectral_norm import SPECTRAL_NORM
 from baselines.tricks.two_time_scales import TWO_TIME_SCALES
 from baselines.tricks.up_kernel import UP_KERNEL
 from baselines.tricks.weight_clipping import WEIGHT_CLIPPING
-from bench.errors import UnknownNameError
+from bench.runtime.registry import Registry
 
 _ROWS = (
     LABEL_SMOOTHING,
@@ -36,7 +73,7 @@ _ROWS = (
     MINIBATCH_DISCRIMINATION,
     MINIBATCH_STANDARD_DEVIATION,
     FEATURE_MATCHING,
-    WEIGHT_CLIPPING,  # before what averages parameters
+    WEIGHT_CLIPPING,  # before the trick that averages parameters
     HISTORICAL_AVERAGING,
     DISCRIMINATOR_STEPS,
     TWO_TIME_SCALES,
@@ -52,13 +89,4 @@ _ROWS = (
     SEPARATE_BATCHES,
 )
 
-TRICKS: dict[str, Trick] = {row.name: row for row in _ROWS}
-if len(TRICKS) != len(_ROWS):
-    raise ValueError("two tricks of one name")
-
-
-def trick_row(name: str) -> Trick:
-    """The row of that name. Raises `UnknownNameError` listing the valid names."""
-    if name not in TRICKS:
-        raise UnknownNameError("trick", name, TRICKS)
-    return TRICKS[name]
+TRICKS = Registry("trick", "latentbench.tricks", Trick, _ROWS)

@@ -1,4 +1,4 @@
-"""Leaky or plain ReLU in either network."""
+"""Activation: leaky or plain ReLU in the hidden layers of either network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from baselines.tricks.base import Plan, Trick
 
 
 class ActivationOptions(Options):
-    """Of all hidden layers; None leaves the model's own."""
+    """Activation of all hidden layers, by network. None keeps the model's own."""
 
     generator: Activation | None = None
     discriminator: Activation | None = "relu"

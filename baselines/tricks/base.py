@@ -1,49 +1,58 @@
-"""What a trick is: a row with options, and functions hooked at named points of the training loop.
+"""A trick: a table row with options, and hooks at named points of the training loop.
 
-The points, in the order in which a run passes them (a trick gives None where it does nothing):
+The hooks, in the order in which a run calls them. A trick leaves out those it does not need.
 
-    plan         learning rates, steps of the discriminator, latent, layers; before all
-    networks     the networks just built, changed in place; draws from torch's default generator
-    state        tensors that the trick carries from step to step, kept in checkpoints
-    draws        random numbers that it needs in each step of each player
-    memory       generated images on their way to the discriminator's own step
-    images       images on their way to the discriminator, real and fake, in both players' steps
-    keep         the dropout multiplier of the discriminator's hidden units
-    targets      what the discriminator is told about the images
-    d_penalty    a term added to the discriminator's loss
-    g_objective  replaces the generator's loss
-    g_penalty    a term added to the generator's loss
-    after_d, after_g   the parameters after a player's update
+    plan         changes learning rates, discriminator steps, latent or layers before the build
+    networks     changes the built networks in place; draws from torch's default generator
+    state        returns tensors that the trick carries from step to step, saved in checkpoints
+    draws        returns the random numbers that the trick needs in each step of each player
+    memory       changes generated images before the discriminator's own step
+    images       changes real and fake images before the discriminator, in both players' steps
+    keep         returns the dropout multiplier of the discriminator's hidden units
+    targets      changes the discriminator's target labels
+    d_penalty    returns a term to add to the discriminator's loss
+    g_objective  returns a replacement for the generator's loss
+    g_penalty    returns a term to add to the generator's loss
+    after_d, after_g   change the parameters in place after a player's update
 
-With no trick on, no list of hooks holds anything and the loop is the plain loop, bit for bit.
-Functions from `memory` to `g_penalty` see one run and may be stacked by `torch.func.vmap`;
-`after_d` and `after_g` see tensors that may carry a leading dimension of runs, and work in place.
+Without tricks no hook is called, and the loop is the plain loop bit for bit. The hooks from
+`memory` to `g_penalty` see one run and may be stacked by `torch.func.vmap`. The tensors that
+`after_d` and `after_g` see may have a leading dimension of runs.
+
+Importing this module loads no torch, so that `latentbench recipes` can list the tricks quickly.
 
 Shape legend: B images of a batch, C,H,W an image, U hidden units of the discriminator, F features.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call
-
-from baselines.models.base import ImageShape, Layers, Model, Options, Verdict
-from baselines.models.latents import Distribution
+from baselines.models.base import (
+    DiscriminatorOutput,
+    Distribution,
+    ImageShape,
+    Layers,
+    Model,
+    Options,
+)
 from baselines.models.losses import Loss, Targets
 from baselines.models.random_draws import Draw
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
 Player = Literal["discriminator", "generator"]
 Role = Literal["real", "fake"]
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is decided before anything is built."""
+    """The decisions that are made before the networks are built."""
 
     learning_rate_g: float
     learning_rate_d: float
@@ -54,15 +63,15 @@ class Plan:
 
 
 class Sizes(NamedTuple):
-    """What shapes of draws and states depend on."""
+    """The sizes that the shapes of draws and states depend on."""
 
     batch_size: int
     image_shape: ImageShape
     num_units: int
 
 
-class Facts(NamedTuple):
-    """What a trick may refuse to work with."""
+class RunFacts(NamedTuple):
+    """The model and loss of a run, which a trick may refuse."""
 
     model: Model
     model_options: Any
@@ -71,7 +80,7 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class Net:
-    """A network of one run: a module, with its own parameters or with those given."""
+    """A network of one run: a module with its own parameters or, in a stack, with given ones."""
 
     module: nn.Module
     parameters: Mapping[str, Tensor]
@@ -81,19 +90,23 @@ class Net:
     def __call__(self, *arguments: Tensor | None) -> Any:
         if not self.stacked:
             return self.module(*arguments)
+        from torch.func import functional_call
+
         tensors = {**self.parameters, **self.buffers}
         return functional_call(self.module, tensors, arguments)
 
-    def apart(self, *arguments: Tensor | None) -> Any:
-        """A call that leaves the buffers as they are (statistics, power iterations)."""
+    def call_without_updates(self, *arguments: Tensor | None) -> Any:
+        """Call the network without changing its buffers (batch statistics, power iterations)."""
+        from torch.func import functional_call
+
         copies = {name: value.clone() for name, value in self.buffers.items()}
         return functional_call(self.module, {**self.parameters, **copies}, arguments)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
-    """What a hook sees: one player's step of one run. `draws` and `state` hold the trick's own
-    tensors under `trick/key`; `progress` is the share of training done, float 0..1.
+class StepContext:
+    """One player's step of one run, as a hook sees it. `draws` and `state` hold the trick's own
+    tensors under `trick/key`; `progress` is the fraction of training done, float 0..1.
     """
 
     player: Player
@@ -104,19 +117,23 @@ class Moment:
     discriminator: Net
 
 
-class Judged(NamedTuple):
-    """A batch as the discriminator saw it: images B,C,H,W, classes B,K or None, and the verdict."""
+class JudgedBatch(NamedTuple):
+    """A batch as the discriminator saw it: images B,C,H,W, classes B,K or None, and its output."""
 
     images: Tensor
     classes: Tensor | None
-    verdict: Verdict
+    output: DiscriminatorOutput
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trick:
-    """One row of the table; see the module's docstring for the hooks. `requires` are switched on
-    with it, `conflicts` maps another trick to the reason, `refuse` gives the reason why it cannot
-    work with a model and loss. `overrides` are the settings of a run that it decides instead.
+    """One row of the table of tricks; the module's docstring explains the hooks.
+
+    `requires` names tricks that are switched on with it. `conflicts` maps another trick to the
+    reason why the two cannot be combined. `refuse` returns the reason why the trick cannot be used
+    with a model and loss, or None. `overrides` names the settings of a run that the trick replaces.
+    Every hook takes the trick's options as its last argument. Raises `ValueError` for a name other
+    than lower-case words joined by hyphens.
     """
 
     name: str
@@ -125,40 +142,46 @@ class Trick:
     options: type[Options] = Options
     requires: tuple[str, ...] = ()
     conflicts: Mapping[str, str] = field(default_factory=dict)
-    refuse: Callable[[Facts, Any], str | None] | None = None
+    refuse: Callable[[RunFacts, Any], str | None] | None = None
     overrides: tuple[str, ...] = ()
     plan: Callable[[Plan, Any], Plan] | None = None
     networks: Callable[[dict[str, nn.Module], Any], None] | None = None
     state: Callable[[dict[str, nn.Module], Sizes, Any], dict[str, Tensor]] | None = None
     draws: Callable[[Player, Sizes, Any], dict[str, Draw]] | None = None
-    memory: Callable[[Tensor, Moment, Any], Tensor] | None = None
-    images: Callable[[Tensor, Role, Moment, Any], Tensor] | None = None
-    keep: Callable[[Role, Moment, Any], Tensor] | None = None
-    targets: Callable[[Targets, Moment, Any], Targets] | None = None
-    d_penalty: Callable[[Judged, Judged, Moment, Any], Tensor] | None = None
-    g_objective: Callable[[Judged, Judged, Moment, Any], Tensor] | None = None
-    g_penalty: Callable[[Moment, Any], Tensor] | None = None
+    memory: Callable[[Tensor, StepContext, Any], Tensor] | None = None
+    images: Callable[[Tensor, Role, StepContext, Any], Tensor] | None = None
+    keep: Callable[[Role, StepContext, Any], Tensor] | None = None
+    targets: Callable[[Targets, StepContext, Any], Targets] | None = None
+    d_penalty: Callable[[JudgedBatch, JudgedBatch, StepContext, Any], Tensor] | None = None
+    g_objective: Callable[[JudgedBatch, JudgedBatch, StepContext, Any], Tensor] | None = None
+    g_penalty: Callable[[StepContext, Any], Tensor] | None = None
     after_d: Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Any], None] | None = None
     after_g: (
         Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Mapping[str, Tensor], Any], None]
         | None
     ) = None
 
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise ValueError(
+                f"trick {self.name!r}: a name is lower-case words joined by hyphens, as 'my-trick'"
+            )
 
-def needs_targets(facts: Facts, _options: Any) -> str | None:
-    """The reason of label tricks against losses without labels."""
+
+def needs_targets(facts: RunFacts, _options: Any) -> str | None:
+    """Return why a trick on target labels cannot be used with this loss, or None."""
     if facts.loss.takes_targets:
         return None
     return f"loss {facts.loss.name!r} has no target labels to change"
 
 
-def needs_convolutions(facts: Facts, _options: Any) -> str | None:
-    """The reason of tricks about convolutions against dense models."""
+def needs_convolutions(facts: RunFacts, _options: Any) -> str | None:
+    """Return why a trick on convolutions cannot be used with this model, or None."""
     return None if facts.model.convolutional else f"model {facts.model.name!r} has no convolutions"
 
 
-def needs_no_batch_norm(facts: Facts, _options: Any) -> str | None:
-    """The reason of gradient penalties against batch norm in the discriminator."""
+def needs_no_batch_norm(facts: RunFacts, _options: Any) -> str | None:
+    """Return why a gradient penalty cannot be used with this discriminator, or None."""
     if not facts.model.normalised(facts.model_options):
         return None
     return (
@@ -168,21 +191,26 @@ def needs_no_batch_norm(facts: Facts, _options: Any) -> str | None:
 
 
 def input_gradient(net: Net, x: Tensor, y: Tensor | None) -> Tensor:
-    """The gradient of each image's logit with respect to the image, B,C,H,W, differentiable."""
+    """Return the gradient of each image's logit with respect to the image: B,C,H,W.
+
+    It is differentiable itself, for penalties on gradients.
+    """
+    import torch
+
     if net.stacked:
 
         def total(images: Tensor) -> Tensor:
-            logits: Tensor = net.apart(images, y, None).logits
+            logits: Tensor = net.call_without_updates(images, y, None).logits
             return logits.sum()
 
         gradient: Tensor = torch.func.grad(total)(x)
         return gradient
     x = x.detach().requires_grad_()
-    logits = net.apart(x, y, None).logits
+    logits = net.call_without_updates(x, y, None).logits
     (found,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
     return found
 
 
 def over_runs(count: Tensor, like: Tensor) -> Tensor:
-    """A number of each run (0 dimensions, or K) shaped to broadcast over `like` (..., or K,...)."""
+    """Reshape one number per run (no dimension, or K) to broadcast over `like` (..., or K,...)."""
     return count.view(*count.shape, *(1,) * (like.dim() - count.dim()))

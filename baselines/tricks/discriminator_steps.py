@@ -1,4 +1,4 @@
-"""k steps of the discriminator for each of the generator, each on fresh images."""
+"""Discriminator steps: k steps of the discriminator for each generator step, on fresh images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from baselines.tricks.base import Plan, Trick
 
 
 class DiscriminatorStepsOptions(Options):
-    """k."""
+    """`num_steps` is k."""
 
     num_steps: int = Field(2, ge=1)
 
@@ -22,7 +22,7 @@ def _plan(plan: Plan, options: DiscriminatorStepsOptions) -> Plan:
 
 DISCRIMINATOR_STEPS = Trick(
     name="discriminator-steps",
-    title="k steps of the discriminator for each of the generator",
+    title="k steps of the discriminator for each generator step",
     source="Goodfellow et al. 2014, algorithm 1",
     options=DiscriminatorStepsOptions,
     plan=_plan,

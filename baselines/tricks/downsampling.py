@@ -1,4 +1,4 @@
-"""How the discriminator shrinks its maps: by strided convolutions, or by average pooling."""
+"""Downsampling: the discriminator halves its maps by strided convolutions or average pooling."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from baselines.tricks.base import Plan, Trick, needs_convolutions
 
 
 class DownsamplingOptions(Options):
-    """Stride 2, or a 3x3 convolution and pooling of 2."""
+    """`by` is "stride" (4x4 convolutions of stride 2) or "pool" (3x3 convolutions, 2x2 pooling)."""
 
     by: Downsampling = "pool"
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
-from torch import Tensor
 
 from baselines.models.base import Options
 from baselines.models.random_draws import Draw, uniform
-from baselines.tricks.base import Moment, Player, Role, Sizes, Trick
+from baselines.tricks.base import Player, Role, Sizes, StepContext, Trick
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class DropoutOptions(Options):
-    """The share of units that are dropped."""
+    """`probability` is that of dropping a unit."""
 
     probability: float = Field(0.3, ge=0, lt=1)
 
@@ -21,8 +25,8 @@ def _draws(player: Player, sizes: Sizes, _options: DropoutOptions) -> dict[str, 
     return {role: Draw((sizes.batch_size, sizes.num_units), uniform) for role in roles}
 
 
-def _keep(role: Role, moment: Moment, options: DropoutOptions) -> Tensor:
-    kept = moment.draws[f"dropout/{role}"] >= options.probability
+def _keep(role: Role, context: StepContext, options: DropoutOptions) -> Tensor:
+    kept = context.draws[f"dropout/{role}"] >= options.probability
     return kept / (1 - options.probability)
 
 

@@ -1,23 +1,25 @@
-"""EMA: samples come from an exponential average of the generator's weights.
+"""EMA: samples come from an exponential moving average of the generator's weights.
 
-The decay grows to its value as min(decay, (1 + t) / (10 + t)), so that the first weights are soon
-forgotten. Batch-norm statistics are averaged alike. Training itself is untouched.
+The decay of step t is min(decay, (1 + t) / (10 + t)), so that the first weights are soon
+forgotten. Batch-norm statistics are averaged in the same way. Training itself does not change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
 from baselines.models.base import Options
 from baselines.tricks.base import Sizes, Trick, over_runs
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
 
 class EMAOptions(Options):
-    """Weight of the past in each step."""
+    """`decay` is the weight of the past in each step."""
 
     decay: float = Field(0.999, gt=0, lt=1)
 
@@ -25,6 +27,8 @@ class EMAOptions(Options):
 def _state(
     networks: dict[str, nn.Module], _sizes: Sizes, _options: EMAOptions
 ) -> dict[str, Tensor]:
+    import torch
+
     average = {
         f"generator.{name}": value.detach().clone()
         for name, value in networks["generator"].state_dict().items()
@@ -51,7 +55,7 @@ def _after_g(
 
 EMA = Trick(
     name="ema",
-    title="samples from an average of the generator over training",
+    title="samples from a moving average of the generator's weights",
     source="Yazici et al. 2019; Karras et al. 2018",
     options=EMAOptions,
     state=_state,

@@ -1,17 +1,22 @@
 """Feature matching: the generator matches the mean features of real images.
 
-Its loss becomes |E f(x) - E f(G(z))|^2, f the discriminator's last hidden layer.
+Its loss becomes |E f(x) - E f(G(z))|^2, where f is the discriminator's last hidden layer.
 """
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from baselines.tricks.base import Judged, Moment, Trick
+from baselines.tricks.base import JudgedBatch, StepContext, Trick
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def _objective(real: Judged, fake: Judged, _moment: Moment, _options: object) -> Tensor:
-    difference = real.verdict.features.mean(0).detach() - fake.verdict.features.mean(0)
+def _objective(
+    real: JudgedBatch, fake: JudgedBatch, _moment: StepContext, _options: object
+) -> Tensor:
+    difference = real.output.features.mean(0).detach() - fake.output.features.mean(0)
     return difference.square().sum()
 
 

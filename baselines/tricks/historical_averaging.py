@@ -1,23 +1,24 @@
-"""Historical averaging: each player's loss grows with the distance to its own past.
+"""Historical averaging: each player's loss grows with the distance from its own past parameters.
 
-The penalty is |theta - (1/t) sum_i theta_i|^2, the mean over all past values, kept as a running
-mean.
+The penalty is |theta - (1/t) sum_i theta_i|^2. The mean over past values is a running mean.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
 from baselines.models.base import Options
-from baselines.tricks.base import Judged, Moment, Sizes, Trick, over_runs
+from baselines.tricks.base import JudgedBatch, Sizes, StepContext, Trick, over_runs
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class HistoricalOptions(Options):
-    """Weight of the penalty; the paper gives none."""
+    """`weight` is that of the penalty; the paper does not give one."""
 
     weight: float = Field(0.01, ge=0)
 
@@ -25,6 +26,8 @@ class HistoricalOptions(Options):
 def _state(
     networks: dict[str, nn.Module], _sizes: Sizes, _options: HistoricalOptions
 ) -> dict[str, Tensor]:
+    import torch
+
     means = {
         f"{player}.{name}": value.detach().clone()
         for player, network in networks.items()
@@ -33,18 +36,22 @@ def _state(
     return means | {f"count.{player}": torch.ones(()) for player in networks}
 
 
-def _penalty(moment: Moment, options: HistoricalOptions) -> Tensor:
-    net = moment.generator if moment.player == "generator" else moment.discriminator
-    prefix = f"historical-averaging/{moment.player}."
+def _penalty(context: StepContext, options: HistoricalOptions) -> Tensor:
+    net = context.generator if context.player == "generator" else context.discriminator
+    prefix = f"historical-averaging/{context.player}."
     squares = [
-        (value - moment.state[prefix + name]).square().sum()
+        (value - context.state[prefix + name]).square().sum()
         for name, value in net.parameters.items()
     ]
+    import torch
+
     return options.weight * torch.stack(squares).sum()
 
 
-def _d_penalty(_real: Judged, _fake: Judged, moment: Moment, options: HistoricalOptions) -> Tensor:
-    return _penalty(moment, options)
+def _d_penalty(
+    _real: JudgedBatch, _fake: JudgedBatch, context: StepContext, options: HistoricalOptions
+) -> Tensor:
+    return _penalty(context, options)
 
 
 def _update(player: str, parameters: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
@@ -72,7 +79,7 @@ def _after_g(
 
 HISTORICAL_AVERAGING = Trick(
     name="historical-averaging",
-    title="a pull towards the mean of the past parameters",
+    title="parameters pulled towards the mean of their past",
     source="Salimans et al. 2016, section 3.3",
     options=HistoricalOptions,
     state=_state,

@@ -1,18 +1,22 @@
-"""Instance noise: Gaussian noise on everything the discriminator sees, fading out linearly."""
+"""Instance noise: Gaussian noise on all images the discriminator sees, fading out linearly."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
-from torch import Tensor
 
 from baselines.models.base import Options
 from baselines.models.random_draws import Draw, normal
-from baselines.tricks.base import Moment, Player, Role, Sizes, Trick
+from baselines.tricks.base import Player, Role, Sizes, StepContext, Trick
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class InstanceNoiseOptions(Options):
-    """Deviation at the start, in units of the pixel range [-1, 1]; the share of training after
-    which it is gone.
+    """`sigma` is the standard deviation at the start, for pixels in [-1, 1]; the noise is 0 after
+    the fraction `until` of training.
     """
 
     sigma: float = Field(0.1, ge=0)
@@ -24,11 +28,11 @@ def _draws(player: Player, sizes: Sizes, _options: InstanceNoiseOptions) -> dict
     return {role: Draw((sizes.batch_size, *sizes.image_shape), normal) for role in roles}
 
 
-def _images(x: Tensor, role: Role, moment: Moment, options: InstanceNoiseOptions) -> Tensor:
-    # In the generator's step real images are read by feature matching alone: the fakes' noise.
-    drawn = "fake" if moment.player == "generator" else role
-    sigma = options.sigma * (1 - moment.progress / options.until).clamp_min(0)
-    return x + sigma * moment.draws[f"instance-noise/{drawn}"]
+def _images(x: Tensor, role: Role, context: StepContext, options: InstanceNoiseOptions) -> Tensor:
+    # In the generator's step only feature matching reads real images; they get the fakes' noise.
+    drawn = "fake" if context.player == "generator" else role
+    sigma = options.sigma * (1 - context.progress / options.until).clamp_min(0)
+    return x + sigma * context.draws[f"instance-noise/{drawn}"]
 
 
 INSTANCE_NOISE = Trick(

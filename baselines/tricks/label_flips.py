@@ -1,18 +1,17 @@
-"""Label flips: now and then an image is told the target of the other kind."""
+"""Label flips: a few random images get the other kind's target."""
 
 from __future__ import annotations
 
-import torch
 from pydantic import Field
 
 from baselines.models.base import Options
 from baselines.models.losses import Targets
 from baselines.models.random_draws import Draw, uniform
-from baselines.tricks.base import Moment, Player, Sizes, Trick, needs_targets
+from baselines.tricks.base import Player, Sizes, StepContext, Trick, needs_targets
 
 
 class LabelFlipOptions(Options):
-    """The share of images with flipped labels."""
+    """`probability` is that of flipping an image's label."""
 
     probability: float = Field(0.05, ge=0, le=0.5)
 
@@ -23,19 +22,19 @@ def _draws(player: Player, sizes: Sizes, _options: LabelFlipOptions) -> dict[str
     return {role: Draw((sizes.batch_size,), uniform) for role in ("real", "fake")}
 
 
-def _targets(targets: Targets, moment: Moment, options: LabelFlipOptions) -> Targets:
+def _targets(targets: Targets, context: StepContext, options: LabelFlipOptions) -> Targets:
     real, fake = (
-        moment.draws[f"label-flips/{role}"] < options.probability for role in ("real", "fake")
+        context.draws[f"label-flips/{role}"] < options.probability for role in ("real", "fake")
     )
     return Targets(
-        torch.where(real, targets.fake, targets.real),
-        torch.where(fake, targets.real, targets.fake),
+        targets.fake.where(real, targets.real),
+        targets.real.where(fake, targets.fake),
     )
 
 
 LABEL_FLIPS = Trick(
     name="label-flips",
-    title="labels flipped now and then",
+    title="labels of a few random images flipped",
     source="Chintala et al. 2016 (ganhacks), item 6",
     options=LabelFlipOptions,
     refuse=needs_targets,

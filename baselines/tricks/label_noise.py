@@ -1,4 +1,4 @@
-"""Label noise: targets drawn for every image, real from U(0.7, 1.2), fake from U(0, 0.3)."""
+"""Label noise: a random target for every image, U(0.7, 1.2) for real and U(0, 0.3) for fake."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from baselines.models.base import Options
 from baselines.models.losses import Targets
 from baselines.models.random_draws import Draw, uniform
-from baselines.tricks.base import Moment, Player, Sizes, Trick, needs_targets
+from baselines.tricks.base import Player, Sizes, StepContext, Trick, needs_targets
 
 
 class LabelNoiseOptions(Options):
@@ -21,7 +21,7 @@ class LabelNoiseOptions(Options):
     @model_validator(mode="after")
     def _ordered(self) -> LabelNoiseOptions:
         if self.real_low > self.real_high or self.fake_low > self.fake_high:
-            raise ValueError("a lower bound is above its upper one")
+            raise ValueError("a lower bound is above its upper bound")
         return self
 
 
@@ -31,8 +31,8 @@ def _draws(player: Player, sizes: Sizes, _options: LabelNoiseOptions) -> dict[st
     return {role: Draw((sizes.batch_size,), uniform) for role in ("real", "fake")}
 
 
-def _targets(_targets: Targets, moment: Moment, options: LabelNoiseOptions) -> Targets:
-    u, v = moment.draws["label-noise/real"], moment.draws["label-noise/fake"]
+def _targets(_targets: Targets, context: StepContext, options: LabelNoiseOptions) -> Targets:
+    u, v = context.draws["label-noise/real"], context.draws["label-noise/fake"]
     return Targets(
         options.real_low + (options.real_high - options.real_low) * u,
         options.fake_low + (options.fake_high - options.fake_low) * v,

@@ -1,4 +1,4 @@
-"""One-sided label smoothing: real images are told 0.9, fake ones stay at exactly 0."""
+"""One-sided label smoothing: the target of real images is 0.9, that of fake images stays 0."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from pydantic import Field
 
 from baselines.models.base import Options
 from baselines.models.losses import Targets
-from baselines.tricks.base import Moment, Trick, needs_targets
+from baselines.tricks.base import StepContext, Trick, needs_targets
 
 
 class LabelSmoothingOptions(Options):
-    """The target of real images."""
+    """`real_target` is the target of real images."""
 
     real_target: float = Field(0.9, gt=0.5, le=1)
 
 
-def _targets(targets: Targets, _moment: Moment, options: LabelSmoothingOptions) -> Targets:
+def _targets(targets: Targets, _moment: StepContext, options: LabelSmoothingOptions) -> Targets:
     return Targets(targets.real * options.real_target, targets.fake)
 
 

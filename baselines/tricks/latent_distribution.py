@@ -1,16 +1,15 @@
-"""The latent's distribution: Gaussian, uniform on [-1, 1], or on the sphere of radius sqrt(Z)."""
+"""Latent distribution: Gaussian, uniform on [-1, 1], or uniform on the sphere of radius sqrt(Z)."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from baselines.models.base import Options
-from baselines.models.latents import Distribution
+from baselines.models.base import Distribution, Options
 from baselines.tricks.base import Plan, Trick
 
 
 class LatentOptions(Options):
-    """Which one."""
+    """`distribution` is that of the noise part of the latent."""
 
     distribution: Distribution = "uniform"
 

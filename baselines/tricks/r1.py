@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
-from torch import Tensor
 
 from baselines.models.base import Options
-from baselines.tricks.base import Judged, Moment, Trick, input_gradient, needs_no_batch_norm
+from baselines.tricks.base import (
+    JudgedBatch,
+    StepContext,
+    Trick,
+    input_gradient,
+    needs_no_batch_norm,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BATCH_LAYER = "a minibatch layer makes an image's output depend on the whole batch"
 
 
 class R1Options(Options):
-    """gamma of the paper."""
+    """`gamma` is the paper's weight."""
 
     gamma: float = Field(10.0, gt=0)
 
 
-def _penalty(real: Judged, _fake: Judged, moment: Moment, options: R1Options) -> Tensor:
-    gradient = input_gradient(moment.discriminator, real.images, real.classes)
+def _penalty(
+    real: JudgedBatch, _fake: JudgedBatch, context: StepContext, options: R1Options
+) -> Tensor:
+    gradient = input_gradient(context.discriminator, real.images, real.classes)
     return 0.5 * options.gamma * gradient.flatten(1).square().sum(1).mean()
 
 

@@ -1,6 +1,6 @@
 """Separate batches: the discriminator sees real and fake images in two calls.
 
-Without it both go through in one batch, and batch norm mixes their statistics.
+Otherwise they are one batch, and batch norm mixes their statistics.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def _plan(plan: Plan, _options: object) -> Plan:
 
 SEPARATE_BATCHES = Trick(
     name="separate-batches",
-    title="real and fake images in batches of their own",
+    title="real and fake images in separate batches",
     source="Chintala et al. 2016 (ganhacks), item 4",
     plan=_plan,
 )

@@ -1,55 +1,19 @@
-"""Spectral norm: every weight of the discriminator divided by its largest singular value.
-
-One step of the power method at each use in training; the vector u is a buffer. Convolution kernels
-count as matrices of out_channels rows, as in the paper.
-"""
+"""Spectral norm: every weight of the discriminator is divided by its largest singular value."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils import parametrize
+from typing import TYPE_CHECKING
 
 from baselines.tricks.base import Trick
 
-INITIAL_ITERATIONS = 15
-EPSILON = 1e-12
-
-
-class SpectralNorm(nn.Module):
-    """A parametrization: weight -> weight / sigma(weight)."""
-
-    u: Tensor
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        matrix = weight.detach().flatten(1)
-        u = F.normalize(torch.randn(matrix.shape[0]), dim=0, eps=EPSILON)
-        for _ in range(INITIAL_ITERATIONS):
-            u = self._iterate(matrix, u)[0]
-        self.register_buffer("u", u)
-
-    @staticmethod
-    def _iterate(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        v = F.normalize(u @ matrix, dim=0, eps=EPSILON)
-        return F.normalize(matrix @ v, dim=0, eps=EPSILON), v
-
-    def forward(self, weight: Tensor) -> Tensor:
-        matrix = weight.flatten(1)
-        with torch.no_grad():
-            u, v = self._iterate(matrix, self.u)
-            if self.training:
-                self.u.copy_(u)
-        return weight / (u @ (matrix @ v))
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def _networks(networks: dict[str, nn.Module], _options: object) -> None:
-    for module in list(networks["discriminator"].modules()):
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            parametrize.register_parametrization(
-                module, "weight", SpectralNorm(module.weight), unsafe=True
-            )
+    from baselines.models.spectral_norm import add_spectral_norm
+
+    add_spectral_norm(networks["discriminator"])
 
 
 SPECTRAL_NORM = Trick(

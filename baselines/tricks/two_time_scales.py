@@ -1,4 +1,4 @@
-"""Two time scales: a learning rate of its own for each player, the discriminator's larger."""
+"""Two time scales: each player has its own learning rate; the discriminator's is larger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from baselines.tricks.base import Plan, Trick
 
 
 class TwoTimeScalesOptions(Options):
-    """Learning rates; the defaults are those of Zhang et al. 2019."""
+    """Learning rates of both players. The defaults are those of Zhang et al. 2019."""
 
     generator: float = Field(1e-4, gt=0)
     discriminator: float = Field(4e-4, gt=0)

@@ -1,7 +1,7 @@
-"""The kernel of the generator's transposed convolutions: divisible by the stride of 2, or not.
+"""Up kernel: the kernel of the generator's transposed convolutions, divisible by the stride or not.
 
-A kernel that the stride does not divide overlaps unevenly and leaves a checkerboard, which shows
-as power at the highest frequency of the samples' spectrum (`baselines.sampling.checkerboard`).
+A kernel that the stride of 2 does not divide overlaps unevenly and leaves a checkerboard: power at
+the highest frequency of the samples' spectrum (`baselines.sampling.checkerboard`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from baselines.tricks.base import Plan, Trick, needs_convolutions
 
 
 class UpKernelOptions(Options):
-    """Side of the kernel; 3 and 5 leave a checkerboard, 2, 4 and 6 do not."""
+    """`size` is the side of the kernel in px. 3 and 5 leave a checkerboard; 2, 4 and 6 do not."""
 
     size: int = Field(5, ge=2, le=7)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pydantic import Field
-from torch import Tensor
 
 from baselines.models.base import Options
 from baselines.tricks.base import Trick
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class WeightClippingOptions(Options):
-    """c of the paper."""
+    """`limit` is the paper's c."""
 
     limit: float = Field(0.01, gt=0)
 

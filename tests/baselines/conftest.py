@@ -5,10 +5,13 @@ from __future__ import annotations
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from baselines.recipes.config import RunConfig
 from baselines.recipes.table import recipe_config
+from baselines.runs.train import train_stack
 from baselines.training.build import Game, build_for
 from baselines.training.engine import Engine
 from baselines.training.training_images import TrainingSet, training_set
@@ -50,6 +53,12 @@ def small_engine(
     recipe: str, data: TrainingSet, *settings: str, seed: int = 0, num_steps: int = 40
 ) -> Engine:
     return Engine(small_game(recipe, data, *settings, seed=seed, num_steps=num_steps), data)
+
+
+def train_run(config: RunConfig, data: TrainingSet, folder: Path, **options: Any) -> Path:
+    """Train one run; return its folder."""
+    train_stack([config], data, [folder], **options)
+    return folder
 
 
 def context_of(job: Job, folder: Path, attempt: int = 1, memory_step: int = 0) -> WorkContext:

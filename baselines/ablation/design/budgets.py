@@ -13,20 +13,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from baselines.ablation.design.plan import AblationPlan, parse_plan
-from baselines.recipes.narrowing import COURSE, DCGAN, narrowed
+from baselines.recipes.narrowing import COURSE, DCGAN, narrowed_settings
 from bench.errors import UsageError
 
 LENGTHS = frozenset({"num_steps", "share"})
 # For 80 runs in about 50 minutes of one core: see `baselines.ablation.run.published`.
 CPU_BUDGETS: dict[str, dict[str, Any]] = {
     "course-gan": {
-        "settings": narrowed("course-gan", COURSE),
+        "settings": narrowed_settings("course-gan", COURSE),
         "num_steps": 2_000,
         "num_images": 2_000,
         "num_evaluations": 3,
     },
     "dcgan": {
-        "settings": narrowed("dcgan", DCGAN),
+        "settings": narrowed_settings("dcgan", DCGAN),
         "num_steps": 400,
         "num_images": 2_000,
         "num_evaluations": 3,

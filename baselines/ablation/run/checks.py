@@ -10,7 +10,7 @@ from baselines.ablation.design.cells import SAMPLING_SEED
 from baselines.ablation.run.jobs import cell_of
 from baselines.ablation.run.work import Task
 from baselines.models import MODELS
-from baselines.runs.loading import scorer_of, training_set_of
+from baselines.runs.jobs import shared_scorer, shared_training_set
 from baselines.runs.run_folder import checkpoint_of
 from baselines.sampling.sampler import Sampler, SamplingOptions
 from baselines.sampling.trained import trained_from
@@ -47,8 +47,8 @@ def _require_loadable(payload: Mapping[str, Any]) -> None:
     metric is told before the first training and not after it. Raises what loading them raises.
     """
     task = Task.model_validate(payload)
-    training_set_of(task.data, task.data_root, CHECKED_ON)
-    scorer_of(task.reference, task.extractor, tuple(sorted(task.metrics)), CHECKED_ON, 0)
+    shared_training_set(task.data, task.data_root, CHECKED_ON)
+    shared_scorer(task.reference, task.extractor, tuple(sorted(task.metrics)), CHECKED_ON, 0)
 
 
 def _require_samplable(payload: Mapping[str, Any]) -> None:
@@ -60,7 +60,7 @@ def _require_samplable(payload: Mapping[str, Any]) -> None:
         return
     config = task.run_config
     if MODELS[config.model].kind == "adversarial":
-        data = training_set_of(task.data, task.data_root, CHECKED_ON)
+        data = shared_training_set(task.data, task.data_root, CHECKED_ON)
         engine = Engine(build_for(config, data), data)
         Sampler(trained_from(checkpoint_of(engine), CHECKED_ON), task.sampling, SAMPLING_SEED)
     elif task.sampling.rejection_gamma is not None or task.sampling.budget is not None:

@@ -33,12 +33,13 @@ from baselines.recipes.config import RunConfig, make_config
 from baselines.runs.jobs import (
     describe_divergence,
     divergence,
-    only,
+    exclusive_scorer,
+    only_outcome,
     outcome_of,
-    train_open,
+    shared_training_set,
+    train_unfinished,
     trained_for,
 )
-from baselines.runs.loading import scorer_in_turn, training_set_of
 from baselines.runs.run_folder import (
     CHECKPOINT,
     GRIDS,
@@ -98,7 +99,7 @@ class Scores(BaseModel):
 
 def do_run(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str, Any]:
     """One run; gives its `RunResult` as JSON. Raises `TrainingDiverged`, with that in `details`."""
-    return only(do_stack([payload], [context]))
+    return only_outcome(do_stack([payload], [context]))
 
 
 def do_stack(
@@ -112,7 +113,7 @@ def do_stack(
     open_works = [work for work in works if not work.is_scored]
     if open_works:
         first = open_works[0]
-        train_open(
+        train_unfinished(
             [work.config for work in open_works],
             [work.folder for work in open_works],
             data=first.task.data,
@@ -217,7 +218,7 @@ class _Work:
 
     def _score(self, images: NDArray[np.uint8], step: int) -> ScoreRecord:
         task = self.task
-        with scorer_in_turn(
+        with exclusive_scorer(
             task.reference, task.extractor, task.metrics, self.device, self.context.memory_step
         ) as scorer:
             return scorer.score_images(images, name=f"{self.context.label}, step {step}")
@@ -230,7 +231,8 @@ class _Work:
 
     def _no_scores(self, data_digest: str | None = None) -> Scores:
         data = (
-            data_digest or training_set_of(self.task.data, self.task.data_root, self.device).digest
+            data_digest
+            or shared_training_set(self.task.data, self.task.data_root, self.device).digest
         )
         return Scores(data_digest=data, device=device_description(self.device))
 

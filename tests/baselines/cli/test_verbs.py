@@ -53,7 +53,7 @@ def test_from_a_recipe_to_a_score(images: str, capsys: pytest.CaptureFixture[str
     assert record.value("fid") > 100, "32 steps of a tiny network make no digits"
     assert run(["sample", str(folder), "-n", "3", "--out", "samples"]) == EXIT_USAGE
     assert run([*train, "--out", "r"]) == EXIT_USAGE
-    assert "go on with --resume" in capsys.readouterr().err
+    assert "continue it with --resume" in capsys.readouterr().err
     assert run([*train, "--out", "r", "--resume"]) == EXIT_OK
 
 
@@ -86,7 +86,7 @@ def test_a_folder_in_use_is_refused_before_anything_is_sampled(
 ) -> None:
     (tmp_path / "thesis.txt").write_text("x")
     assert run(["sample", "no-such-run", "--out", str(tmp_path)]) == EXIT_USAGE
-    assert "holds files already" in capsys.readouterr().err
+    assert "is not empty" in capsys.readouterr().err
 
 
 def test_dry_run_prints_the_whole_configuration(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,10 +101,10 @@ def test_dry_run_prints_the_whole_configuration(capsys: pytest.CaptureFixture[st
     ("arguments", "message"),
     [
         (["course-gann"], "unknown recipe 'course-gann'. Did you mean 'course-gan'?"),
-        (["vae", "--set", "tricks.r1=on"], "has no adversary"),
+        (["vae", "--set", "tricks.r1=on"], "tricks are for GANs"),
         (["course-gan", "--set", "tricks.emma=on"], "unknown trick 'emma'"),
         (["course-gan", "--set", "speed=3"], "Valid: batch_size"),
-        (["wgan-gp", "--set", "tricks.weight-clipping=on"], "takes the place of clipping"),
+        (["wgan-gp", "--set", "tricks.weight-clipping=on"], "the penalty replaces clipping"),
         (["dcgan", "--data", "mnits"], "unknown data set 'mnits'"),
         (["dcgan", "--device", "tpu"], "cpu, cuda"),
     ],
@@ -173,7 +173,7 @@ def test_one_class_of_a_conditional_model(
     assert first != other  # of all classes the first is a zero
     capsys.readouterr()
     assert run([*command, "tens", "--label", "10"]) == EXIT_USAGE
-    assert "the model knows the classes 0 to 9" in capsys.readouterr().err
+    assert "the model has classes 0 to 9" in capsys.readouterr().err
     assert not Path("tens").exists()
 
 

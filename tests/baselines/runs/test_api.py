@@ -14,15 +14,14 @@ from PIL import Image
 
 import baselines
 from baselines.recipes.config import UNUSED
-from baselines.runs.api import Settings, configs_of, run_name, settings_texts
+from baselines.runs.configs import Settings, run_configs, run_name, settings_texts
 from baselines.runs.run_folder import CHECKPOINT, RunFolder
-from baselines.runs.train import train_run
 from baselines.training.checkpoint import read_checkpoint
 from baselines.training.stacked import optimiser_of
 from baselines.training.training_images import training_set
 from bench.__main__ import run
 from bench.errors import EXIT_OK, EXIT_USAGE, UnknownNameError, UsageError
-from tests.baselines.conftest import SMALL
+from tests.baselines.conftest import SMALL, train_run
 from tests.conftest import RealSample
 
 TINY = (*SMALL["dense-gan"], "num_steps=16")
@@ -66,10 +65,10 @@ def test_samples_are_returned_and_written(digits_path: Path, tmp_path: Path) -> 
         assert np.array_equal(image[..., 0], np.asarray(Image.open(file)))
     manifest = json.loads((tmp_path / "samples.manifest.json").read_text())
     assert manifest["seed"] == 2
-    with pytest.raises(UsageError, match="holds files already"):
+    with pytest.raises(UsageError, match="is not empty"):
         baselines.sample(folder, tmp_path / "samples", num_images=7)
     shutil.rmtree(tmp_path / "samples")
-    with pytest.raises(UsageError, match=r"samples\.manifest\.json is there already"):
+    with pytest.raises(UsageError, match=r"samples\.manifest\.json exists already"):
         baselines.sample(folder, tmp_path / "samples", num_images=7)
     with pytest.raises(UsageError, match=r"2\.5 images: expected a whole number"):
         baselines.sample(folder, tmp_path / "others", num_images=2.5)  # type: ignore[arg-type]
@@ -87,14 +86,14 @@ def test_several_seeds(digits_path: Path, tmp_path: Path) -> None:
     assert [read_checkpoint(f / CHECKPOINT).config.seed for f in folders] == [2, 3]
     with pytest.raises(UsageError, match="no seed to train with"):
         baselines.train_seeds("course-gan", [])
-    with pytest.raises(UsageError, match="one is there twice"):
+    with pytest.raises(UsageError, match="a seed appears twice"):
         baselines.train_seeds("course-gan", [0, 0])
 
 
 def test_one_class_of_a_conditional_model(mnist: RealSample, tmp_path: Path) -> None:
     data = training_set(mnist.images[:100], mnist.labels[:100], name="digits")
     settings = [*SMALL["conditional-dcgan"], "num_steps=16"]
-    (config,) = configs_of("conditional-dcgan", [0], settings=settings)
+    (config,) = run_configs("conditional-dcgan", [0], settings=settings)
     train_run(config, data, tmp_path / "run")
     samples = baselines.sample(tmp_path / "run", tmp_path / "fours", num_images=6, labels=4)
     assert samples.labels is not None
@@ -104,7 +103,7 @@ def test_one_class_of_a_conditional_model(mnist: RealSample, tmp_path: Path) -> 
 
 def test_a_run_s_folder_is_named_by_what_differs_from_the_recipe() -> None:
     def name(recipe: str, settings: Settings = (), *, data: str = "mnist", seed: int = 0) -> str:
-        return run_name(configs_of(recipe, [seed], data=data, settings=settings)[0])
+        return run_name(run_configs(recipe, [seed], data=data, settings=settings)[0])
 
     assert name("dcgan", seed=3) == "dcgan-mnist-3"
     assert name("dcgan", data="torchvision:KMNIST") == "dcgan-KMNIST-0"
@@ -131,7 +130,7 @@ def test_out_of_memory_says_what_to_make_smaller(
         raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr("baselines.runs.api.train_stack", too_large)
-    with pytest.raises(UsageError, match=r"out of memory \(CUDA .*\); make batch_size.* smaller"):
+    with pytest.raises(UsageError, match=r"out of memory \(CUDA .*\); reduce batch_size"):
         baselines.train("course-gan", data=digits_path, settings=TINY, out=tmp_path)
 
     def broken(*_arguments: object, **_options: object) -> None:
@@ -155,7 +154,7 @@ def test_what_is_left_of_a_run_without_a_checkpoint_is_begun_anew(
     (folder / CHECKPOINT).unlink()  # as a kill leaves it
     (folder / "log.jsonl").write_text('{"event": "start", "ste')
     assert run([*train, "--tensorboard"]) == EXIT_USAGE
-    assert "is taken; go on with --resume" in capsys.readouterr().err
+    assert "has a run already; continue it with --resume" in capsys.readouterr().err
     assert not (tmp_path / "tensorboard").exists()
     assert run([*train, "--resume"]) == EXIT_OK
     assert (folder / CHECKPOINT).read_bytes() == whole
@@ -173,11 +172,11 @@ def test_settings_as_a_mapping_are_those_of_the_command_line() -> None:
     assert texts == [
         "tricks.ema=true", "loss=hinge", "model.generator_widths=[32, 48]", "learning_rate=0.0001",
     ]  # fmt: skip
-    (config,) = configs_of("course-gan", [0], settings=settings)
+    (config,) = run_configs("course-gan", [0], settings=settings)
     assert (config.loss, config.learning_rate) == ("hinge", 1e-4)
     assert set(config.tricks) == {"ema"}
     assert config.model_options["generator_widths"] == [32, 48]
-    assert configs_of("course-gan", [0], settings={"tricks.ema": False})[0].tricks == {}
+    assert run_configs("course-gan", [0], settings={"tricks.ema": False})[0].tricks == {}
     assert settings_texts({"num_steps": np.int64(16)}) == ["num_steps=16"]
     for wrong, told in (
         ("num_steps=16", "expected a mapping or a list"),
@@ -188,9 +187,9 @@ def test_settings_as_a_mapping_are_those_of_the_command_line() -> None:
         with pytest.raises(UsageError, match=told):
             settings_texts(wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="data of ndarray: expected a name or the path"):
-        configs_of("course-gan", [0], data=np.zeros(3))  # type: ignore[arg-type]
+        run_configs("course-gan", [0], data=np.zeros(3))  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match="unknown setting 'speed'"):
-        configs_of("course-gan", [0], settings={"speed": 3})
+        run_configs("course-gan", [0], settings={"speed": 3})
 
 
 @pytest.mark.parametrize(
@@ -199,7 +198,7 @@ def test_settings_as_a_mapping_are_those_of_the_command_line() -> None:
         (
             "course-gan-tricks",
             ["learning_rate=1e-3"],
-            "'learning_rate=1e-3' has no effect: trick 'two-time-scales' decides it by its "
+            "'learning_rate=1e-3' has no effect: trick 'two-time-scales' replaces it by "
             "tricks.two-time-scales.generator and tricks.two-time-scales.discriminator",
         ),
         (
@@ -215,13 +214,13 @@ def test_settings_without_effect_are_refused(
     recipe: str, settings: list[str], message: str
 ) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
-        configs_of(recipe, [0, 1], settings=settings)
+        run_configs(recipe, [0, 1], settings=settings)
 
 
 @pytest.mark.parametrize("optimiser", UNUSED)
 def test_optimisers_use_exactly_what_is_said_to_have_an_effect(optimiser: str) -> None:
     def defaults(**changes: object) -> dict[str, object]:
-        (config,) = configs_of("course-gan", [0], settings={"optimiser": optimiser})
+        (config,) = run_configs("course-gan", [0], settings={"optimiser": optimiser})
         weights = [torch.zeros(2, requires_grad=True)]
         return optimiser_of(config.model_copy(update=changes), weights, 0.1, "cpu").defaults
 
@@ -231,6 +230,6 @@ def test_optimisers_use_exactly_what_is_said_to_have_an_effect(optimiser: str) -
 
 def test_settings_with_an_effect_are_taken() -> None:
     settings = ["optimiser=sgd", "beta1=0.3", "learning_rate=0.1"]
-    assert configs_of("course-gan", [0], settings=settings)[0].beta1 == 0.3
+    assert run_configs("course-gan", [0], settings=settings)[0].beta1 == 0.3
     off = {"learning_rate": 0.1, "tricks.two-time-scales": False}
-    assert configs_of("course-gan-tricks", [0], settings=off)[0].learning_rate == 0.1
+    assert run_configs("course-gan-tricks", [0], settings=off)[0].learning_rate == 0.1

@@ -12,7 +12,6 @@ from baselines.recipes.table import recipe_config
 from baselines.runs import demo
 from baselines.runs.demo import generate_digits, load_demo, main
 from baselines.runs.run_folder import CHECKPOINT, load_run
-from baselines.runs.train import train_run
 from baselines.sampling.sampler import Sampler, SamplingOptions
 from baselines.sampling.samples_folder import write_samples
 from baselines.training.training_images import TrainingSet
@@ -20,6 +19,7 @@ from bench.__main__ import run
 from bench.errors import EXIT_OK, EXIT_USAGE, BundleError, UsageError
 from bench.extractors import EXTRACTORS
 from bench.records.score_record import read_records
+from tests.baselines.conftest import train_run
 
 
 def test_demo_from_nothing_to_a_record(
@@ -117,7 +117,7 @@ def test_a_failed_write_leaves_the_earlier_samples(
 def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("mine")
     for replace in (False, True):
-        with pytest.raises(UsageError, match=r"holds files already \('a.txt'"):
+        with pytest.raises(UsageError, match=r"is not empty \('a.txt'"):
             write_samples(np.zeros((2, 4, 4, 1), np.uint8), tmp_path, replace=replace)
 
 

@@ -16,12 +16,12 @@ from PIL import Image
 from baselines.recipes.config import RunConfig
 from baselines.recipes.table import recipe_config
 from baselines.runs.run_folder import CHECKPOINT, RunFolder, data_images, grid_picture, load_run
-from baselines.runs.train import TrainingDiverged, train_run, train_stack
+from baselines.runs.train import TrainingDiverged, train_stack
 from baselines.sampling.sampler import Sampler, SamplingOptions
 from baselines.training.checkpoint import read_checkpoint
 from baselines.training.training_images import TrainingSet, training_set
 from bench.errors import UsageError
-from tests.baselines.conftest import SMALL
+from tests.baselines.conftest import SMALL, train_run
 from tests.conftest import RealSample
 
 
@@ -120,7 +120,7 @@ def test_resume_starts_a_run_that_never_was(digits: TrainingSet, tmp_path: Path)
 
 def test_taken_folders_and_other_settings_are_refused(digits: TrainingSet, tmp_path: Path) -> None:
     folder = train_run(small_config("course-gan", num_steps=16), digits, tmp_path / "run")
-    with pytest.raises(UsageError, match="is taken; go on with --resume"):
+    with pytest.raises(UsageError, match="has a run already; continue it with --resume"):
         train_run(small_config("course-gan", num_steps=16), digits, folder)
     other = small_config("course-gan", "learning_rate=0.01", num_steps=16)
     with pytest.raises(UsageError, match="was trained with learning_rate=0.0002, not 0.01"):

@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from baselines.models.base import Verdict
+from baselines.models.base import DiscriminatorOutput
 from baselines.runs.demo import load_demo
 from baselines.runs.run_folder import checkpoint_of
 from baselines.sampling.rejection import budget_scale, drs_values, jacobian_norms, truncated
@@ -61,9 +61,11 @@ class Step(nn.Module):
 class Ratio(nn.Module):
     """A discriminator that knows the log density ratio: the real density rises as exp(2 v)."""
 
-    def forward(self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> Verdict:
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None
+    ) -> DiscriminatorOutput:
         v = x[:, 0, 0, 0]
-        return Verdict(2 * v - math.log(math.sinh(2) / 2), v[:, None])
+        return DiscriminatorOutput(2 * v - math.log(math.sinh(2) / 2), v[:, None])
 
 
 def toy(digits: TrainingSet, generator: nn.Module, recipe: str = "course-gan") -> Trained:
@@ -235,7 +237,7 @@ def test_labels_are_checked(digits: TrainingSet) -> None:
     for labels, told in (
         ([1, 2], "expected 4 integers, or one"),
         ([0.5] * 4, "expected 4 integers"),
-        (10, "10 to 10: the model knows the classes 0 to 9"),
+        (10, "10 to 10: the model has classes 0 to 9"),
         ([0, 1, 2, -1], "-1 to 2"),
     ):
         with pytest.raises(UsageError, match=told):
@@ -270,17 +272,17 @@ def test_rejected_samples_do_not_depend_on_their_number(digits: TrainingSet) -> 
 
 def test_what_cannot_be_sampled(digits: TrainingSet) -> None:
     gan = trained_run("course-gan", digits, "tricks.latent=on")
-    with pytest.raises(UsageError, match="truncation cuts off a Gaussian latent"):
+    with pytest.raises(UsageError, match="truncation needs a Gaussian latent"):
         sampled(gan, 3, truncation=1.0)
     for loss in ("hinge", "wasserstein"):
         with pytest.raises(UsageError, match="does not estimate a density ratio"):
             sampled(trained_run("course-gan", digits, f"loss={loss}"), 3, budget=2)
     for trick in ("minibatch-discrimination", "minibatch-standard-deviation"):
-        with pytest.raises(UsageError, match="depends on the others beside it"):
+        with pytest.raises(UsageError, match="depends on the rest of the batch"):
             sampled(trained_run("course-gan", digits, f"tricks.{trick}=on"), 3, budget=2)
-    with pytest.raises(UsageError, match="needs an adversarial model"):
+    with pytest.raises(UsageError, match="needs a GAN"):
         sampled(trained_run("vae", digits), 3, budget=2)
-    with pytest.raises(UsageError, match="codes are fitted at its end"):
+    with pytest.raises(UsageError, match="fitted at the end of training"):
         sampled(trained_run("ae-dense", digits), 3)
     with pytest.raises(UsageError, match="expected at least 1"):
         sampled(gan, 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from baselines.runs import loading
+from baselines.runs.jobs import shared_training_set
 from baselines.study import work
 from baselines.training.training_images import TrainingSet
 from bench.data.datasets import Dataset
@@ -21,8 +21,8 @@ def _small_data(
     def load(name: str, split: str, *, data_root: Path | None) -> Dataset:
         return Dataset(name, split, mnist.images[500:800], mnist.labels[500:800])
 
-    loading.training_set_of.cache_clear()
-    monkeypatch.setattr(loading, "load_training_set", lambda name, **_options: digits)
+    shared_training_set.cache_clear()
+    monkeypatch.setattr("baselines.runs.jobs.load_training_set", lambda name, **_options: digits)
     monkeypatch.setattr(work, "load_dataset", load)
     yield
-    loading.training_set_of.cache_clear()
+    shared_training_set.cache_clear()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from baselines.recipes.narrowing import Narrowing, narrowed
+from baselines.recipes.narrowing import Narrowing, narrowed_settings
 from baselines.recipes.table import RECIPES, recipe_config
 from baselines.study.budgets import CPU_BUDGETS, FULL, Budget, budgeted, cpu_budget
 from baselines.study.plan import DATA, Run, Study, jobs_of, runs_of, ways_of
@@ -16,18 +16,18 @@ from bench.errors import UnknownNameError, UsageError
 
 def test_narrowing_by_hand() -> None:
     # 256, 512, 1024 halved; batches of 64 halved; 2e-4 times 2.5
-    assert narrowed("course-gan", Narrowing(widths=2, batch=2, rate=2.5)) == (
+    assert narrowed_settings("course-gan", Narrowing(widths=2, batch=2, rate=2.5)) == (
         "model.generator_widths=[128, 256, 512]",
         "model.discriminator_widths=[512, 256, 128]",
         "batch_size=32",
         "learning_rate=0.0005",
     )
-    assert narrowed("dcgan", Narrowing(widths=4)) == ("model.width=16",)
-    assert narrowed("dcgan", Narrowing()) == ()
+    assert narrowed_settings("dcgan", Narrowing(widths=4)) == ("model.width=16",)
+    assert narrowed_settings("dcgan", Narrowing()) == ()
 
 
 def test_rates_that_a_trick_brings_are_raised_too() -> None:
-    assert narrowed("demo-gan", Narrowing(rate=5))[1:] == (
+    assert narrowed_settings("demo-gan", Narrowing(rate=5))[1:] == (
         "tricks.two-time-scales.generator=0.001",
         "tricks.two-time-scales.discriminator=0.002",
     )

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from baselines.recipes.table import recipe_config
-from baselines.runs import jobs as job_training
 from baselines.runs.run_folder import RunFolder
-from baselines.runs.train import TrainingDiverged
+from baselines.runs.train import TrainingDiverged, train_stack
 from baselines.study import work
 from baselines.study.__main__ import main
 from baselines.study.plan import Study, jobs_of, runs_of
@@ -137,7 +136,7 @@ def test_scoring_goes_on_behind_what_was_scored(
 
 
 def test_a_diverged_run_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train = job_training.train_stack
+    train = train_stack
 
     def diverging(configs: list, data: object, folders: list, **options: object) -> None:
         if configs[0].seed == 1:
@@ -145,13 +144,13 @@ def test_a_diverged_run_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             raise TrainingDiverged("loss is not finite")
         train(configs, data, folders, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(job_training, "train_stack", diverging)
+    monkeypatch.setattr("baselines.runs.jobs.train_stack", diverging)
     main(arguments(tmp_path, "vae"))
     rows = read_rows(tmp_path / "report" / "records.jsonl")
     assert set(rows) == {("mnist", "vae", 0, "plain"), ("mnist", "vae", 1, "diverged")}
     report = (tmp_path / "report" / "README.md").read_text()
     assert "diverged: seed 1: loss is not finite at step 3" in report
-    monkeypatch.setattr(job_training, "train_stack", never)
+    monkeypatch.setattr("baselines.runs.jobs.train_stack", never)
     main(arguments(tmp_path, "vae"))  # a result, not tried again
     assert read_rows(tmp_path / "report" / "records.jsonl") == rows
 
@@ -251,7 +250,7 @@ def test_ctrl_c_ends_with_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def interrupted(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(job_training, "train_stack", interrupted)
+    monkeypatch.setattr("baselines.runs.jobs.train_stack", interrupted)
     with pytest.raises(SystemExit) as caught:
         main(arguments(tmp_path, "vae"))
     assert caught.value.code == EXIT_INTERRUPTED

@@ -12,7 +12,7 @@ from baselines.models.base import LatentSpec
 from baselines.models.random_draws import derive_seed
 from baselines.models.vae import VAE
 from baselines.runs.run_folder import checkpoint_of
-from baselines.sampling.latent_candidates import Candidates
+from baselines.sampling.latent_candidates import LatentCandidates
 from baselines.sampling.trained import Trained, trained_from
 from baselines.study.terms import BOUND, held_out_terms
 from baselines.training.engine import train_through
@@ -63,7 +63,9 @@ def test_the_bound_beside_float64_numpy(digits: TrainingSet, mnist: RealSample) 
     assert trained.game.latent == LatentSpec(8, 10, 2)
     found = held_out_terms(trained, mnist.images[:4], mnist.labels[:4])
     assert set(found) == {BOUND}
-    z = Candidates(trained, 0, truncation=None, prior="gaussian").latents(list(range(2000)), 0)
+    z = LatentCandidates(trained, 0, truncation=None, prior="gaussian").latents(
+        list(range(2000)), 0
+    )
     with torch.no_grad():
         codes = trained.judge(trained.decode(z)).codes
     assert codes is not None

@@ -9,7 +9,7 @@ from scipy.linalg import subspace_angles
 from torch import nn
 
 from baselines.models.autoencoders import Autoencoder
-from baselines.models.code_priors import fit_priors, prior_codes
+from baselines.models.code_priors import codes_from_prior, fit_code_priors
 from baselines.models.likelihoods import corrupt
 from baselines.models.vae import VAE
 from baselines.recipes.table import recipe_config
@@ -167,10 +167,10 @@ def test_priors_are_fitted_to_the_codes() -> None:
     side = (torch.rand(4000, generator=generator) < 0.25).float() * 20 - 10
     codes = torch.randn(4000, 3, generator=generator)
     codes[:, 0] += side
-    fitted = fit_priors(codes, seed=0)
+    fitted = fit_code_priors(codes, seed=0)
     noise = torch.randn(4000, 3, generator=generator)
     uniform = torch.rand(4000, generator=generator)
-    drawn = {p: prior_codes(fitted, p, noise, uniform) for p in ("gaussian", "mixture")}
+    drawn = {p: codes_from_prior(fitted, p, noise, uniform) for p in ("gaussian", "mixture")}
     for found in drawn.values():
         torch.testing.assert_close(found.mean(0), codes.mean(0), rtol=0.1, atol=0.5)
         torch.testing.assert_close(found.std(0), codes.std(0), rtol=0.1, atol=0.1)
@@ -189,7 +189,7 @@ def test_the_order_of_reconstruction_mixture_and_gaussian(mnist: RealSample) -> 
     checkpoint = checkpoint_of(engine)
     trained = trained_from(checkpoint)
     codes = trained.encode(mnist.images)
-    fitted = fit_priors(codes, seed=0)
+    fitted = fit_code_priors(codes, seed=0)
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(2000, 16, generator=generator)
     uniform = torch.rand(2000, generator=generator)
@@ -201,7 +201,7 @@ def test_the_order_of_reconstruction_mixture_and_gaussian(mnist: RealSample) -> 
 
     reconstruction = fid(reconstruct(trained, mnist.images))
     gaussian, mixture = (
-        fid(trained.images(prior_codes(fitted, prior, noise, uniform)))
+        fid(trained.images(codes_from_prior(fitted, prior, noise, uniform)))
         for prior in ("gaussian", "mixture")
     )
     assert reconstruction < mixture < gaussian

@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bench.statistics.moments.os.fsync", full)
+    monkeypatch.setattr("bench.runtime.whole_files.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_checkpoint(path, checkpoint_of(engine))
     assert path.read_bytes() == good

@@ -273,10 +273,10 @@ def test_cells_of_one_model_are_one_program(stack: bool, digits: TrainingSet) ->
 
 def test_what_cannot_be_one_program_is_refused(digits: TrainingSet) -> None:
     games = [small_game("course-gan", digits), small_game("dcgan", digits)]
-    with pytest.raises(UsageError, match="one model, not dcgan, dense-gan"):
+    with pytest.raises(UsageError, match="the same model, got dcgan, dense-gan"):
         Engine(games, digits)
     lengths = [small_game("course-gan", digits, num_steps=steps) for steps in (8, 16)]
-    with pytest.raises(UsageError, match="one num_steps, not 8, 16"):
+    with pytest.raises(UsageError, match="the same num_steps, got 8, 16"):
         Engine(lengths, digits)
 
 

@@ -65,19 +65,19 @@ def test_digests_tell_sets_apart(mnist: RealSample) -> None:
 
 
 def test_what_cannot_be_trained_on(mnist: RealSample) -> None:
-    with pytest.raises(InputError, match="at most 64 px a side"):
+    with pytest.raises(InputError, match="sides of at most 64 px"):
         training_set(np.zeros((2, 65, 64, 1), np.uint8), None, name="large")
-    with pytest.raises(InputError, match="not uint8"):
+    with pytest.raises(InputError, match="expected images as uint8 N,H,W,C, got float64"):
         training_set(np.zeros((2, 8, 8, 1)), None, name="floats")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="3 images need 3 labels"):
+    with pytest.raises(InputError, match="expected 3 labels of 0 or more for 3 images"):
         training_set(mnist.images[:3], mnist.labels[:2], name="short")
     with pytest.raises(UnknownNameError, match="unknown data set 'minst'.*mnist"):
         load_training_set("minst")
 
 
-def test_images_of_two_sizes_are_told_as_training_images(mnist: RealSample, tmp_path: Path) -> None:
+def test_images_of_two_sizes_are_reported_as_training_images(mnist: RealSample, tmp_path: Path) -> None:
     write_pngs(mnist.images[:3], tmp_path)
     Image.fromarray(mnist.images[3, :20, :, 0]).save(tmp_path / "short.png")
-    with pytest.raises(InvalidSubmission, match="cannot be trained on") as caught:
+    with pytest.raises(InvalidSubmission, match="cannot train on this folder or archive") as caught:
         load_training_set(str(tmp_path))
     assert [finding.code for finding in caught.value.findings] == ["mixed-sizes"]  # type: ignore[attr-defined]

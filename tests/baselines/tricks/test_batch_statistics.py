@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from baselines.models.minibatch_layers import MinibatchDiscrimination, MinibatchStandardDeviation
 from baselines.training.objectives import judge_both
 from baselines.training.training_images import TrainingSet
-from baselines.tricks.minibatch_discrimination import MinibatchDiscrimination
-from baselines.tricks.minibatch_standard_deviation import MinibatchStandardDeviation
 from tests.baselines.conftest import small_game
-from tests.baselines.tricks.moments import active, judged, moment
+from tests.baselines.tricks.contexts import active, context, judged
 
 
 def test_minibatch_statistic_by_hand() -> None:
@@ -102,9 +101,9 @@ def test_the_discriminator_sees_collapse(trick: str, recipe: str, digits: Traini
 def test_feature_matching_by_hand() -> None:
     class Features(nn.Module):
         def forward(self, x: torch.Tensor) -> object:
-            from baselines.models.base import Verdict
+            from baselines.models.base import DiscriminatorOutput
 
-            return Verdict(x.flatten(1)[:, 0], x.flatten(1))
+            return DiscriminatorOutput(x.flatten(1)[:, 0], x.flatten(1))
 
     trick, options = active("feature-matching")
     assert trick.g_objective is not None
@@ -112,12 +111,12 @@ def test_feature_matching_by_hand() -> None:
     fake = torch.tensor([[0.0, 0.0], [0.0, 2.0]]).view(2, 1, 1, 2).requires_grad_()
     module = Features()
     loss = trick.g_objective(
-        judged(real, module), judged(fake, module), moment("generator"), options
+        judged(real, module), judged(fake, module), context("generator"), options
     )
     # means (2, 2) and (0, 1): 4 + 1; images of equal means cost nothing, however they are paired
     assert loss.item() == 5
     same = trick.g_objective(
-        judged(real, module), judged(real.flip(0), module), moment("generator"), options
+        judged(real, module), judged(real.flip(0), module), context("generator"), options
     )
     assert same.item() == 0
 
@@ -128,9 +127,9 @@ def test_separate_batches_keep_batch_norm_apart(digits: TrainingSet) -> None:
     fakes = (torch.zeros_like(x), torch.randn(x.shape, generator=torch.Generator().manual_seed(0)))
     for separate in ("on", "off"):
         game = small_game("dcgan", digits, f"tricks.separate-batches={separate}")
-        at = moment(discriminator=game.networks["discriminator"])
+        at = context(discriminator=game.networks["discriminator"])
         with torch.no_grad():
-            first, second = (judge_both(game, at, x, fake)[0].verdict.logits for fake in fakes)
+            first, second = (judge_both(game, at, x, fake)[0].output.logits for fake in fakes)
         assert torch.equal(first, second) == (separate == "on")
 
 
@@ -139,7 +138,7 @@ def test_separate_batches_change_nothing_without_batch_norm(digits: TrainingSet)
     found = []
     for switch in ("on", "off"):
         game = small_game("course-gan", digits, f"tricks.separate-batches={switch}")
-        at = moment(discriminator=game.networks["discriminator"])
+        at = context(discriminator=game.networks["discriminator"])
         with torch.no_grad():
-            found.append([part.verdict.logits for part in judge_both(game, at, x, -x)])
+            found.append([part.output.logits for part in judge_both(game, at, x, -x)])
     torch.testing.assert_close(found[0], found[1])

@@ -19,7 +19,7 @@ from baselines.training.engine import train_through
 from baselines.training.objectives import generator_objective
 from baselines.training.training_images import TrainingSet
 from tests.baselines.conftest import small_engine, small_game
-from tests.baselines.tricks.moments import active, moment
+from tests.baselines.tricks.contexts import active, context
 
 
 def test_instance_noise_fades_out() -> None:
@@ -30,7 +30,7 @@ def test_instance_noise_fades_out() -> None:
     }
     x = torch.zeros(100_000)
     spread = [
-        trick.images(x, "real", moment(draws=draws, progress=p), options).std().item()
+        trick.images(x, "real", context(draws=draws, progress=p), options).std().item()
         for p in (0.0, 0.25, 0.5, 1.0)
     ]
     assert spread == pytest.approx([0.4, 0.2, 0, 0], abs=0.005)
@@ -58,7 +58,7 @@ def test_feature_matching_sees_both_kinds_under_one_noise_and_one_dropout(
         if name.startswith("generator/")
     }
     draws["real"] = generator(draws["z"]).detach()
-    at = moment("generator", draws=draws, generator=generator, discriminator=discriminator)
+    at = context("generator", draws=draws, generator=generator, discriminator=discriminator)
     _, terms = generator_objective(game, at)
     assert terms["g_loss"].item() == 0
 
@@ -183,7 +183,7 @@ def test_dropout_drops_the_share_and_keeps_the_mean(digits: TrainingSet) -> None
     trick, options = active("dropout", probability=0.3)
     assert trick.keep is not None
     u = torch.rand(2000, 50, generator=torch.Generator().manual_seed(0))
-    keep = trick.keep("real", moment(draws={"dropout/real": u}), options)
+    keep = trick.keep("real", context(draws={"dropout/real": u}), options)
     assert keep.unique().tolist() == pytest.approx([0, 1 / 0.7])
     assert keep.mean().item() == pytest.approx(1, abs=0.01)
     for recipe in ("course-gan", "dcgan"):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from baselines.models.base import Verdict
+from baselines.models.base import DiscriminatorOutput
 from baselines.training.training_images import TrainingSet
-from baselines.tricks.base import Judged
+from baselines.tricks.base import JudgedBatch
 from tests.baselines.conftest import small_engine, small_game
-from tests.baselines.tricks.moments import Linear, active, judged, moment
+from tests.baselines.tricks.contexts import Linear, active, context, judged
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def test_r1_of_a_linear_critic(critic: Linear) -> None:
     trick, options = active("r1", gamma=10.0)
     assert trick.d_penalty is not None
     real, fake = (judged(torch.randn(6, 1, 1, 2), critic) for _ in range(2))
-    penalty = trick.d_penalty(real, fake, moment(discriminator=critic), options)
+    penalty = trick.d_penalty(real, fake, context(discriminator=critic), options)
     assert penalty.item() == pytest.approx(10 / 2 * 25)
     penalty.backward()
     assert critic.w.grad is not None
@@ -33,7 +33,7 @@ def test_gradient_penalty_of_a_linear_critic(critic: Linear) -> None:
     trick, options = active("gradient-penalty", weight=10.0)
     assert trick.d_penalty is not None
     real, fake = (judged(torch.randn(6, 1, 1, 2), critic) for _ in range(2))
-    at = moment(discriminator=critic, draws={"gradient-penalty/mix": torch.rand(6, 1, 1, 1)})
+    at = context(discriminator=critic, draws={"gradient-penalty/mix": torch.rand(6, 1, 1, 1)})
     assert trick.d_penalty(real, fake, at, options).item() == pytest.approx(10 * (5 - 1) ** 2)
     with torch.no_grad():
         critic.w.div_(5)
@@ -42,9 +42,11 @@ def test_gradient_penalty_of_a_linear_critic(critic: Linear) -> None:
 
 def test_gradient_penalty_looks_between_real_and_fake() -> None:
     class Seen(torch.nn.Module):
-        def forward(self, x: torch.Tensor, y: object = None, keep: object = None) -> Verdict:
+        def forward(
+            self, x: torch.Tensor, y: object = None, keep: object = None
+        ) -> DiscriminatorOutput:
             self.x = x.detach()
-            return Verdict(x.flatten(1).sum(1), x.flatten(1))
+            return DiscriminatorOutput(x.flatten(1).sum(1), x.flatten(1))
 
     trick, options = active("gradient-penalty")
     assert trick.d_penalty is not None
@@ -52,24 +54,26 @@ def test_gradient_penalty_looks_between_real_and_fake() -> None:
     share = torch.tensor([0.0, 0.25, 1.0]).view(3, 1, 1, 1)
     real = judged(torch.ones(3, 1, 1, 2), critic)
     fake = judged(-torch.ones(3, 1, 1, 2), critic)
-    at = moment(discriminator=critic, draws={"gradient-penalty/mix": share})
+    at = context(discriminator=critic, draws={"gradient-penalty/mix": share})
     trick.d_penalty(real, fake, at, options)
     assert critic.x[:, 0, 0, 0].tolist() == [-1, -0.5, 1]
 
 
 def test_gradient_penalty_mixes_the_classes_of_the_two_images() -> None:
     class Seen(torch.nn.Module):
-        def forward(self, x: torch.Tensor, y: torch.Tensor, keep: object = None) -> Verdict:
+        def forward(
+            self, x: torch.Tensor, y: torch.Tensor, keep: object = None
+        ) -> DiscriminatorOutput:
             self.y = y.detach()
-            return Verdict(x.flatten(1).sum(1), x.flatten(1))
+            return DiscriminatorOutput(x.flatten(1).sum(1), x.flatten(1))
 
     trick, options = active("gradient-penalty")
     assert trick.d_penalty is not None
     critic = Seen()
     x, classes = torch.ones(2, 1, 1, 2), torch.eye(3)
-    real, fake = (Judged(x, y, critic(x, y)) for y in (classes[[0, 1]], classes[[2, 1]]))
+    real, fake = (JudgedBatch(x, y, critic(x, y)) for y in (classes[[0, 1]], classes[[2, 1]]))
     share = torch.tensor([0.25, 0.25]).view(2, 1, 1, 1)
-    at = moment(discriminator=critic, draws={"gradient-penalty/mix": share})
+    at = context(discriminator=critic, draws={"gradient-penalty/mix": share})
     trick.d_penalty(real, fake, at, options)
     assert critic.y.tolist() == [[0.25, 0, 0.75], [0, 1, 0]]
 
@@ -142,7 +146,7 @@ def test_historical_penalty_by_hand(critic: Linear) -> None:
     assert trick.d_penalty is not None
     mean = {"historical-averaging/discriminator.w": torch.tensor([1.0, 1.0])}
     x = judged(torch.randn(2, 1, 1, 2), critic)
-    penalty = trick.d_penalty(x, x, moment(discriminator=critic, state=mean), options)
+    penalty = trick.d_penalty(x, x, context(discriminator=critic, state=mean), options)
     assert penalty.item() == pytest.approx(0.5 * (2**2 + 3**2))
 
 
@@ -159,7 +163,7 @@ def test_a_penalty_leaves_power_iterations_alone(trick: str, digits: TrainingSet
         network.eval()
         real = judged(x, network)
         network.train()
-    at = moment(discriminator=network, draws={"gradient-penalty/mix": torch.rand(4, 1, 1, 1)})
+    at = context(discriminator=network, draws={"gradient-penalty/mix": torch.rand(4, 1, 1, 1)})
     assert found.trick.d_penalty is not None
     assert found.trick.d_penalty(real, real, at, found.options).item() > 0
     assert all(torch.equal(a, b) for a, b in zip(before, network.buffers(), strict=True))

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from baselines.training.training_images import TrainingSet
-from baselines.tricks import TRICKS, trick_row
+from baselines.tricks import TRICKS
+from baselines.tricks.base import Trick
 from bench.errors import UnknownNameError, UsageError
 from tests.baselines.conftest import small_engine, small_game
 
@@ -44,7 +45,7 @@ def test_every_trick_changes_training_and_off_is_as_if_it_were_not_there(
 
 @pytest.mark.parametrize("name", TRICKS)
 def test_rows_are_complete(name: str) -> None:
-    row = trick_row(name)
+    row = TRICKS[name]
     assert re.search(r"\d{4}", row.source), "a paper and its year"
     assert row.title
     for other in (*row.conflicts, *row.requires):
@@ -77,7 +78,7 @@ def test_conflicts_are_refused_with_the_reason(digits: TrainingSet) -> None:
         ("course-gan", "up-kernel", "'dense-gan' has no convolutions"),
         ("dcgan", "r1", "batch norm makes an image's output depend on the whole batch"),
         ("dcgan", "gradient-penalty", "set model.batch_norm_discriminator=false"),
-        ("vae", "ema", "has no adversary"),
+        ("vae", "ema", "tricks are for GANs, and model 'vae' is not one"),
     ],
 )
 def test_misfits_are_refused_with_the_reason(
@@ -85,6 +86,12 @@ def test_misfits_are_refused_with_the_reason(
 ) -> None:
     with pytest.raises(UsageError, match=re.escape(reason)):
         small_game(recipe, digits, f"tricks.{trick}=on")
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "a/b", "Ema", "-a", "a--b"])
+def test_a_name_that_keys_and_settings_cannot_hold_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="lower-case words joined by hyphens"):
+        Trick(name=name, title="", source="")
 
 
 def test_unknown_tricks_and_options_list_the_valid_ones(digits: TrainingSet) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from baselines.models.losses import Targets
 from baselines.models.random_draws import uniform
-from tests.baselines.tricks.moments import active, moment
+from tests.baselines.tricks.contexts import active, context
 
 N = 20_000
 
@@ -24,7 +24,7 @@ def uniforms(trick: str) -> dict[str, torch.Tensor]:
 def test_one_sided_smoothing_leaves_fake_targets_at_exactly_zero() -> None:
     trick, options = active("label-smoothing")
     assert trick.targets is not None
-    found = trick.targets(plain(), moment(), options)
+    found = trick.targets(plain(), context(), options)
     assert (found.fake == 0).all()
     assert (found.real == torch.tensor(0.9)).all()
 
@@ -32,7 +32,7 @@ def test_one_sided_smoothing_leaves_fake_targets_at_exactly_zero() -> None:
 def test_label_noise_is_uniform_in_its_bounds() -> None:
     trick, options = active("label-noise")
     assert trick.targets is not None
-    found = trick.targets(plain(), moment(draws=uniforms("label-noise")), options)
+    found = trick.targets(plain(), context(draws=uniforms("label-noise")), options)
     for values, low, high in ((found.real, 0.7, 1.2), (found.fake, 0.0, 0.3)):
         assert low <= values.min() < low + 0.001
         assert high - 0.001 < values.max() <= high
@@ -45,7 +45,7 @@ def test_flips_swap_the_given_share_and_touch_nothing_else() -> None:
     trick, options = active("label-flips", probability=0.2)
     assert trick.targets is not None
     given = Targets(torch.full((N,), 0.9), torch.full((N,), 0.1))
-    found = trick.targets(given, moment(draws=uniforms("label-flips")), options)
+    found = trick.targets(given, context(draws=uniforms("label-flips")), options)
     for values, other in ((found.real, 0.1), (found.fake, 0.9)):
         assert set(values.unique().tolist()) == {torch.tensor(x).item() for x in (0.1, 0.9)}
         assert (values == torch.tensor(other)).float().mean().item() == pytest.approx(0.2, abs=0.01)
@@ -58,6 +58,6 @@ def test_smoothed_labels_flip_to_the_targets_of_the_other_kind() -> None:
     smooth, flip = active("label-smoothing"), active("label-flips", probability=0.5)
     assert smooth.trick.targets is not None
     assert flip.trick.targets is not None
-    targets = smooth.trick.targets(plain(), moment(), smooth.options)
-    found = flip.trick.targets(targets, moment(draws=uniforms("label-flips")), flip.options)
+    targets = smooth.trick.targets(plain(), context(), smooth.options)
+    found = flip.trick.targets(targets, context(draws=uniforms("label-flips")), flip.options)
     assert set(found.fake.unique().tolist()) == {0.0, torch.tensor(0.9).item()}

@@ -15,9 +15,8 @@ from baselines.ablation.design.cells import SAMPLING_SEED, make_runs
 from baselines.ablation.design.plan import AblationPlan
 from baselines.ablation.run import work
 from baselines.ablation.run.jobs import Surroundings, group_of, jobs_of
-from baselines.runs import jobs as job_training
 from baselines.runs.run_folder import RunFolder
-from baselines.runs.train import TrainingDiverged, train_run, train_stack
+from baselines.runs.train import TrainingDiverged, train_stack
 from baselines.sampling.sampler import Sampler
 from baselines.sampling.trained import trained_from
 from baselines.training.build import build_for
@@ -30,7 +29,7 @@ from bench.execution.ledger.causes import cause_of, is_result
 from bench.execution.ledger.work import Job
 from bench.scoring.scorer import Scorer
 from tests.baselines.ablation.conftest import MakePlan
-from tests.baselines.conftest import SMALL, context_of
+from tests.baselines.conftest import SMALL, context_of, train_run
 
 
 def done(job: Job, folder: Path, **more: int) -> RunResult:
@@ -149,7 +148,7 @@ def test_an_attempt_that_ended_anywhere_is_taken_up(
     def never(*_arguments: object, **_options: object) -> None:
         raise AssertionError("done again")
 
-    monkeypatch.setattr(job_training, "train_stack", never)
+    monkeypatch.setattr("baselines.runs.jobs.train_stack", never)
     monkeypatch.setattr(work, "Sampler", never)
     assert done(job, folder) == result  # killed between the tidying and the ledger
 
@@ -198,7 +197,7 @@ def test_a_late_divergence_keeps_what_was_reached(
         assert [entry.step for entry in result.evaluations] == [32]
         assert result.reason is not None
         assert result.reason.endswith("at step 32")
-        monkeypatch.setattr(job_training, "train_stack", None)
+        monkeypatch.setattr("baselines.runs.jobs.train_stack", None)
 
 
 def test_less_memory_changes_batches_only(make_plan: MakePlan, tmp_path: Path) -> None:
@@ -218,9 +217,9 @@ def test_a_training_that_does_not_fit_says_that_it_is_not_split(
     def too_large(*_arguments: object, **_options: object) -> None:
         raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(job_training, "train_stack", too_large)
+    monkeypatch.setattr("baselines.runs.jobs.train_stack", too_large)
     one, two = jobs_of(make_plan())[:2]
-    with pytest.raises(UsageError, match="batches of 16 does not fit into memory alone") as caught:
+    with pytest.raises(UsageError, match="batches of 16 does not fit into memory") as caught:
         work.do_run(one.payload, context_of(one, tmp_path / "one"))
     assert cause_of(caught.value) == "memory"
     contexts = [context_of(job, tmp_path / job.key) for job in (one, two)]

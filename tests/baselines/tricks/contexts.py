@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from baselines.models.base import Verdict
-from baselines.recipes.config import Active, make_config
+from baselines.models.base import DiscriminatorOutput
+from baselines.recipes.config import ActiveTrick, make_config
 from baselines.tricks import TRICKS
-from baselines.tricks.base import Judged, Moment, Net, Player
+from baselines.tricks.base import JudgedBatch, Net, Player, StepContext
 
 
 class Linear(nn.Module):
@@ -21,15 +21,17 @@ class Linear(nn.Module):
         super().__init__()
         self.w = nn.Parameter(w)
 
-    def forward(self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> Verdict:
-        return Verdict(x.flatten(1) @ self.w, x.flatten(1))
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None
+    ) -> DiscriminatorOutput:
+        return DiscriminatorOutput(x.flatten(1) @ self.w, x.flatten(1))
 
 
 def net(module: nn.Module) -> Net:
     return Net(module, dict(module.named_parameters()), dict(module.named_buffers()))
 
 
-def moment(
+def context(
     player: Player = "discriminator",
     *,
     draws: Mapping[str, Tensor] | None = None,
@@ -37,8 +39,8 @@ def moment(
     progress: float = 0.0,
     discriminator: nn.Module | None = None,
     generator: nn.Module | None = None,
-) -> Moment:
-    return Moment(
+) -> StepContext:
+    return StepContext(
         player=player,
         draws=draws or {},
         state=state or {},
@@ -48,11 +50,11 @@ def moment(
     )
 
 
-def judged(images: Tensor, discriminator: nn.Module) -> Judged:
-    return Judged(images, None, discriminator(images))
+def judged(images: Tensor, discriminator: nn.Module) -> JudgedBatch:
+    return JudgedBatch(images, None, discriminator(images))
 
 
-def active(name: str, **options: Any) -> Active:
+def active(name: str, **options: Any) -> ActiveTrick:
     """A trick's row and its options, through the same door as a recipe's."""
     config = make_config({"recipe": "test", "model": "dense-gan", "tricks": {name: options}})
     return next(found for found in config.active if found.trick is TRICKS[name])
