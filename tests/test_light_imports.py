@@ -26,8 +26,10 @@ def modules_after(code: str) -> set[str]:
         "import bench.__main__ as m; assert m.run(['--help']) == 0",
         "import bench.__main__ as m; assert m.run(['score', '--help']) == 0",
         "import baselines.cli.train",
+        "import bench.__main__ as m; assert m.run(['recipes']) == 0",
+        "import bench.__main__ as m; assert m.run(['train', 'vae', '--dry-run']) == 0",
     ],
-    ids=["import", "baselines", "help", "verb-help", "baselines-verbs"],
+    ids=["import", "baselines", "help", "verb-help", "baselines-verbs", "recipes", "dry-run"],
 )
 def test_loads_nothing_heavy(code: str) -> None:
     assert not modules_after(code) & set(HEAVY)

@@ -23,6 +23,7 @@ Networks: TypeAlias = "dict[str, nn.Module]"
 CONDITIONAL_SOURCE = "Mirza & Osindero 2014"
 VAE_SOURCE = "Kingma & Welling 2014; beta: Higgins et al. 2017; conditional: Sohn et al. 2015"
 
+
 def _dense_gan(*arguments: Any) -> Networks:
     from baselines.models.dense import build
 

@@ -2,11 +2,12 @@
 
     python -m baselines.tools.train_extractor digits --out digits.safetensors
 
-Seeded, on the train split only; the test split is read once, after the last step, to report the
-accuracy. SGD with Nesterov momentum and a one-cycle learning rate, cross entropy with light label
-smoothing, random affine transforms (digits) or flips, shifts and cutout (fashion), an exponential
-average of the weights; then the batch norms are folded into the convolutions and the feature mean
-and deviation are measured over the clean train split.
+Training is seeded and uses the train split only; the test split is read once, after the last step,
+to report the accuracy. The recipe is SGD with Nesterov momentum and a one-cycle learning rate,
+cross entropy with light label smoothing, random affine transforms (digits) or flips, shifts and
+cutout (fashion), and an exponential moving average of the weights. Then the batch norms are folded
+into the convolutions, and the mean and standard deviation of the features are measured over the
+clean train split.
 
 Shape legend: N images, C channels, H W pixels.
 """
@@ -41,7 +42,7 @@ MIN_DEVIATION = 1e-4
 
 
 class Recipe(NamedTuple):
-    """One extractor's training; angles in degrees, shifts in pixels, scales as ratios."""
+    """The training of one extractor: angles in degrees, shifts in pixels, scales as ratios."""
 
     dataset: str
     num_epochs: int
@@ -80,7 +81,7 @@ RECIPES = {
 
 
 class TrainingCNN(nn.Module):
-    """`CompactCNN` with a batch norm behind every convolution and in front of the head."""
+    """`CompactCNN` with a batch norm after every convolution and before the head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +111,7 @@ class TrainingCNN(nn.Module):
 
 
 def augment(x: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Random affine transform, flip and cutout of a batch N,1,H,W in [0, 1]."""
+    """Apply a random affine transform, flip and cutout to a batch N,1,H,W in [0, 1]."""
     n, _, height, _ = x.shape
 
     def uniform(limit: float) -> Tensor:
@@ -141,7 +142,7 @@ def augment(x: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
 
 
 def fold(trained: TrainingCNN, pixel_mean: float, pixel_std: float) -> CompactCNN:
-    """The inference form: each batch norm folded into the convolution before it."""
+    """Return the inference form, with each batch norm folded into the convolution before it."""
     model = CompactCNN()
     for name in ("stem", "mid_in", "mid_a", "mid_b", "top_in", "top_a", "top_b"):
         conv, norm = getattr(trained, name)
@@ -159,7 +160,7 @@ def fold(trained: TrainingCNN, pixel_mean: float, pixel_std: float) -> CompactCN
 
 @torch.no_grad()
 def standardise(model: CompactCNN, images: Tensor) -> None:
-    """Measure feature mean and deviation over `images` exactly; the logits stay as they were."""
+    """Set the features' mean and deviation to those over `images`; the logits do not change."""
     pooled = torch.cat([model.pooled(batch) for batch in torch.split(images, 1000)]).double()
     mean, std = pooled.mean(0), pooled.std(0)
     std[std < MIN_DEVIATION] = 1.0  # a unit that never fires stays at 0
@@ -173,8 +174,9 @@ def standardise(model: CompactCNN, images: Tensor) -> None:
 
 @torch.no_grad()
 def calibrate(model: CompactCNN, images: Tensor, labels: Tensor) -> float:
-    """Divide the logits by the temperature of least log loss over `images` (Guo et al. 2017),
-    which undoes the label smoothing; predictions and features stay as they were.
+    """Divide the logits by the temperature of least log loss over `images` and return it.
+
+    This undoes the label smoothing (Guo et al. 2017). Predictions and features do not change.
     """
     logits = torch.cat([model(batch)[1] for batch in torch.split(images, 1000)]).double()
 
@@ -190,6 +192,7 @@ def calibrate(model: CompactCNN, images: Tensor, labels: Tensor) -> float:
 
 @torch.no_grad()
 def accuracy(model: CompactCNN, images: Tensor, labels: Tensor) -> float:
+    """Return the share of images that are classified correctly."""
     hits = 0
     for batch, target in zip(torch.split(images, 1000), torch.split(labels, 1000), strict=True):
         hits += int((model(batch)[1].argmax(1) == target).sum())
@@ -199,7 +202,7 @@ def accuracy(model: CompactCNN, images: Tensor, labels: Tensor) -> float:
 def train(
     recipe: Recipe, data_root: Path | None, seed: int
 ) -> tuple[CompactCNN, dict[str, object]]:
-    """The trained model in inference form and a report of how it was made."""
+    """Train a model; return its inference form and a report of the training."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     data = load_dataset(recipe.dataset, "train", data_root=data_root)
@@ -274,6 +277,7 @@ def train(
 
 
 def main() -> None:
+    """Train one extractor; write its weights and the report."""
     parser = CommandParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("name", choices=sorted(RECIPES))
     parser.add_argument("--data-root", type=Path)

@@ -1,40 +1,39 @@
 """The table of tricks, in the order in which their hooks are called.
 
-A new trick is one file in this folder and one line in the table below. Another package adds tricks
-through the entry-point group `latentbench.tricks`; they follow those of the table, sorted by name.
-A complete package of two files, which makes `--set tricks.drift-penalty=on` work once installed:
+A new trick is one file in this folder and one line in the table below. Another package adds a trick
+through the entry-point group `latentbench.tricks`, for example with this module `drift_penalty.py`:
 
-    # pyproject.toml
-    [project]
-    name = "my-tricks"
-    version = "0.1"
-    dependencies = ["latentbench"]
-
-    [project.entry-points."latentbench.tricks"]
-    drift-penalty = "my_tricks:DRIFT_PENALTY"
-
-    # my_tricks.py
     from pydantic import Field
 
     from baselines.models.base import Options
     from baselines.tricks.base import Trick
 
+
     class DriftPenaltyOptions(Options):
         weight: float = Field(0.001, gt=0)
 
-    def drift(real, fake, context, options):
+
+    def penalty(real, fake, context, options):
         return options.weight * real.output.logits.square().mean()
+
 
     DRIFT_PENALTY = Trick(
         name="drift-penalty",
         title="outputs of the discriminator kept near 0",
         source="Karras et al. 2018 (progressive GAN), appendix A.1",
         options=DriftPenaltyOptions,
-        d_penalty=drift,
+        d_penalty=penalty,
     )
 
-`baselines.tricks.base` lists the hooks. A run records the trick's name and options, not its code;
-resuming or sampling the run needs the package installed.
+and these lines in its `pyproject.toml`:
+
+    [project.entry-points."latentbench.tricks"]
+    drift-penalty = "drift_penalty:DRIFT_PENALTY"
+
+Once the package is installed, `--set tricks.drift-penalty=on` works as for any other trick.
+`baselines.tricks.base` explains the hooks. Tricks of other packages follow those of the table,
+sorted by name. A run records the name and options of a trick, not its code: the package must be
+installed to resume or sample the run.
 """
 
 from __future__ import annotations

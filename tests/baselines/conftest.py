@@ -41,7 +41,7 @@ def digits(mnist: RealSample) -> TrainingSet:
 def small_game(
     recipe: str, data: TrainingSet, *settings: str, seed: int = 0, num_steps: int = 40
 ) -> Game:
-    """A recipe with small networks."""
+    """Build a recipe with small networks."""
     model = recipe_config(recipe).model
     config = recipe_config(
         recipe, seed=seed, settings=(*SMALL[model], f"num_steps={num_steps}", *settings)
@@ -62,7 +62,7 @@ def train_run(config: RunConfig, data: TrainingSet, folder: Path, **options: Any
 
 
 def context_of(job: Job, folder: Path, attempt: int = 1, memory_step: int = 0) -> WorkContext:
-    """What a job is told that works in `folder`."""
+    """Return the context of a job that works in `folder`."""
     folder.mkdir(exist_ok=True)
     return WorkContext(
         key=job.key,
@@ -76,7 +76,7 @@ def context_of(job: Job, folder: Path, attempt: int = 1, memory_step: int = 0) -
 
 @pytest.fixture
 def _verbs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The verbs of this checkout's pyproject.toml, whatever is installed."""
+    """Use the verbs of this checkout's pyproject.toml instead of the installed ones."""
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     verbs = tomllib.loads(text)["project"]["entry-points"]["latentbench.verbs"]
     entries = [

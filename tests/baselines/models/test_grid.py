@@ -1,4 +1,4 @@
-"""The maps of convolutions for images of any size."""
+"""Grids: maps of convolutions for images of any size."""
 
 from __future__ import annotations
 

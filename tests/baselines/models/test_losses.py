@@ -36,7 +36,7 @@ DIVERGENCES = {
 
 
 def optimal_outputs(name: str) -> Tensor:
-    """Outputs v of three outcomes that minimise the discriminator's loss, by Newton's method."""
+    """Return the outputs v of three outcomes that minimise the discriminator's loss."""
     v = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([v], max_iter=500, tolerance_grad=1e-12, tolerance_change=1e-14)
 
@@ -69,7 +69,7 @@ def test_the_ratio_is_read_off_the_best_discriminator(name: str) -> None:
 
 @pytest.mark.parametrize("name", DIVERGENCES)
 def test_no_divergence_between_equals(name: str) -> None:
-    """Where real and fake are one distribution the best value is 0, at log ratio 0."""
+    """If real and fake have the same distribution, the best value is 0, at log ratio 0."""
     v = torch.linspace(-1, 1, 201, dtype=torch.float64)[:, None].expand(-1, 4)
     losses = torch.stack([LOSSES[name].d_loss(row, row, None) for row in v + 1])
     assert float(losses.min()) == pytest.approx(0, abs=1e-3)
@@ -107,7 +107,7 @@ def test_hand_computed_values() -> None:
 
 
 def test_only_the_saturating_generator_saturates() -> None:
-    """Against a sure discriminator, output -20: Goodfellow et al. 2014, section 3."""
+    """A certain discriminator has output -20 (Goodfellow et al. 2014, section 3)."""
     v = torch.tensor([-20.0], requires_grad=True)
     (saturating,) = torch.autograd.grad(LOSSES["minimax"].g_loss(v), v)
     (strong,) = torch.autograd.grad(LOSSES["non-saturating"].g_loss(v), v)

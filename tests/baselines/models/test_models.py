@@ -1,4 +1,4 @@
-"""Networks: shapes for every size, counts of parameters, InfoGAN's bound."""
+"""Networks: shapes for every size, numbers of parameters, InfoGAN's bound."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_conditional_models_need_labels(digits: TrainingSet) -> None:
 
 
 @pytest.mark.parametrize("recipe", ["conditional-dense-gan", "conditional-dcgan"])
-def test_both_players_are_told_the_class(recipe: str, digits: TrainingSet) -> None:
+def test_both_players_read_the_class(recipe: str, digits: TrainingSet) -> None:
     game = small_game(recipe, digits)
     for network in game.networks.values():
         network.eval()
@@ -81,7 +81,7 @@ def test_the_bound_is_the_entropy_when_codes_are_read_perfectly() -> None:
 
 
 def test_the_bound_of_a_continuous_code() -> None:
-    """Q = N(0, 1/3), the moments of U(-1, 1), knows nothing: the bound is at most 0."""
+    """Q = N(0, 1/3), with the moments of U(-1, 1), holds no information: the bound is at most 0."""
     spec = LatentSpec(noise=1, categories=2, continuous=1)
     generator = torch.Generator().manual_seed(0)
     code = torch.rand(100_000, 1, generator=generator) * 2 - 1

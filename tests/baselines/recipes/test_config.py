@@ -42,7 +42,7 @@ def test_settings_change_what_they_name() -> None:
     assert config.digest != recipe_config("course-gan").digest
 
 
-def test_a_loss_brings_its_tricks_and_options_override_them() -> None:
+def test_a_loss_implies_its_tricks_and_options_override_them() -> None:
     config = recipe_config("wgan-gp")
     assert config.tricks == {
         "discriminator-steps": {"num_steps": 5},
@@ -53,7 +53,7 @@ def test_a_loss_brings_its_tricks_and_options_override_them() -> None:
     assert recipe_config("wgan-gp", settings=["loss=hinge"]).tricks == {}
 
 
-def test_a_trick_brings_what_it_requires() -> None:
+def test_a_trick_switches_on_the_tricks_it_requires() -> None:
     config = recipe_config("course-gan", settings=["tricks.minibatch-discrimination=on"])
     assert list(config.tricks) == ["minibatch-discrimination", "separate-batches"]
 
@@ -72,7 +72,7 @@ def test_unknown_keys_list_the_valid_ones(setting: str, message: str) -> None:
         recipe_config("course-gan", settings=[setting])
 
 
-def test_a_model_that_is_no_name_is_told() -> None:
+def test_a_model_that_is_not_a_name_is_reported() -> None:
     with pytest.raises(UnknownNameError, match="unknown setting 'speed'"):
         recipe_config("course-gan", settings=["model=[1]", "speed=1"])
     with pytest.raises(UnknownNameError, match=r"unknown model '\[1\]'"):
@@ -116,9 +116,7 @@ def test_bad_values_name_the_key(setting: str, message: str) -> None:
         ),
     ],
 )
-def test_what_is_brought_along_cannot_be_off(
-    recipe: str, settings: list[str], message: str
-) -> None:
+def test_implied_tricks_cannot_be_off(recipe: str, settings: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         recipe_config(recipe, settings=[f"tricks.{setting}" for setting in settings])
 
@@ -130,7 +128,7 @@ def test_off_and_on_again() -> None:
 
 
 @pytest.mark.parametrize("setting", ["data=fashion-mnist", "seed=3", "recipe=dcgan"])
-def test_what_the_command_line_says_elsewhere_is_no_setting(setting: str) -> None:
+def test_recipe_data_and_seed_are_not_settings(setting: str) -> None:
     with pytest.raises(UnknownNameError, match="unknown setting"):
         recipe_config("course-gan", settings=[setting])
 

@@ -1,4 +1,4 @@
-"""Training and sampling from Python: the same as from the command line."""
+"""Training and sampling from Python, as from the command line."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_settings_without_effect_are_refused(
 
 
 @pytest.mark.parametrize("optimiser", UNUSED)
-def test_optimisers_use_exactly_what_is_said_to_have_an_effect(optimiser: str) -> None:
+def test_optimisers_use_exactly_the_settings_reported_to_have_an_effect(optimiser: str) -> None:
     def defaults(**changes: object) -> dict[str, object]:
         (config,) = run_configs("course-gan", [0], settings={"optimiser": optimiser})
         weights = [torch.zeros(2, requires_grad=True)]

@@ -73,7 +73,7 @@ def test_the_bundled_run_is_of_its_recipe() -> None:
     assert trained.checkpoint.step == config.num_steps
 
 
-def test_a_run_without_what_training_needs_makes_the_same_samples(
+def test_a_run_without_the_tensors_of_training_gives_the_same_samples(
     tmp_path: Path, digits: TrainingSet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = recipe_config("demo-gan", settings=["num_steps=16", "model.width=4"])

@@ -1,4 +1,4 @@
-"""A run's folder: log, checkpoints, grids; interrupts, divergence, full disks."""
+"""Training into a folder: log, checkpoints, grids; interrupts, divergence, full disks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Board:
         self.seen.append((tag, scalar_value, global_step))
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
 def test_what_a_run_leaves(digits: TrainingSet, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_what_a_run_leaves(digits: TrainingSet, tmp_path: Path) -> None:
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, blocks: int) -> None:
-    """A real SIGINT to this process while a block is at work."""
+    """Send a real SIGINT to this process during a block."""
     from baselines.training.engine import Engine
 
     run_block, count = Engine.run_block, [0]
@@ -153,8 +153,8 @@ def test_divergence_is_recorded_where_it_happened(digits: TrainingSet, tmp_path:
 def poison_after(
     monkeypatch: pytest.MonkeyPatch, block: int, run: int = 0, value: float = torch.nan
 ) -> None:
-    """An update at the end of a block leaves one run a weight that is not finite; the losses of
-    the block were.
+    """Set a weight of one run to a value that is not finite at the end of a block whose losses are
+    finite.
     """
     from baselines.training.engine import Engine
 
@@ -209,7 +209,7 @@ def test_a_run_that_diverges_leaves_the_others_of_its_stack_alone(
 def test_runs_at_different_steps_are_resumed_each_from_its_own(
     digits: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One finished, one cut off, one not begun: the first is left as it is."""
+    """One run is finished, one interrupted, one not started: the first is left unchanged."""
     configs = [small_config("course-gan", seed=seed) for seed in range(3)]
     folders = [tmp_path / f"run-{seed}" for seed in range(3)]
     whole = [tmp_path / f"whole-{seed}" for seed in range(3)]

@@ -1,4 +1,4 @@
-"""Samples: seeds, batches, truncation, rejection."""
+"""Sampling: seeds, batches, truncation, rejection."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ class Ramp(nn.Module):
 
 
 class Step(nn.Module):
-    """Two modes at -1 and 1, with a steep way between them."""
+    """Two modes at -1 and 1 with a steep transition between them."""
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return torch.tanh(10 * z[:, 0]).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
 
 
 class Ratio(nn.Module):
-    """A discriminator that knows the log density ratio: the real density rises as exp(2 v)."""
+    """A discriminator that returns the log density ratio for a real density of exp(2 v)."""
 
     def forward(
         self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None
@@ -126,7 +126,7 @@ def test_truncated_latents_have_the_truncated_distribution() -> None:
 
 
 def test_truncation_raises_precision_and_lowers_recall(mnist: RealSample) -> None:
-    """On the bundled run."""
+    """Uses the bundled run."""
     trained = load_demo()
     extractor = EXTRACTORS["digits"].resolve().load()
     real = extractor(mnist.images).values
@@ -143,10 +143,11 @@ def test_truncation_raises_precision_and_lowers_recall(mnist: RealSample) -> Non
 
 
 def test_rejection_moves_samples_towards_the_real_density(digits: TrainingSet) -> None:
-    """Real density exp(2 v) on [-1, 1]: mean (coth 2 - 1/2) = 0.537. Generated: uniform.
+    """The real density is exp(2 v) on [-1, 1], with mean (coth 2 - 1/2) = 0.537; the generated one
+    is uniform.
 
-    The chance sigmoid(F) is r / max r exactly where the shift is 0. F = 0 at r / max r = 1/2, that
-    is at v = 1 - log(2) / 2 = 0.653, which 82.7 % of uniform values lie below.
+    The acceptance probability sigmoid(F) equals r / max r if the shift is 0. F = 0 at r / max r =
+    1/2, that is at v = 1 - log(2) / 2 = 0.653; 82.7 % of uniform values are below.
     """
     trained = toy(digits, Ramp())
     plain = sampled(trained, 2000)
@@ -309,7 +310,7 @@ def test_previews_are_the_same_all_along(digits: TrainingSet) -> None:
     assert preview(trained, 12).shape == (12, 28, 28, 1)
 
 
-def test_manifest_beside_the_folder(digits: TrainingSet, tmp_path: Path) -> None:
+def test_the_manifest_is_next_to_the_folder(digits: TrainingSet, tmp_path: Path) -> None:
     from baselines.sampling.samples_folder import manifest_path
 
     assert manifest_path(tmp_path / "samples").name == "samples.manifest.json"

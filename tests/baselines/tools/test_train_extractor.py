@@ -1,4 +1,4 @@
-"""Training of the embedded extractors, on a handful of images: each step keeps what it must."""
+"""Training of the embedded extractors, on a few images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.conftest import RealSample
 
 @pytest.fixture
 def trained(mnist: RealSample) -> TrainingCNN:
-    """Random weights with the batch-norm statistics of real images."""
+    """Return random weights with the batch-norm statistics of real images."""
     torch.manual_seed(0)
     model = TrainingCNN()
     for module in model.modules():
@@ -79,7 +79,7 @@ def test_a_unit_that_never_fires_stays_at_zero(trained: TrainingCNN, mnist: Real
 
 @torch.no_grad()
 def test_calibration_finds_the_temperature() -> None:
-    """Labels drawn from softmax(logits / 0.4): the temperature that fits best is near 0.4."""
+    """For labels drawn from softmax(logits / 0.4), the best temperature is near 0.4."""
     torch.manual_seed(0)
     model = CompactCNN()
     x = torch.rand(4000, 1, 28, 28)

@@ -1,4 +1,4 @@
-"""What autoencoders and VAEs must do, trained on real digits for seconds."""
+"""Properties of autoencoders and VAEs, trained on real digits for seconds."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def autoencoder_of(game: Game) -> Autoencoder:
 
 
 def test_a_linear_autoencoder_spans_the_subspace_of_pca(mnist: RealSample) -> None:
-    """Principal angles on 2,000 real digits, against numpy's singular vectors.
+    """Compare principal angles on 2,000 real digits with numpy's singular vectors.
 
-    The fifth and sixth eigenvalue are 2.35 and 1.95: a gap, so five directions are well defined.
+    The fifth and sixth eigenvalues are 2.35 and 1.95, so that five directions are well defined.
     """
     data = training_set(mnist.images, mnist.labels, name="digits")
     settings = ("model.widths=[]", "model.code_dim=5", "batch_size=500", "learning_rate=0.01")
@@ -89,7 +89,7 @@ def test_a_penalty_makes_codes_sparse(
 
 @pytest.mark.parametrize("kind", ["masking", "gaussian"])
 def test_a_denoising_autoencoder_denoises(kind: str, digits: TrainingSet) -> None:
-    """Nearer to the clean image than its corrupted input is, and than a plain autoencoder gets."""
+    """The output is nearer to the clean image than the input, and than a plain autoencoder's is."""
     level = 0.5
     size = ("model.widths=[128]", "model.code_dim=32", "batch_size=64")
     settings = (*size, f"model.corruption_level={level}")
@@ -162,7 +162,7 @@ def test_reparameterisation(digits: TrainingSet) -> None:
 
 
 def test_priors_are_fitted_to_the_codes() -> None:
-    """Two far clusters: the mixture keeps to them, one Gaussian fills the gap between."""
+    """With two distant clusters, the mixture samples only these; one Gaussian fills the gap."""
     generator = torch.Generator().manual_seed(0)
     side = (torch.rand(4000, generator=generator) < 0.25).float() * 20 - 10
     codes = torch.randn(4000, 3, generator=generator)

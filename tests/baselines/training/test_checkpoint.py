@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, refused when damaged."""
+"""Checkpoints: written atomically, refused when damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocks, resuming, stacking: the same run however it is executed."""
+"""Blocks, resuming, stacking: every way of executing a run gives the same result."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ RESUMED = {
 def assert_resumed_bit_by_bit(
     recipe: str, data: TrainingSet, *settings: str, num_steps: int = 40
 ) -> None:
-    """Interrupted behind the first block or not: the same tensors, all of them finite."""
+    """A run interrupted after the first block has the same tensors, all of them finite."""
     whole, first, again = (
         small_engine(recipe, data, *settings, num_steps=num_steps) for _ in range(3)
     )
@@ -115,7 +115,7 @@ STACKED = {
 
 @pytest.fixture
 def _one_thread() -> Iterator[None]:
-    """Sums in one order, whatever the number of cores."""
+    """Sum in the same order for any number of cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -128,9 +128,9 @@ def _one_thread() -> Iterator[None]:
 def test_a_stack_equals_its_single_runs(
     recipe: str, num_steps: int, tolerance: float, digits: TrainingSet
 ) -> None:
-    """Three seeds: losses and all tensors, relative to the largest value of a tensor where that
-    exceeds 1. After 20 steps a kink (of a ReLU, at an input of rounding size) may have parted them,
-    weights by no more than Adam moves one in so many steps; on which processors it does, differs.
+    """Compare losses and all tensors of three seeds, relative to a tensor's largest value if that
+    exceeds 1. Within 20 steps a rounding error at the kink of a ReLU may separate the runs, by at
+    most what Adam moves a weight in 20 steps. Whether it does depends on the processor.
     """
     games = [
         small_game(recipe, digits, *STACKED[recipe], seed=seed, num_steps=num_steps)
@@ -164,9 +164,9 @@ def test_a_stack_equals_its_single_runs(
 @pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize("trick", TRICKS)
 def test_a_stack_equals_its_single_runs_under_every_trick(trick: str, digits: TrainingSet) -> None:
-    """Two seeds, three steps of both players, with a pool that is full after one. Kinks (of leaky
-    ReLU, of minibatch discrimination) carry rounding beyond 1e-4 in 2 to 4 of 40 seeds; not here,
-    with one thread: another order of summation rounds otherwise.
+    """Compare two seeds after three steps of both players; the pool is full after one. Kinks of
+    leaky ReLU and minibatch discrimination raise rounding errors above 1e-4 in 2 to 4 of 40 seeds,
+    but not in these with one thread; more threads sum in another order.
     """
     recipe = "dcgan" if trick in ("downsampling", "up-kernel") else "course-gan"
     on = "tricks.replay-buffer.pool_size=8" if trick == "replay-buffer" else f"tricks.{trick}=on"
@@ -230,8 +230,8 @@ CELLS = (
 
 @pytest.mark.parametrize("stack", [False, True], ids=["in turn", "stacked"])
 def test_cells_of_one_model_are_one_program(stack: bool, digits: TrainingSet) -> None:
-    """Cells that share no settings, two seeds of each, given seed by seed: in turn each is its
-    single run bit by bit; stacked to 1e-3 after 20 steps. What is taken up again goes on as it was.
+    """Cells that share no settings, with two seeds each, equal their single runs bit for bit when
+    they take turns, and to 1e-3 after 20 steps when stacked. A resumed program continues unchanged.
     """
 
     def program() -> Engine:

@@ -1,4 +1,4 @@
-"""The loops with all tricks off, against plain loops written out by hand: the same bits."""
+"""The steps without tricks equal plain loops written by hand, bit for bit."""
 
 from __future__ import annotations
 

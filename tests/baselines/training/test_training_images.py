@@ -75,7 +75,9 @@ def test_what_cannot_be_trained_on(mnist: RealSample) -> None:
         load_training_set("minst")
 
 
-def test_images_of_two_sizes_are_reported_as_training_images(mnist: RealSample, tmp_path: Path) -> None:
+def test_images_of_two_sizes_are_refused_as_training_images(
+    mnist: RealSample, tmp_path: Path
+) -> None:
     write_pngs(mnist.images[:3], tmp_path)
     Image.fromarray(mnist.images[3, :20, :, 0]).save(tmp_path / "short.png")
     with pytest.raises(InvalidSubmission, match="cannot train on this folder or archive") as caught:

@@ -1,4 +1,4 @@
-"""Moments for hooks, made by hand."""
+"""Step contexts for hooks, built by hand."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def judged(images: Tensor, discriminator: nn.Module) -> JudgedBatch:
 
 
 def active(name: str, **options: Any) -> ActiveTrick:
-    """A trick's row and its options, through the same door as a recipe's."""
+    """Return a trick's row and its options, parsed as those of a recipe."""
     config = make_config({"recipe": "test", "model": "dense-gan", "tricks": {name: options}})
     return next(found for found in config.active if found.trick is TRICKS[name])

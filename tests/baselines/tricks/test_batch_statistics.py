@@ -29,8 +29,8 @@ def test_minibatch_statistic_by_hand() -> None:
 
 
 def test_the_minibatch_statistic_and_its_derivatives_in_float64() -> None:
-    """Against the formula written out with broadcasting: values, gradient, and the gradient of the
-    gradient's square, which R1 and the gradient penalty take through the layer.
+    """The formula written out with broadcasting gives the same values, gradient, and gradient of
+    the gradient's square, which R1 and the gradient penalty need.
     """
     torch.manual_seed(0)
     layer = MinibatchDiscrimination(6, num_kernels=5, kernel_dim=3).double()
@@ -84,7 +84,7 @@ def test_batch_deviation_by_hand() -> None:
 @pytest.mark.parametrize("trick", ["minibatch-discrimination", "minibatch-standard-deviation"])
 @pytest.mark.parametrize("recipe", ["course-gan", "dcgan"])
 def test_the_discriminator_sees_collapse(trick: str, recipe: str, digits: TrainingSet) -> None:
-    """With the layer an image's logit depends on its batch; without it, not."""
+    """An image's logit depends on its batch with the layer, and only then."""
     plain_norm = () if recipe == "course-gan" else ("model.batch_norm_discriminator=false",)
     x = digits.batch(torch.arange(8), "signed")
     collapsed = x[:1].expand(8, -1, -1, -1)
@@ -122,7 +122,7 @@ def test_feature_matching_by_hand() -> None:
 
 
 def test_separate_batches_keep_batch_norm_apart(digits: TrainingSet) -> None:
-    """Together, an image's logit depends on the fakes beside it; apart, only on the reals."""
+    """A real image's logit depends on the fakes in one batch, but not in separate batches."""
     x = digits.batch(torch.arange(8), "signed")
     fakes = (torch.zeros_like(x), torch.randn(x.shape, generator=torch.Generator().manual_seed(0)))
     for separate in ("on", "off"):

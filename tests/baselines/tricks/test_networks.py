@@ -1,4 +1,4 @@
-"""Tricks that change networks, latents, rates, or what is kept."""
+"""Tricks that change networks, latents, learning rates or saved weights."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_both_players_see_noise_of_their_own(digits: TrainingSet) -> None:
 def test_feature_matching_sees_both_kinds_under_one_noise_and_one_dropout(
     digits: TrainingSet,
 ) -> None:
-    """Real images that equal the fakes cost nothing, whatever noise and dropout do to them."""
+    """Real images that equal the fakes cost nothing, for any noise and dropout."""
     switches = ("tricks.feature-matching=on", "tricks.instance-noise=on", "tricks.dropout=on")
     game = small_game("course-gan", digits, *switches)
     generator, discriminator = game.networks["generator"], game.networks["discriminator"]
@@ -72,7 +72,7 @@ def test_the_discriminator_makes_k_steps(digits: TrainingSet) -> None:
 
 
 def test_two_time_scales_are_the_first_step_sizes(digits: TrainingSet) -> None:
-    """Adam's first step moves every parameter by its learning rate, wherever a gradient is."""
+    """Adam's first step moves every parameter that has a gradient by the learning rate."""
     settings = ("generator=1e-4", "discriminator=4e-4")
     switches = [f"tricks.two-time-scales.{s}" for s in settings]
     engine = small_engine("course-gan", digits, *switches, num_steps=1)
@@ -153,7 +153,7 @@ def test_pooling_takes_the_place_of_strides(digits: TrainingSet) -> None:
 
 
 def test_a_kernel_that_the_stride_divides_leaves_no_checkerboard() -> None:
-    """All weights equal: even coverage has no power at the highest frequency, uneven has."""
+    """With equal weights, only uneven coverage has power at the highest frequency."""
     x = torch.rand(16, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     ratios = {}
     for kernel in (2, 3, 4, 5, 6):

@@ -1,4 +1,4 @@
-"""Tricks that bound the discriminator or hold a player back."""
+"""Tricks that bound the discriminator or slow a player down."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.baselines.tricks.contexts import Linear, active, context, judged
 
 @pytest.fixture
 def critic() -> Linear:
-    """Slope (3, 4), of norm 5, everywhere."""
+    """The slope is (3, 4), of norm 5, everywhere."""
     return Linear(torch.tensor([3.0, 4.0]))
 
 
@@ -152,7 +152,7 @@ def test_historical_penalty_by_hand(critic: Linear) -> None:
 
 @pytest.mark.parametrize("trick", ["r1", "gradient-penalty"])
 def test_a_penalty_leaves_power_iterations_alone(trick: str, digits: TrainingSet) -> None:
-    """The buffers of a spectral norm count uses on images, not those of a penalty."""
+    """A penalty's calls do not update the buffers of a spectral norm."""
     switches = ("tricks.spectral-norm=on", f"tricks.{trick}=on")
     game = small_game("course-gan", digits, *switches)
     network = game.networks["discriminator"]

@@ -1,4 +1,4 @@
-"""The pool of earlier fakes."""
+"""Replay buffer: the pool of earlier fakes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.baselines.conftest import small_engine, small_game
 
 
 def numbered(start: int, count: int) -> torch.Tensor:
-    """Images that carry their number."""
+    """Return images whose pixels are their number."""
     return torch.arange(start, start + count, dtype=torch.float32).view(-1, 1, 1, 1)
 
 

@@ -1,4 +1,4 @@
-"""The table of tricks as a whole: complete, consistent, each one doing something."""
+"""The table of tricks: complete and consistent, and every trick has an effect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def recipe_for(trick: str) -> str:
 
 
 @pytest.mark.parametrize("name", TRICKS)
-def test_every_trick_changes_training_and_off_is_as_if_it_were_not_there(
+def test_every_trick_changes_training_and_off_equals_leaving_it_out(
     name: str, digits: TrainingSet
 ) -> None:
     recipe = recipe_for(name)

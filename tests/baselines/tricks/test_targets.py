@@ -1,4 +1,4 @@
-"""Tricks that change what the discriminator is told."""
+"""Tricks that change the discriminator's targets."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_flips_swap_the_given_share_and_touch_nothing_else() -> None:
 
 
 def test_smoothed_labels_flip_to_the_targets_of_the_other_kind() -> None:
-    """The order of the table: smoothing first, then flips swap what it gave."""
+    """Hooks follow the order of the table: flips swap the smoothed targets."""
     smooth, flip = active("label-smoothing"), active("label-flips", probability=0.5)
     assert smooth.trick.targets is not None
     assert flip.trick.targets is not None
