@@ -1,17 +1,18 @@
-"""Detectors that read a GAN of normal images: its discriminator's logit, and AnoGAN's search.
+"""Detectors that use a GAN of normal images: the logit of its discriminator, and AnoGAN's search.
 
-    gan-discriminator  -logit: how far the discriminator takes the image for a generated one
-    anogan             what a search of the latent space cannot explain (Schlegl et al. 2017)
+    gan-discriminator  -logit: how strongly the discriminator takes the image for a generated one
+    anogan             the loss that remains after a latent search (Schlegl et al. 2017)
 
-AnoGAN minimises (1 - lambda) |x - G(z)|_1 + lambda |f(x) - f(G(z))|_1 over z by `num_steps` steps,
-f the discriminator's last hidden layer, lambda 0.1, 500 steps (equations 4 to 6); the score is that
-loss at the z where the search ends. The paper names no optimiser: Adam with rate `search_rate`,
-which works on each entry alone, so images searched together do not meet. z starts at normal numbers
-drawn from the seed and the image's own bytes. Networks run in eval mode; pixels are in [-1, 1].
+AnoGAN minimises (1 - lambda) |x - G(z)|_1 + lambda |f(x) - f(G(z))|_1 over z in `num_steps` steps,
+with f the last hidden layer of the discriminator, lambda 0.1 and 500 steps (equations 4 to 6). The
+score is the loss at the last z. The paper names no optimiser; this is Adam with rate `search_rate`,
+which updates each entry independently, so that images searched together do not affect each other. z
+starts at normal numbers drawn from the seed and the bytes of the image. Networks run in eval mode;
+pixels are in [-1, 1].
 
 Budget "cpu" searches 20 steps at rate 0.2 with a narrower network: 10,000 images take 36 s on one
-core (500 steps: 15 min), after 22 s of training. Steps were chosen by their time; on one class of
-500 MNIST images fewer were no worse (AUC 0.65 with 50 steps, 0.67 with 20).
+core (500 steps: 15 min), after 22 s of training. The steps were chosen for their time; on one class
+of 500 MNIST images fewer steps were not worse (AUC 0.65 with 50 steps, 0.67 with 20).
 
 Shape legend: B images of a chunk, C,H,W an image, Z latent.
 """
@@ -51,7 +52,7 @@ SEARCHED = 100  # images of a chunk
 
 
 class GANDetectorOptions(DetectorOptions):
-    """Epochs of 6,000 images; None for a setting is the recipe's. `width` is DCGAN's."""
+    """Options in epochs of 6,000 images; None is the recipe's. `width` is that of DCGAN."""
 
     recipe: Literal["dcgan", "course-gan", "dense-gan"] = "dcgan"
     epochs: float = Field(epochs_of("dcgan"), gt=0)
@@ -62,7 +63,7 @@ class GANDetectorOptions(DetectorOptions):
 
 
 class AnoGANOptions(GANDetectorOptions):
-    """`weight` is lambda."""
+    """Options of AnoGAN. `weight` is lambda."""
 
     num_steps: int = Field(NUM_STEPS, ge=1)
     search_rate: float = Field(SEARCH_RATE, gt=0)
@@ -70,14 +71,16 @@ class AnoGANOptions(GANDetectorOptions):
 
 
 class Search(NamedTuple):
-    """Where searches end: `scores` float64 B, `images` float B,C,H,W in [-1, 1]."""
+    """The end of a search: `scores` float64 B, `images` float B,C,H,W in [-1, 1]."""
 
     scores: Tensor
     images: Tensor
 
 
 def starts(images: Tensor, dim: int, seed: int) -> Tensor:
-    """float32 B,Z on the CPU: row b is a function of the seed and image b alone."""
+    """Return the start of each search, float32 B,Z on the CPU: row b depends on the seed and image
+    b only.
+    """
     rows = []
     generator = torch.Generator()
     for image in images.cpu().numpy():
@@ -88,7 +91,7 @@ def starts(images: Tensor, dim: int, seed: int) -> Tensor:
 
 
 def search(trained: Trained, images: Tensor, options: AnoGANOptions, seed: int) -> Search:
-    """The latent search for uint8 B,C,H,W."""
+    """Search the latent space for uint8 B,C,H,W."""
     x = scaled(images, "signed")
     generator, discriminator = trained.networks["generator"], trained.networks["discriminator"]
     with torch.no_grad():
@@ -115,7 +118,7 @@ def search(trained: Trained, images: Tensor, options: AnoGANOptions, seed: int) 
 
 @torch.no_grad()
 def verdict_scores(trained: Trained, images: Tensor) -> Tensor:
-    """Minus the logit of uint8 B,C,H,W: B."""
+    """Return minus the logit of uint8 B,C,H,W: B."""
     return -trained.judge(scaled(images, "signed")).logits
 
 

@@ -1,11 +1,11 @@
 """Reconstruction error of an autoencoder: |x - decode(encode(x))|^2, pixels in [0, 1].
 
-    ae-dense      recipe ae-dense (Rumelhart et al. 1986), or by `recipe` another dense one: with
+    ae-dense      recipe ae-dense (Rumelhart et al. 1986), or another dense one by `recipe`: with
                   ae-linear the scores are those of PCA (Baldi & Hornik 1989)
     ae-conv       recipe ae-conv (Masci et al. 2011), the DCAE of Ruff et al. 2018
     ae-denoising  recipe ae-denoising-gaussian or -masking (Vincent et al. 2010); scored clean
 
-The decoder's output is compared as it is, without clamping to [0, 1], as in training.
+The output of the decoder is compared without clamping to [0, 1], as in training.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CPU_EPOCHS = 30
 
 
 class AutoencoderDetectorOptions(DetectorOptions):
-    """Epochs of 6,000 images; None for a setting is the recipe's."""
+    """Options in epochs of 6,000 images; None takes the recipe's setting."""
 
     epochs: float = Field(epochs_of("ae-dense"), gt=0)
     code_dim: int | None = Field(None, ge=1)
@@ -41,7 +41,7 @@ class AutoencoderDetectorOptions(DetectorOptions):
 
 
 class DenseOptions(AutoencoderDetectorOptions):
-    """`recipe`: which of the dense autoencoders."""
+    """Options of the dense autoencoders. `recipe` chooses one."""
 
     recipe: Literal[
         "ae-linear", "ae-dense", "ae-stacked", "ae-overcomplete", "ae-sparse-l1", "ae-sparse-kl"
@@ -49,14 +49,14 @@ class DenseOptions(AutoencoderDetectorOptions):
 
 
 class ConvOptions(AutoencoderDetectorOptions):
-    """`width`: channels of the first convolution."""
+    """Options of the convolutional autoencoder. `width`: channels of the first convolution."""
 
     recipe: Literal["ae-conv"] = "ae-conv"
     width: int | None = Field(None, ge=1)
 
 
 class DenoisingOptions(AutoencoderDetectorOptions):
-    """`recipe`: which corruption."""
+    """Options of the denoising autoencoders. `recipe` chooses the corruption."""
 
     recipe: Literal["ae-denoising-gaussian", "ae-denoising-masking"] = "ae-denoising-gaussian"
 
@@ -67,7 +67,7 @@ CONV_CPU: dict[str, float | int | str] = {"epochs": 10, "width": 16}
 
 @torch.no_grad()
 def squared_error(trained: Trained, images: Tensor) -> Tensor:
-    """uint8 B,C,H,W -> B, summed over pixels and channels."""
+    """Return squared errors summed over pixels and channels, uint8 B,C,H,W -> B."""
     network = cast("Autoencoder", trained.networks["autoencoder"])
     x = scaled(images, "unit")
     out, _ = network(x)
@@ -77,7 +77,7 @@ def squared_error(trained: Trained, images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def reconstructed(trained: Trained, images: Tensor) -> Tensor:
-    """uint8 B,C,H,W -> the decoder's images, uint8 B,C,H,W."""
+    """Return the decoder's images, uint8 B,C,H,W -> uint8 B,C,H,W."""
     network = cast("Autoencoder", trained.networks["autoencoder"])
     out, _ = network(scaled(images, "unit"))
     return network.pixels(out).mul(255).round().to(torch.uint8)

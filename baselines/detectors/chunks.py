@@ -1,8 +1,8 @@
-"""Scoring in chunks that are always full, so that a score depends on its image alone.
+"""Scoring in chunks that are always full, so that a score depends on its image only.
 
 The last image of an incomplete chunk is repeated: every product has one shape, whatever the number
-of images asked for. Networks run in eval mode, in float32 without TF32, and with deterministic
-convolutions on a GPU.
+of images. Networks run in eval mode, in float32 without TF32, and with deterministic convolutions
+on a GPU.
 
 Shape legend: N images, B images of a chunk, C,H,W an image.
 """
@@ -27,7 +27,7 @@ ImageSize = tuple[int, int, int]  # H, W, C
 
 @contextmanager
 def repeatable() -> Iterator[None]:
-    """Strict float32 and deterministic convolutions for the duration."""
+    """Use strict float32 and deterministic convolutions, as a context manager."""
     before = torch.backends.cudnn.deterministic
     torch.backends.cudnn.deterministic = True
     try:
@@ -38,7 +38,7 @@ def repeatable() -> Iterator[None]:
 
 
 def require_alike(images: NDArray[np.uint8], size: ImageSize | None, name: str) -> None:
-    """Raises `UsageError` before a fit, and for images that are not uint8 M,H,W,C of `size`."""
+    """Raise `UsageError` before a fit, and for images that are not uint8 M,H,W,C of `size`."""
     if size is None:
         raise UsageError(f"{name}: fit it to normal images first")
     if images.dtype != np.uint8 or images.ndim != 4 or len(images) == 0:
@@ -48,7 +48,7 @@ def require_alike(images: NDArray[np.uint8], size: ImageSize | None, name: str) 
 
 
 def planar(images: NDArray[np.uint8]) -> Tensor:
-    """uint8 N,H,W,C as a tensor N,C,H,W on the CPU."""
+    """Return uint8 N,H,W,C as a tensor N,C,H,W on the CPU."""
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
@@ -59,7 +59,9 @@ def in_chunks(
     device: str,
     size: int = CHUNK,
 ) -> Tensor:
-    """`compute` on full chunks uint8 B,C,H,W on the device; its rows, N,..., on the CPU."""
+    """Apply `compute` to full chunks uint8 B,C,H,W on the device, and return its rows, N,..., on
+    the CPU.
+    """
     x = planar(images)
     parts = []
     with repeatable():
@@ -70,7 +72,7 @@ def in_chunks(
 
 
 def finite_scores(scores: Tensor, name: str) -> NDArray[np.float64]:
-    """Scores as float64. Raises `LatentbenchError` when one is not finite."""
+    """Return scores as float64. Raises `LatentbenchError` when one is not finite."""
     found = scores.double().numpy()
     bad = np.flatnonzero(~np.isfinite(found))
     if len(bad):

@@ -3,14 +3,14 @@
     one-class      mean |phi(x) - c|^2                                        (equation 4)
     soft-boundary  R^2 + mean max(0, |phi(x) - c|^2 - R^2) / nu               (equation 3)
 
-with weight decay. Protocol of the authors' code: preprocessing `contrast`, networks `svdd_net`,
-pre-training as an autoencoder, c the mean of the codes of the normal images, its entries below 0.1
-in absolute value moved to +-0.1; Adam 1e-4, a tenth from epoch 50 of 150, batches of 200. R starts
-at 0 and after 10 warm-up epochs is, after each step, the (1 - nu) quantile of the batch's
-distances. The score is |phi(x) - c|^2 for both.
+with weight decay. The protocol is that of the authors' code: preprocessing `contrast`, networks
+`svdd_net`, pre-training as an autoencoder, c the mean of the codes of the normal images with
+entries below 0.1 in absolute value moved to +-0.1; Adam 1e-4, a tenth from epoch 50 of 150, batches
+of 200. R starts at 0; after 10 warm-up epochs it is, after each step, the (1 - nu) quantile of the
+batch's distances. The score is |phi(x) - c|^2 for both.
 
-An epoch is 6,000 images drawn with replacement (the authors go through the set); an entry of c that
-is exactly 0 is moved to +0.1 (theirs stays).
+An epoch is 6,000 images drawn with replacement (the authors iterate over the set). An entry of c
+that is exactly 0 is moved to +0.1 (theirs stays).
 
 Shape legend: K detectors, N normal images, B images of a batch, C,H,W an image, Z code.
 """
@@ -57,8 +57,8 @@ CODED = 1000  # images coded at a time for the centre
 
 
 class DeepSVDDOptions(DetectorOptions):
-    """Epochs of 6,000 images. `milestone`: the epoch from which both trainings go at a tenth of
-    the rate.
+    """Options in epochs of 6,000 images. `milestone` is the epoch from which both trainings use a
+    tenth of the rate.
     """
 
     epochs: float = Field(150, gt=0)
@@ -97,17 +97,17 @@ class DeepSVDD:
         self._size: ImageSize | None = None
 
     def fit(self, normal: NDArray[np.uint8]) -> None:
-        """Pre-train, place the centre, train, on uint8 N,H,W,C."""
+        """Pre-train, place the centre and train, on uint8 N,H,W,C."""
         fit_together([self], [normal])
 
     def fit_stack(self, others: Sequence[Detector], normals: Sequence[NDArray[np.uint8]]) -> None:
-        """This one on the first of `normals` and each of the others on its own: stacked on a GPU,
-        one after the other on a CPU.
+        """Fit this detector to the first of `normals` and each of the others to its own: stacked on
+        a GPU, one after the other on a CPU.
         """
         fit_together([self, *others], normals)
 
     def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """|phi(x) - c|^2, float64 M."""
+        """Return |phi(x) - c|^2, float64 M."""
         require_alike(images, self._size, self.name)
         contrast, network, centre = self.contrast, self.network, self.centre
         if contrast is None or network is None or centre is None:
@@ -123,7 +123,7 @@ class DeepSVDD:
         return told(self.options)
 
     def start(self, normal: NDArray[np.uint8]) -> Job:
-        """The pre-training of these images, before its first step."""
+        """Return the pre-training of these images, before its first step."""
         _, height, width, channels = normal.shape
         x = planar(normal).to(self.device)
         self.contrast = contrast_of(x)
@@ -138,7 +138,7 @@ class DeepSVDD:
         return Job(network=network.to(self.device), images=self.contrast(x), seed=self.seed)
 
     def placed(self, job: Job) -> Job:
-        """The second training, from the pre-trained encoder, with centre and radius."""
+        """Return the second training, from the pre-trained encoder, with centre and radius."""
         if self.options.pretrain_epochs:
             channels, height, width = job.images.shape[1:]
             network = Encoder((channels, height, width), self.options.rep_dim).to(self.device)
@@ -152,7 +152,7 @@ class DeepSVDD:
         return job
 
     def take_up(self, job: Job) -> None:
-        """Score by a trained job."""
+        """Use a trained job for scoring."""
         self.network = job.network.eval().requires_grad_(requires_grad=False)
         self.centre = job.carried["centre"].double()
         self.radius = float(job.carried["radius"]) if self.boundary == "soft" else None
@@ -165,7 +165,7 @@ def fit_together(
     stack: bool | None = None,
 ) -> None:
     """Fit detectors of one row and one set of options, each to its own images. Raises `UsageError`
-    for others, and `TrainingDiverged` naming stage, set and step.
+    for others, and `TrainingDiverged` with stage, set and step.
     """
     own = require_together(DeepSVDD, detectors, normals, lambda each: (each.name, each.options))
     options, name = own[0].options, own[0].name

@@ -1,11 +1,11 @@
 """Maximum likelihood of a Dirichlet distribution, and its log density up to a constant.
 
 The stationary point solves psi(a_k) - psi(sum a) = mean log p_k (Minka 2000, equation 8). As in
-Golan & El-Yaniv 2018, section 4, it starts from the moments of the mean and of the mean logarithm
-(Wicker et al. 2008) and goes by the fixed point psi(a_k) <- psi(sum a) + mean log p_k (Minka 2000,
-equation 9); each step raises the likelihood. The fixed point creeps at the end, so `NEWTON_STEPS`
-of Newton's method on the same equations (Minka 2000, equations 15 to 18) finish it. Agrees with a
-general optimiser on the likelihood within 1e-6 relative. All in float64.
+Golan & El-Yaniv 2018, section 4, the start comes from the moments of the mean and of the mean
+logarithm (Wicker et al. 2008), followed by the fixed point psi(a_k) <- psi(sum a) + mean log p_k
+(Minka 2000, equation 9); each step raises the likelihood. The fixed point converges slowly at the
+end, so `NEWTON_STEPS` of Newton's method on the same equations (Minka 2000, equations 15 to 18)
+finish it. Agrees with a general optimiser on the likelihood within 1e-6 relative. All in float64.
 
 Shape legend: ... several distributions, N observations, K categories.
 """
@@ -25,7 +25,7 @@ EULER = -float(psi(1.0))
 
 
 def inverse_psi(y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The x > 0 with psi(x) = y, by five Newton steps (Minka 2000, appendix C)."""
+    """Return the x > 0 with psi(x) = y, by five Newton steps (Minka 2000, appendix C)."""
     low = y < -2.22
     # at y = psi(1) = -EULER, which is not low, the quotient would be infinite
     x = np.where(low, -1 / np.where(low, y + EULER, -1), np.exp(np.minimum(y, 700.0)) + 0.5)
@@ -37,8 +37,9 @@ def inverse_psi(y: NDArray[np.float64]) -> NDArray[np.float64]:
 def fit_dirichlet(
     mean_K: NDArray[np.float64], mean_log_K: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Parameters ...,K from the means of p and of log p, ...,K each. Raises `LatentbenchError` when
-    there is no maximum: observations that do not vary, or means that are not finite.
+    """Return parameters ...,K from the means of p and of log p, ...,K each. Raises
+    `LatentbenchError` when there is no maximum: observations that do not vary, or means that are
+    not finite.
     """
     if not (np.isfinite(mean_K).all() and np.isfinite(mean_log_K).all()):
         raise LatentbenchError("Dirichlet: the means of p and log p must be finite")
@@ -65,5 +66,5 @@ def fit_dirichlet(
 
 
 def log_kernel(alpha_K: NDArray[np.float64], log_p_K: NDArray[np.float64]) -> NDArray[np.float64]:
-    """sum_k (alpha_k - 1) log p_k, the log density less its constant: ...,K -> ..."""
+    """Return sum_k (alpha_k - 1) log p_k, the log density minus its constant: ...,K -> ..."""
     return np.asarray(((alpha_K - 1) * log_p_K).sum(-1))

@@ -1,11 +1,10 @@
-"""Normal images -> trained networks of a recipe, by the engine, without a folder.
+"""Networks of a recipe trained on normal images by the engine, without a run folder.
 
-An epoch is `EPOCH_IMAGES` images drawn from the normal ones, whatever their number, so the number
-of steps depends on the options alone. Several normal sets lie on the device as one, and each run
-draws from its own part of it what it would draw alone: run k of a stack equals the single fit to
-set k up to the order of float32 sums (`baselines.training.stacked`). On a CPU the runs take turns,
-where a
-stack is slower.
+An epoch is `EPOCH_IMAGES` images drawn from the normal ones, whatever their number, so that the
+number of steps depends on the options only. Several normal sets are stored on the device as one,
+and each run draws from its own part what it would draw alone: run k of a stack equals the single
+fit to set k up to the order of float32 sums (`baselines.training.stacked`). On a CPU the runs take
+turns, because a stack is slower there.
 
 Shape legend: K normal sets, N images of a set, H,W,C an image.
 """
@@ -36,12 +35,12 @@ EPOCH_IMAGES = 6000
 
 
 def steps_of(epochs: float, batch_size: int) -> int:
-    """Steps that see `epochs` times `EPOCH_IMAGES` images; at least one."""
+    """Return the steps that see `epochs` times `EPOCH_IMAGES` images; at least one."""
     return max(1, round(epochs * EPOCH_IMAGES / batch_size))
 
 
 def epochs_of(recipe: str) -> int:
-    """The length of a recipe in these epochs."""
+    """Return the length of a recipe in these epochs."""
     config = make_config({**recipe_row(recipe).settings, "recipe": recipe})
     return round(config.num_steps * config.batch_size / EPOCH_IMAGES)
 
@@ -49,7 +48,7 @@ def epochs_of(recipe: str) -> int:
 def one_class_config(
     recipe: str, *, seed: int, epochs: float, model_options: dict[str, Any], **settings: Any
 ) -> RunConfig:
-    """A recipe's configuration for normal images, of a length and with some options of its own."""
+    """Return a recipe's configuration for normal images, with a length and changed options."""
     raw: dict[str, Any] = {**recipe_row(recipe).settings}
     raw["model_options"] = {**raw.get("model_options", {}), **model_options}
     raw |= {name: value for name, value in settings.items() if value is not None}
@@ -66,10 +65,10 @@ def fit_recipes(
     device: str,
     stack: bool | None = None,
 ) -> list[Trained]:
-    """Networks of K configurations, each trained on its own uint8 N,H,W,C images.
+    """Return networks of K configurations, each trained on its own uint8 N,H,W,C images.
 
     Raises `UsageError` for too few images or sizes that differ or do not fit the model, and
-    `TrainingDiverged` naming detector, set, step and term.
+    `TrainingDiverged` with detector, set, step and term.
     """
     require_sets(normals, name)
     data = training_set(np.concatenate(list(normals)), None, name=name, device=device)

@@ -1,17 +1,17 @@
 """Training of a detector's own networks, one or K of one architecture as one program.
 
 A job is a network, the images of its normal set, a seed and tensors that its objective reads (a
-centre, a radius). A step takes a batch of each job's own set, drawn from the job's seed alone, and
-makes one Adam step with weight decay added to the gradient. The number of steps does not depend on
-the size of a set, so that all jobs of a stack end together, each after the batches that it would
-see alone. Stacked jobs are evaluated under `torch.func.vmap` (convolutions become grouped ones, the
-statistics of batch norm K,C are moved in place) and share one optimiser, which is elementwise; a
-stack holds the activations of K batches at a time.
+centre, a radius). A step takes a batch of each job's own set, drawn from the job's seed, and makes
+one Adam step with weight decay added to the gradient. The number of steps does not depend on the
+size of a set, so that all jobs of a stack end together, each after the batches that it would see
+alone. Stacked jobs are evaluated under `torch.func.vmap` (convolutions become grouped ones, and the
+statistics of batch norm K,C are updated in place) and share one elementwise optimiser. A stack
+holds the activations of K batches at a time.
 
-Job k of a stack equals the single one up to the order of sums. Tested in float64 after 20 steps:
-1e-8 for autoencoders, 1e-10 for a network with batch norm (measured: 1e-14); in float32 the scores
-of short fits, within 1e-2 (Deep SVDD, after Adam's first steps, which turn rounding of a gradient
-near 0 into a step of full size) and 1e-3 (GeoTrans).
+Job k of a stack equals the single job up to the order of sums. Tested in float64 after 20 steps:
+1e-8 for autoencoders, 1e-10 for a network with batch norm (measured: 1e-14). In float32 the scores
+of short fits agree within 1e-2 (Deep SVDD after Adam's first steps, which turn the rounding of a
+gradient near 0 into a step of full size) and 1e-3 (GeoTrans).
 
 Shape legend: K jobs, N images of a set, B images of a batch, C,H,W an image.
 """
@@ -44,8 +44,8 @@ OnStep = Callable[[int, Tensor, Carried], None]
 
 @dataclass(kw_only=True)
 class Job:
-    """`images` N,C,H,W, as the batches want them, and `carried` lie on the network's device;
-    trained in place.
+    """A network to train in place. `images` N,C,H,W, in the form the batches need, and `carried`
+    are on the network's device.
     """
 
     network: nn.Module
@@ -56,8 +56,8 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How long and how fast; `stage` names the draws and the errors, `decay` makes the schedule of
-    the rate.
+    """Length and rate of a training. `stage` names the draws and the errors, and `decay` makes the
+    schedule of the rate.
     """
 
     stage: str
@@ -84,7 +84,7 @@ class _Evaluated(NamedTuple):
 
 
 class _Lane:
-    """The tensors of K jobs: a stack's with a leading K, or those of a single network."""
+    """The tensors of K jobs: those of a stack with a leading K, or those of a single network."""
 
     def __init__(self, jobs: Sequence[Job], objective: Objective) -> None:
         self.jobs, self.objective = jobs, objective
@@ -104,7 +104,7 @@ class _Lane:
             self.buffers, self.template = dict(networks[0].named_buffers()), networks[0]
 
     def evaluate(self, batch: Batch) -> _Evaluated:
-        """Losses and details of a step."""
+        """Return losses and details of a step."""
         read = {**self.carried, **batch.read}
         if not self.stacked:
             net = Net(self.template, self.parameters, self.buffers)
@@ -123,7 +123,7 @@ class _Lane:
 
     @torch.no_grad()
     def write_back(self) -> None:
-        """Trained values into the jobs' own networks."""
+        """Copy trained values into the jobs' own networks."""
         for number, job in enumerate(self.jobs):
             job.carried = {key: value[number].clone() for key, value in self.carried.items()}
             if self.stacked:
@@ -141,12 +141,13 @@ def train_jobs(
     stack: bool | None = None,
     on_step: OnStep | None = None,
 ) -> None:
-    """Train every job in place. `objective(net, x, read)` gives a loss and details B of one batch,
-    `read` what the job carries and what the batch brings; `on_step(step, details K,B, carried)` may
-    change what is carried (K,...) in place. `batches` None draws images with replacement.
+    """Train every job in place. `objective(net, x, read)` returns a loss and details B of one
+    batch; `read` is what the job carries and what the batch provides. `on_step(step, details K,B,
+    carried)` may change what is carried (K,...) in place. Without `batches`, images are drawn with
+    replacement.
 
-    `stack` None stacks several jobs on a GPU and trains them one after the other on a CPU. Raises
-    `TrainingDiverged`.
+    By default (`stack` None) several jobs are stacked on a GPU and trained one after the other on a
+    CPU. Raises `TrainingDiverged`.
     """
     stacking = jobs[0].images.is_cuda if stack is None else stack
     names = [set_name(schedule.stage, number, len(jobs)) for number in range(len(jobs))]
@@ -183,13 +184,13 @@ def _train_group(
 
 
 def pooled(jobs: Sequence[Job]) -> Tensor:
-    """The images of all jobs, one set after the other."""
+    """Return the images of all jobs, one set after the other."""
     return torch.cat([job.images for job in jobs]) if len(jobs) > 1 else jobs[0].images
 
 
 def drawn_batches(jobs: Sequence[Job], schedule: Schedule) -> Iterator[Batch]:
-    """Images of each job's own set, with replacement (`baselines.models.random_draws`), without an
-    end.
+    """Yield images of each job's own set, with replacement (`baselines.models.random_draws`),
+    endlessly.
     """
     pool = pooled(jobs)
     for block in itertools.count():
@@ -199,7 +200,7 @@ def drawn_batches(jobs: Sequence[Job], schedule: Schedule) -> Iterator[Batch]:
 
 
 def _places(jobs: Sequence[Job], schedule: Schedule, block: int) -> Tensor:
-    """Places in the pool of a block of steps: K,BLOCK_STEPS,B."""
+    """Return places in the pool for a block of steps: K,BLOCK_STEPS,B."""
     rows, start = [], 0
     for job in jobs:
         draw = Draw((schedule.batch_size,), integers(len(job.images)))
@@ -226,6 +227,6 @@ def _require_finite(losses: Tensor, names: Sequence[str], step: int, num_steps: 
 
 @torch.no_grad()
 def in_eval(network: nn.Module, x: Tensor) -> Tensor:
-    """The network's output in eval mode, without gradients."""
+    """Return the network's output in eval mode, without gradients."""
     out: Tensor = network.eval()(x)
     return out

@@ -1,4 +1,4 @@
-"""GeoTrans (Golan & El-Yaniv 2018): how well is it seen which transform an image went through?
+"""GeoTrans (Golan & El-Yaniv 2018): how well a network recognises the transform of an image.
 
 A network learns to tell the 72 transforms of normal images apart; on images of another kind it is
 unsure. Two scores, both negated so that higher is more anomalous:
@@ -7,11 +7,11 @@ unsure. Two scores, both negated so that higher is more anomalous:
     dirichlet   sum over transforms t of sum_k (alpha_t,k - 1) log y(t(x))_k  (section 4), alpha_t
                 the maximum likelihood Dirichlet of y(t(x)) over normal images
 
-The paper's simple score is the mean of y itself; its logarithm keeps apart what saturates at 1.
-The paper trains WRN-10-4 with Adam 1e-3 for ceil(200 / 72) = 3 epochs over all 72 transforms of
-all images. Here the network is WRN-10 of option `width` behind a first convolution of stride 2, and
-the rate falls to 0 along a half cosine; a batch is a draw of images and transforms at random, and
-an epoch 6,000 images in all 72 transforms.
+The paper's simple score is the mean of y itself; its logarithm separates values that saturate at 1.
+The paper trains WRN-10-4 with Adam 1e-3 for ceil(200 / 72) = 3 epochs over all 72 transforms of all
+images. Here the network is WRN-10 of option `width` behind a first convolution of stride 2, and the
+rate falls to 0 along a half cosine. A batch is a random draw of images and transforms, and an epoch
+is 6,000 images in all 72 transforms.
 
 Shape legend: K detectors, N images, B of a batch, C,H,W an image, T transforms, P pixels.
 """
@@ -61,8 +61,8 @@ SCORED = 20  # images of a chunk, each in all transforms
 
 
 class GeoTransOptions(DetectorOptions):
-    """`depth`, `width`, `first_stride`: the network's; `fit_images`: normal images at most from
-    which the Dirichlet parameters are estimated.
+    """Options. `depth`, `width`, `first_stride` belong to the network; `fit_images` is the largest
+    number of normal images from which the Dirichlet parameters are estimated.
     """
 
     epochs: float = Field(3, gt=0)
@@ -85,7 +85,7 @@ CPU: dict[str, float | int | str] = {
 
 @torch.no_grad()
 def log_softmax(network: nn.Module, indices: Tensor, images: Tensor) -> Tensor:
-    """uint8 B,C,H,W -> log y(t(x))_k, float64 B,T,T: by transform, then by class."""
+    """Return log y(t(x))_k of uint8 B,C,H,W, float64 B,T,T: by transform, then by class."""
     num = len(indices)
     x = transformed(images.repeat_interleave(num, dim=0), indices.repeat(len(images), 1))
     x = scaled(x, "signed").contiguous(memory_format=torch.channels_last)
@@ -94,7 +94,7 @@ def log_softmax(network: nn.Module, indices: Tensor, images: Tensor) -> Tensor:
 
 
 def simple_score(log_y: Tensor) -> Tensor:
-    """Minus the mean over transforms of the right one's log probability: B,T,T -> B."""
+    """Return minus the mean over transforms of the log probability of the right one: B,T,T -> B."""
     return -log_y.diagonal(dim1=1, dim2=2).mean(1)
 
 
@@ -113,13 +113,13 @@ class GeoTrans:
         fit_together([self], [normal])
 
     def fit_stack(self, others: Sequence[Detector], normals: Sequence[NDArray[np.uint8]]) -> None:
-        """This one on the first of `normals` and each of the others on its own: stacked on a GPU,
-        one after the other on a CPU.
+        """Fit this detector to the first of `normals` and each of the others to its own: stacked on
+        a GPU, one after the other on a CPU.
         """
         fit_together([self, *others], normals)
 
     def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """float64 M; see the module's docstring."""
+        """Return scores, float64 M; see the module's docstring."""
         require_alike(images, self._size, NAME)
         return finite_scores(self._computed(images, self._scored), NAME)
 
@@ -128,7 +128,7 @@ class GeoTrans:
         return told(self.options)
 
     def start(self, normal: NDArray[np.uint8], indices: Tensor) -> Job:
-        """The training on these images under the transforms T,P, before its first step."""
+        """Return the training on these images under the transforms T,P, before its first step."""
         options = self.options
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.seed, NAME, "weights"))
@@ -148,8 +148,8 @@ class GeoTrans:
     def take_up(
         self, job: Job, normal: NDArray[np.uint8], indices: Tensor, name: str = NAME
     ) -> None:
-        """Score by a trained job and, where the option says so, by its Dirichlet parameters;
-        `name` is for errors.
+        """Use a trained job for scoring, with its Dirichlet parameters where the option asks for
+        them. `name` is for errors.
         """
         network = job.network.eval().requires_grad_(requires_grad=False)
         self.network = network.to(memory_format=torch.channels_last)
@@ -160,7 +160,7 @@ class GeoTrans:
         self._size = (height, width, channels)
 
     def _computed(self, images: NDArray[np.uint8], compute: Callable[[Tensor], Tensor]) -> Tensor:
-        """`compute` of the log probabilities of the images, chunk by chunk."""
+        """Return `compute` of the log probabilities of the images, chunk by chunk."""
         network, indices = self.network, self._indices
         assert network is not None  # noqa: S101  (set by fit)
         assert indices is not None  # noqa: S101
@@ -178,7 +178,9 @@ class GeoTrans:
         return -(exponents * log_y).sum((1, 2))
 
     def _fitted_alpha(self, normal: NDArray[np.uint8], name: str) -> NDArray[np.float64]:
-        """Dirichlet parameters of each transform, from normal images drawn without replacement."""
+        """Return the Dirichlet parameters of each transform, from normal images drawn without
+        replacement.
+        """
         generator = torch.Generator().manual_seed(derive_seed(self.seed, NAME, "dirichlet"))
         order = torch.randperm(len(normal), generator=generator).numpy()
         log_y = self._computed(normal[order[: self.options.fit_images]], lambda found: found)
@@ -203,8 +205,8 @@ def fit_together(
     *,
     stack: bool | None = None,
 ) -> None:
-    """Fit detectors of one set of options, each to its own images; see `train_jobs` for
-    `stack`. Raises `UsageError` for others, and `TrainingDiverged` naming set and step.
+    """Fit detectors of one set of options, each to its own images; see `train_jobs` for `stack`.
+    Raises `UsageError` for others, and `TrainingDiverged` with set and step.
     """
     own = require_together(GeoTrans, detectors, normals, lambda each: (NAME, each.options))
     require_sets(normals, NAME)

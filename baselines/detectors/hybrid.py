@@ -1,10 +1,10 @@
 """Hybrid detector: a one-class SVM (Schoelkopf et al. 2001) on the codes of an autoencoder.
 
-The autoencoder is trained as in `baselines.detectors.autoencoding`; the SVM has a Gaussian kernel
-exp(-gamma |a - b|^2), gamma = 1 / (Z var) over all entries of the codes (scikit-learn's "scale"),
-nu as given: nothing is tuned. The published hybrid figures (MNIST 96.3, Fashion-MNIST 91.2) chose
-gamma and nu in hindsight (Golan & El-Yaniv 2018, section 5). The score is minus the decision
-function.
+The autoencoder is trained as in `baselines.detectors.autoencoding`. The SVM has a Gaussian kernel
+exp(-gamma |a - b|^2) with gamma = 1 / (Z var) over all entries of the codes (scikit-learn's
+"scale") and a fixed nu; nothing is tuned. The published hybrid figures (MNIST 96.3, Fashion-MNIST
+91.2) chose gamma and nu in hindsight (Golan & El-Yaniv 2018, section 5). The score is minus the
+decision function.
 
 Shape legend: N normal images, B images of a chunk, Z code.
 """
@@ -33,8 +33,8 @@ CPU: dict[str, float | int | str] = {"epochs": 10, "width": 16}
 
 
 class HybridOptions(DetectorOptions):
-    """`nu`: share of normal images outside; `svm_images`: the SVM reads at most so many of them,
-    spread evenly over the set.
+    """Options. `nu`: share of normal images outside the boundary. `svm_images`: the SVM reads at
+    most this many of them, spread evenly over the set.
     """
 
     recipe: Literal["ae-conv", "ae-dense"] = "ae-conv"
@@ -48,7 +48,7 @@ class HybridOptions(DetectorOptions):
 
 
 def fit_svm(codes_NZ: NDArray[np.float64], nu: float) -> OneClassSVM:
-    """The SVM of some codes. Codes that do not vary have no scale: gamma is 1 then."""
+    """Fit the SVM to codes. For codes that do not vary gamma is 1."""
     gamma = "scale" if codes_NZ.var() > 0 else 1.0
     return OneClassSVM(kernel="rbf", gamma=gamma, nu=nu).fit(codes_NZ)
 

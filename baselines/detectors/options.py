@@ -1,7 +1,7 @@
 """Options of the detectors that train a network: texts or numbers by name, checked.
 
 Every family has a model of options whose defaults are the published lengths, and a short table of
-what budget "cpu" changes in them; an option that is given stands above both.
+what budget "cpu" changes in them. A given option overrides both.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ Chosen = TypeVar("Chosen", bound="DetectorOptions")
 
 
 class DetectorOptions(Options):
-    """What every such detector takes."""
+    """Options of every such detector."""
 
     budget: Budget = "published"
 
 
 def told(options: DetectorOptions) -> dict[str, Option]:
-    """Options as a record keeps them, without those that are left to the recipe."""
+    """Return options as a record stores them, without those that are left to the recipe."""
     return {key: value for key, value in options.model_dump().items() if value is not None}
 
 
 def options_of(
     kind: type[Chosen], settings: DetectorSettings, name: str, cpu: Mapping[str, Any]
 ) -> Chosen:
-    """The complete options of a detector. Raises `UnknownNameError` listing the valid names for an
-    unknown option, and `UsageError` for a value that is none.
+    """Return the complete options of a detector. Raises `UnknownNameError` with the valid names for
+    an unknown option, and `UsageError` for an invalid value.
     """
     given = dict(settings.options)
     brought = cpu if given.get("budget") == "cpu" else {}

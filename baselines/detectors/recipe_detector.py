@@ -1,8 +1,8 @@
-"""A detector whose network is a recipe's: trained by the engine, scored in full chunks.
+"""A detector whose network belongs to a recipe: trained by the engine, scored in full chunks.
 
-What a family adds is two functions: `prepare` turns the trained network (and the normal images)
-into a function uint8 B,C,H,W -> scores B; `restore` one into uint8 B,C,H,W, the normal images that
-the detector sees in place of those given.
+A family adds two functions. `prepare` turns the trained network (and the normal images) into a
+function uint8 B,C,H,W -> scores B. `restore` turns it into a function uint8 B,C,H,W -> uint8
+B,C,H,W, the reconstructions.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ Prepare = Callable[[Trained, NDArray[np.uint8]], Scorer]
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeFamily:
-    """What is trained, where, and how it scores; `chunk` images are scored at a time. `options` are
-    the detector's, from which `config` was made.
+    """What is trained, where, and how it scores. `chunk` images are scored at a time. `options` are
+    those from which `config` was made.
     """
 
     name: str
@@ -60,13 +60,13 @@ class RecipeDetector:
         fit_together([self], [normal])
 
     def fit_stack(self, others: Sequence[Detector], normals: Sequence[NDArray[np.uint8]]) -> None:
-        """Train this one on the first of `normals` and each of the others on its own: stacked on a
-        GPU, in turns on a CPU. Raises `UsageError` for detectors of another kind.
+        """Train this detector on the first of `normals` and each of the others on its own: stacked
+        on a GPU, in turns on a CPU. Raises `UsageError` for detectors of another kind.
         """
         fit_together([self, *others], normals)
 
     def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """float64 M for uint8 M,H,W,C of the fitted size."""
+        """Return scores, float64 M for uint8 M,H,W,C of the fitted size."""
         family = self.family
         require_alike(images, self._size, family.name)
         assert self._scorer is not None  # noqa: S101  (set with the size)
@@ -74,7 +74,7 @@ class RecipeDetector:
         return finite_scores(found, family.name)
 
     def settled(self) -> dict[str, Option]:
-        """The options, with what the recipe says where they say nothing."""
+        """Return the options, with the recipe's setting for those that are None."""
         config = self.family.config
         of_model = {
             k: v for k, v in config.model_options.items() if isinstance(v, int | float | str)
@@ -89,7 +89,7 @@ class RecipeDetector:
         }
 
     def take_up(self, trained: Trained, normal: NDArray[np.uint8]) -> None:
-        """Score by a network that was trained on these normal images."""
+        """Use a network that was trained on these normal images for scoring."""
         self.trained = trained
         self._scorer = self.family.prepare(trained, normal)
         _, height, width, channels = normal.shape
@@ -97,14 +97,14 @@ class RecipeDetector:
 
 
 class ReconstructingDetector(RecipeDetector):
-    """The same, with `reconstructions`; see `bench.anomaly.detectors.base.Reconstructing`."""
+    """Adds `reconstructions`; see `bench.anomaly.detectors.base.Reconstructing`."""
 
     def __init__(self, family: RecipeFamily, restore: Callable[[Trained, Tensor], Tensor]) -> None:
         super().__init__(family)
         self._restore = restore
 
     def reconstructions(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """uint8 M,H,W,C: the normal images nearest to those given, as the detector sees them."""
+        """Return reconstructions as the detector sees them, uint8 M,H,W,C."""
         family = self.family
         require_alike(images, self._size, family.name)
         trained = self.trained

@@ -1,10 +1,11 @@
 """The networks of Deep SVDD for small images (Ruff et al. 2018, facts of the authors' code).
 
 Encoder: convolution C-8 (5x5, padding 2), batch norm without gain and shift (eps 1e-4), leaky ReLU
-0.01, max-pooling by 2; convolution 8-4, the same; linear to `rep_dim`; no bias anywhere (a bias
-could map everything onto the centre, proposition 2). Decoder for pre-training: the code as maps of
-4x4, three transposed convolutions 5x5 with nearest upsampling between, to a sigmoid. For 28 px this
-is the authors' LeNet pair; other sizes differ in the linear layer and the sizes of upsampling.
+0.01, max-pooling by 2; convolution 8-4 with the same layers; linear to `rep_dim`. There is no bias,
+because a bias could map every image onto the centre (proposition 2). Decoder for pre-training: the
+code as maps of 4x4, then three transposed convolutions 5x5 with nearest upsampling between them,
+then a sigmoid. For 28 px this is the authors' LeNet pair; other sizes differ in the linear layer
+and the sizes of upsampling.
 
 Shape legend: N images, C channels, H rows, W columns, Z code.
 """
@@ -53,7 +54,7 @@ class Encoder(nn.Module):
 
 
 class Pretraining(nn.Module):
-    """The encoder with a decoder; `forward(x)`: N,C,H,W -> its reconstruction in [0, 1]."""
+    """The encoder with a decoder. `forward(x)`: N,C,H,W -> its reconstruction in [0, 1]."""
 
     def __init__(self, image_shape: ImageShape, rep_dim: int) -> None:
         super().__init__()
@@ -83,5 +84,5 @@ class Pretraining(nn.Module):
 
 
 def encoder_state(network: nn.Module) -> dict[str, Tensor]:
-    """Weights and statistics of the encoder inside a trained `Pretraining`."""
+    """Return weights and statistics of the encoder inside a trained `Pretraining`."""
     return cast("Pretraining", network).encoder.state_dict()

@@ -24,8 +24,8 @@ def require_together(
     normals: Sequence[NDArray[np.uint8]],
     settled: Callable[[Kind], tuple[str, Hashable]],
 ) -> list[Kind]:
-    """The K detectors, of one class. `settled` gives the row and the options of one. Raises
-    `UsageError` where they differ, or where there is not one normal set for each.
+    """Return the K detectors, of one class. `settled` returns the row and the options of one.
+    Raises `UsageError` when these differ, and unless there is one normal set for each.
     """
     if len(detectors) != len(normals):
         raise UsageError(f"{len(detectors)} detectors cannot be fitted to {len(normals)} sets")
@@ -39,7 +39,7 @@ def require_together(
 
 
 def require_sets(normals: Sequence[NDArray[np.uint8]], name: str) -> None:
-    """Raises `UsageError` for a set of too few images, and for sizes that differ between sets."""
+    """Raise `UsageError` for a set of too few images, and for sizes that differ between sets."""
     for normal in normals:
         require_normal(normal, MIN_NORMAL, name)
     sizes = {normal.shape[1:] for normal in normals}
@@ -48,5 +48,5 @@ def require_sets(normals: Sequence[NDArray[np.uint8]], name: str) -> None:
 
 
 def set_name(name: str, number: int, count: int) -> str:
-    """What errors call one of `count` trainings of a detector or of a stage of it."""
+    """Return the name, for errors, of one of `count` trainings of a detector or a stage."""
     return name if count == 1 else f"{name}, normal set {number}"

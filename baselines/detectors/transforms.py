@@ -1,10 +1,10 @@
 """The 72 geometric transforms of Golan & El-Yaniv 2018, as gathers of pixels.
 
 Mirroring (2) x horizontal translation (3) x vertical translation (3) x quarter turns (4), applied
-in this order, the identity first. A translation moves the image by a quarter of its side; pixels
-that come in are those of the border, mirrored (d c b a | a b c d), as in the authors' code
-(section 5.1). Each transform only moves pixels, so it is one index of the flattened image, and any
-batch of them is one gather.
+in this order, the identity first. A translation moves the image by a quarter of its side and fills
+with mirrored border pixels (d c b a | a b c d), as in the authors' code (section 5.1). Each
+transform only moves pixels, so that it is one index of the flattened image, and any batch of
+transforms is one gather.
 
 Shape legend: K jobs, T transforms, P pixels (H x W), B images, C channels.
 """
@@ -31,7 +31,7 @@ SHARE = 4  # a translation is a fourth of the side
 
 
 class Transform(NamedTuple):
-    """One member of the set; `right` and `down` are in px, `turns` quarter turns anticlockwise."""
+    """One transform. `right` and `down` are in px, `turns` are quarter turns anticlockwise."""
 
     mirrored: bool
     right: int
@@ -40,7 +40,9 @@ class Transform(NamedTuple):
 
 
 def transforms(side_px: int) -> tuple[Transform, ...]:
-    """The set for images of a side; translations and turns without mirroring first."""
+    """Return the transforms for images of a side; translations and turns without mirroring come
+    first.
+    """
     step = side_px // SHARE
     moves = (0, -step, step)
     return tuple(
@@ -50,14 +52,14 @@ def transforms(side_px: int) -> tuple[Transform, ...]:
 
 
 def _moved(side: int, by: int) -> NDArray[np.int64]:
-    """The source of every place of an axis that is moved by `by` px."""
+    """Return the source of every place of an axis that is moved by `by` px."""
     place = np.arange(side) - by
     place = np.where(place < 0, -place - 1, place)
     return np.where(place >= side, 2 * side - 1 - place, place)
 
 
 def applied(picture: NDArray[np.int64], transform: Transform) -> NDArray[np.int64]:
-    """A transform of one H,W array."""
+    """Return a transform of one H,W array."""
     side = len(picture)
     found = picture[:, ::-1] if transform.mirrored else picture
     found = found[_moved(side, transform.down)][:, _moved(side, transform.right)]
@@ -65,8 +67,8 @@ def applied(picture: NDArray[np.int64], transform: Transform) -> NDArray[np.int6
 
 
 def pixel_indices(height: int, width: int) -> Tensor:
-    """int64 T,P: entry t,p is the pixel that transform t puts at p. Raises `UsageError` for images
-    that a quarter turn does not map onto themselves, or of less than 4 px.
+    """Return int64 T,P: entry t,p is the pixel that transform t puts at p. Raises `UsageError` for
+    images that a quarter turn does not map onto themselves, or of less than 4 px.
     """
     if height != width or height < SHARE:
         raise UsageError(
@@ -79,23 +81,23 @@ def pixel_indices(height: int, width: int) -> Tensor:
 
 
 def transformed(x: Tensor, indices: Tensor) -> Tensor:
-    """Images B,C,H,W, each under its own row of indices B,P: B,C,H,W."""
+    """Return images B,C,H,W, each under its own row of indices B,P: B,C,H,W."""
     flat = x.flatten(2)
     return flat.gather(2, indices[:, None].expand(-1, flat.shape[1], -1)).view_as(x)
 
 
 @dataclass(frozen=True)
 class TransformedBatches:
-    """Images and transforms at random: `train_jobs`'s batches, from uint8 images.
+    """Batches of random images and transforms for `train_jobs`, from uint8 images.
 
-    Job k draws from a generator of its own, seeded with its seed: the images of a step, then the
-    rows of `indices` T,P. The objective reads the rows as "turned" K,B.
+    Job k draws from its own generator, seeded with its seed: the images of a step, then the rows of
+    `indices` T,P. The objective reads the rows as "turned" K,B.
     """
 
     indices: Tensor
 
     def __call__(self, jobs: Sequence[Job], schedule: Schedule) -> Iterator[Batch]:
-        """Batches in [-1, 1], without an end."""
+        """Yield batches in [-1, 1], endlessly."""
         pool, device = pooled(jobs), self.indices.device
         generators = [torch.Generator(device).manual_seed(job.seed) for job in jobs]
         starts = itertools.accumulate((len(job.images) for job in jobs[:-1]), initial=0)
@@ -115,6 +117,8 @@ class TransformedBatches:
 
 
 def transform_objective(net: Net, x: Tensor, read: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Cross entropy of the transform that each image went through; mean, and of each image B."""
+    """Return the cross entropy of the transform of each image: its mean, and the value of each
+    image B.
+    """
     losses = F.cross_entropy(net(x), read["turned"], reduction="none")
     return losses.mean(), losses

@@ -4,8 +4,8 @@
     vae-elbo            -ELBO in nats: KL(q(z | x) || N(0, I)) - E_q log p(x | z)
 
 The expectation is a mean over `draws` noise vectors: normal numbers of the seed and their
-negatives, the same for every image, so that a score depends on the image alone. The weight beta of
-training is not in the score.
+negatives, the same for every image, so that a score depends on the image only. The weight beta of
+the training is not part of the score.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DRAWS = 8
 
 
 class VAEDetectorOptions(DetectorOptions):
-    """Epochs of 6,000 images; None for a setting is the recipe's."""
+    """Options in epochs of 6,000 images; None takes the recipe's setting."""
 
     recipe: Literal["vae", "vae-gaussian", "vae-beta", "vae-conv"] = "vae"
     epochs: float = Field(epochs_of("vae"), gt=0)
@@ -53,7 +53,7 @@ def _network(trained: Trained) -> VAE:
 
 @torch.no_grad()
 def reconstruction_error(trained: Trained, images: Tensor) -> Tensor:
-    """uint8 B,C,H,W -> B."""
+    """Return reconstruction errors, uint8 B,C,H,W -> B."""
     network = _network(trained)
     x = scaled(images, "unit")
     mean, _ = network.encode(x)
@@ -63,14 +63,14 @@ def reconstruction_error(trained: Trained, images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def reconstructed(trained: Trained, images: Tensor) -> Tensor:
-    """uint8 B,C,H,W -> the decoder's images for the posterior means, uint8 B,C,H,W."""
+    """Return the decoder's images for the posterior means, uint8 B,C,H,W -> uint8 B,C,H,W."""
     network = _network(trained)
     mean, _ = network.encode(scaled(images, "unit"))
     return network.pixels(network.decode(mean)).mul(255).round().to(torch.uint8)
 
 
 def elbo_noise(draws: int, dim: int, seed: int) -> Tensor:
-    """float32 draws,dim: standard normal numbers and their negatives, on the CPU."""
+    """Return float32 draws,dim: standard normal numbers and their negatives, on the CPU."""
     generator = torch.Generator().manual_seed(derive_seed(seed, "vae-elbo"))
     half = torch.randn(draws // 2, dim, generator=generator)
     return torch.cat([half, -half])
@@ -78,7 +78,7 @@ def elbo_noise(draws: int, dim: int, seed: int) -> Tensor:
 
 @torch.no_grad()
 def negative_elbo(trained: Trained, noise: Tensor, images: Tensor) -> Tensor:
-    """uint8 B,C,H,W -> B in nats, by noise L,Z."""
+    """Return the negative ELBO in nats with noise L,Z, uint8 B,C,H,W -> B."""
     network, options = _network(trained), trained.game.options
     x = scaled(images, "unit")
     mean, log_variance = network.encode(x)

@@ -1,8 +1,8 @@
 """Wide residual networks (Zagoruyko & Komodakis 2016) of any depth, width and first stride.
 
 Three stages of 16, 32 and 64 times `width` channels, pre-activated blocks of two 3x3 convolutions,
-depth = 6 n + 4 for n blocks a stage. GeoTrans has WRN-10-4 with first stride 1. With first stride 2
-(kernel 5) every map has a quarter of the pixels.
+depth = 6 n + 4 for n blocks per stage. GeoTrans uses WRN-10-4 with first stride 1. With first
+stride 2 (kernel 5) every map has a quarter of the pixels.
 
 Shape legend: N images, C channels, H rows, W columns, T classes.
 """
@@ -20,7 +20,7 @@ STAGES = (16, 32, 64)
 
 
 class Block(nn.Module):
-    """Batch norm, ReLU, convolution, twice, beside the identity or a 1x1 convolution."""
+    """Batch norm, ReLU and convolution, twice, added to the identity or a 1x1 convolution."""
 
     def __init__(self, channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Block(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """`forward(x)`: N,C,H,W -> logits N,T. Raises `UsageError` for a depth that is not 6 n + 4."""
+    """`forward(x)`: N,C,H,W -> logits N,T. Raises `UsageError` unless the depth is 6 n + 4."""
 
     def __init__(
         self, channels: int, num_classes: int, *, depth: int, width: float, first_stride: int

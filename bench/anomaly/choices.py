@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from bench.anomaly.detectors import Unloadable, all_detectors, detector, loadable_detectors
+from bench.anomaly.detectors import DETECTORS
 from bench.errors import UsageError
+from bench.runtime.registry import Unloadable
 
 Budget = Literal["published", "cpu"]
 BUDGETS: tuple[Budget, ...] = ("published", "cpu")
@@ -28,7 +29,7 @@ def _parts(text: str) -> list[str]:
 def group_members(name: str) -> tuple[str, ...]:
     """Return the detectors of a group that can be loaded; see `unloadable_in`."""
     wanted = GROUPS[name]
-    rows = loadable_detectors().rows
+    rows = DETECTORS.loadable().rows
     return tuple(row.name for row in rows if wanted is None or row.trains == wanted)
 
 
@@ -37,7 +38,7 @@ def unloadable_in(text: str) -> tuple[Unloadable, ...]:
     belong to it.
     """
     asked = _parts(text)
-    broken = loadable_detectors().broken if any(part in GROUPS for part in asked) else ()
+    broken = DETECTORS.loadable().broken if any(part in GROUPS for part in asked) else ()
     return tuple(one for one in broken if one.name not in asked)
 
 
@@ -47,10 +48,10 @@ def named_detectors(text: str) -> tuple[str, ...]:
     """
     found: list[str] = []
     for name in _parts(text):
-        found += group_members(name) if name in GROUPS else [detector(name).name]
+        found += group_members(name) if name in GROUPS else [DETECTORS.find(name).name]
     if not found:
         raise UsageError(
-            f"no detector is named; valid: {', '.join(all_detectors())}; {', '.join(GROUPS)}"
+            f"no detector is named; valid: {', '.join(DETECTORS)}; {', '.join(GROUPS)}"
         )
     return tuple(dict.fromkeys(found))
 
@@ -87,11 +88,11 @@ def seed_counts(text: str, names: Iterable[str]) -> dict[str, int]:
         if not name:
             raise UsageError(f"--num-seeds {text}: no name before '='; {EXPECTED_SEEDS}")
         if name == "all":
-            counts["all"] |= dict.fromkeys(all_detectors(), count)
+            counts["all"] |= dict.fromkeys(DETECTORS, count)
         elif name in GROUPS:
             counts["group"] |= dict.fromkeys(group_members(name), count)
         else:
-            counts["own"][detector(name).name] = count
+            counts["own"][DETECTORS.find(name).name] = count
     found = counts["all"] | counts["group"] | counts["own"]
     missing = [name for name in names if name not in found]
     if missing:

@@ -77,11 +77,11 @@ def detectors() -> None:
     Columns: the name, what it is, what it reads (pixels or features), the labels it uses, whether
     it trains a network, the source. Training lengths of networks follow.
     """
-    from bench.anomaly.detectors import loadable_detectors
+    from bench.anomaly.detectors import DETECTORS
     from bench.anomaly.detectors.base import SEEN
     from bench.tables.console import print_rows
 
-    rows, broken = loadable_detectors()
+    rows, broken = DETECTORS.loadable()
     print_rows(
         ["detector", "what it is", "reads", "beside normal images", "trains", "source"],
         [

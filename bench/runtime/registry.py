@@ -86,6 +86,11 @@ class Registry(Mapping[str, Row], Generic[Row]):
             self._loaded[name] = self._load(name, self._entry_points[name])
         return self._loaded[name]
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The names of this package's rows."""
+        return tuple(self._rows)
+
     def find(self, name: str) -> Row:
         """Return the row of that name. Raises `UnknownNameError`, which lists the valid names, and
         `LatentbenchError` for an entry point that does not lead to a row.
@@ -98,9 +103,7 @@ class Registry(Mapping[str, Row], Generic[Row]):
         """Return every row that can be loaded; one broken package leaves the others usable."""
         rows: list[Row] = []
         broken = [
-            Unloadable(
-                entry.name, f"{self.kind} {entry.name!r} of {entry.value}: the name is taken"
-            )
+            Unloadable(f"{entry.name} of {entry.value}", f"the name {entry.name!r} is taken")
             for entry in self._found()
             if entry.name in self._rows
         ]

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.anomaly.detectors import Detector, DetectorRow, detector
+from bench.anomaly.detectors import DETECTORS, Detector, DetectorRow
 from bench.anomaly.detectors.base import OnFeatures
 from bench.anomaly.detectors.code import detector_code
 from bench.anomaly.detectors.failures import WatchedSettings, checked_scores, failures_named
@@ -50,7 +50,7 @@ def chosen_detector(name: str | None, budget: str | None = None) -> DetectorRow 
     """
     if budget not in (None, *BUDGETS):
         raise UsageError(f"--budget {budget}: expected {' or '.join(BUDGETS)}")
-    row = None if name is None or name == OWN else detector(name)
+    row = None if name is None or name == OWN else DETECTORS.find(name)
     if budget is not None and (row is None or not row.trains):
         raise UsageError(
             f"--budget {budget}: detector {name or OWN!r} trains no network; leave it out, or name "

@@ -77,7 +77,10 @@ def test_a_name_of_this_package_cannot_be_taken(basket: Basket) -> None:
     table = basket(apple="PEAR")
     assert table["apple"] == Fruit("apple")
     assert len(table) == 1
-    assert table.loadable().broken[0].reason.endswith("the name is taken")
+    (shadowed,) = table.loadable().broken
+    assert shadowed.name == "apple of tests.runtime.test_registry:PEAR"
+    assert shadowed.reason == "the name 'apple' is taken"
+    assert table.own == ("apple",)
 
 
 def test_two_rows_of_one_name_are_refused() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from bench.__main__ import run
-from bench.anomaly.detectors import DETECTORS, DetectorRow, DetectorSettings, detector
+from bench.anomaly.detectors import DETECTORS, DetectorRow, DetectorSettings
 from bench.data.datasets import Dataset
 from bench.errors import (
     EXIT_INTERNAL,
@@ -64,7 +64,7 @@ def _images(path: Path) -> NDArray[np.uint8]:
 
 def area(name: str, place: Path, mnist: RealSample) -> float:
     """The AUC from the images themselves."""
-    one = detector(name).make(DetectorSettings(seed=2020))
+    one = DETECTORS.find(name).make(DetectorSettings(seed=2020))
     one.fit(mnist.images[:120])
     scores = [one.scores(_images(place / "samples")), one.scores(mnist.images[120:180])]
     return float(roc_auc_score(np.repeat([1, 0], [40, 60]), np.concatenate(scores)))
@@ -85,7 +85,7 @@ def test_a_detector_on_features(place: Path, manifest: str) -> None:
         place / "samples"
     )
     reference = load_reference(Path(manifest))
-    one = detector("mahalanobis-features").make(DetectorSettings())
+    one = DETECTORS.find("mahalanobis-features").make(DetectorSettings())
     one.fit_features(reference.train)
     assert reference.test is not None
     held_out = one.scores_of_features(reference.test.values)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.anomaly.detectors import detector
+from bench.anomaly.detectors import DETECTORS
 from bench.extractors import extractor_row
 from bench.metrics import METRICS
 from bench.runtime import code_digest as digests
@@ -38,7 +38,7 @@ def _read_the_copy(edited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def digest_of(extractor: str = "digits", named: str | None = None) -> str:
     forget()
-    row = None if named is None else detector(named)
+    row = None if named is None else DETECTORS.find(named)
     return scoring_code(extractor_row(extractor).resolve(), [METRICS["fid"]], row)
 
 

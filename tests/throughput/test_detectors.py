@@ -28,7 +28,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from bench.anomaly.detectors import DetectorSettings, detector
+from bench.anomaly.detectors import DETECTORS, DetectorSettings
 from tests.conftest import _sample
 
 SCALE = float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))
@@ -55,7 +55,7 @@ def digits(num, seed, of_class=None):
 
 
 def run(name, normal, scored):
-    one = detector(name).make(DetectorSettings())
+    one = DETECTORS.find(name).make(DetectorSettings())
     one.fit(normal)
     return one.scores(scored)
 
@@ -214,7 +214,7 @@ def run_pyod(name, normal, scored):
 def run_shallow(name, normal, scored):
     labels = np.arange(len(scored)) % 2
     tenth = max(2, len(scored) // 10)
-    one = detector(name).make(
+    one = DETECTORS.find(name).make(
         DetectorSettings(oracle_images=scored[:tenth], oracle_labels=labels[:tenth])
     )
     one.fit(normal)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from bench.anomaly.benchmark.provenance import data_digest
 from bench.anomaly.choices import Budget
-from bench.anomaly.detectors import detector
+from bench.anomaly.detectors import DETECTORS
 from bench.anomaly.detectors.code import detector_code
 from bench.anomaly.fit_and_judge import Judged, Task, judge_stack
 from bench.data.datasets import Dataset, load_dataset
@@ -97,7 +97,7 @@ def cells_of(
     """
     found = []
     for name in detectors:
-        row = detector(name)
+        row = DETECTORS.find(name)
         chosen = extractor or DEFAULT_EXTRACTORS.get(data)
         if row.reads == "features" and chosen is None:
             raise UsageError(f"detector {name!r} on {data}: choose its features by --extractor")
@@ -135,7 +135,7 @@ def jobs_of(cells: Mapping[str, Cell], *, data_root: Path | None, device: str) -
 
 
 def _trains(cell: Cell) -> bool:
-    return detector(cell.detector).trains
+    return DETECTORS.find(cell.detector).trains
 
 
 @functools.lru_cache(maxsize=4)
@@ -201,7 +201,7 @@ def do_cells(
         values = dict(payload)
         data_root, device = values.pop("data_root"), values.pop("device")
         cells.append(Cell(**values))
-    row = detector(cells[0].detector)
+    row = DETECTORS.find(cells[0].detector)
     tasks = [task_of(cell, data_root) for cell in cells]
     found = judge_stack(
         row,

@@ -20,7 +20,7 @@ from bench.anomaly.benchmark.jobs import STACKED_WORK, WORK, Cell, cells_of, job
 from bench.anomaly.benchmark.provenance import data_digest, key_in
 from bench.anomaly.benchmark.rows import Fit, Row, rows_of
 from bench.anomaly.choices import BUDGETS, Budget
-from bench.anomaly.detectors import all_detectors
+from bench.anomaly.detectors import DETECTORS
 from bench.data.datasets import Dataset
 from bench.errors import NothingFoundError, UsageError
 from bench.execution.executors.executors import executor_for
@@ -60,7 +60,7 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         if not self.detectors:
-            raise UsageError(f"no detector is named; valid: {', '.join(all_detectors())}")
+            raise UsageError(f"no detector is named; valid: {', '.join(DETECTORS)}")
         if self.budget not in BUDGETS:
             raise UsageError(f"budget {self.budget!r}: expected {' or '.join(BUDGETS)}")
         if self.device.partition(":")[0] not in DEVICE_TYPES:

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from bench.anomaly.detectors import detector
+from bench.anomaly.detectors import DETECTORS
 from bench.anomaly.detectors.code import detector_code
 from bench.data.datasets import Dataset
 from bench.errors import UnknownNameError
@@ -58,7 +58,7 @@ def code_state(values: Mapping[str, Any], detector_name: str, extractor: str) ->
     if made_by is None:
         return "not recorded"
     try:
-        now = detector_code(detector(detector_name), extractor or None)
+        now = detector_code(DETECTORS.find(detector_name), extractor or None)
     except UnknownNameError:
         return "older"
     return "current" if made_by == now else "older"

@@ -21,7 +21,7 @@ from bench.anomaly.benchmark.jobs import Cell
 from bench.anomaly.benchmark.mean_auc import FitInfluence, MeanAuc, difference, influence, mean_auc
 from bench.anomaly.benchmark.score_files import read_scores
 from bench.anomaly.choices import variant
-from bench.anomaly.detectors import detector
+from bench.anomaly.detectors import DETECTORS
 from bench.anomaly.detectors.seen import seen_by
 from bench.statistics.intervals import holm
 
@@ -56,7 +56,7 @@ def rows_of(fits: Sequence[Fit], labels: I64, *, pairs: Pairs = ()) -> list[Row]
 
 
 def _about(cell: Cell) -> Row:
-    row = detector(cell.detector)
+    row = DETECTORS.find(cell.detector)
     seen = seen_by(row, cell.extractor or None, cell.data)
     return {
         "data": cell.data,

@@ -1,14 +1,13 @@
-"""What an anomaly detector is: a row that names how one is made, and the object that it makes.
+"""The definition of an anomaly detector: a row of the table, and the object that it makes.
 
     detector = row.make(DetectorSettings(seed=0))
-    detector.fit(normal)                 uint8 N,H,W,C: images of the normal kind, no labels
+    detector.fit(normal)                 uint8 N,H,W,C: normal images, no labels
     detector.scores(images)              float64 M, higher is more anomalous
 
-A score depends on the image alone: not on the batch, the order or the other images. To add a
-detector: one file, one row in `bench.anomaly.detectors.DETECTORS` (or, where it trains a network,
-in
-`baselines.detectors` and the entry-point group `latentbench.detectors`), and its row in the table
-of properties of the tests.
+A score depends on the image only, and not on the batch, the order or the other images. To add a
+detector, write one file and one row in `bench.anomaly.detectors.DETECTORS`. A detector that trains
+a network is in `baselines.detectors`, and its row comes through the entry-point group
+`latentbench.detectors`. The table of properties in the tests needs a row, too.
 
 Shape legend: N normal images, M scored images, H,W,C an image, D features.
 """
@@ -38,9 +37,9 @@ Fitted = TypeVar("Fitted")
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorSettings:
-    """What a caller chooses. `device` is where networks run; `extractor` names the features of the
-    detectors on features; `options` are a detector's own, by name, as text or numbers;
-    `oracle_images` and `oracle_labels` (1 anomalous) are read by an oracle alone.
+    """The choices of a caller. `device` is where networks run, and `extractor` the source of
+    features for detectors on features. `options` are the detector's own, by name, as text or
+    numbers. Only an oracle reads `oracle_images` and `oracle_labels` (1 is anomalous).
     """
 
     seed: int = 0
@@ -52,62 +51,62 @@ class DetectorSettings:
 
 
 class Detector(Protocol):
-    """One detector, before and after its fit."""
+    """A detector, before and after its fit."""
 
     def fit(self, normal: NDArray[np.uint8]) -> None:
-        """Learn what is normal. Raises `UsageError` for too few images, `InputError` for others."""
+        """Learn what is normal. Raises `UsageError` for too few images, and `InputError` for
+        unsuitable ones.
+        """
 
     def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Finite scores, higher more anomalous."""
+        """Return finite scores; higher is more anomalous."""
 
 
 @runtime_checkable
 class Reconstructing(Protocol):
-    """A detector that can bring an image back to what it knows as normal."""
+    """A detector that can reconstruct an image from what it knows as normal."""
 
     def reconstructions(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """uint8 of the shape of `images`."""
+        """Return reconstructions, uint8 of the shape of `images`."""
 
 
 @runtime_checkable
 class OnFeatures(Protocol):
-    """A detector on features, for callers that have them already."""
+    """A detector on features, for callers that have computed them already."""
 
     def fit_features(self, normal: NDArray[np.float32]) -> None:
-        """As `fit`, of float32 N,D."""
+        """Fit to features, float32 N,D."""
 
     def scores_of_features(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """As `scores`, of float32 M,D."""
+        """Return the scores of features, float32 M,D."""
 
 
 @runtime_checkable
 class Telling(Protocol):
-    """A detector that says how it was set."""
+    """A detector that reports its options."""
 
     def settled(self) -> dict[str, Option]:
-        """Every option with the value that was used; after a fit, those that it chose too."""
+        """Return every option with the value that was used, including those that the fit chose."""
 
 
 @runtime_checkable
 class StackFitting(Protocol):
-    """A detector whose kind can be fitted to several normal sets as one program."""
+    """A detector that can be fitted to several normal sets as one program."""
 
     def fit_stack(self, others: Sequence[Detector], normals: Sequence[NDArray[np.uint8]]) -> None:
-        """Fit this one and the others, each to its own normal images."""
+        """Fit this detector and the others, each to its own normal images."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorRow:
     """One row of the table.
 
-    `labels` says what the detector has seen beside normal images: "none"; "test" for an oracle
-    tuned on the labels it is judged by; "outside" for features of an extractor that is chosen:
-    what that has seen is asked of `bench.anomaly.detectors.seen`. `seeded`: two seeds give two
-    results.
-    `trains`: a network, so that it wants a GPU and takes the option `budget`, "published" or
-    "cpu". `reads`: pixels, or features of an extractor. `at_least`: the fewest normal images that
-    it can be fitted to, with its own options. `square`: images must be; `max_side_px`: the longest
-    side it takes.
+    `labels` says what the detector has seen besides normal images: "none"; "test" for an oracle
+    that is tuned on the labels it is judged by; "outside" for features of a chosen extractor, whose
+    training `bench.anomaly.detectors.seen` describes. `seeded`: the result depends on the seed.
+    `trains`: it is a network, benefits from a GPU and takes the option `budget`, "published" or
+    "cpu". `reads`: pixels, or features of an extractor. `at_least`: the smallest number of normal
+    images. `square`: images must be square. `max_side_px`: the longest side it accepts.
     """
 
     name: str
@@ -125,7 +124,7 @@ class DetectorRow:
 
 
 def require_normal(normal: NDArray[np.uint8], at_least: int, name: str) -> None:
-    """Raises `UsageError` unless these are at least so many uint8 N,H,W,C images."""
+    """Raise `UsageError` unless these are at least that many uint8 N,H,W,C images."""
     if normal.ndim != 4 or normal.dtype != np.uint8:
         raise UsageError(f"{name}: images are {normal.dtype} {normal.shape}, not uint8 N,H,W,C")
     if len(normal) < at_least:
@@ -135,8 +134,9 @@ def require_normal(normal: NDArray[np.uint8], at_least: int, name: str) -> None:
 def options_of(
     settings: DetectorSettings, name: str, defaults: Mapping[str, Option]
 ) -> dict[str, Option]:
-    """A detector's own options over their defaults, as the types that these have. Raises
-    `UnknownNameError` for one that it does not have, `UsageError` for one of another type.
+    """Return a detector's options over their defaults, converted to the types of the defaults.
+    Raises `UnknownNameError` for an option that it does not have, and `UsageError` for a value of
+    another type.
     """
     options = dict(defaults)
     for key, value in settings.options.items():
@@ -161,20 +161,20 @@ def _no_value(name: str, key: str, value: object, default: Option) -> UsageError
 def require_range(
     name: str, option: str, value: float | int | str, low: float, high: float = math.inf
 ) -> None:
-    """Raises `UsageError` unless the option is a finite number above `low`, at most `high`."""
+    """Raise `UsageError` unless the option is a finite number above `low` and at most `high`."""
     if isinstance(value, str) or not low < value <= high or value == math.inf:
         most = " and less than infinity" if high == math.inf else f" and at most {high:g}"
         raise UsageError(f"{name}: {option} {value}: expected more than {low:g}{most}")
 
 
 def require_switch(name: str, option: str, value: Option) -> None:
-    """Raises `UsageError` unless the option is 0 or 1."""
+    """Raise `UsageError` unless the option is 0 or 1."""
     if value not in (0, 1):
         raise UsageError(f"{name}: {option} {value}: expected 0 or 1")
 
 
 def require_fitted(fitted: Fitted | None, name: str) -> Fitted:
-    """What a fit left. Raises `UsageError` before one."""
+    """Return the result of the fit. Raises `UsageError` before a fit."""
     if fitted is None:
         raise UsageError(f"{name}: give it normal images before others: fit(normal)")
     return fitted

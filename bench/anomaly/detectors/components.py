@@ -1,16 +1,15 @@
 """Principal components of normal images, and the preparation that published protocols share.
 
-Ruff et al. (ICML 2018) name these steps for the shallow detectors, and their code switches each on
-and off: global contrast normalisation of each image (its mean subtracted, then divided by the L1
-norm of what is left), one minimum and one maximum over all normal images brought to 0 and 1,
-principal components that keep 95 % of the variance. Which of them a published MNIST figure is of
-was found out by its ten classes, and stands in the file of each detector. An image of one grey
-level has no contrast and becomes zeros before the scaling.
+Ruff et al. (ICML 2018) name these steps for the shallow detectors, and their code switches each of
+them: global contrast normalisation of each image (subtract its mean, then divide by the L1 norm of
+the rest), scaling by one minimum and one maximum over all normal images to 0 and 1, and principal
+components that keep 95 % of the variance. The steps behind each published MNIST figure were
+identified by its values for the ten classes; the file of each detector states them. An image of one
+grey level has no contrast and becomes zeros before the scaling.
 
-Components are eigenvectors of the covariance in float64 (`bench.anomaly.detectors.spectrum`: of
-the images'
-products where those are fewer), and agree with scikit-learn's
-`PCA(n_components=share, svd_solver="full")` in number, subspace and sign-free projections to 1e-9.
+Components are eigenvectors of the covariance in float64 (see `bench.anomaly.detectors.spectrum`).
+They agree with scikit-learn's `PCA(n_components=share, svd_solver="full")` in number, subspace and
+sign-free projections to 1e-9.
 
 Shape legend: N images, D pixels, C components.
 """
@@ -33,8 +32,8 @@ VARIANCE = 0.95  # share of the variance that the components keep
 
 
 class Components(NamedTuple):
-    """Mean (float64 D) and orthonormal axes (float64 C,D), the largest variance first. Each axis
-    has its largest entry positive, so that the same images give the same axes.
+    """Mean (float64 D) and orthonormal axes (float64 C,D), the largest variance first. The largest
+    entry of each axis is positive, so that the same images give the same axes.
     """
 
     mean: F64
@@ -42,8 +41,8 @@ class Components(NamedTuple):
 
     @classmethod
     def of(cls, f_ND: Vectors, share: float, name: str = "principal components") -> Components:
-        """The fewest components that hold more than `share` of the variance, all there are for 1;
-        none where all rows are equal. Raises as `Spectrum.of` does.
+        """Return the fewest components that hold more than `share` of the variance: all for a share
+        of 1, none when all rows are equal. Raises what `Spectrum.of` raises.
         """
         spectrum = Spectrum.of(f_ND, name)
         mean, values = spectrum.mean, spectrum.values
@@ -56,13 +55,15 @@ class Components(NamedTuple):
         return cls(mean, axes * np.sign(axes[np.arange(len(axes)), largest])[:, None])
 
     def project(self, f_ND: Vectors) -> F64:
-        """Coordinates float64 N,C."""
+        """Return coordinates, float64 N,C."""
         projected: F64 = (f_ND - self.mean) @ self.axes.T
         return projected
 
 
 def contrast_normalised(f_ND: Vectors) -> F64:
-    """Each row less its mean, over the sum of what is left without signs; zeros where that is."""
+    """Return each row minus its mean, divided by the sum of absolute values; zeros where that sum
+    is zero.
+    """
     rows = f_ND.astype(np.float64)
     rows -= rows.mean(axis=1, keepdims=True)
     size = np.abs(rows).sum(axis=1, keepdims=True)
@@ -74,9 +75,11 @@ def contrast_normalised(f_ND: Vectors) -> F64:
 
 
 class Preparation:
-    """What `fit` of normal images fixes for all others: scale, and components if asked for.
+    """The preparation that a fit to normal images fixes for all others: scale, and components if
+    requested.
 
-    `contrast` normalises each image first; `share` of the variance to keep, None for all pixels.
+    `contrast` normalises each image first. `share` is the share of the variance to keep, None for
+    all pixels.
     """
 
     def __init__(self, name: str, *, contrast: bool, share: float | None) -> None:
@@ -87,7 +90,7 @@ class Preparation:
         self._components: Components | None = None
 
     def fit(self, f_ND: NDArray[np.float32]) -> F64:
-        """The normal images, prepared. Raises `InputError` when they are all equal then."""
+        """Prepare the normal images. Raises `InputError` when they are all equal afterwards."""
         rows = self._normalised(f_ND)
         self._low = float(rows.min())
         self._span = float(rows.max()) - self._low
@@ -104,7 +107,7 @@ class Preparation:
         return self._components.project(rows)
 
     def __call__(self, f_MD: NDArray[np.float32]) -> F64:
-        """Other images, prepared in the same way."""
+        """Prepare other images in the same way."""
         rows = (self._normalised(f_MD) - self._low) / self._span
         return rows if self._components is None else self._components.project(rows)
 
@@ -113,8 +116,8 @@ class Preparation:
 
 
 def preparation_of(name: str, options: Mapping[str, Option]) -> Preparation:
-    """The preparation that a detector's options `variance` and `contrast` ask for. Raises
-    `UsageError` for a variance out of (0, 1] and a contrast that is not 0 or 1.
+    """Return the preparation for the options `variance` and `contrast` of a detector. Raises
+    `UsageError` for a variance outside (0, 1] and a contrast that is not 0 or 1.
     """
     variance = float(options["variance"])
     require_range(name, "variance", variance, 0, 1)

@@ -1,7 +1,7 @@
-"""Detectors that do not keep their promises: options never looked at, scores that are none, errors.
+"""Detectors that break the protocol: unused options, invalid scores, exceptions.
 
-A row may come from any package, so whatever its code does is told with the detector's name, and
-does not take other detectors along.
+A row may come from any package. Whatever its code does is reported with the name of the detector,
+and the other detectors continue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOOKS = frozenset({"options", "__dict__", "__getstate__"})  # of a copy and a pi
 
 
 class WatchedSettings(DetectorSettings):
-    """Settings that know whether their options were looked at."""
+    """Settings that record whether their options were read."""
 
     def __getattribute__(self, name: str) -> Any:
         if name in LOOKS:
@@ -30,7 +30,7 @@ class WatchedSettings(DetectorSettings):
         return super().__getattribute__(name)
 
     def require_read(self, name: str) -> None:
-        """After a fit. Raises `UsageError` for options that the detector never looked at."""
+        """Raise `UsageError`, after a fit, for options that the detector never read."""
         found = object.__getattribute__(self, "__dict__")
         if found["options"] and not found.get("were_read"):
             given = ", ".join(found["options"])
@@ -38,9 +38,7 @@ class WatchedSettings(DetectorSettings):
 
 
 def checked_scores(name: str, scores: object, num: int) -> NDArray[np.float64]:
-    """The scores as float64, if they are an array of `num` finite numbers. Raises
-    `LatentbenchError`.
-    """
+    """Return the scores as float64. Raises `LatentbenchError` without `num` finite ones."""
     expected = f"expected {num:,} numbers, a float64 array with one for each image"
     if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "iuf":
         kind = getattr(scores, "dtype", type(scores).__name__)
@@ -57,8 +55,8 @@ def checked_scores(name: str, scores: object, num: int) -> NDArray[np.float64]:
 
 
 def failure_of(error: Exception) -> str:
-    """What a detector failed with, in one line: of an error of this project what it says, of any
-    other its kind and the line of code as well.
+    """Return the failure of a detector in one line: the message of an error of this project, and
+    the type, message and line of code of any other.
     """
     if isinstance(error, LatentbenchError):
         return str(error)
@@ -70,7 +68,7 @@ def failure_of(error: Exception) -> str:
 
 @contextmanager
 def failures_named(name: str) -> Iterator[None]:
-    """Raises whatever fails inside as a `LatentbenchError` that names the detector."""
+    """Raise any exception of the block as a `LatentbenchError` that names the detector."""
     try:
         yield
     except LatentbenchError:

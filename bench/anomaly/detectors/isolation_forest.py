@@ -1,12 +1,13 @@
-"""Isolation forest: how few random cuts set an image apart (scikit-learn's).
+"""Isolation forest: the number of random cuts that separate an image (scikit-learn's
+implementation).
 
-100 trees of 256 images, as Liu et al. recommend, of pixels whose contrast is normalised per image,
-in the principal components that keep 95 % of the variance (see
-`bench.anomaly.detectors.components`): the
-protocol of Ruff et al. 2018, whose MNIST figures this gives class by class. Without components it
-does much worse: a cut of one pixel tells little. The score is minus scikit-learn's `score_samples`:
-2^(-E h(x) / c(256)), between 0 and 1. Options: `trees`, `samples` (of fewer normal images all are
-taken), `variance` (1: all pixels), `contrast` (0: raw pixels).
+100 trees of 256 images, as Liu et al. recommend, on pixels with normalised contrast in the
+principal components that keep 95 % of the variance (see `bench.anomaly.detectors.components`). This
+is the protocol of Ruff et al. 2018, whose MNIST figures it reproduces class by class. Without
+components it is much worse, because a cut of a single pixel carries little information. The score
+is minus scikit-learn's `score_samples`: 2^(-E h(x) / c(256)), between 0 and 1. Options: `trees`,
+`samples` (all, if there are fewer normal images), `variance` (1: all pixels), `contrast` (0: raw
+pixels).
 """
 
 from __future__ import annotations

@@ -2,18 +2,18 @@
 
     p(x) = sum_i exp(-|x - x_i|^2 / 2 h^2) / (N (2 pi h^2)^(C/2))
 
-`kde`: pixels in [0, 1] in the principal components that keep 95 % of the variance; the bandwidth h
-is the one of 2^-4.5, 2^-4, ..., 2^5 with the largest log-likelihood of left-out images, in five
-folds of neighbouring images (grid, folds and raw contrast as in the code of Ruff et al., ICML
-2018). Densities are exact sums in logarithms: scikit-learn's `KernelDensity` agrees from h = 1 on,
-while below its tree loses small densities to cancellation and so may choose another bandwidth.
+`kde` uses pixels in [0, 1] in the principal components that keep 95 % of the variance. The
+bandwidth h is the one of 2^-4.5, 2^-4, ..., 2^5 with the largest log-likelihood of left-out images
+in five folds of neighbouring images (grid, folds and raw contrast as in the code of Ruff et al.,
+ICML 2018). Densities are exact sums in logarithms. scikit-learn's `KernelDensity` agrees from h = 1
+on; below, its tree loses small densities to cancellation and may choose another bandwidth.
 
-`kde-exponential`: the kernel exp(-|x - x_i| / h) of all pixels, h the largest squared distance of
-two normal images, as that code has it for this kernel. So wide a kernel ranks by the mean distance
-to the normal images. The published MNIST figures (mean 86.9) are of this one, class by class, and
-not of a Gaussian whose bandwidth is chosen.
+`kde-exponential` uses the kernel exp(-|x - x_i| / h) on all pixels, with h the largest squared
+distance of two normal images, as that code has it for this kernel. A kernel this wide ranks by the
+mean distance to the normal images. The published MNIST figures (mean 86.9) belong to this kernel,
+class by class, and not to a Gaussian kernel with a chosen bandwidth.
 
-Options: `bandwidth` (0: as said), `variance` (1: all pixels), `contrast` (1: global contrast
+Options: `bandwidth` (0: as described), `variance` (1: all pixels), `contrast` (1: global contrast
 normalisation, see `bench.anomaly.detectors.components`).
 
 Shape legend: N normal images, M scored ones, C components.
@@ -49,7 +49,7 @@ SOURCE = "Parzen 1962; protocol: Ruff et al. 2018"
 
 
 def squared_distances(x_MC: F64, y_NC: F64) -> F64:
-    """Float64 M,N, never negative."""
+    """Return squared distances, float64 M,N, never negative."""
     squared = (-2 * x_MC) @ y_NC.T
     squared += np.einsum("mc,mc->m", x_MC, x_MC)[:, None]
     squared += np.einsum("nc,nc->n", y_NC, y_NC)
@@ -57,16 +57,16 @@ def squared_distances(x_MC: F64, y_NC: F64) -> F64:
 
 
 def largest_squared_distance(x_NC: F64) -> float:
-    """Of any two rows."""
+    """Return the largest squared distance of two rows."""
     step = max(1, BLOCK_ENTRIES // len(x_NC))
     blocks = (x_NC[start : start + step] for start in range(0, len(x_NC), step))
     return max(float(squared_distances(block, x_NC).max()) for block in blocks)
 
 
 class Kernel(NamedTuple):
-    """`log_values` maps squared distances and a bandwidth to logarithms of the kernel in a new
-    array, `log_volume` a number of dimensions and a bandwidth to that of its integral; `choose`
-    takes the bandwidth from the normal images.
+    """A kernel. `log_values` maps squared distances and a bandwidth to logarithms of the kernel in
+    a new array, `log_volume` maps a number of dimensions and a bandwidth to the logarithm of its
+    integral, and `choose` takes the bandwidth from the normal images.
     """
 
     log_values: Callable[[F64, float], F64]
@@ -75,7 +75,9 @@ class Kernel(NamedTuple):
 
 
 def log_sums(exponents_MN: F64) -> F64:
-    """log sum exp of each row, without underflow: far rows stay finite. Overwrites its argument."""
+    """Return log sum exp of each row without underflow, so that distant rows stay finite.
+    Overwrites its argument.
+    """
     top_M = exponents_MN.max(axis=1)
     exponents_MN -= top_M[:, None]
     np.exp(exponents_MN, out=exponents_MN)
@@ -103,8 +105,8 @@ def _exponential_volume(dim: int, bandwidth: float) -> float:
 
 
 def likeliest_bandwidth(x_NC: F64, bandwidths: tuple[float, ...] = BANDWIDTHS) -> float:
-    """Of the bandwidths the one with the largest log-likelihood of left-out rows, summed over at
-    most 5 folds of neighbouring rows; the narrower one of two that are equal.
+    """Return the bandwidth with the largest log-likelihood of left-out rows, summed over at most 5
+    folds of neighbouring rows; the narrower of two equal ones.
     """
     rows = np.arange(len(x_NC))
     likelihoods = np.zeros(len(bandwidths))
@@ -132,7 +134,7 @@ class _Fitted(NamedTuple):
 
 
 class KernelDensity:
-    """A model of `VectorDetector`. `bandwidth` 0 has it chosen."""
+    """A model of `VectorDetector`. A `bandwidth` of 0 is chosen by the fit."""
 
     at_least = 2
 
@@ -146,7 +148,7 @@ class KernelDensity:
         self.fitted: _Fitted | None = None
 
     def fit(self, f_ND: NDArray[np.float32]) -> None:
-        """Keep the prepared images, and choose the bandwidth."""
+        """Store the prepared images and choose the bandwidth."""
         x_NC = self._prepared.fit(f_ND)
         self.fitted = _Fitted(x_NC, self._wanted or self._kernel.choose(x_NC))
 

@@ -1,12 +1,13 @@
 """Distance to the k-th nearest normal image, of raw pixels or of an extractor's features.
 
-k = 5 is that of the metric `anomaly_auc`, so that one detector serves both, and was not chosen by
-any score; `k=2` of raw MNIST pixels is the "2-NN" of other tables. Neighbours are exact, ties and
-near-duplicates included (`bench.statistics.neighbours`): the distance is the float64 sum of squared
-differences, its root rounded to float32, so a score is the same bits whatever the batch or order.
-Pixels are grey levels 0 to 255. Agrees with scikit-learn's `NearestNeighbors` to float32 rounding.
+k = 5 is that of the metric `anomaly_auc`, so that one detector serves both; it was not chosen by
+any score. `k=2` on raw MNIST pixels is the "2-NN" of other tables. Neighbours are exact, including
+ties and near duplicates (`bench.statistics.neighbours`). The distance is the float64 sum of squared
+differences, and its root is rounded to float32, so that a score has the same bits for every batch
+and order. Pixels are grey levels 0 to 255. Agrees with scikit-learn's `NearestNeighbors` to float32
+rounding.
 
-Sources: Ramaswamy, Rastogi and Shim 2000 (the k-th distance as a score).
+Source: Ramaswamy, Rastogi and Shim 2000 (the k-th distance as a score).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SOURCE = "Ramaswamy et al. 2000"
 
 
 class KthNeighbour:
-    """Distance to the k-th nearest of the vectors it was given."""
+    """Distance to the k-th nearest of the stored vectors."""
 
     def __init__(self, name: str, k: int, device: str) -> None:
         if k < 1:
@@ -40,7 +41,7 @@ class KthNeighbour:
         self._normal: NDArray[np.float32] | None = None
 
     def fit(self, f_ND: NDArray[np.float32]) -> None:
-        """Keep them."""
+        """Store the vectors."""
         self._normal = f_ND
 
     def chosen(self) -> dict[str, Option]:

@@ -2,14 +2,15 @@
 
     score(x) = (x - mu)^T S^-1 (x - mu),   S = (1 - s) C + s (tr C / D) I
 
-Pixels of images have a singular covariance (the margin is black everywhere), so C is shrunk
-towards a multiple of the identity by Ledoit and Wolf's closed form (J. Multivariate Analysis
-2004), which has nothing to tune. With S = V L V^T the score is the squared length of
-(x - mu) V L^-1/2: one product in float64. Of fewer images than pixels C has at most N directions;
-what lies across them, x less its projection, counts by s (tr C / D) alone, and no D,D matrix is
-made. C is 1/N times the centred sum of squares.
-Shrinkage and scores agree with scikit-learn's `LedoitWolf` to 1e-9 relative; a score's last digits
-(1e-12 relative) depend on the batch, as those of any product do.
+The covariance of pixels is singular (the margin is always black), so C is shrunk towards a multiple
+of the identity by the closed form of Ledoit and Wolf (J. Multivariate Analysis 2004), which has no
+parameter to tune. With S = V L V^T the score is the squared length of (x - mu) V L^-1/2: one
+product in float64. With fewer images than pixels, C has at most N directions. The part of x outside
+them is weighted by s (tr C / D) alone, and no D,D matrix is formed. C is 1/N times the centred sum
+of squares.
+
+Shrinkage and scores agree with scikit-learn's `LedoitWolf` to 1e-9 relative. The last digits of a
+score (1e-12 relative) depend on the batch, as in any matrix product.
 
 Shape legend: N normal images, M scored ones, D pixels or features.
 """
@@ -37,8 +38,8 @@ SOURCE = "Mahalanobis 1936; shrinkage: Ledoit and Wolf 2004"
 
 
 class Whitening(NamedTuple):
-    """Mean (float64 D); axes (float64 R,D) with the variances along them (float64 R), and the one
-    variance across them, None where they span everything.
+    """Mean (float64 D), axes (float64 R,D) with the variances along them (float64 R), and the
+    single variance outside them, None when they span the whole space.
     """
 
     mean: NDArray[np.float64]
@@ -48,7 +49,9 @@ class Whitening(NamedTuple):
     shrinkage: float
 
     def squared_lengths(self, f_MD: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Float64 M: of the rows less the mean, in units of the shrunk covariance."""
+        """Return float64 M: squared lengths of the rows minus the mean, in units of the shrunk
+        covariance.
+        """
         centred = f_MD - self.mean
         along = centred @ self.axes.T
         found: NDArray[np.float64] = np.square(along) @ (1 / self.variances)
@@ -59,7 +62,9 @@ class Whitening(NamedTuple):
 
 
 def ledoit_wolf(f_ND: NDArray[np.float32], spectrum: Spectrum) -> float:
-    """The share of the multiple of the identity, in [0, 1], from the rows and their spectrum."""
+    """Return the weight of the multiple of the identity, in [0, 1], from the rows and their
+    spectrum.
+    """
     n, dim = f_ND.shape
     squared = float(np.square(spectrum.values / n).sum())
     trace = float(spectrum.values.sum()) / n
@@ -75,7 +80,7 @@ def ledoit_wolf(f_ND: NDArray[np.float32], spectrum: Spectrum) -> float:
 
 
 def whitening_of(f_ND: NDArray[np.float32], name: str) -> Whitening:
-    """Raises `InputError` when all rows are equal."""
+    """Return the whitening of the rows. Raises `InputError` when all rows are equal."""
     spectrum = Spectrum.of(f_ND, name)
     n, dim = f_ND.shape
     mean_variance = float(spectrum.values.sum()) / dim / n
@@ -101,7 +106,7 @@ class Mahalanobis:
         self.whitening: Whitening | None = None
 
     def fit(self, f_ND: NDArray[np.float32]) -> None:
-        """Mean, covariance and its shrinkage."""
+        """Compute mean, covariance and its shrinkage."""
         self.whitening = whitening_of(f_ND, self.name)
 
     def chosen(self) -> dict[str, Option]:

@@ -1,21 +1,21 @@
-"""One-class support vector machine with a Gaussian kernel (scikit-learn's, which is libsvm's).
+"""One-class support vector machine with a Gaussian kernel (libsvm through scikit-learn).
 
     score(x) = rho - sum_i a_i exp(-gamma |x - x_i|^2)
 
-of all pixels in [0, 1], nu = 0.1 (Ruff et al., ICML 2018). `oc-svm` takes gamma from the normal
-images alone: one over the largest squared distance of two of them, as the code of that paper does
-when it is not asked to search. The published MNIST figures (mean 91.3) are those of this gamma,
-class by class. `oc-svm-oracle` takes the gamma of 2^-10, ..., 2^-1 whose AUC is largest on labelled
-images of the kind that it is judged by, as the paper says of its search on a tenth of the test
-set: not a detector that anyone could use, and marked so in every table. Options: `nu`, `gamma` (0:
-as said), `variance` (below 1: principal components), `contrast` (1: global contrast
-normalisation, see `bench.anomaly.detectors.components`).
+on all pixels in [0, 1], nu = 0.1 (Ruff et al., ICML 2018). `oc-svm` takes gamma from the normal
+images only: one over the largest squared distance of two of them, as the code of that paper does
+without a search. The published MNIST figures (mean 91.3) belong to this gamma, class by class. `oc-
+svm-oracle` takes the gamma of 2^-10, ..., 2^-1 with the largest AUC on labelled images of the kind
+that it is judged by, as the paper describes its search on a tenth of the test set. Nobody could use
+such a detector in practice, and every table marks it. Options: `nu`, `gamma` (0: as described),
+`variance` (below 1: principal components), `contrast` (1: global contrast normalisation, see
+`bench.anomaly.detectors.components`).
 
-Support vectors are libsvm's: of a kernel matrix while that has room, of kernel rows as they are
-needed for more images. Scores are one product, and agree with scikit-learn's `decision_function` to
-1e-6, the tolerance to which libsvm solves.
+libsvm finds the support vectors: from a kernel matrix while that fits into memory, and from kernel
+rows as needed for more images. Scores are one product and agree with scikit-learn's
+`decision_function` to 1e-6, the tolerance of libsvm.
 
-Sources: Schölkopf et al. 2001.
+Source: Schölkopf et al. 2001.
 
 Shape legend: N normal images, M scored ones, C components, S support vectors.
 """
@@ -55,7 +55,7 @@ DEFAULTS: dict[str, Option] = {"nu": NU, "gamma": 0.0, "variance": 1.0, "contras
 
 
 class Support(NamedTuple):
-    """Support vectors (float64 S,C), their weights (float64 S), and what their sum is held to."""
+    """Support vectors (float64 S,C), their weights (float64 S), and the threshold of their sum."""
 
     vectors: F64
     weights: F64
@@ -64,7 +64,9 @@ class Support(NamedTuple):
 
     @classmethod
     def of(cls, x_NC: F64, squared_NN: F64 | None, *, nu: float, gamma: float) -> Support:
-        """Those of the prepared normal images, whose squared distances are at hand or not."""
+        """Return the support vectors of the prepared normal images, with or without their squared
+        distances given.
+        """
         if squared_NN is None:
             svm = OneClassSVM(kernel="rbf", nu=nu, gamma=gamma, cache_size=CACHE_MB).fit(x_NC)
         else:
@@ -72,7 +74,7 @@ class Support(NamedTuple):
         return cls(x_NC[svm.support_], svm.dual_coef_[0], -float(svm.intercept_[0]), gamma)
 
     def scores(self, x_MC: F64) -> F64:
-        """Float64 M."""
+        """Return scores, float64 M."""
         scores = np.empty(len(x_MC))
         step = max(1, BLOCK_ENTRIES // len(self.vectors))
         for start in range(0, len(x_MC), step):
@@ -84,15 +86,15 @@ class Support(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """Images with labels (1 anomalous) that an oracle is tuned on."""
+    """Images with labels (1 is anomalous) that an oracle is tuned on."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
 
 class OneClass:
-    """A model of `VectorDetector`. `gamma` 0 has it chosen: by `oracle`, prepared vectors of
-    labelled images, where there is one.
+    """A model of `VectorDetector`. A `gamma` of 0 is chosen by the fit: by `oracle` (prepared
+    vectors of labelled images) when it is given.
     """
 
     at_least = 2
@@ -123,7 +125,7 @@ class OneClass:
         f_MD: NDArray[np.float32],
         labels_M: NDArray[np.int64],
     ) -> Support:
-        """The machine with the largest AUC on the labelled images; of equal ones the first."""
+        """Return the machine with the largest AUC on labelled images; the first of equal ones."""
         x_MC = self._prepared(f_MD)
         found, best = None, -1.0
         for gamma in ORACLE_GAMMAS:
@@ -143,7 +145,7 @@ class OneClass:
 
 
 class Oracle(VectorDetector):
-    """The one whose gamma is tuned on labelled images of the test set."""
+    """A one-class machine whose gamma is tuned on labelled images of the test set."""
 
     def __init__(
         self,

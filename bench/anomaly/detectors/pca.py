@@ -3,9 +3,9 @@
     score(x) = |x - x'|^2 / D,   x' = mu + V V^T (x - mu)
 
 of pixels in [0, 1], with the fewest components V that hold more than 95 % of the variance (option
-`variance`). A linear autoencoder that is trained to the end has the same subspace and so the same
-scores (Baldi and Hornik 1989). Where all normal images are equal there are no components, and the
-score is the squared distance to that image.
+`variance`). A fully trained linear autoencoder has the same subspace and therefore the same scores
+(Baldi and Hornik 1989). When all normal images are equal there are no components, and the score is
+the squared distance to that image.
 
 Source: Jackson and Mudholkar 1979 (the residual of principal components as a test).
 
@@ -36,7 +36,7 @@ F64 = NDArray[np.float64]
 
 
 class PrincipalComponents:
-    """A detector of pixels with reconstructions."""
+    """A detector on pixels with reconstructions."""
 
     def __init__(self, variance: float) -> None:
         require_range(NAME, "variance", variance, 0, 1)
@@ -60,7 +60,9 @@ class PrincipalComponents:
         return scores
 
     def reconstructions(self, images: U8) -> U8:
-        """The nearest image in the subspace, clipped to grey levels, uint8 of the same shape."""
+        """Return the nearest images in the subspace, clipped to grey levels, uint8 of the same
+        shape.
+        """
         found = np.empty_like(images)
         for start in range(0, len(images), BLOCK):
             _, back = self._back(images[start : start + BLOCK])

@@ -1,8 +1,8 @@
-"""What a detector has seen beside the normal images it is fitted to.
+"""What a detector has seen besides the normal images that it is fitted to.
 
-A detector on features has seen what the extractor was trained on: nothing (`hog`), other data with
-labels (`inception`), or the labels of the very data that it is judged on (`digits` on MNIST). Only
-the last needs the name of the data; of a folder of one's own it cannot be known.
+A detector on features has seen what its extractor was trained on: nothing (`hog`), labels of other
+data (`inception`), or the labels of the data that it is judged on (`digits` on MNIST). Only the
+last case needs the name of the data set; it is unknown for a folder of files.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from bench.extractors import extractor_row
 
 
 class Seen(NamedTuple):
-    """`labels` as of a row, or "data" for labels of the data that is judged; `words` for a table,
-    empty where nothing was seen.
+    """`labels` as in a row, or "data" for labels of the judged data. `words` is for a table, and
+    empty when nothing was seen.
     """
 
     labels: Labels
@@ -23,7 +23,7 @@ class Seen(NamedTuple):
 
 
 def extractor_of(row: DetectorRow, chosen: str | None) -> str | None:
-    """The extractor whose features a detector reads: the chosen one, its own, or none."""
+    """Return the extractor whose features a detector reads: the chosen one, its own, or None."""
     if row.reads == "features":
         return chosen
     own = row.constants.get("features")
@@ -31,8 +31,8 @@ def extractor_of(row: DetectorRow, chosen: str | None) -> str | None:
 
 
 def seen_by(row: DetectorRow, chosen: str | None = None, data: str | None = None) -> Seen:
-    """Of a detector with the chosen extractor on a data set, None for a folder. Raises
-    `UnknownNameError` for an extractor that there is not.
+    """Return what a detector with the chosen extractor has seen of a data set (None for a folder).
+    Raises `UnknownNameError` for an unknown extractor.
     """
     if row.labels == "test":
         return Seen("test", "test labels")

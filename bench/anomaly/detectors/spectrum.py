@@ -1,11 +1,11 @@
-"""Eigenvectors of the centred sum of squares of images as vectors, by whichever side is shorter.
+"""Eigenvectors of the centred sum of squares of images as vectors, from the shorter side.
 
-With N images of D pixels the D,D matrix sum (x - mu)(x - mu)^T and the N,N matrix of products
-(x_i - mu).(x_j - mu) have the same eigenvalues but for zeros, and v = sum_i u_i (x_i - mu) /
-sqrt(lambda) takes an eigenvector u of the second to one of the first (Turk and Pentland 1991). So
-500 images of 64x64 px in colour (D = 12,288) need a matrix of 500,500. The axes are made
-orthonormal again, since those of small eigenvalues lose it by the detour. Both ways agree with
-NumPy's singular value decomposition of the centred rows to 1e-9 (tests/detectors/test_spectrum.py).
+For N images of D pixels, the D,D matrix sum (x - mu)(x - mu)^T and the N,N matrix of products (x_i
+- mu).(x_j - mu) have the same non-zero eigenvalues, and v = sum_i u_i (x_i - mu) / sqrt(lambda)
+maps an eigenvector u of the second to one of the first (Turk and Pentland 1991). 500 images of
+64x64 px in colour (D = 12,288) therefore need a matrix of 500,500. The axes are orthonormalised
+again, since those of small eigenvalues lose orthogonality. Both ways agree with NumPy's singular
+value decomposition of the centred rows to 1e-9, which the tests check.
 
 Shape legend: N images, D entries, R axes.
 """
@@ -27,7 +27,7 @@ COLUMNS = 1024  # of the rows turned to float64 at a time
 
 
 class Spectrum(NamedTuple):
-    """Mean (float64 D), eigenvalues (float64 R, largest first, none negative) and the orthonormal
+    """Mean (float64 D), eigenvalues (float64 R, largest first, none negative) and orthonormal
     eigenvectors (float64 R,D) of the centred sum of squares of `num` rows; R = min(N, D).
     """
 
@@ -38,8 +38,8 @@ class Spectrum(NamedTuple):
 
     @classmethod
     def of(cls, f_ND: Vectors, name: str) -> Spectrum:
-        """That of the rows. Raises `UsageError` when both sides are too long, `InputError` for
-        rows that are not finite.
+        """Return the spectrum of the rows. Raises `UsageError` when both sides are too long, and
+        `InputError` for rows that are not finite.
         """
         num, dim = f_ND.shape
         require_side(num, dim, name)
@@ -51,7 +51,7 @@ class Spectrum(NamedTuple):
 
     @classmethod
     def _of_few(cls, f_ND: Vectors) -> Spectrum:
-        """Of fewer rows than entries."""
+        """Return the spectrum of fewer rows than entries."""
         if not np.isfinite(f_ND).all():
             raise InputError("features hold NaN or infinite values")
         mean = f_ND.mean(axis=0, dtype=np.float64)
@@ -72,13 +72,13 @@ class Spectrum(NamedTuple):
 
     @property
     def rank(self) -> int:
-        """Axes whose eigenvalue is more than rounding."""
+        """The number of axes whose eigenvalue exceeds rounding."""
         size = max(self.num, len(self.mean))
         return int((self.values > self.values[0] * size * np.finfo(np.float64).eps).sum())
 
 
 def require_side(num: int, dim: int, name: str) -> None:
-    """Raises `UsageError` for more images and entries than a matrix of either can have."""
+    """Raise `UsageError` for more images and entries than a matrix of either may have."""
     if min(num, dim) > MAX_SIDE:
         raise UsageError(
             f"{name}: {num:,} images of {dim:,} values each need a matrix of {min(num, dim):,} "

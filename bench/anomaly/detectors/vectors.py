@@ -1,7 +1,9 @@
-"""Detectors that see an image as one vector: where the vectors come from, and what scores them.
+"""Detectors that see an image as one vector: the source of the vectors, and the model that scores
+them.
 
-A reader turns images into vectors, a model learns and scores vectors; `VectorDetector` is the two
-together. So every model serves raw pixels and the features of any extractor alike.
+A reader turns images into vectors, and a model learns from vectors and scores them.
+`VectorDetector` joins the two, so that every model works on raw pixels and on the features of any
+extractor.
 
 Shape legend: N images, H,W,C an image, D = H W C pixels or D features.
 """
@@ -24,30 +26,32 @@ U8 = NDArray[np.uint8]
 
 
 class Reader(Protocol):
-    """From images to vectors, one for each, that depend on their image alone."""
+    """Turns images into vectors, one for each, that depend on their image only."""
 
     def __call__(self, images: U8) -> NDArray[np.float32]:
-        """Float32 N,D. Raises `InputError` for images of another shape than those before."""
+        """Return float32 N,D. Raises `InputError` for images of another shape than before."""
 
 
 class Model(Protocol):
-    """What learns from the vectors of normal images and scores others."""
+    """Learns from the vectors of normal images and scores others."""
 
     name: str
     at_least: int  # normal images that it needs
 
     def fit(self, f_ND: NDArray[np.float32]) -> None:
-        """Raises `UsageError` or `InputError` for vectors that it cannot learn from."""
+        """Learn from vectors. Raises `UsageError` or `InputError` for vectors that it cannot learn
+        from.
+        """
 
     def chosen(self) -> dict[str, Option]:
-        """Options that the fit chose, by name; those that were given too, where it is simpler."""
+        """Return the options that the fit chose, by name; it may include given ones."""
 
     def scores(self, f_MD: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Float64 M, higher is more anomalous."""
+        """Return scores, float64 M; higher is more anomalous."""
 
 
 class PixelReader:
-    """Raw pixels, 0 to 255, as they are."""
+    """Reads raw pixels, 0 to 255."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -69,7 +73,7 @@ class PixelReader:
 
 
 class FeatureReader:
-    """Features of an extractor, which is loaded when the first images come."""
+    """Reads features of an extractor, which is loaded with the first images."""
 
     def __init__(self, extractor: str, device: str) -> None:
         self._row = extractor_row(extractor)
@@ -117,7 +121,7 @@ class VectorDetector:
         return self._model.scores(self._reader(images))
 
     def fit_features(self, normal: NDArray[np.float32]) -> None:
-        """As `fit`, of vectors that the reader need not make."""
+        """Fit to vectors that are computed already."""
         if len(normal) < self._model.at_least:
             raise UsageError(
                 f"{self._model.name} needs {self._model.at_least} or more normal images, got "
@@ -126,5 +130,5 @@ class VectorDetector:
         self._model.fit(normal)
 
     def scores_of_features(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """As `scores`, of vectors that the reader need not make."""
+        """Return the scores of vectors that are computed already."""
         return self._model.scores(features)

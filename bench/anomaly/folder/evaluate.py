@@ -24,7 +24,7 @@ from bench.anomaly.choices import (
     require_budget,
     unloadable_in,
 )
-from bench.anomaly.detectors import DetectorRow, detector
+from bench.anomaly.detectors import DETECTORS, DetectorRow
 from bench.anomaly.detectors.failures import failure_of, failures_named
 from bench.anomaly.fit_and_judge import Judged, Task, judge
 from bench.anomaly.folder.applicable import Missed, obstacle
@@ -190,7 +190,7 @@ def _judge_each(each: _Each, progress: Progress | None) -> _Outcome:
     for place, name in enumerate(each.names):
         if progress is not None:
             progress(f"detector {name}", place, len(each.names))
-        row = detector(name)
+        row = DETECTORS.find(name)
         reason = None if is_named(name, each.given) else obstacle(row, each.task, each.extractor)
         if reason is not None:
             left_out.append(Missed(name, reason))
@@ -230,7 +230,7 @@ def _with_budget(
     """Return the options of each detector: the given ones, and the budget for a network. Raises
     `UsageError` for two budgets, and for a budget that none of the detectors takes.
     """
-    if budget is not None and not any(detector(name).trains for name in names):
+    if budget is not None and not any(DETECTORS.find(name).trains for name in names):
         raise UsageError(
             f"--budget {budget}: none of the chosen detectors trains a network "
             f"({', '.join(names)}); leave it out, or choose one that does"
@@ -239,7 +239,7 @@ def _with_budget(
         raise UsageError(f"--budget {budget} and --set budget={options['budget']}: give one")
     found: dict[str, Options] = {}
     for name in names:
-        brought = {"budget": budget} if detector(name).trains and budget is not None else {}
+        brought = {"budget": budget} if DETECTORS.find(name).trains and budget is not None else {}
         found[name] = {**brought, **options}
     return found
 

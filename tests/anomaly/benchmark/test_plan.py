@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from bench.__main__ import run
-from bench.anomaly import choices as naming
 from bench.anomaly.benchmark import jobs as one_class
 from bench.anomaly.benchmark.plan import Benchmark, run_benchmark
 from bench.anomaly.benchmark.records_file import RECORDS
 from bench.anomaly.choices import seed_counts
-from bench.anomaly.detectors import Loadable, Unloadable, all_detectors, detector
+from bench.anomaly.detectors import DETECTORS
 from bench.errors import EXIT_INVALID, EXIT_OK, EXIT_USAGE, UnknownNameError, UsageError
 from bench.execution.ledger.ledger import Ledger
+from bench.runtime.registry import Loadable, Unloadable
 from tests.anomaly.conftest import use_digits
 from tests.conftest import RealSample
 
@@ -146,8 +146,8 @@ def test_records_that_are_none_are_told_before_the_fits(
 def test_what_a_group_loses_to_a_broken_package_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = Loadable((detector("pca"),), (Unloadable("my-missing", "no module nomod"),))
-    monkeypatch.setattr(naming, "loadable_detectors", lambda: broken)
+    broken = Loadable((DETECTORS.find("pca"),), (Unloadable("my-missing", "no module nomod"),))
+    monkeypatch.setattr(type(DETECTORS), "loadable", lambda _self: broken)
     assert run([*COMMAND, "--detectors", "shallow"]) == EXIT_OK
     told = capsys.readouterr()
     assert "latentbench: my-missing omitted: no module nomod\n" in told.err
@@ -164,7 +164,7 @@ def test_the_list_of_detectors_gives_both_budgets(
     shown = capsys.readouterr().out
     assert "  ae-conv: epochs 300, width 32; cpu: epochs 10, width 16\n" in shown
     budgets = shown.split("with --budget published; cpu:")[1]
-    for row in map(detector, all_detectors()):
+    for row in map(DETECTORS.find, DETECTORS):
         assert (f"\n  {row.name}: " in budgets) == row.trains
         if row.trains:
             line = budgets.split(f"\n  {row.name}: ")[1].split("\n")[0]

@@ -10,13 +10,13 @@ import numpy as np
 from bench.anomaly.benchmark.page import render_benchmark
 from bench.anomaly.benchmark.published import PUBLISHED, PUBLISHED_CLASSES
 from bench.anomaly.benchmark.records_file import RECORDS
-from bench.anomaly.detectors import all_detectors
+from bench.anomaly.detectors import DETECTORS
 from tests.anomaly.benchmark.test_records_file import row_of, written
 
 
 def test_every_figure_is_of_a_detector_that_is_here() -> None:
     named = {one.detector for one in (*PUBLISHED, *PUBLISHED_CLASSES)} - {None}
-    assert named <= set(all_detectors())
+    assert named <= set(DETECTORS)
 
 
 def test_figures_by_class_have_the_published_mean() -> None:

@@ -18,7 +18,7 @@ from sklearn.model_selection import KFold
 from sklearn.neighbors import KernelDensity, NearestNeighbors
 from sklearn.svm import OneClassSVM
 
-from bench.anomaly.detectors import DetectorSettings, detector
+from bench.anomaly.detectors import DETECTORS, DetectorSettings
 from bench.anomaly.detectors.components import Components, contrast_normalised
 from bench.anomaly.detectors.kde import BANDWIDTHS, likeliest_bandwidth
 from bench.anomaly.detectors.mahalanobis import Mahalanobis
@@ -29,7 +29,7 @@ from tests.conftest import RealSample
 
 
 def made(name, normal, **options):
-    one = detector(name).make(DetectorSettings(options=options))
+    one = DETECTORS.find(name).make(DetectorSettings(options=options))
     one.fit(normal)
     return one
 
@@ -252,7 +252,7 @@ def test_one_class_svm(threes, others):
 
 def test_the_oracle_takes_the_best_gamma(threes, others, mnist: RealSample):
     labels = (mnist.labels[:80] != 3).astype(np.int64)
-    oracle = detector("oc-svm-oracle").make(
+    oracle = DETECTORS.find("oc-svm-oracle").make(
         DetectorSettings(oracle_images=others, oracle_labels=labels)
     )
     oracle.fit(threes)
@@ -263,9 +263,9 @@ def test_the_oracle_takes_the_best_gamma(threes, others, mnist: RealSample):
     assert oracle._model.support.gamma == ORACLE_GAMMAS[int(np.argmax(areas))]
     assert roc_auc_score(labels, oracle.scores(others)) == pytest.approx(max(areas), abs=1e-9)
     with pytest.raises(UsageError, match="tuned on labelled test images, and none are given"):
-        detector("oc-svm-oracle").make(DetectorSettings())
+        DETECTORS.find("oc-svm-oracle").make(DetectorSettings())
     with pytest.raises(UsageError, match="of both kinds"):
-        detector("oc-svm-oracle").make(
+        DETECTORS.find("oc-svm-oracle").make(
             DetectorSettings(oracle_images=others, oracle_labels=np.zeros(80, np.int64))
         )
 
@@ -296,4 +296,4 @@ def test_the_oracle_takes_the_best_gamma(threes, others, mnist: RealSample):
 )
 def test_options_that_make_no_sense(threes, name, options, message):
     with pytest.raises(UsageError, match=message):
-        detector(name).make(DetectorSettings(options=options))
+        DETECTORS.find(name).make(DetectorSettings(options=options))

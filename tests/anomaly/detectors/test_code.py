@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import functools
 
-from bench.anomaly.detectors import DetectorRow, DetectorSettings, detector
+from bench.anomaly.detectors import DETECTORS, DetectorRow, DetectorSettings
 from bench.anomaly.detectors.code import detector_code
 from bench.runtime.code_digest import code_digest
 
 
 def test_detectors_of_this_project() -> None:
     names = ("knn-pixels", "pca", "oc-svm", "ae-conv", "geotrans")
-    digests = [detector_code(detector(name)) for name in names]
+    digests = [detector_code(DETECTORS.find(name)) for name in names]
     assert len(set(digests)) == len(names)
     assert None not in digests
-    features = detector("knn-features")
+    features = DETECTORS.find("knn-features")
     assert detector_code(features, "digits") != detector_code(features, "hog")
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import run
-from bench.anomaly import detectors, evaluate_folder
+from bench.anomaly import evaluate_folder
 from bench.anomaly.choices import named_detectors, seed_counts, unloadable_in
+from bench.anomaly.detectors import DETECTORS
 from bench.errors import EXIT_OK, LatentbenchError
 from tests.conftest import RealSample, write_pngs
 
@@ -30,7 +31,8 @@ own-missing = no_such_module_at_all:ROW
 own-raises = own_raises:ROW
 pca = own_detectors:GOOD
 """
-BROKEN = ("own-absent", "own-missing", "own-other-name", "own-raises")
+SHADOWED = "pca of own_detectors:GOOD"
+BROKEN = (SHADOWED, "own-absent", "own-missing", "own-other-name", "own-raises")
 
 
 @pytest.fixture(autouse=True)
@@ -43,19 +45,19 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "own_detectors.py").write_text(MODULE)
     (tmp_path / "own_raises.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    detectors._from_entry_points.cache_clear()
+    vars(DETECTORS).pop("_entry_points", None)
     yield
-    detectors._from_entry_points.cache_clear()
+    vars(DETECTORS).pop("_entry_points", None)
     for module in ("own_detectors", "own_raises"):
         sys.modules.pop(module, None)
 
 
 def test_what_can_be_loaded_and_what_cannot() -> None:
-    found = detectors.loadable_detectors()
+    found = DETECTORS.loadable()
     names = [row.name for row in found.rows]
-    assert tuple(names) == tuple(n for n in detectors.all_detectors() if n not in BROKEN)
-    assert {"own-good", "own-network", *detectors.DETECTORS} <= set(names)
-    assert detectors.detector("pca") is detectors.DETECTORS["pca"]
+    assert tuple(names) == tuple(n for n in DETECTORS if n not in BROKEN)
+    assert {"own-good", "own-network", *DETECTORS.own} <= set(names)
+    assert DETECTORS.find("pca").name == "pca"
     assert tuple(one.name for one in found.broken) == BROKEN
 
 
@@ -64,14 +66,14 @@ def test_what_can_be_loaded_and_what_cannot() -> None:
     [
         ("own-absent", "own_detectors:NOTHING cannot be loaded: AttributeError: .*NOTHING"),
         ("own-missing", "no_such_module_at_all:ROW cannot be loaded: ModuleNotFoundError"),
-        ("own-other-name", "own_detectors:GOOD is no DetectorRow of that name"),
+        ("own-other-name", "own_detectors:GOOD is not a DetectorRow of that name"),
         ("own-raises", "own_raises:ROW cannot be loaded: ZeroDivisionError: division by zero"),
     ],
 )
 def test_a_broken_one_is_told_with_its_package(name: str, message: str) -> None:
-    expected = f"^detector '{name}': {message}.*; mend or uninstall package own-package$"
+    expected = f"^detector '{name}': {message}.*; repair or uninstall package own-package$"
     with pytest.raises(LatentbenchError, match=expected):
-        detectors.detector(name)
+        DETECTORS.find(name)
 
 
 def test_groups_go_without_the_broken_ones() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.anomaly.detectors import DetectorSettings, detector
+from bench.anomaly.detectors import DETECTORS, DetectorSettings
 from bench.anomaly.detectors.failures import (
     WatchedSettings,
     checked_scores,
@@ -105,7 +105,7 @@ def test_watched_settings_give_the_same_detector() -> None:
     images = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 1)).astype(np.uint8)
     found = []
     for kind in (DetectorSettings, WatchedSettings):
-        one = detector("knn-pixels").make(kind(options=options))
+        one = DETECTORS.find("knn-pixels").make(kind(options=options))
         one.fit(images[:5])
         found.append(one.scores(images[5:]))
     np.testing.assert_array_equal(found[0], found[1])

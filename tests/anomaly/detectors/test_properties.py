@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.anomaly.detectors import DETECTORS, DetectorSettings, all_detectors, detector
+from bench.anomaly.detectors import DETECTORS, DetectorSettings
 from bench.anomaly.detectors.base import OnFeatures, Reconstructing
 from bench.errors import InputError, LatentbenchError, UnknownNameError, UsageError
 from tests.baselines.detectors.conftest import SHORTEST
@@ -59,9 +59,9 @@ def digits():
 def made(name, seed=0):
     _, images, labels = digits()
     oracle = {}
-    if detector(name).labels == "test":
+    if DETECTORS.find(name).labels == "test":
         oracle = {"oracle_images": images, "oracle_labels": labels}
-    return detector(name).make(DetectorSettings(seed=seed, **oracle))
+    return DETECTORS.find(name).make(DetectorSettings(seed=seed, **oracle))
 
 
 @functools.cache
@@ -76,19 +76,19 @@ def scores_of(name):
     return fitted(name).scores(digits()[1])
 
 
-every = pytest.mark.parametrize("name", list(DETECTORS))
+every = pytest.mark.parametrize("name", DETECTORS.own)
 
 
 def test_every_detector_is_classified():
-    assert set(PROPERTIES) == set(DETECTORS)
-    others = set(all_detectors()) - set(DETECTORS)
-    assert {name for name in others if detector(name).trains} == others
+    assert set(PROPERTIES) == set(DETECTORS.own)
+    others = set(DETECTORS) - set(DETECTORS.own)
+    assert {name for name in others if DETECTORS.find(name).trains} == others
     assert others <= set(SHORTEST), "a network without its row in the other table"
 
 
 @every
 def test_rows_say_what_they_are(name):
-    row = detector(name)
+    row = DETECTORS.find(name)
     assert row.name == name
     assert row.title
     assert row.source
@@ -129,7 +129,7 @@ def test_a_seed_gives_the_same_scores(name):
     again.fit(digits()[0])
     np.testing.assert_array_equal(again.scores(digits()[1]), scores_of(name))
     other = fitted(name, 1).scores(digits()[1])
-    assert np.array_equal(other, scores_of(name)) != detector(name).seeded
+    assert np.array_equal(other, scores_of(name)) != DETECTORS.find(name).seeded
 
 
 @pytest.mark.parametrize("name", sorted(set(DETECTORS) - {"isolation-forest"}))
@@ -152,7 +152,7 @@ def test_what_cannot_be_learnt_from(name):
     normal = digits()[0]
     with pytest.raises(UsageError, match="needs [0-9]+ or more normal images, got 0"):
         made(name).fit(normal[:0])
-    fewest = detector(name).at_least
+    fewest = DETECTORS.find(name).at_least
     with pytest.raises(UsageError, match=f"needs {fewest} or more normal images, got {fewest - 1}"):
         made(name).fit(normal[: fewest - 1])
     made(name).fit(normal[:fewest])
@@ -167,7 +167,7 @@ def test_what_cannot_be_learnt_from(name):
 @every
 def test_options_that_there_are_not(name):
     with pytest.raises(UnknownNameError, match="nonsense"):
-        detector(name).make(
+        DETECTORS.find(name).make(
             DetectorSettings(
                 options={"nonsense": 1},
                 oracle_images=digits()[1],
@@ -209,4 +209,4 @@ def test_nothing_is_scored_before_a_fit(name):
 
 def test_unknown_detectors():
     with pytest.raises(UnknownNameError, match="unknown detector 'knn'.*isolation-forest"):
-        detector("knn")
+        DETECTORS.find("knn")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.anomaly.detectors import detector
+from bench.anomaly.detectors import DETECTORS
 from bench.anomaly.detectors.seen import Seen, extractor_of, seen_by
 from bench.errors import UnknownNameError
 from bench.extractors import EXTRACTORS
@@ -39,11 +39,13 @@ def test_every_extractor_with_trained_weights_says_what_they_learnt() -> None:
     ],
 )
 def test_what_is_seen(name: str, extractor: str | None, data: str | None, expected: Seen) -> None:
-    assert seen_by(detector(name), extractor, data) == expected
+    assert seen_by(DETECTORS.find(name), extractor, data) == expected
 
 
 def test_extractors_of_detectors() -> None:
-    found = [extractor_of(detector(name), "digits") for name in ("knn-features", "knn-hog", "pca")]
+    found = [
+        extractor_of(DETECTORS.find(name), "digits") for name in ("knn-features", "knn-hog", "pca")
+    ]
     assert found == ["digits", "hog", None]
     with pytest.raises(UnknownNameError, match="unknown extractor"):
-        seen_by(detector("knn-features"), "nonsense")
+        seen_by(DETECTORS.find("knn-features"), "nonsense")

@@ -11,7 +11,7 @@ import pytest
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 
-from bench.anomaly.detectors import DetectorSettings, detector, spectrum
+from bench.anomaly.detectors import DETECTORS, DetectorSettings, spectrum
 from bench.anomaly.detectors.components import Components
 from bench.anomaly.detectors.spectrum import Spectrum
 from bench.errors import InputError, UsageError
@@ -48,7 +48,7 @@ def test_components_of_fewer_images_than_pixels_are_those_of_scikit_learn():
 def test_mahalanobis_of_fewer_images_than_pixels_is_that_of_scikit_learn():
     rng = np.random.default_rng(2)
     normal, others = (rng.integers(0, 256, (n, 12, 12, 1)).astype(np.uint8) for n in (25, 40))
-    one = detector("mahalanobis-pixels").make(DetectorSettings())
+    one = DETECTORS.find("mahalanobis-pixels").make(DetectorSettings())
     one.fit(normal)
     rows = [images.reshape(len(images), -1).astype(np.float64) for images in (normal, others)]
     expected = LedoitWolf().fit(rows[0])
@@ -71,7 +71,7 @@ def test_colour_images_of_64_px(name, monkeypatch):
     noise = rng.normal(0, 20, (46, 64, 64, 3))
     images = (base + noise).clip(0, 255).astype(np.uint8)
     images[-1] = 255 - images[-1]
-    one = detector(name).make(DetectorSettings())
+    one = DETECTORS.find(name).make(DetectorSettings())
     tracemalloc.start()
     try:
         one.fit(images[:40])
@@ -89,7 +89,7 @@ def test_sides_that_are_too_long(monkeypatch):
     monkeypatch.setattr(spectrum, "MAX_SIDE", 20)
     images = np.random.default_rng(4).integers(0, 256, (21, 8, 8, 1)).astype(np.uint8)
     for name in ("pca", "kde", "isolation-forest", "mahalanobis-pixels"):
-        one = detector(name).make(DetectorSettings())
+        one = DETECTORS.find(name).make(DetectorSettings())
         with pytest.raises(UsageError, match=rf"{name}: 21 images of 64 values.*--resize"):
             one.fit(images)
         one.fit(images[:20])
