@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from bench.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from baselines.ablation.run.running import run_ablation as run_ablation
+    from baselines.ablation.recipe_study.recipes import Study as Study
+    from baselines.ablation.recipe_study.run_recipes import run_study as run_study
+    from baselines.ablation.run.run_ablation import run_ablation as run_ablation
     from baselines.models import MODELS as MODELS
     from baselines.models.losses import LOSSES as LOSSES
     from baselines.recipes.table import RECIPES as RECIPES
@@ -26,12 +28,10 @@ if TYPE_CHECKING:
     from baselines.runs.run_folder import load_run as load_run
     from baselines.sampling.sampler import Sampler as Sampler
     from baselines.sampling.sampler import SamplingOptions as SamplingOptions
-    from baselines.study.plan import Study as Study
-    from baselines.study.running import run_study as run_study
     from baselines.tricks import TRICKS as TRICKS
 
 _MODULES = {
-    "run_ablation": "baselines.ablation.run.running",
+    "run_ablation": "baselines.ablation.run.run_ablation",
     "LOSSES": "baselines.models.losses",
     "MODELS": "baselines.models",
     "RECIPES": "baselines.recipes.table",
@@ -39,8 +39,8 @@ _MODULES = {
     "load_run": "baselines.runs.run_folder",
     "Sampler": "baselines.sampling.sampler",
     "SamplingOptions": "baselines.sampling.sampler",
-    "Study": "baselines.study.plan",
-    "run_study": "baselines.study.running",
+    "Study": "baselines.ablation.recipe_study.recipes",
+    "run_study": "baselines.ablation.recipe_study.run_recipes",
     "TRICKS": "baselines.tricks",
     "sample": "baselines.runs.api",
     "train": "baselines.runs.api",

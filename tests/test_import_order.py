@@ -35,7 +35,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"bench.scoring", "baselines.sampling"}),
     frozenset({"bench.studies", "baselines.runs"}),
-    frozenset({"bench.cli", "baselines.ablation", "baselines.detectors", "baselines.study"}),
+    frozenset({"bench.cli", "baselines.ablation", "baselines.detectors"}),
     frozenset({"bench.__main__", "baselines.cli"}),
 )
 MAX_LEVELS = 10

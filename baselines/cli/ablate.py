@@ -16,8 +16,8 @@ from bench.cli.options import DataRoot, Device, Download, Executor, Quiet, Setti
 
 if TYPE_CHECKING:
     from baselines.ablation.design.plan import AblationPlan
-    from baselines.ablation.report.records import About
-    from baselines.ablation.run.jobs import Surroundings
+    from baselines.ablation.report.folder import About
+    from baselines.ablation.run.training_jobs import Surroundings
     from bench.execution.ledger.ledger import Ledger
     from bench.execution.ledger.work import Job
     from bench.execution.scheduling import Event
@@ -160,7 +160,7 @@ def ablate(
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="A remark for the top of the report.",
+            help="A remark for the top of the report; with report, replaces the earlier one.",
             rich_help_panel=options.OUTPUT,
         ),
     ] = None,
@@ -209,6 +209,7 @@ def ablate(
       latentbench ablate tricks --executor slurm:gpu,gpus=1,hours=4
       latentbench ablate status latentbench-ablation/course
       latentbench ablate report latentbench-ablation/course
+      latentbench ablate report latentbench-ablation      all reports in it, and an index
 
     Trains every cell of a plan with several seeds, scores samples of each run, and writes a report
     with effects and intervals. After an interruption the same command continues; finished runs are
@@ -227,7 +228,7 @@ def ablate(
         if plan == STATUS:
             _print_status(folder)
         else:
-            _render(folder, tables)
+            _render(folder, tables, note)
         return
     if folder is not None:
         raise UsageError(f"{plan} {folder}: a folder goes with status and report only")
@@ -244,9 +245,10 @@ def ablate(
         from bench.data.datasets import load_dataset
 
         load_dataset(chosen.data, "train", data_root=data_root, download=True)
-    from baselines.ablation.report.records import about, write_about
+    from baselines.ablation.report.folder import about, write_about
     from baselines.ablation.run.console import print_preview, print_status
-    from baselines.ablation.run.jobs import Surroundings, jobs_of
+    from baselines.ablation.run.plan_jobs import jobs_of
+    from baselines.ablation.run.training_jobs import Surroundings
     from bench.execution.ledger.ledger import Ledger
 
     report_folder = out or Path(FOLDER) / chosen.name
@@ -290,9 +292,8 @@ def ablate(
 
 def _plan_of(name: str | None, changes: dict[str, Any], *, cpu_sized: bool) -> AblationPlan:
     """Return the plan of a preset or file with the changes applied."""
-    from baselines.ablation.design.budgets import changed_plan
     from baselines.ablation.design.plan import read_plan
-    from baselines.ablation.design.presets import PRESETS, preset_plan
+    from baselines.ablation.design.presets import PRESETS, changed_plan, preset_plan
     from bench.errors import UnknownNameError, UsageError
 
     if name is None:
@@ -331,11 +332,11 @@ def _run(
     quiet: bool,
 ) -> None:
     """Run the plan, write the report, print what failed. Exits with code 1 if a run failed."""
-    from baselines.ablation.report.records import write_about
-    from baselines.ablation.report.report import write_report
+    from baselines.ablation.report.folder import write_about
+    from baselines.ablation.report.page import write_report
     from baselines.ablation.run.console import print_conclusion, print_edits, print_failed
-    from baselines.ablation.run.jobs import preview
-    from baselines.ablation.run.running import run_ablation
+    from baselines.ablation.run.plan_jobs import preview
+    from baselines.ablation.run.run_ablation import run_ablation
     from bench.errors import EXIT_INVALID
     from bench.runtime.destinations import require_writable
 
@@ -379,7 +380,7 @@ def _ledger_in(place: Path) -> Ledger:
 
     Raises `NothingFoundError`.
     """
-    from baselines.ablation.report.records import LEDGER, PLAN, read_about
+    from baselines.ablation.report.folder import LEDGER, PLAN, read_about
     from bench.errors import NothingFoundError
     from bench.execution.ledger.ledger import Ledger
 
@@ -392,7 +393,7 @@ def _ledger_in(place: Path) -> Ledger:
 
 def _print_status(place: Path) -> None:
     """Print the state of a ledger's runs, with the plan of its folder if that has one."""
-    from baselines.ablation.report.records import PLAN, read_about
+    from baselines.ablation.report.folder import PLAN, read_about
     from baselines.ablation.run.console import print_status
 
     ledger = _ledger_in(place)
@@ -405,20 +406,23 @@ def _print_status(place: Path) -> None:
     print_status(ledger, None)
 
 
-def _render(place: Path, tables: Literal["csv", "parquet"]) -> None:
-    from baselines.ablation.report.records import PLAN
-    from baselines.ablation.report.report import render_again
+def _render(place: Path, tables: Literal["csv", "parquet"], note: str | None) -> None:
+    """Render a report again, or all reports inside a folder and the index over them."""
+    from baselines.ablation.report.index import render_index, reports_in
+    from baselines.ablation.report.page import render_again
     from baselines.ablation.run.console import print_conclusion
 
-    out = place if (place / PLAN).is_file() else place.parent
-    out = out if (out / PLAN).is_file() else place
-    print_conclusion(out, render_again(out, tables=tables).sentences)
+    folders = reports_in(place)
+    for out in folders:
+        print_conclusion(out, render_again(out, tables=tables, note=note).sentences)
+    if folders[0].parent == place:
+        render_index(place)
 
 
 def _emit(
     jobs: list[Job], ledger: Ledger, out: Path, *, options: list[str], timeout_s: float | None
 ) -> None:
-    from baselines.ablation.run.jobs import WORK
+    from baselines.ablation.run.plan_jobs import WORK
     from bench.execution.executors.slurm_array import emit_slurm
 
     files = emit_slurm(jobs, WORK, ledger, out, options=options, timeout_s=timeout_s)

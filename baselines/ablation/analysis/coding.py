@@ -1,13 +1,14 @@
-"""Which effects a table of runs can tell apart, as columns of a linear model.
+"""Coding of a table of runs: the effects it can separate, as columns of a linear model.
 
-Effect (sum) coding: a factor of L levels has L - 1 columns, one for each level but the base, 1 on
-its level, -1 on the base. Then the intercept is the mean over cells and a main effect is an average
-over the levels of the other factors. Interactions are products of columns; seeds are a block, coded
-alike.
+Effect (sum) coding: a factor with L levels has L - 1 columns, one for each level but the base: 1 on
+its level, -1 on the base. The intercept is then the mean over cells, and a main effect is an
+average over the levels of the other factors. Interactions are products of columns; seeds are a
+block, coded in the same way.
 
-Terms enter in order: seeds, main effects, two-factor interactions. A term whose columns depend on
-those before it cannot be told from them and is left out: its aliases are named where a product of
-two-level factors equals another one (or its negative) on every run, as in fractional factorials.
+Terms enter in order: seeds, main effects, two-factor interactions. A term whose columns depend
+linearly on earlier ones cannot be separated from them and is left out. Its aliases are listed if a
+product of two-level factors equals another one, or its negative, on every run, as in fractional
+factorials.
 
 Shape legend: N runs, P columns.
 """
@@ -33,8 +34,8 @@ MAX_ALIAS_ORDER = 3
 
 
 class Coded(NamedTuple):
-    """Columns float64 N,P; the slice of each term that is in; aliases of each term (with a minus
-    sign where opposite), those of terms left out included; terms left out.
+    """Columns float64 N,P; the slice of columns of each included term; the aliases of all terms,
+    included or not (with a minus sign if opposite); the terms left out.
     """
 
     matrix: NDArray[np.float64]
@@ -44,13 +45,14 @@ class Coded(NamedTuple):
 
 
 def name_of(term: Term) -> str:
-    """As "label-noise x replay-buffer"."""
+    """Return a text such as "label-noise x replay-buffer"."""
     return " x ".join(term)
 
 
 def levels_present(frame: pd.DataFrame, levels: Levels) -> dict[str, tuple[str, ...]]:
-    """The levels that runs of the table have; none of a factor whose base level no run has. Raises
-    `InputError` for a factor that the table lacks and for a value that is no level.
+    """Return the levels that occur in the table, and () for a factor whose base level does not.
+
+    Raises `InputError` for a factor without a column and for a value that is not a level.
     """
     found = {}
     for factor, names in levels.items():
@@ -59,14 +61,14 @@ def levels_present(frame: pd.DataFrame, levels: Levels) -> dict[str, tuple[str, 
         values = set(frame[factor])
         unknown = sorted(map(str, values - set(names)))
         if unknown:
-            raise InputError(f"factor {factor!r}: level {unknown[0]!r} is none of {list(names)}")
+            raise InputError(f"factor {factor!r}: level {unknown[0]!r} is not one of {list(names)}")
         present = tuple(name for name in names if name in values)
         found[factor] = present if names[0] in values else ()
     return found
 
 
 def sum_coded(values: Sequence[object], levels: Sequence[object]) -> NDArray[np.float64]:
-    """Columns N,L-1 of a factor whose values are all levels; N,0 for less than two levels."""
+    """Return the columns N,L-1 of a factor with N values; N,0 for fewer than two levels."""
     if len(levels) < 2:
         return np.zeros((len(values), 0))
     base = np.array([value == levels[0] for value in values], float)
@@ -75,7 +77,7 @@ def sum_coded(values: Sequence[object], levels: Sequence[object]) -> NDArray[np.
 
 
 def coded(frame: pd.DataFrame, levels: Levels, *, interactions: bool = True) -> Coded:
-    """The columns of a table of runs, for `levels_present`."""
+    """Return the columns of a table of runs; `levels` as `levels_present` returns them."""
     single = {factor: sum_coded(list(frame[factor]), levels[factor]) for factor in levels}
     seeds = sorted(set(frame[SEED]))
     parts: dict[Term, NDArray[np.float64]] = {(): np.ones((len(frame), 1))}
@@ -86,28 +88,28 @@ def coded(frame: pd.DataFrame, levels: Levels, *, interactions: bool = True) -> 
         for one, other in itertools.combinations(levels, 2):
             products = single[one][:, :, None] * single[other][:, None, :]
             parts[(one, other)] = products.reshape(len(frame), -1)
-    kept = parts[()]
+    included = parts[()]
     columns: dict[Term, slice] = {(): slice(0, 1)}
     left_out: list[Term] = []
     for term, new in parts.items():
         if term == ():
             continue
-        both = np.concatenate([kept, new], axis=1)
+        both = np.concatenate([included, new], axis=1)
         if (
             not new.shape[1]
             or np.linalg.matrix_rank(both, tol=TOLERANCE * len(frame)) < both.shape[1]
         ):
             left_out.append(term)
             continue
-        columns[term] = slice(kept.shape[1], both.shape[1])
-        kept = both
-    return Coded(kept, columns, _aliases(single, parts), tuple(left_out))
+        columns[term] = slice(included.shape[1], both.shape[1])
+        included = both
+    return Coded(included, columns, _aliases(single, parts), tuple(left_out))
 
 
 def _aliases(
     single: Mapping[str, NDArray[np.float64]], parts: Mapping[Term, NDArray[np.float64]]
 ) -> dict[Term, tuple[str, ...]]:
-    """Equal or opposite columns among products of up to `MAX_ALIAS_ORDER` two-level factors."""
+    """Return equal or opposite products of up to `MAX_ALIAS_ORDER` two-level factors by term."""
     two = [factor for factor, columns in single.items() if columns.shape[1] == 1]
     signs: dict[Term, NDArray[np.float64]] = {}
     for order in range(1, MAX_ALIAS_ORDER + 1):
@@ -127,14 +129,14 @@ def _aliases(
 
 
 def contrast(coding: Coded, levels: Levels, chosen: Mapping[str, str]) -> NDArray[np.float64]:
-    """P weights of the coefficients that give the effect of the chosen levels against the base.
+    """Return the P weights of the coefficients whose sum is the effect of the chosen levels.
 
-    Of one factor, level less base, averaged over all other factors; of two, the difference of
-    differences (y_ab - y_a0) - (y_0b - y_00), which for two levels each is twice the textbook's
-    interaction effect.
+    For one factor the effect is level minus base, averaged over all other factors. For two it is
+    the difference of differences (y_ab - y_a0) - (y_0b - y_00); with two levels each, that is twice
+    the interaction effect of textbooks.
     """
     term = tuple(chosen)
-    # mean at level l less mean at the base: b_l - b_0 with b_0 = -(sum of the others)
+    # mean at level l minus mean at the base: b_l - b_0 with b_0 = -(sum of the others)
     factors = [1.0 + (np.array(levels[factor][1:]) == chosen[factor]) for factor in term]
     weights = factors[0]
     for more in factors[1:]:

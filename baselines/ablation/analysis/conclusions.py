@@ -1,34 +1,35 @@
-"""An ablation in plain words: what helps, what hurts, what interacts, what cannot be told.
+"""The conclusions of an ablation in words: what helps, what hurts, what interacts, what is open.
 
-Every sentence states numbers of the analysis and nothing else. An effect is called one only when it
-is significant at 5 % for all effects and metrics together (Holm); everything else is told as not
-shown, with the seeds that would be needed for 80 % power were the truth as large as the estimate
-(at 5 % over the number of effects, Holm's first step), and the size that these runs would show.
-An estimate that chance made large makes that number of seeds too small: it is a lower guess.
+A sentence states numbers of the analysis and nothing else. An effect is reported only if it is
+significant at 5 % over all effects and metrics together (Holm). Every other effect is reported as
+open, with the number of seeds that would give 80 % power if the estimate were the true effect (at
+5 % over the number of effects, Holm's first step), and the effect size that these runs would find.
+An estimate that is large by chance makes that number too small: take it as a lower bound.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from baselines.ablation.analysis.coding import Term
 from baselines.ablation.analysis.effects import Effect, MetricEffects
-from baselines.ablation.analysis.open_questions import ALPHA, nothing_shown, open_questions
 from baselines.ablation.analysis.outcomes import CollapseRule, FactorTest, OutcomeShare
+from baselines.ablation.analysis.power import detectable, seeds_needed
+from baselines.ablation.analysis.ranking import is_better
 from baselines.ablation.analysis.tradeoff import TimeRatio
-from baselines.ablation.analysis.wording import (
-    Which,
-    amount,
-    helps,
-    p_words,
-    tone_of,
-    what,
-    which,
-)
 from bench.metrics import METRICS
-from bench.reporting.sentence import Sentence
+from bench.reporting.sentence import Sentence, Tone
+from bench.statistics.intervals import LEVEL
 from bench.tables.numbers import counted, listed, percent
+
+ALPHA = 1 - LEVEL
+MAX_OPEN = 6  # open effects that get a sentence each
+MAX_NAMES = 100  # names in one sentence
+
+Identity = tuple[str, Term, tuple[str, ...]]  # of an effect, on values and on ranks alike
+Ranked = tuple[MetricEffects, Effect]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,98 +47,168 @@ class Findings:
 
 
 def conclusions(findings: Findings) -> list[Sentence]:
-    """What an ablation says, the most telling first."""
+    """Return the conclusions of an ablation, the most important first."""
     shown = [effect for one in findings.effects for effect in one.effects if effect.is_significant]
-    ranked = _by_ranks_alone(findings)
-    also = ["how often runs end badly"] if any(map(_matters, findings.factors)) else []
-    also += ["which runs come out behind others, with diverged ones as the worst"] if ranked else []
-    said = _headline(findings, ranked) if shown else [nothing_shown(findings.effects, also)]
-    said += [_main_sentence(effect) for effect in shown if len(effect.term) == 1]
-    said += [_interaction_sentence(effect) for effect in shown if len(effect.term) == 2]
-    said += _outcome_sentences(findings)
-    said += _rank_sentences(ranked)
-    said += open_questions(findings.effects, {which(effect) for _, effect in ranked})
-    said += [_time_sentence(one) for one in findings.times if _differs(one)]
-    return said + _notes(findings.effects)
+    ranked = _by_ranks_only(findings)
+    found = _headline(findings, ranked) if shown else [_nothing_shown(findings, ranked)]
+    found += [_main_sentence(effect) for effect in shown if len(effect.term) == 1]
+    found += [_interaction_sentence(effect) for effect in shown if len(effect.term) == 2]
+    found += _outcome_sentences(findings)
+    found += _rank_sentences(ranked)
+    found += _open_questions(findings.effects, {_identity(effect) for _, effect in ranked})
+    found += [_time_sentence(one) for one in findings.times if _differs(one)]
+    return found + _notes(findings.effects)
 
 
-def _by_ranks_alone(findings: Findings) -> list[tuple[MetricEffects, Effect]]:
-    """Effects that ranks show and values do not: in ranks diverged runs count as worst."""
-    shown = {which(e) for one in findings.effects for e in one.effects if e.is_significant}
+def short(value: float, *, sign: bool = False, digits: int = 3) -> str:
+    """Return a number with three significant digits, thousands written out.
+
+    >>> short(-0.04211), short(1784.6, sign=True), short(2.13e9)
+    ('-0.0421', '+1,780', '2.13e+09')
+    """
+    mark = "+" if sign else ""
+    if 10**digits <= abs(value) < 1e7:
+        return f"{float(f'{value:.{digits}g}'):{mark},.0f}"
+    return f"{value:{mark}.{digits}g}"
+
+
+def _identity(effect: Effect) -> Identity:
+    return effect.metric, effect.term, effect.levels
+
+
+def _name(effect: Effect) -> str:
+    """Return a text such as "label-noise (on)" or "label-noise (on) and replay-buffer (on)"."""
+    pairs = zip(effect.term, effect.levels, strict=True)
+    return " and ".join(f"{factor} ({level})" for factor, level in pairs)
+
+
+def _tone(metric: str, estimate: float) -> Tone:
+    verdict = is_better(metric, estimate)
+    return "note" if verdict is None else "good" if verdict else "bad"
+
+
+def _amount(effect: Effect) -> str:
+    """Return estimate, interval and corrected p-value."""
+    text = short(effect.estimate, sign=True)
+    if effect.low is not None and effect.high is not None:
+        text += f" [{short(effect.low, sign=True)}, {short(effect.high, sign=True)}]"
+    if effect.p_holm is not None:
+        text += f", p {_p_value(effect.p_holm)} after Holm"
+    return text
+
+
+def _p_value(value: float) -> str:
+    return "< .001" if value < 0.001 else f"{value:.2g}"
+
+
+def _by_ranks_only(findings: Findings) -> list[Ranked]:
+    """Return the effects that are significant on ranks, where diverged runs are worst, but not on
+    values.
+    """
+    shown = {_identity(e) for one in findings.effects for e in one.effects if e.is_significant}
     return [
         (one, effect)
         for one in findings.ranks
         for effect in one.effects
-        if effect.is_significant and which(effect) not in shown
+        if effect.is_significant and _identity(effect) not in shown
     ]
 
 
-def _headline(findings: Findings, ranked: Sequence[tuple[MetricEffects, Effect]]) -> list[Sentence]:
-    """Of the first metric, which levels help, hurt, or are not shown to do either."""
+def _headline(findings: Findings, ranked: Sequence[Ranked]) -> list[Sentence]:
+    """Return which levels help, hurt, or show no effect on the first metric."""
     first = findings.effects[0]
     if METRICS[first.metric].direction == "target":
         return []
-    places: dict[Which, bool] = {which(effect): effect.estimate > 0 for _, effect in ranked}
-    by_verdict: dict[str, list[str]] = {"help": [], "hurt": [], "up": [], "down": [], "none": []}
+    places = {_identity(effect): effect.estimate > 0 for _, effect in ranked}
+    groups: dict[str, list[str]] = {"help": [], "hurt": [], "better": [], "worse": [], "open": []}
     for effect in (effect for effect in first.effects if len(effect.term) == 1):
         if effect.is_significant:
-            verdict = "help" if helps(effect.metric, effect.estimate) else "hurt"
+            group = "help" if is_better(effect.metric, effect.estimate) else "hurt"
         else:
-            better = places.get(which(effect))
-            verdict = "none" if better is None else "up" if better else "down"
-        by_verdict[verdict].append(what(effect))
-    if not by_verdict["help"] and not by_verdict["hurt"]:
+            better = places.get(_identity(effect))
+            group = "open" if better is None else "better" if better else "worse"
+        groups[group].append(_name(effect))
+    if not groups["help"] and not groups["hurt"]:
         return []  # an interaction, or another metric
     parts = [
-        f"{listed(names)} {verb if len(names) > 1 else f'{verb}s'}"
+        f"{listed(names, most=MAX_NAMES)} {verb if len(names) > 1 else f'{verb}s'}"
         for verb in ("help", "hurt")
-        if (names := by_verdict[verb])
+        if (names := groups[verb])
     ]
     parts += [
-        f"{listed(names)} {'are' if len(names) > 1 else 'is'} {how} by ranks alone"
-        for verdict, how in (("up", "better"), ("down", "worse"))
-        if (names := by_verdict[verdict])
+        f"{listed(names, most=MAX_NAMES)} {'are' if len(names) > 1 else 'is'} {how} by ranks only"
+        for how in ("better", "worse")
+        if (names := groups[how])
     ]
-    parts += [f"of {listed(by_verdict['none'])} neither is shown"] if by_verdict["none"] else []
+    if groups["open"]:
+        parts.append(f"no effect is shown for {listed(groups['open'], most=MAX_NAMES)}")
     text = f"On {first.metric}, the first metric of the plan: {'; '.join(parts)}."
-    return [Sentence("good" if by_verdict["help"] else "bad", text)]
+    return [Sentence("good" if groups["help"] else "bad", text)]
 
 
-def _notes(analyses: Sequence[MetricEffects]) -> list[Sentence]:
-    """What limits the analyses, each limit once with the metrics that it is about."""
-    about: dict[str, list[str]] = {}
-    for one in analyses:
-        for note in one.notes:
-            about.setdefault(note, []).append(one.metric)
-    said = []
-    for note, metrics in about.items():
-        where = "all metrics" if len(metrics) == len(analyses) > 1 else ", ".join(metrics)
-        said.append(Sentence("note", f"On {where}: {note}."))
-    return said
+def _nothing_shown(findings: Findings, ranked: Sequence[Ranked]) -> Sentence:
+    """Return the sentence for no significant effect on values, with what else is significant, or
+    how many seeds would be needed.
+    """
+    effects = findings.effects
+    family = _num_tested(effects)
+    if not family:
+        if effects and all(one.num_seeds == 1 for one in effects):
+            return Sentence(
+                "note",
+                "One seed allows no conclusions: no effect has an interval, and the number of "
+                "seeds needed is unknown. Run two or more seeds.",
+            )
+        return Sentence("note", "Nothing can be concluded: no effect has an interval.")
+    tested = (
+        f"none of {family} tested effects exceeds"
+        if family > 1
+        else "the one tested effect does not exceed"
+    )
+    text = (
+        f"No effect on the values of a metric is significant at 5 %: {tested} the variation "
+        "between seeds, after Holm's correction."
+    )
+    also = ["how often runs diverge or collapse"] if any(map(_matters, findings.factors)) else []
+    also += ["effects on ranks, which count diverged runs as worst"] if ranked else []
+    if also:
+        return Sentence("note", f"{text} Significant, and described below: {listed(also)}.")
+    text += " This does not show that there are no effects."
+    for analysis, effect in _open_effects(effects)[:1]:
+        seeds = needed(analysis, effect, ALPHA / family)
+        text += f" The closest is {_name(effect)} on {effect.metric}: " + (
+            f"if its estimate is the true effect, about {counted(seeds, 'seed')} are needed to "
+            f"show it; this study has {analysis.num_seeds}."
+            if seeds is not None
+            else "no feasible number of seeds would show an effect of this size."
+        )
+    return Sentence("note", text)
 
 
 def _main_sentence(effect: Effect) -> Sentence:
-    verdict = helps(effect.metric, effect.estimate)
-    verb = {True: "helps", False: "hurts", None: "changes"}[verdict]
-    said = f"{what(effect)} {verb} {effect.metric}: {amount(effect)}"
+    verdict = is_better(effect.metric, effect.estimate)
+    verb = {True: "improves", False: "worsens", None: "changes"}[verdict]
+    text = f"{_name(effect)} {verb} {effect.metric}: {_amount(effect)}"
     if effect.standardised is not None:
         size = f"{abs(effect.standardised):.2g}"
-        said += f"; {size} deviation{'' if size == '1' else 's'} of a run"
-    if effect.aliases:
-        said += f"; it cannot be told from {' and '.join(effect.aliases)}"
-    return Sentence(tone_of(effect.metric, effect.estimate), f"{said}.")
+        text += f"; {size} standard deviation{'' if size == '1' else 's'} of a run"
+    return Sentence(_tone(effect.metric, effect.estimate), f"{text}{_aliases(effect)}.")
 
 
 def _interaction_sentence(effect: Effect) -> Sentence:
-    verdict = helps(effect.metric, effect.estimate)
-    how = {True: "are better than", False: "are worse than", None: "differ from"}[verdict]
-    said = (
-        f"{what(effect)} interact on {effect.metric}: both together {how} the sum of "
-        f"each alone by {amount(effect)}"
+    verdict = is_better(effect.metric, effect.estimate)
+    how = {True: "is better than", False: "is worse than", None: "differs from"}[verdict]
+    text = (
+        f"{_name(effect)} interact on {effect.metric}: their combination {how} the sum of their "
+        f"separate effects by {_amount(effect)}"
     )
-    if effect.aliases:
-        said += f"; it cannot be told from {' and '.join(effect.aliases)}"
-    return Sentence(tone_of(effect.metric, effect.estimate), f"{said}.")
+    return Sentence(_tone(effect.metric, effect.estimate), f"{text}{_aliases(effect)}.")
+
+
+def _aliases(effect: Effect) -> str:
+    if not effect.aliases:
+        return ""
+    return f"; this design cannot separate it from {listed(effect.aliases, most=MAX_NAMES)}"
 
 
 def _matters(test: FactorTest) -> bool:
@@ -152,53 +223,105 @@ def _outcome_sentences(findings: Findings) -> list[Sentence]:
     collapsed = sum(one.num_collapsed for one in findings.cells)
     if not diverged + collapsed:
         return [Sentence("good", f"None of {counted(runs, 'run')} diverged or collapsed.")]
-    told = f"Of {counted(runs, 'run')} {diverged} diverged and {collapsed} collapsed"
-    said = [Sentence("bad", f"{told} ({findings.rule}).")]
-    for test in findings.factors:
+    text = f"Of {counted(runs, 'run')}, {diverged} diverged and {collapsed} collapsed"
+    found = [Sentence("bad", f"{text} ({findings.rule}).")]
+    for test in filter(_matters, findings.factors):
         shares = "; ".join(
             f"{one.group} {percent(one.share)} [{percent(one.low)}, {percent(one.high)}]"
             for one in test.shares
         )
-        if _matters(test):
-            said.append(
-                Sentence(
-                    "bad",
-                    f"How often runs end badly depends on {test.factor}: {shares}, Fisher's p "
-                    f"{p_words(test.p_holm)} after Holm.",
-                )
+        found.append(
+            Sentence(
+                "bad",
+                f"The share of runs that diverge or collapse depends on {test.factor}: {shares}, "
+                f"Fisher's p {_p_value(test.p_holm)} after Holm.",
             )
-    if diverged + collapsed == runs:
-        said.append(
-            Sentence("note", "All ended badly, so that no factor can be seen to change how often.")
         )
-    elif len(said) == 1 and findings.factors:
-        said.append(Sentence("note", "No factor is shown to change how often that happens."))
-    return said
+    if diverged + collapsed == runs:
+        text = "All runs diverged or collapsed, so no factor can be seen to change how often."
+        found.append(Sentence("note", text))
+    elif len(found) == 1 and findings.factors:
+        found.append(Sentence("note", "No factor is shown to change how often that happens."))
+    return found
 
 
-def _rank_sentences(ranked: Sequence[tuple[MetricEffects, Effect]]) -> list[Sentence]:
-    """What ranks say and values do not."""
-    found: dict[tuple[str, bool], list[tuple[MetricEffects, Effect]]] = {}
+def _rank_sentences(ranked: Sequence[Ranked]) -> list[Sentence]:
+    """Return the effects that are significant on ranks only."""
+    groups: dict[tuple[str, bool], list[Ranked]] = {}
     for one, effect in ranked:
-        found.setdefault((what(effect), effect.estimate > 0), []).append((one, effect))
-    said = []
-    for (name, better), pairs in found.items():
+        groups.setdefault((_name(effect), effect.estimate > 0), []).append((one, effect))
+    found = []
+    for (name, better), pairs in groups.items():
         places = [f"{abs(e.estimate):.3g} places on {e.metric}" for _, e in pairs]
         worst = max(effect.p_holm or 0.0 for _, effect in pairs)
-        said.append(
-            Sentence(
-                "good" if better else "bad",
-                f"By ranks, a diverged run counting as worst, {name} is "
-                f"{'better' if better else 'worse'} by {listed(places)}, of "
-                f"{pairs[0][0].num_runs}; p {p_words(worst)}{_or_less(worst, len(pairs))} "
-                "after Holm.",
-            )
+        bound = " or less" if len(pairs) > 1 and worst >= 0.001 else ""
+        text = (
+            f"By ranks, which count diverged runs as worst, {name} is "
+            f"{'better' if better else 'worse'} by {listed(places, most=MAX_NAMES)}, of "
+            f"{pairs[0][0].num_runs}; p {_p_value(worst)}{bound} after Holm."
         )
-    return said
+        found.append(Sentence("good" if better else "bad", text))
+    return found
 
 
-def _or_less(p_value: float, count: int) -> str:
-    return " or less" if count > 1 and p_value >= 0.001 else ""
+def _num_tested(effects: Sequence[MetricEffects]) -> int:
+    """Return the number of tested effects of all metrics, the family of Holm's correction."""
+    return sum(effect.p_value is not None for one in effects for effect in one.effects)
+
+
+def _open_effects(analyses: Sequence[MetricEffects]) -> list[tuple[MetricEffects, Effect]]:
+    """Return the main effects that are tested but not significant, by rising p-value."""
+    found = [
+        (one, effect)
+        for one in analyses
+        for effect in one.effects
+        if len(effect.term) == 1 and effect.p_value is not None and not effect.is_significant
+    ]
+    return sorted(found, key=lambda pair: pair[1].p_value or 0.0)
+
+
+def needed(analysis: MetricEffects, effect: Effect, alpha: float = ALPHA) -> int | None:
+    """Return the seeds needed for 80 % power if the estimate is the true effect, every cell being
+    run with every seed. None for more than `power.MAX_SEEDS`, or if the variance is not known.
+    """
+    if effect.standard_error is None:
+        return None
+    cells = analysis.num_runs / analysis.num_seeds
+    terms = analysis.num_columns - (analysis.num_seeds - 1)
+
+    def df(seeds: int) -> float:
+        return cells * seeds - terms - (seeds - 1)
+
+    unit = effect.standard_error * analysis.num_seeds**0.5
+    return seeds_needed(effect.estimate, unit, df, alpha=alpha)
+
+
+def _open_questions(
+    effects: Sequence[MetricEffects], ranked: Collection[Identity]
+) -> list[Sentence]:
+    """Return the main effects that are not shown; those in `ranked` are shown by ranks."""
+    alpha = ALPHA / max(_num_tested(effects), 1)
+    still_open = _open_effects(effects)
+    found = []
+    for analysis, effect in still_open[:MAX_OPEN]:
+        assert effect.standard_error is not None  # noqa: S101  (it has a p-value)
+        seeds = needed(analysis, effect, alpha)
+        least = detectable(effect.standard_error, analysis.df, alpha=alpha)
+        power = (
+            "no feasible number of seeds finds an effect of this size with 80 % power"
+            if seeds is None
+            else f"about {counted(seeds, 'seed')} would find an effect of this size with 80 % power"
+        )
+        where = " among finished runs" if _identity(effect) in ranked else ""
+        text = (
+            f"It is open whether {_name(effect)} changes {effect.metric}{where}: "
+            f"{_amount(effect)}; {power}, {analysis.num_seeds} find one of {short(least)}."
+        )
+        found.append(Sentence("gap", text))
+    if len(still_open) > MAX_OPEN:
+        further = counted(len(still_open) - MAX_OPEN, "further main effect")
+        found.append(Sentence("gap", f"The same is open for {further}; see the table of effects."))
+    return found
 
 
 def _differs(one: TimeRatio) -> bool:
@@ -206,9 +329,19 @@ def _differs(one: TimeRatio) -> bool:
 
 
 def _time_sentence(one: TimeRatio) -> Sentence:
-    return Sentence(
-        "note",
-        f"{one.name} takes {one.ratio:.2f} times the training time (by the clock) of "
-        f"the base level "
-        f"[{one.low or math.nan:.2f}, {one.high or math.nan:.2f}].",
-    )
+    interval = f"[{one.low or math.nan:.2f}, {one.high or math.nan:.2f}]"
+    text = f"{one.name} takes {one.ratio:.2f} {interval} times the base level's training time"
+    return Sentence("note", f"{text}, by the clock.")
+
+
+def _notes(analyses: Sequence[MetricEffects]) -> list[Sentence]:
+    """Return the limits of the analyses, each once with the metrics it applies to."""
+    about: dict[str, list[str]] = {}
+    for one in analyses:
+        for note in one.notes:
+            about.setdefault(note, []).append(one.metric)
+    found = []
+    for note, metrics in about.items():
+        where = "all metrics" if len(metrics) == len(analyses) > 1 else ", ".join(metrics)
+        found.append(Sentence("note", f"On {where}: {note}."))
+    return found

@@ -1,14 +1,14 @@
-"""Metrics over training, and how soon a cell is as good as the base at its end.
+"""Learning curves, and how soon a cell is as good as the base at its end.
 
-A curve is the mean over runs at each step with Student's t interval, where there is more than one
-seed; runs that have diverged have no value any more, and every point tells how many are left.
+A curve is the mean over runs at each step, with Student's t interval if there is more than one
+seed. Diverged runs have no value after their divergence; each point has the number of runs left.
 
-Sample efficiency: the first measured step at which a run is at least as good as the median of the
-base's runs at their last step (of an even number the worse of the two in the middle, so that more
-than half of the base's own runs get there; their mean, which one bad run moves, half of them may
-never reach). A run is looked at a few times only, so the true step lies between that one and the
-one before; a run that never gets there is censored, and counts in the median as later than all
-others (so that a median of mostly censored runs is told as beyond the last step).
+Sample efficiency is the first evaluated step at which a run is at least as good as the median of
+the base's runs at their last step. For an even number of runs the worse of the two middle ones is
+taken, so that more than half of the base's own runs reach it. (Half of them may never reach their
+mean, which one bad run moves.) Runs are evaluated a few times only, so the true step lies between
+that evaluation and the one before. A run that never gets there is censored and counts as later than
+all others; a median of mostly censored runs is beyond the last step.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from baselines.ablation.analysis.results import CELL, SEED, STEP
 from bench.errors import InputError
 from bench.statistics.intervals import LEVEL
 
-GOOD = "good"  # the column that is added: `ranking.goodness`
+GOOD = "good"  # the added column: `ranking.goodness`
 
 
 class CurvePoint(NamedTuple):
-    """Mean over runs of a metric in a group (a cell or a level) after `step` steps; the band is
-    None for a single run, and in a table of one seed.
+    """Mean of a metric over the runs of a group (a cell or a level) after `step` steps. The band is
+    None for a single run and in a table with one seed.
     """
 
     group: str
@@ -44,8 +44,8 @@ class CurvePoint(NamedTuple):
 
 
 class Efficiency(NamedTuple):
-    """How soon the runs of a cell reach the base's final value `target`. `median_steps` is None
-    where half of the runs or more never do; `ratio` is that over the base's last step.
+    """How soon the runs of a cell reach the base's final value `target`. `median_steps` is None if
+    half of the runs or more never do; `ratio` is the median over the base's last step.
     """
 
     cell: str
@@ -58,7 +58,7 @@ class Efficiency(NamedTuple):
 
 
 def curves(frame: pd.DataFrame, metric: str, by: str = CELL) -> list[CurvePoint]:
-    """The learning curve of each group of the curve table: `by` is `cell` or a factor."""
+    """Return the learning curve of each group of the curve table; `by` is "cell" or a factor."""
     known = frame[frame[metric].notna()]
     by_point: dict[tuple[str, int], list[float]] = {}
     for group, step, value in zip(known[by], known[STEP], known[metric], strict=True):
@@ -83,12 +83,13 @@ def _point(group: str, step: int, values: NDArray[np.float64], *, banded: bool) 
 def efficiencies(
     frame: pd.DataFrame, metric: str, base: str, perfect: Mapping[str, float | None]
 ) -> list[Efficiency]:
-    """Of each cell of the curve table, the base included. Empty where the metric has a target that
-    is not known, or where no run of the base has a value. Raises `InputError` for a base that the
-    table lacks.
+    """Return the sample efficiency of each cell of the curve table, the base included.
+
+    Empty if the metric has an unknown target value, or if no run of the base has a value. Raises
+    `InputError` if the table lacks the base.
     """
     if base not in set(frame[CELL]):
-        raise InputError(f"the table has no cell {base!r}, which others would be compared with")
+        raise InputError(f"the table has no cell {base!r} to compare others with")
     good = goodness(metric, frame[metric].to_numpy(np.float64), perfect.get(metric))
     if good is None:
         return []
@@ -120,6 +121,6 @@ def efficiencies(
 
 
 def _first(rows: pd.DataFrame, seed: int, target: float) -> float:
-    """The first measured step of a run at or above the target, infinity for none."""
+    """Return the first evaluated step of a run at or above the target, infinity for none."""
     reached = rows.loc[(rows[SEED] == seed) & (rows[GOOD] >= target), STEP]
     return math.inf if reached.empty else float(reached.min())

@@ -1,36 +1,36 @@
-"""What each factor does to a metric: effects with intervals over seeds, and shares of variance.
+"""Effects of factors on metrics, with intervals over seeds, and shares of variance.
 
 Ordinary least squares with the seed as a block (Box, Hunter & Hunter 2005, chapters 4 and 5):
 
     y = mean + seed + main effects + two-factor interactions + residual
 
 Effects are contrasts against the base level (`coding.contrast`). Standard errors come from the
-residual, which pools what seeds do to cells and interactions of three or more factors; intervals
-and p-values are Student's t with its degrees of freedom. The standardised effect is the effect over
-the residual deviation of one run, with the interval of a noncentral t. P-values are corrected by
-Holm over all effects of all metrics that are analysed together. A table of one seed has no
-intervals: its residual would be interactions, and not what another seed gives. Sums of squares are
-those of a term beside all others (type III), in a balanced table those of any type; shares are of
-the total.
+residual, which pools the differences of seeds within cells and the interactions of three or more
+factors; intervals and p-values use Student's t with the residual degrees of freedom. The
+standardised effect is the effect over the residual standard deviation of one run, with the interval
+of a noncentral t. P-values are corrected by Holm over all effects of all metrics analysed together.
+A table with one seed has no intervals: its residual would consist of interactions, and would say
+nothing about other seeds. Sums of squares are of type III (a term given all others); in a balanced
+table all types agree. Shares are of the total.
 
-A design decides what can be told: one-at-a-time and leave-one-out have no interactions, and their
-effects hold beside the base only; in a fraction every effect names its aliases. Agrees with
+The design limits what can be estimated: one-at-a-time and leave-one-out have no interactions, and
+their effects hold next to the base only; in a fraction every effect lists its aliases. Agrees with
 statsmodels' `ols(...)` and `anova_lm(..., typ=3)` on `C(factor, Sum)` to float64 rounding.
 
-On 1,000 simulated tables of the 2^4 factorial with 5 seeds, runs of deviation 1 around their cell's
-and their seed's mean,
+On 1,000 simulated tables of the 2^4 factorial with 5 seeds, and runs with standard deviation 1
+around the means of their cell and seed,
 
     from baselines.ablation.analysis.simulation import simulate; simulate()
     from baselines.ablation.analysis.simulation import simulate; simulate(effects={})
 
-a main effect of 1 deviation is found in 94.0 % after Holm (99.2 % before), an interaction of 2 in
-94.6 % (99.5 %); 95.3 % of the intervals hold the truth. Without any effect 4.6 % of the tables call
-one significant, and 4.7 % of single p-values are below .05. Runs that are not normal make it more
-cautious: 3.6 % false alarms with Student's t of 3 degrees of freedom, 2.8 % with log-normal runs.
-One spread is taken for all cells; with one five times as large in half of the cells false alarms
-were 3.7 %, in one of the 16 cells 5.5 %. Where every cell meets the base alone (one-at-a-time,
-leave-one-out) that does not average out: there trust the differences of `paired`, which take each
-cell's own.
+a main effect of 1 standard deviation is found in 94.0 % after Holm (99.2 % before), an interaction
+of 2 in 94.6 % (99.5 %); 95.3 % of the intervals contain the true value. Without any effect, 4.6 %
+of the tables have a significant one, and 4.7 % of the single p-values are below .05. The test is
+more conservative if runs are not normal: 3.6 % false alarms with Student's t with 3 degrees of
+freedom, 2.8 % with log-normal runs. All cells are assumed to have the same variance; with a
+standard deviation five times as large in half of the cells false alarms were 3.7 %, in one of the
+16 cells 5.5 %. In designs that compare each cell with the base only (one-at-a-time, leave-one-out)
+this does not average out: there, rely on `paired`, which uses each cell's own variance.
 """
 
 from __future__ import annotations
@@ -65,9 +65,8 @@ Scale = Literal["values", "ranks"]
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """One contrast on one metric. `term` are the factors, `levels` the level of each that is
-    compared with the base. Without degrees of freedom for the residual, or without spread, all
-    but the estimate is None.
+    """One contrast on one metric: `levels` of the factors of `term` against their base levels. All
+    but the estimate is None without residual degrees of freedom or residual variance.
     """
 
     metric: str
@@ -90,15 +89,15 @@ class Effect:
 
     @property
     def is_significant(self) -> bool:
-        """At 5 % for the whole family."""
+        """Whether it is significant at 5 % for the whole family."""
         return self.p_holm is not None and self.p_holm < 1 - LEVEL
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricEffects:
-    """The model of one metric. `sigma` is the residual deviation of a run, None where the table
-    leaves no degrees of freedom or has one seed; `left_out` are terms that the design cannot tell;
-    `num_missing` runs had no value.
+    """The model of one metric. `sigma` is the residual standard deviation of a run, None without
+    residual degrees of freedom or with one seed; `left_out` are terms that the design cannot
+    separate; `num_missing` runs had no value.
     """
 
     metric: str
@@ -115,7 +114,7 @@ class MetricEffects:
     notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """A row for each effect."""
+        """Return a row for each effect."""
         rows = [asdict(effect) | {"term": effect.name} for effect in self.effects]
         frame = pd.DataFrame(rows)
         for column in ("levels", "aliases"):
@@ -123,7 +122,7 @@ class MetricEffects:
         return frame.assign(scale=self.scale)
 
     def shares_frame(self) -> pd.DataFrame:
-        """The analysis of variance, a row for each source."""
+        """Return the analysis of variance, with a row for each source."""
         return pd.DataFrame(self.shares).assign(metric=self.metric, scale=self.scale)
 
 
@@ -135,21 +134,21 @@ def metric_effects(
     scale: Scale = "values",
     interactions: bool = True,
 ) -> MetricEffects:
-    """Effects on one column of a table of runs. Runs without a value are left out here and counted;
-    `outcomes` and the ranks of `ranking` take them in. P-values are not yet corrected.
+    """Return the effects on one column of a table of runs, without Holm's correction.
 
-    Raises `InputError` for a table without that column or without two values.
+    Runs without a value are left out and counted; `outcomes` and `ranking` include them. Raises
+    `InputError` for a table without that column or with fewer than two values.
     """
     if metric not in frame:
         raise InputError(f"the table has no column {metric!r}")
     known = frame[frame[metric].notna()]
     if len(known) < 2:
-        raise InputError(f"{metric}: {len(known)} runs have a value; effects need two or more")
+        raise InputError(f"{metric}: {len(known)} runs have a value, but effects need two or more")
     levels = levels_present(known, levels)
     coding = coded(known, levels, interactions=interactions)
     fit = fitted(coding, known[metric].to_numpy(np.float64))
     num_seeds = known[SEED].nunique()
-    if num_seeds == 1:  # what is left are interactions, which say nothing of other seeds
+    if num_seeds == 1:  # the residual consists of interactions
         fit = fit._replace(df=0)
     effects = tuple(
         _effect(metric, coding, levels, fit, dict(zip(term, chosen, strict=True)))
@@ -176,8 +175,9 @@ def metric_effects(
 def analysed(
     frame: pd.DataFrame, levels: Levels, metrics: Sequence[str], *, interactions: bool = True
 ) -> list[MetricEffects]:
-    """Effects on several metrics, Holm's correction over all of them together. A metric that fewer
-    than two runs have is left out.
+    """Return the effects on several metrics, with Holm's correction over all of them together.
+
+    Metrics with fewer than two values are left out.
     """
     found = [
         metric_effects(frame, levels, metric, interactions=interactions)
@@ -188,7 +188,7 @@ def analysed(
 
 
 def corrected(found: Sequence[MetricEffects]) -> list[MetricEffects]:
-    """The same with `p_holm`, all effects of all metrics being one family."""
+    """Return the same with `p_holm`, taking all effects of all metrics as one family."""
     family = [e for one in found for e in one.effects if e.p_value is not None]
     adjusted = iter(holm([e.p_value for e in family if e.p_value is not None]))
     return [
@@ -215,7 +215,7 @@ def _effect(metric: str, coding: Coded, levels: Levels, fit: Fit, chosen: dict[s
     sigma = fit.sigma
     if not sigma:
         return found
-    unit = math.sqrt(weights @ fit.inverse @ weights)  # standard error of a deviation of 1
+    unit = math.sqrt(weights @ fit.inverse @ weights)  # standard error if sigma is 1
     t = found.estimate / (sigma * unit)
     half = float(t_distribution.ppf(0.5 + LEVEL / 2, fit.df)) * sigma * unit
     low, high = standardised_bounds(t, fit.df)
@@ -236,25 +236,23 @@ def _notes(coding: Coded, fit: Fit, levels: Levels, num_seeds: int, num_missing:
     pairs = [term for term in coding.left_out if len(term) == 2]
     lost = [term for term in coding.left_out if len(term) == 1]
     for (factor,) in lost:
-        said.append(f"{factor}: its levels cannot be told apart from the rest in these runs")
+        said.append(f"{factor}: these runs cannot separate its levels from the other terms")
     if pairs and len(pairs) == math.comb(len(levels), 2):
         said.append(
-            "these runs tell no interactions: an effect holds beside the base, and may be another "
-            "in other company"
+            "this design cannot estimate interactions: an effect holds next to the base, and may "
+            "differ in other combinations"
         )
     elif pairs:
-        said.append(f"interactions that cannot be told: {', '.join(map(name_of, pairs))}")
+        said.append(f"interactions that cannot be estimated: {', '.join(map(name_of, pairs))}")
     if num_seeds == 1:
-        said.append(
-            "one seed: what another would give is not known, and there are no intervals; add seeds"
-        )
+        said.append("there is one seed, so there are no intervals; add seeds")
     elif fit.df <= 0:
-        said.append("no run is left to measure the spread: no intervals; add seeds")
+        said.append("too few runs to estimate the variance, so there are no intervals; add seeds")
     elif fit.total_ss == 0:
-        said.append("all runs have one and the same value, so that nothing changes it")
+        said.append("all runs have the same value")
     elif fit.residual_ss == 0:
-        said.append("the runs do not differ beyond the effects: no intervals")
+        said.append("the effects explain all differences, so there are no intervals")
     if num_missing:
         left = "run has no value and is" if num_missing == 1 else "runs have no value and are"
-        said.append(f"{num_missing} {left} left out; see outcomes and ranks")
+        said.append(f"{num_missing} {left} left out; outcomes and ranks include all runs")
     return said

@@ -1,4 +1,4 @@
-"""Ordinary least squares on coded columns, and the analysis of variance of its terms.
+"""Ordinary least squares on coded columns, and the analysis of variance of their terms.
 
 Shape legend: N runs, P columns.
 """
@@ -14,12 +14,12 @@ from scipy.stats import f as f_distribution
 
 from baselines.ablation.analysis.coding import Coded, name_of
 
-MIN_TOTAL = 1e-24  # of a sum of squares relative to the size of the values: all are equal
+MIN_TOTAL = 1e-24  # of a sum of squares, relative to that of the values: below it is rounding
 RESIDUAL = "residual"
 
 
 class Share(NamedTuple):
-    """A line of the analysis of variance; p-value and F are None for seed-free or exact tables."""
+    """A line of the analysis of variance; F and p-value are None without residual variance."""
 
     source: str
     sum_of_squares: float
@@ -30,7 +30,7 @@ class Share(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Coefficients, and what their errors are made of."""
+    """Coefficients, and what their standard errors are computed from."""
 
     beta: NDArray[np.float64]  # P
     inverse: NDArray[np.float64]  # P,P: (X'X)^-1
@@ -40,12 +40,12 @@ class Fit(NamedTuple):
 
     @property
     def sigma(self) -> float | None:
-        """Residual deviation of a run; None without degrees of freedom."""
+        """Residual standard deviation of a run; None without degrees of freedom."""
         return math.sqrt(self.residual_ss / self.df) if self.df > 0 else None
 
 
 def fitted(coding: Coded, y_N: NDArray[np.float64]) -> Fit:
-    """The least squares fit of values float64 N. Sums that are rounding alone become 0."""
+    """Return the least squares fit of values float64 N. Sums that are only rounding become 0."""
     q_NP, r_PP = np.linalg.qr(coding.matrix)
     beta_P = np.linalg.solve(r_PP, q_NP.T @ y_N)
     inverse_r = np.linalg.inv(r_PP)
@@ -61,7 +61,7 @@ def fitted(coding: Coded, y_N: NDArray[np.float64]) -> Fit:
 
 
 def variance_shares(coding: Coded, fit: Fit) -> list[Share]:
-    """A line for each term and the residual; none where all values are equal."""
+    """Return a line for each term and the residual; none if all values are equal."""
     if fit.total_ss == 0:
         return []
     found = []

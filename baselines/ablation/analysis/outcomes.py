@@ -1,14 +1,14 @@
-"""How runs end: finished, collapsed or diverged, as an outcome of its own.
+"""Outcomes of runs: finished, collapsed or diverged.
 
     diverged    a loss or a weight became infinite or NaN; there are no samples to score
-    collapsed   finished, and the samples lack most of the data: fewer than half of the reference's
-                classes are covered (`modes_covered`), or, where no classifier counts classes, the
-                coverage is below 5 % of what real images reach (`coverage_k5`)
+    collapsed   finished, but the samples lack most of the data: fewer than half of the reference's
+                classes are covered (`modes_covered`), or, without a classifier to count classes,
+                coverage is below 5 % of the value of real images (`coverage_k5`)
 
-Shares have Wilson's interval. A factor is tested by Fisher's exact test on the table of its levels
-against bad (diverged or collapsed) and good runs; it takes the runs as independent, which pairs by
-seed are not quite: where seeds matter much it is cautious. Bad runs are never dropped: `ranking`
-says how their metrics count.
+Shares have Wilson's interval. Factors are tested with Fisher's exact test on the table of levels
+against bad (diverged or collapsed) and good runs. The test takes runs as independent; runs paired
+by seed are not quite, which makes it conservative if seeds matter much. Bad runs are never dropped:
+`ranking` defines how their metrics count.
 """
 
 from __future__ import annotations
@@ -29,16 +29,18 @@ from baselines.ablation.analysis.results import CELL, DIVERGED, FINISHED, OUTCOM
 from bench.statistics.intervals import holm, wilson
 
 COLLAPSED = "collapsed"
-STATE = "state"  # the column that `with_states` adds
-EQUAL = 1e-7  # relative: tables as likely as the one seen, but for rounding
-GRID = 1e-10  # of logarithms, so that sums in any order are equal
+STATE = "state"  # the column added by `with_states`
+EQUAL = 1e-7  # relative: probabilities this close are equal up to rounding
+GRID = 1e-10  # logarithms are rounded to it, so that sums in any order are equal
 MAX_TABLES = 20_000  # a second or two
 DRAWS = 99_999
 
 
 @dataclass(frozen=True, kw_only=True)
 class CollapseRule:
-    """`modes_share` of the reference's classes, `coverage_share` of the coverage of real images."""
+    """When a run counts as collapsed: below `modes_share` of the reference's classes, or below
+    `coverage_share` of the coverage of real images.
+    """
 
     modes_share: float = 0.5
     coverage_share: float = 0.05
@@ -51,8 +53,8 @@ class CollapseRule:
 
 
 class OutcomeShare(NamedTuple):
-    """Runs of a group (a cell, or a level of a factor), how many ended badly, and the share of
-    those with its interval.
+    """The runs of a group (a cell, or a level of a factor), how many of them diverged or collapsed,
+    and their share with its interval.
     """
 
     group: str
@@ -65,7 +67,7 @@ class OutcomeShare(NamedTuple):
 
 
 class FactorTest(NamedTuple):
-    """Whether the share of bad runs differs between a factor's levels."""
+    """A test of whether the share of bad runs differs between the levels of a factor."""
 
     factor: str
     shares: tuple[OutcomeShare, ...]
@@ -76,8 +78,9 @@ class FactorTest(NamedTuple):
 def with_states(
     frame: pd.DataFrame, perfect: Mapping[str, float | None], rule: CollapseRule | None = None
 ) -> pd.DataFrame:
-    """The final table with a column `state`: finished, collapsed or diverged. `perfect` is what
-    real images score.
+    """Return the final table with a column `state`: finished, collapsed or diverged.
+
+    `perfect` holds the scores of real images by metric.
     """
     chosen = rule or CollapseRule()
 
@@ -97,7 +100,7 @@ def with_states(
 
 
 def share_of(group: str, states: Sequence[str]) -> OutcomeShare:
-    """The outcome of one group of runs."""
+    """Return the outcomes of one group of runs."""
     diverged, collapsed = states.count(DIVERGED), states.count(COLLAPSED)
     interval = wilson(diverged + collapsed, len(states))
     return OutcomeShare(
@@ -106,14 +109,14 @@ def share_of(group: str, states: Sequence[str]) -> OutcomeShare:
 
 
 def cell_outcomes(frame: pd.DataFrame) -> list[OutcomeShare]:
-    """Of each cell of a table `with_states`, in its order."""
+    """Return the outcomes of each cell of a table `with_states`, in its order."""
     return [
         share_of(str(cell), list(group[STATE])) for cell, group in frame.groupby(CELL, sort=False)
     ]
 
 
 def factor_outcomes(frame: pd.DataFrame, levels: Levels) -> list[FactorTest]:
-    """Of each level of each factor, with Fisher's test corrected over the factors."""
+    """Return the outcomes of each level of each factor, and Fisher's test, Holm-corrected."""
     found = []
     for factor, names in levels.items():
         groups = {name: list(frame.loc[frame[factor] == name, STATE]) for name in names}
@@ -125,11 +128,14 @@ def factor_outcomes(frame: pd.DataFrame, levels: Levels) -> list[FactorTest]:
 
 
 def fisher_exact(bad: Sequence[int], totals: Sequence[int]) -> float:
-    """Two-sided p-value of equal shares in L groups, `bad` of `totals` each: the probability of all
-    tables with the same margins that are no likelier than this one (Freeman & Halton 1951).
+    """Return the two-sided p-value of equal shares in L groups with `bad` of `totals` each.
 
-    Exact as long as `MAX_TABLES` partial tables of one weight and margin are left at a time, else
-    by `DRAWS` random tables, whose p-value is never below 1 / (`DRAWS` + 1).
+    It is the probability of all tables with the same margins that are not more likely than this one
+    (Freeman & Halton 1951). It is exact while at most `MAX_TABLES` partial tables are open at a
+    time, else estimated from `DRAWS` random tables, with a minimum of 1 / (`DRAWS` + 1).
+
+    >>> round(fisher_exact([0, 4], [4, 4]), 4)
+    0.0286
     """
     n_L = np.asarray(totals, np.int64)
     ways_L = [np.round(_log_ways(int(n)) / GRID).astype(np.int64) for n in n_L]
@@ -139,7 +145,7 @@ def fisher_exact(bad: Sequence[int], totals: Sequence[int]) -> float:
 
 
 def _log_ways(n: int) -> NDArray[np.float64]:
-    """Logarithms of the numbers of ways to choose 0 to n of n."""
+    """Return the logarithms of the numbers of ways to choose 0 to n of n."""
     k = np.arange(n + 1)
     found: NDArray[np.float64] = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     return found
@@ -148,9 +154,10 @@ def _log_ways(n: int) -> NDArray[np.float64]:
 def _exact_tail(
     n_L: NDArray[np.int64], num_bad: int, ways_L: Sequence[NDArray[np.int64]], limit: int
 ) -> float | None:
-    """Probability of the tables of a weight up to `limit`, group by group: partial tables with the
-    same rest and weight are one, and one whose completions are all on one side of the limit goes
-    no further (Mehta & Patel 1983). None where too many are left.
+    """Return the probability of all tables with a weight up to `limit`, built group by group.
+
+    Partial tables with the same rest and weight are merged; one whose completions all lie on one
+    side of the limit is closed (Mehta & Patel 1983). None if too many are open.
     """
     least, most = _bounds(ways_L, num_bad)
     rest_P, weight_P, share_P = np.array([num_bad]), np.array([0]), np.array([1.0])
@@ -178,8 +185,8 @@ def _exact_tail(
 def _bounds(
     ways_L: Sequence[NDArray[np.int64]], num_bad: int
 ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
-    """The least and the most that the groups from each one on can add to the weight, by how many
-    bad runs are left to them; those that cannot be are never asked for.
+    """Return the least and the most weight that each group and those after it can add, by the
+    number of bad runs left to them; impossible numbers are never looked up.
     """
     never = np.int64(2**60)
     least = [np.full(num_bad + 1, never)]

@@ -1,12 +1,11 @@
-"""Every cell against the base, seed by seed.
+"""Paired differences of every cell from the base, seed by seed.
 
-Runs of one seed share images, latents and initial weights, so their difference is free of what the
-seed does to both. The interval is Student's t over the differences. With few seeds a t interval
-rests on differences that are normal, which so few cannot show; so up to `EXACT_SEEDS` the exact
-sign-flip test stands beside it, which rests on their symmetry alone: under no effect every pattern
-of signs is equally likely. With S seeds its p-value is never below 2^(1-S): at 5 seeds .0625, so
-that it cannot call anything significant at 5 %, and from 6 on it can. Holm's correction is over all
-cells of all metrics compared together.
+Runs with the same seed share images, latents and initial weights, so their difference is free of
+what the seed does to both. The interval is Student's t over the differences. It assumes normal
+differences, which a few seeds cannot confirm. Up to `EXACT_SEEDS` seeds the exact sign-flip test is
+therefore given as well, which only assumes symmetry: without an effect all patterns of signs are
+equally likely. With S seeds its p-value is at least 2^(1-S): .0625 for 5 seeds, so that it needs 6
+or more to be significant at 5 %. Holm's correction is over all cells and metrics compared together.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from bench.errors import InputError
 from bench.statistics.intervals import LEVEL, holm
 
 EXACT_SEEDS = 14  # 16,384 patterns of signs
-TIE = 1e-12  # of the sum of sizes: sums that are equal but for rounding
+TIE = 1e-12  # relative to the sum of sizes: sums this close are equal up to rounding
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairedDifference:
-    """A cell less the base on one metric, over the seeds that both have. `standardised` is the
-    mean over the deviation of the differences. Below two seeds, or where all differences are equal,
-    there is no interval.
+    """A cell minus the base on one metric, over the seeds that both have. `standardised` is the
+    mean over the standard deviation of the differences. With fewer than two seeds, or if all
+    differences are equal, there is no interval.
     """
 
     metric: str
@@ -48,19 +47,25 @@ class PairedDifference:
     p_value: float | None = None
     p_holm: float | None = None
     p_sign_flip: float | None = None
-    # for 80 % power at 5 % in this comparison alone (not Holm's), were the truth as the estimate
+    # for 80 % power at 5 % in this comparison alone (without Holm), if the estimate were true
     seeds_needed: int | None = None
 
     @property
     def is_significant(self) -> bool:
-        """At 5 % for the whole family."""
+        """Whether it is significant at 5 % for the whole family."""
         return self.p_holm is not None and self.p_holm < 1 - LEVEL
 
 
 def sign_flip(x_N: NDArray[np.float64]) -> float:
-    """Exact two-sided p-value of mean 0 among all 2^N patterns of signs, N up to `EXACT_SEEDS`."""
+    """Return the exact two-sided p-value of mean 0 among all 2^N patterns of signs.
+
+    Raises `InputError` unless N is 1 to `EXACT_SEEDS`.
+
+    >>> sign_flip(np.array([1.0, 2.0, 3.0]))
+    0.25
+    """
     if not 1 <= len(x_N) <= EXACT_SEEDS:
-        raise InputError(f"{len(x_N)} differences: the exact test takes 1 to {EXACT_SEEDS}")
+        raise InputError(f"{len(x_N)} differences: the exact test needs 1 to {EXACT_SEEDS}")
     sums = np.array([0.0])
     for value in x_N:
         sums = np.concatenate([sums + value, sums - value])
@@ -71,7 +76,7 @@ def sign_flip(x_N: NDArray[np.float64]) -> float:
 def paired_difference(
     frame: pd.DataFrame, metric: str, cell: str, base: str
 ) -> PairedDifference | None:
-    """A cell less the base; None where no seed has both values."""
+    """Return a cell minus the base; None if no seed has both values."""
     ours, theirs = _by_seed(frame, metric, cell), _by_seed(frame, metric, base)
     x_N = np.array([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
     num = len(x_N)
@@ -96,7 +101,7 @@ def paired_difference(
 
 
 def _by_seed(frame: pd.DataFrame, metric: str, cell: str) -> dict[int, float]:
-    """The values of a cell's runs that have one."""
+    """Return the values of a cell's runs that have one."""
     rows = frame[frame[CELL] == cell]
     pairs = zip(rows[SEED].tolist(), rows[metric].tolist(), strict=True)
     return {seed: value for seed, value in pairs if not math.isnan(value)}
@@ -105,12 +110,13 @@ def _by_seed(frame: pd.DataFrame, metric: str, cell: str) -> dict[int, float]:
 def paired_differences(
     frame: pd.DataFrame, metrics: Sequence[str], base: str
 ) -> list[PairedDifference]:
-    """Every other cell against the base on every metric, corrected together. Raises `InputError`
-    for a base that the table lacks.
+    """Return the differences of all other cells from the base on all metrics, corrected together.
+
+    Raises `InputError` if the table lacks the base.
     """
     cells = list(dict.fromkeys(frame[CELL]))
     if base not in cells:
-        raise InputError(f"the table has no cell {base!r}, which others would be compared with")
+        raise InputError(f"the table has no cell {base!r} to compare others with")
     found = [
         difference
         for metric, cell in itertools.product(metrics, cells)
@@ -122,5 +128,5 @@ def paired_differences(
 
 
 def paired_frame(found: Sequence[PairedDifference]) -> pd.DataFrame:
-    """A row for each."""
+    """Return a row for each difference."""
     return pd.DataFrame([asdict(one) for one in found])

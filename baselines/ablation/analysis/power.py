@@ -1,9 +1,9 @@
-"""How sure, and how many seeds would be needed: the noncentral t distribution.
+"""Power and the number of seeds needed, from the noncentral t distribution.
 
-An estimate over its standard error is noncentral t, with the true effect over the true standard
-error as noncentrality. Power is the chance of |t| beyond the critical value; it grows with the
-number of seeds S through the standard error, which falls as 1 / sqrt(S), and the degrees of
-freedom.
+An estimate over its standard error follows a noncentral t distribution, with the true effect over
+the true standard error as noncentrality. Power is the probability of |t| beyond the critical value.
+It grows with the number of seeds S through the standard error, which falls as 1 / sqrt(S), and
+through the degrees of freedom.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from bench.statistics.intervals import LEVEL
 
 POWER = 0.8
 MAX_SEEDS = 10_000
-MANY_DF = 1e6  # from here on t is normal to all the digits that are shown
+MANY_DF = 1e6  # from here on t is normal to all digits shown
 
 
 def power(noncentrality: float, df: float, alpha: float = 1 - LEVEL) -> float:
-    """Chance that a two-sided t test of level alpha rejects."""
+    """Return the probability that a two-sided t test of level alpha rejects."""
     delta = abs(noncentrality)
     if df > MANY_DF:
         critical = float(norm.ppf(1 - alpha / 2))
@@ -41,8 +41,8 @@ def seeds_needed(
     target: float = POWER,
     alpha: float = 1 - LEVEL,
 ) -> int | None:
-    """The least number of seeds for which an effect is found with chance `target`; None where more
-    than `MAX_SEEDS` would be needed.
+    """Return the smallest number of seeds with which an effect is found with probability `target`;
+    None if more than `MAX_SEEDS` would be needed.
 
     `unit_error` is the standard error with one seed, `df(seeds)` the degrees of freedom.
     """
@@ -57,7 +57,7 @@ def seeds_needed(
 
     if not enough(MAX_SEEDS):
         return None
-    low, high = 1, MAX_SEEDS  # not enough (one seed tells no spread), enough
+    low, high = 1, MAX_SEEDS  # not enough (one seed has no variance), enough
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
@@ -67,7 +67,7 @@ def seeds_needed(
 def detectable(
     standard_error: float, df: float, *, target: float = POWER, alpha: float = 1 - LEVEL
 ) -> float:
-    """The smallest effect that would be found with chance `target` at this standard error."""
+    """Return the smallest effect that is found with probability `target` at this standard error."""
     upper = 2.0
     while power(upper, df, alpha) < target:
         upper *= 2
@@ -76,8 +76,8 @@ def detectable(
 
 
 def standardised_bounds(t: float, df: float, level: float = LEVEL) -> tuple[float, float]:
-    """Interval of the noncentrality of an observed t (Steiger & Fouladi 1997): the values under
-    which so large, or so small, a t has a chance of (1 - level) / 2.
+    """Return the interval of the noncentrality of an observed t (Steiger & Fouladi 1997): the
+    values under which a t this large, or this small, has probability (1 - level) / 2.
     """
     tail = (1 - level) / 2
     width = 10.0 + 3 * abs(t)
@@ -92,7 +92,7 @@ def standardised_bounds(t: float, df: float, level: float = LEVEL) -> tuple[floa
 
 
 def _nct_cdf(t: float, df: float, noncentrality: float) -> float:
-    """The distribution function; 0 or 1 in the far tails, where that of scipy may be NaN."""
+    """Return the distribution function; 0 or 1 in the far tails, where scipy's may be NaN."""
     found = float(nctdtr(df, noncentrality, t))
     if math.isnan(found):
         return 0.0 if noncentrality > t else 1.0

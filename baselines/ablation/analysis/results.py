@@ -1,12 +1,12 @@
-"""`RunResult`: what one run came to, and the tables that the analysis reads.
+"""`RunResult`, the result of one run, and the tables that the analysis reads.
 
 The final table has a row for each run (cell and seed):
 
     cell, seed, outcome, reason, train_s, <a column for each factor>, <a column for each metric>
 
-and the curve table the same with `step`, a row for each evaluation. A metric without a value is
-missing (NaN) there, as is a time that was shared with runs of other settings; a diverged run has no
-final metric at all, and stays a row.
+The curve table has the same columns and `step`, with a row for each evaluation. Missing values are
+NaN: metrics without a value, times shared with runs of other settings, and all final metrics of a
+diverged run.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ FINISHED, DIVERGED = "finished", "diverged"
 
 
 class Evaluation(BaseModel):
-    """Samples scored after `step` steps. `values` by metric, None where it has none; `train_s` is
-    the seconds of training until then.
+    """Scores of samples after `step` steps. `values` are by metric, None without a value; `train_s`
+    is the training time until then, in seconds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,11 +37,12 @@ class Evaluation(BaseModel):
 
 
 class RunResult(BaseModel):
-    """A run that is over. `perfect` is what real images score, by metric, where that is known; a
-    diverged run says why, and keeps the evaluations that it reached. `data_digest` is that of the
-    training images, `protocol` the signature of its scores but for the images; `train_s` is a
-    run's share where `stacked` runs were trained together; `shared` says that some of those were of
-    other settings, so that its share tells nothing of its own.
+    """The result of a run. A diverged run has a `reason` and the evaluations it reached.
+
+    `perfect` holds the known scores of real images by metric. `data_digest` identifies the training
+    images; `protocol` is the signature of the scores without its part on images. If `stacked` runs
+    were trained together, `train_s` is this run's share; `shared` means that some of them had other
+    settings, so that the share says nothing about this run's own cost.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,7 +69,7 @@ class RunResult(BaseModel):
             raise ValueError("a finished run needs its evaluations")
         steps = [entry.step for entry in self.evaluations]
         if steps != sorted(set(steps)):
-            raise ValueError(f"steps of the evaluations do not rise: {steps}")
+            raise ValueError(f"the evaluations' steps are not increasing: {steps}")
         return self
 
 
@@ -81,7 +82,7 @@ def _own_s(result: RunResult) -> float | None:
 
 
 def final_frame(runs: Sequence[Run], results: Mapping[str, RunResult]) -> pd.DataFrame:
-    """A row for each run that has a result; see the module's docstring."""
+    """Return the final table, with a row for each run that has a result."""
     rows = []
     for run in runs:
         result = results.get(run.key)
@@ -97,7 +98,7 @@ def final_frame(runs: Sequence[Run], results: Mapping[str, RunResult]) -> pd.Dat
 
 
 def curve_frame(runs: Sequence[Run], results: Mapping[str, RunResult]) -> pd.DataFrame:
-    """A row for each evaluation of each run that has a result."""
+    """Return the curve table, with a row for each evaluation of each run that has a result."""
     rows = []
     for run in runs:
         result = results.get(run.key)
@@ -109,7 +110,7 @@ def curve_frame(runs: Sequence[Run], results: Mapping[str, RunResult]) -> pd.Dat
 
 
 def _numeric(frame: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
-    """Measured columns as float64, so that a column of nothing but None is one too."""
+    """Return the table with measured columns as float64, even those that are all None."""
     for name in {TRAIN_S, *(metric for run in runs for metric in run.metrics)}:
         if name in frame:
             frame[name] = frame[name].astype("float64")

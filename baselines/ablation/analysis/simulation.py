@@ -1,4 +1,4 @@
-"""What the analysis does on tables whose truth is known: errors of the first kind, and power."""
+"""False alarms and power of the analysis, on simulated tables with known effects."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ Noise = Callable[[np.random.Generator, int], "np.typing.NDArray[np.float64]"]
 
 
 class Simulated(NamedTuple):
-    """Shares of simulated tables. `false_alarm` at least one true null is called significant after
-    Holm's correction; `uncorrected` of single true nulls with p < .05; `coverage` of intervals that
-    hold the truth; `power` of each true effect, after correction and before.
+    """Shares of simulated tables: with at least one true null significant after Holm's correction
+    (`false_alarm`), of true nulls with p < .05 (`uncorrected`), of intervals that contain the true
+    value (`coverage`), and of tables in which each true effect is found, after correction (`power`)
+    and before.
     """
 
     num_tables: int
@@ -43,10 +44,10 @@ def simulated_table(
     seed_sd: float = 1.0,
     noise: Noise | None = None,
 ) -> pd.DataFrame:
-    """A final table of the 2^k factorial with factors A, B, ... at levels off and on.
+    """Return a final table of the 2^k factorial with factors A, B, ... at levels off and on.
 
-    `effects` are contrasts as `coding.contrast` defines them, in deviations of the residual: a term
-    of m factors adds effect / 2^m times the product of its signs.
+    `effects` are contrasts as `coding.contrast` defines them, in residual standard deviations: a
+    term of m factors adds effect / 2^m times the product of its signs.
     """
     names = [chr(ord("A") + place) for place in range(num_factors)]
     rows = []
@@ -75,7 +76,7 @@ def simulate(
     noise: Noise | None = None,
     seed: int = 0,
 ) -> Simulated:
-    """Analyse simulated tables; see `Simulated`. Without `effects`, one main effect of 1 deviation
+    """Analyse simulated tables. Without `effects` there are one main effect of 1 standard deviation
     and one interaction of 2.
     """
     true = {("A",): 1.0, ("B", "C"): 2.0} if effects is None else effects
@@ -94,7 +95,7 @@ def simulate(
         )
         alarm = False
         for effect in analysed(frame, levels, [METRIC])[0].effects:
-            assert effect.p_value is not None  # noqa: S101  (normal noise has a spread)
+            assert effect.p_value is not None  # noqa: S101  (normal noise has a variance)
             assert effect.low is not None  # noqa: S101
             assert effect.high is not None  # noqa: S101
             size = true.get(effect.term, 0.0)

@@ -1,9 +1,9 @@
-"""What a trick trades: quality against diversity, and quality against time.
+"""Trade-offs of a trick: quality against diversity, and quality against time.
 
-An arrow per level of each factor goes from the mean of the base level to that of the level, in the
-plane of precision and recall (or density and coverage), averaged over the other factors; its
-intervals are those of the two effects. The time ratio is the effect on log seconds of training,
-paired by seed like every other, as a factor with its interval.
+For each level of each factor an arrow leads from the mean of the base level to the mean of that
+level, in the plane of precision and recall (or density and coverage), averaged over the other
+factors; its intervals are those of the two effects. The time ratio is the exponential of the effect
+on log seconds of training, with its interval.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ LOG_S = "log_train_s"
 
 
 class Shift(NamedTuple):
-    """One coordinate of an arrow: where it starts, how far it goes, and the interval of that (None
-    where the table has no spread to measure it by).
+    """One coordinate of an arrow: its start, its length, and the interval of the length (None if
+    the table has no residual variance).
     """
 
     start: float
@@ -39,7 +39,7 @@ class Shift(NamedTuple):
 
 
 class Arrow(NamedTuple):
-    """A level of a factor against its base level in one plane."""
+    """A level of a factor against its base level, in one plane."""
 
     factor: str
     level: str
@@ -50,7 +50,7 @@ class Arrow(NamedTuple):
 
 
 class TimeRatio(NamedTuple):
-    """Seconds of training over those of the base, geometric mean, with the interval."""
+    """Training time over that of the base, as a geometric mean with its interval."""
 
     name: str
     ratio: float
@@ -59,7 +59,7 @@ class TimeRatio(NamedTuple):
 
 
 def arrows(frame: pd.DataFrame, levels: Levels, analyses: Sequence[MetricEffects]) -> list[Arrow]:
-    """All arrows in the planes whose metrics were both analysed."""
+    """Return all arrows in the planes whose metrics were both analysed."""
     by_metric = {one.metric: one for one in analyses}
     return [
         Arrow(
@@ -80,7 +80,7 @@ def arrows(frame: pd.DataFrame, levels: Levels, analyses: Sequence[MetricEffects
 
 
 def arrows_frame(found: Sequence[Arrow]) -> pd.DataFrame:
-    """A row for each arrow, coordinates as columns."""
+    """Return a row for each arrow, with its coordinates as columns."""
     rows = []
     for arrow in found:
         row: dict[str, object] = dict(list(arrow._asdict().items())[:4])
@@ -101,16 +101,16 @@ def _main_effect(analysis: MetricEffects, factor: str, level: str) -> Effect | N
 def _shift(
     frame: pd.DataFrame, levels: Levels, analysis: MetricEffects, at: tuple[str, str]
 ) -> Shift:
-    """The arrow starts at the plain mean of the runs at the base level."""
+    """Return a coordinate of an arrow, starting at the mean of the runs at the base level."""
     factor, level = at
     effect = _main_effect(analysis, factor, level)
-    assert effect is not None  # noqa: S101  (callers have asked)
+    assert effect is not None  # noqa: S101  (checked by the caller)
     start = frame.loc[frame[factor] == levels[factor][0], analysis.metric].mean()
     return Shift(float(start), effect.estimate, effect.low, effect.high)
 
 
 def time_ratios(frame: pd.DataFrame, levels: Levels) -> list[TimeRatio]:
-    """Of each level of each factor against its base level; empty where no run has a time."""
+    """Return the time ratio of each level of each factor; empty if no run has a time."""
     timed = _timed(frame)
     if len(timed) < 2:
         return []
@@ -122,7 +122,7 @@ def time_ratios(frame: pd.DataFrame, levels: Levels) -> list[TimeRatio]:
 
 
 def cell_time_ratios(frame: pd.DataFrame, base: str) -> list[TimeRatio]:
-    """Of each cell against the base, paired by seed."""
+    """Return the time ratio of each cell to the base, paired by seed."""
     timed = _timed(frame)
     found = []
     for cell in dict.fromkeys(timed[CELL]):
@@ -133,7 +133,7 @@ def cell_time_ratios(frame: pd.DataFrame, base: str) -> list[TimeRatio]:
 
 
 def _timed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Runs with the time of a whole training; one that diverged stopped somewhere on the way."""
+    """Return the runs with the time of a whole training, and so no diverged ones."""
     frame = frame[frame[OUTCOME] != DIVERGED]
     known = frame[frame[TRAIN_S].notna() & (frame[TRAIN_S] > 0)]
     return known.assign(**{LOG_S: np.log(known[TRAIN_S].to_numpy(np.float64))})

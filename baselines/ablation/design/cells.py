@@ -1,17 +1,17 @@
-"""Cells: every run of a plan, complete and checked before the first one starts.
+"""Cells and runs: all configurations of a plan, built and checked before the first run starts.
 
-A run is one cell of the design with one seed. Runs of one seed are paired: they draw the same
-images in the same order and the same latents, and start every layer that they share with the same
-weights, whatever tricks are on; samples come from the same latent seeds (`SAMPLING_SEED`). Not
-paired are weights where model options differ in more than the size of the latent
-(`baselines.training.build`), and images where the batch size or the number of discriminator steps
-does.
+A run is one cell of the design with one seed. Runs with the same seed are paired: they draw the
+same images in the same order and the same latents, initialise the layers they share with the same
+weights, whatever tricks are on, and are sampled from the same latent seeds (`SAMPLING_SEED`). Two
+things are not paired: the weights of models whose options differ in more than the latent size
+(`baselines.training.build`), and the images of runs that differ in batch size or in the number of
+discriminator steps.
 
-`Run.key` is a digest of everything that its result depends on: the complete configuration with its
-seed, when it is measured, how many images are sampled and how, and by what they are scored. Not in
-it: names (of the plan, its factors and levels), so that two plans share the runs they have in
-common; the device, library versions and code, which a result records itself, so that a change of a
-comment does not throw away a night on a GPU.
+`Run.key` is a digest of everything that the result depends on: the configuration with its seed, the
+evaluation steps, the number of images, the sampling, and the scoring. It does not contain names (of
+the plan, factors and levels), so that two plans share the runs they have in common. Nor does it
+contain the device, library versions and code, which a result records itself, so that editing a
+comment does not discard a night of GPU time.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from baselines.recipes.table import recipe_config
 from baselines.sampling.sampler import SamplingOptions
 from bench.errors import UsageError
 
-RESULT_VERSION = 1  # of what a result holds; a new one makes every key new
+RESULT_VERSION = 1  # of the result format; a new version changes every key
 SAMPLING_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One training to do: a cell of the design with one seed.
+    """One training: a cell of the design with one seed.
 
-    `cell` is the number of the cell, `levels` its level of each factor by name; `evaluations` are
-    the steps after which samples are scored, the last step at the end.
+    `cell` is the number of the cell and `levels` maps its factors to level names. `evaluations` are
+    the steps after which samples are scored, the last one at the end of training.
     """
 
     cell: int
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """As "label-noise=on, replay-buffer=off"."""
+        """Return a text such as "label-noise=on, replay-buffer=off"."""
         return label_of(self.levels)
 
     @property
@@ -65,13 +65,13 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 of everything that the result depends on; see the module's docstring."""
+        """Return the SHA-256 of everything that the result depends on."""
         text = json.dumps(self.identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What `key` is the digest of, as JSON."""
+        """Return the JSON value whose digest is `key`."""
         return {
             "version": RESULT_VERSION,
             "config": self.config.model_dump(mode="json"),
@@ -86,13 +86,20 @@ class Run:
 
 
 def label_of(levels: Mapping[str, str]) -> str:
-    """A cell's name, from its levels."""
+    """Return the label of a cell with these levels.
+
+    >>> label_of({"label-noise": "on", "replay-buffer": "off"})
+    'label-noise=on, replay-buffer=off'
+    """
     return ", ".join(f"{factor}={level}" for factor, level in levels.items())
 
 
 def evaluation_steps(num_steps: int, num: int) -> tuple[int, ...]:
-    """`num` steps spread evenly, at ends of blocks of draws, the last at the end; fewer where the
-    training has fewer blocks.
+    """Return `num` evenly spaced steps at ends of blocks of draws, the last at the end of training;
+    fewer if the training has fewer blocks.
+
+    >>> evaluation_steps(2000, 3)
+    (672, 1344, 2000)
     """
     found = {num_steps}
     for part in range(1, num):
@@ -102,10 +109,10 @@ def evaluation_steps(num_steps: int, num: int) -> tuple[int, ...]:
 
 
 def make_runs(plan: AblationPlan) -> tuple[Run, ...]:
-    """All runs, seed by seed within each cell, cells in the design's order.
+    """Return all runs, cell by cell in the design's order, seed by seed within a cell.
 
-    Raises `UsageError` naming the cell and the reason where a configuration cannot be (tricks that
-    conflict, a value out of range), and the two cells where two are one configuration.
+    Raises `UsageError` naming the cell for an invalid configuration (conflicting tricks, a value
+    out of range), and naming both cells if two have the same configuration.
     """
     design = plan.made_design
     runs: list[Run] = []
@@ -121,8 +128,8 @@ def make_runs(plan: AblationPlan) -> tuple[Run, ...]:
         twin = known.setdefault(configs[0].digest, label_of(names))
         if twin != label_of(names):
             raise UsageError(
-                f"cells {twin!r} and {label_of(names)!r} are one and the same configuration; "
-                "leave out the level that changes nothing, or what brings it along anyway"
+                f"cells {twin!r} and {label_of(names)!r} have the same configuration; remove "
+                "the level that changes nothing, or the setting that already implies it"
             )
         runs += [
             Run(

@@ -1,20 +1,20 @@
 """Designs: which combinations of levels are run.
 
-    full-factorial         every combination, any numbers of levels
-    fractional-factorial   2^(k-p) of them, of a stated resolution (Box & Hunter 1961)
+    full-factorial         every combination, with any numbers of levels
+    fractional-factorial   2^(k-p) of them, with a given resolution (Box & Hunter 1961)
     one-at-a-time          the base, and each other level of each factor alone
-    leave-one-out          the last level of every factor, and each factor back at its first
+    leave-one-out          the last level of every factor, and each factor alone at its first level
 
-A cell is a tuple of level numbers, one a factor; number 0 is the base level. Cells come in the
-order of `itertools.product`, the last factor fastest.
+A cell is a tuple of level numbers, one for each factor; number 0 is the base level. Cells are in
+the order of `itertools.product`: the last factor varies fastest.
 
-A fraction is a group code. The first k-p factors vary freely and each of the others is the sum
-modulo 2 of a word of them, so that the base (all zeros) is always among the cells. In signs
-(- for level 0) a sum of an even number of letters is their product with the sign turned: D = -AB,
-D = +ABC. The products of the generating words are the defining relation; the shortest of its words
-is as long as the resolution. Effects whose product is such a word cannot be told apart: they are
-aliases. Resolution III: main effects with two-factor interactions; IV: two-factor interactions
-with one another; V: neither.
+A fraction is a group code. The first k-p factors vary freely, and each of the others is the sum
+modulo 2 of a word of them, so that the base (all zeros) is always among the cells. In signs (- for
+level 0), a sum of an even number of letters is minus their product: D = -AB, but D = +ABC. The
+products of the generating words form the defining relation; the length of its shortest word is the
+resolution. Two effects whose product is a word of it cannot be separated: they are aliases. At
+resolution III main effects are aliases of two-factor interactions; at IV two-factor interactions
+are aliases of each other; at V neither.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bench.errors import UsageError
 
 Kind = Literal["full-factorial", "fractional-factorial", "one-at-a-time", "leave-one-out"]
 Cell = tuple[int, ...]
-Effect = tuple[str, ...]  # the factors whose product it is, in the order of the design
+Effect = tuple[str, ...]  # factors multiplied together, in the order of the design
 
 MAX_FACTORS = 12
 ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII", 8: "VIII", 9: "IX", 10: "X"}
@@ -47,9 +47,9 @@ class Word(NamedTuple):
 
 
 class Fraction(BaseModel):
-    """A 2^(k-p) fraction: `generators` maps each added factor to the factors that it is the sum of.
+    """A 2^(k-p) fraction. `generators` maps each added factor to the factors whose sum it is.
 
-    The number of cells is 2 to the number of free factors.
+    The number of cells is 2 to the power of the number of free factors.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,7 +59,7 @@ class Fraction(BaseModel):
 
     @cached_property
     def defining_relation(self) -> tuple[Word, ...]:
-        """All 2^p - 1 words that equal the identity, short ones first."""
+        """Return all 2^p - 1 words that equal the identity, short ones first."""
         masks = [self._mask((*word, added)) for added, word in self.generators.items()]
         products: set[int] = set()
         for size in range(1, len(masks) + 1):
@@ -73,24 +73,24 @@ class Fraction(BaseModel):
 
     @property
     def resolution(self) -> int:
-        """Length of the shortest word of the defining relation."""
+        """Return the length of the shortest word of the defining relation."""
         return len(self.defining_relation[0].letters)
 
     @property
     def name(self) -> str:
-        """As "2^(7-4) of resolution III"."""
+        """Return a text such as "2^(7-4) of resolution III"."""
         k, p = len(self.factors), len(self.generators)
         return f"2^({k}-{p}) of resolution {ROMAN.get(self.resolution, self.resolution)}"
 
     def aliases(self, effect: Effect, max_order: int = 2) -> tuple[Word, ...]:
-        """What cannot be told from an effect, up to products of `max_order` factors."""
+        """Return the aliases of an effect, up to products of `max_order` factors."""
         mine = self._mask(effect)
         found = []
         for word in self.defining_relation:
             mask = mine ^ self._mask(word.letters)
             other = self._letters(mask)
             if 0 < len(other) <= max_order:
-                # in signs E = s E', where s is the sign of the word that is their product
+                # in signs E = s E', with s the sign of the word that is their product
                 found.append(Word(word.sign, other))
         return tuple(sorted(found, key=lambda word: (len(word.letters), self._mask(word.letters))))
 
@@ -101,13 +101,13 @@ class Fraction(BaseModel):
         return tuple(name for place, name in enumerate(self.factors) if mask >> place & 1)
 
     def _word(self, mask: int) -> Word:
-        """Every word sums to 0 over the cells, so its product of signs is (-1)^length."""
+        """Return a word with its sign: letters sum to 0, so their signs multiply to (-1)^length."""
         letters = self._letters(mask)
         return Word((-1) ** len(letters), letters)
 
 
 class Design(NamedTuple):
-    """Cells in order, the place of the one that others are compared with, and the fraction."""
+    """Cells in order, the index of the base cell, and the fraction, if it is one."""
 
     kind: Kind
     cells: tuple[Cell, ...]
@@ -118,11 +118,15 @@ class Design(NamedTuple):
 def make_design(
     kind: Kind, factors: Sequence[str], num_levels: Sequence[int], resolution: int | None = None
 ) -> Design:
-    """The design over factors with so many levels. Raises `UsageError` with the reason where there
-    is none.
+    """Return the design over `factors` with `num_levels` levels each.
+
+    Raises `UsageError` with the reason if there is no such design.
+
+    >>> make_design("one-at-a-time", ["a", "b"], [2, 3]).cells
+    ((0, 0), (1, 0), (0, 1), (0, 2))
     """
     if resolution is not None and kind != "fractional-factorial":
-        raise UsageError(f"design {kind}: a resolution belongs to a fractional factorial")
+        raise UsageError(f"design {kind}: only a fractional factorial has a resolution")
     if kind == "full-factorial":
         cells = tuple(itertools.product(*(range(num) for num in num_levels)))
         return Design(kind, cells, 0)
@@ -148,12 +152,12 @@ def _fractional(
     factors: Sequence[str], num_levels: Sequence[int], resolution: int | None
 ) -> Design:
     if resolution is None:
-        raise UsageError("design fractional-factorial: give a resolution, as resolution = 4")
+        raise UsageError("design fractional-factorial: give a resolution, such as resolution = 4")
     for factor, num in zip(factors, num_levels, strict=True):
         if num != 2:
             raise UsageError(
-                f"design fractional-factorial: factor {factor!r} has {num} levels, and fractions "
-                "are for two; leave levels out, or use full-factorial or one-at-a-time"
+                f"design fractional-factorial: factor {factor!r} has {num} levels, but a "
+                "fraction needs two; remove levels, or use full-factorial or one-at-a-time"
             )
     fraction = find_fraction(tuple(factors), resolution)
     free = len(factors) - len(fraction.generators)
@@ -167,33 +171,34 @@ def _fractional(
 
 
 def find_fraction(factors: tuple[str, ...], resolution: int) -> Fraction:
-    """The smallest fraction of at least that resolution, of the highest resolution that so many
-    cells allow, by a search over generating words: short ones first, then in the order of factors.
+    """Return the smallest fraction with at least this resolution.
 
-    Raises `UsageError` with the reason where there is none.
+    Among fractions with the same number of cells it has the highest resolution. The search goes
+    over generating words, short ones first, then in the order of factors. Raises `UsageError` with
+    the reason if there is no such fraction.
     """
     k = len(factors)
     if resolution < 3:
         raise UsageError(
-            f"resolution {resolution}: below III main effects are aliases of one another; ask for "
-            "3 or more"
+            f"resolution {resolution}: below III main effects are aliases of each other; use 3 "
+            "or more"
         )
     if k > MAX_FACTORS:
-        raise UsageError(f"{k} factors: fractions are searched for up to {MAX_FACTORS}")
+        raise UsageError(f"{k} factors: a fraction may have up to {MAX_FACTORS}")
     if resolution > k:
         raise UsageError(
             f"no fraction of {k} factors has resolution {resolution}: the longest possible word "
-            f"has {k} letters; ask for {k} or less, or for the full factorial"
+            f"has {k} letters; use {k} or less, or full-factorial"
             if k >= 3
-            else f"no fraction of {k} factors: even half of them makes main effects aliases; "
-            "use the full factorial"
+            else f"{k} factor{'' if k == 1 else 's'}: too few for a fraction, as even half of the "
+            "cells makes main effects aliases; use full-factorial"
         )
     for free in range(1, k):
         words = _search(free, k - free, resolution)
         if words is None:
             continue
         while (better := _search(free, k - free, resolution + 1)) is not None:
-            words, resolution = better, resolution + 1  # more than was asked for, at no cost
+            words, resolution = better, resolution + 1  # a higher resolution at the same cost
         generators = {
             factors[free + place]: tuple(factors[n] for n in range(free) if word >> n & 1)
             for place, word in enumerate(words)
@@ -203,8 +208,8 @@ def find_fraction(factors: tuple[str, ...], resolution: int) -> Fraction:
 
 
 def _search(free: int, added: int, resolution: int) -> list[int] | None:
-    """Words (bit masks of `free` letters) whose products with their own added letters all have
-    `resolution` letters or more; None when there are none.
+    """Return `added` words (bit masks of `free` letters) whose products, each with its added
+    letter, all have `resolution` letters or more; None if there are none.
     """
     if not _may_exist(free, free + added, resolution):
         return None
@@ -214,7 +219,7 @@ def _search(free: int, added: int, resolution: int) -> list[int] | None:
     )
 
     def extended(chosen: list[int], products: list[int], start: int) -> list[int] | None:
-        # products: every product of chosen words, with its added letters above the free ones
+        # products: all products of chosen words, with their added letters above the free ones
         if len(chosen) == added:
             return chosen
         letter = 1 << (free + len(chosen))
@@ -231,7 +236,9 @@ def _search(free: int, added: int, resolution: int) -> list[int] | None:
 
 
 def _may_exist(free: int, k: int, resolution: int) -> bool:
-    """The sphere-packing bound: products of up to (R-1)/2 letters must all be distinct."""
+    """Return whether the sphere-packing bound allows it: all products of up to (R-1)/2 letters must
+    be distinct.
+    """
     radius = (resolution - 1) // 2
     num_products = 1
     term = 1

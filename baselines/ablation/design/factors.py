@@ -1,8 +1,8 @@
-"""Factors of a plan: what varies, and every form in which a file may write it.
+"""Factors of a plan, in every form that a plan file may use.
 
     label-noise = true               a trick: off, on
     learning_rate = [1e-4, 2e-4]     a setting: a level for each value
-    [factors.NAME]                   levels by name, each a list of key=value texts
+    [factors.NAME]                   levels by name, each a list of "key=value" texts
     ["label-noise", {...}]           a list of tricks and of tables as above
 
 The first level is the base.
@@ -22,22 +22,22 @@ from baselines.tricks import TRICKS
 from bench.errors import UnknownNameError, UsageError
 
 OFF, ON = "off", "on"
-MAX_NAME = 200  # letters
+MAX_NAME = 200  # characters
 
 
 def checked_name(name: str, kind: str) -> str:
-    """A name that a line of a table can show."""
+    """Return the name if it fits into a line of a table. Raises `UsageError` if not."""
     if not name or not name.isprintable() or len(name) > MAX_NAME:
         told = f"{name[:20]}..." if len(name) > MAX_NAME else name
         raise UsageError(
-            f"{kind} {told!r}: expected a name of 1 to {MAX_NAME} letters on one line, without "
-            "control characters; name levels as [factors.NAME] does"
+            f"{kind} {told!r}: expected 1 to {MAX_NAME} printable characters on one line; give "
+            "levels names, as [factors.NAME] does"
         )
     return name
 
 
 class Level(BaseModel):
-    """A level of a factor: a name, and the settings (`key=value`) that make it."""
+    """A level of a factor: a name, and its settings (`key=value`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +51,7 @@ class Level(BaseModel):
 
 
 class Factor(BaseModel):
-    """What varies: a name and two or more levels, the base first."""
+    """Something that varies: a name and two or more levels, the base first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,7 +68,7 @@ class Factor(BaseModel):
         names = [level.name for level in self.levels]
         if len(names) < 2:
             raise UsageError(
-                f"factor {self.name!r} has {len(names)} level(s), and an effect needs two or more; "
+                f"factor {self.name!r} has {len(names)} level(s), but an effect needs two or more; "
                 "move what does not vary to settings"
             )
         refuse_doubles(names, f"factor {self.name!r}: level")
@@ -86,12 +86,15 @@ class Factor(BaseModel):
 
     @property
     def keys(self) -> frozenset[str]:
-        """The settings that the factor's levels touch."""
+        """Return the keys that the factor's levels set."""
         return frozenset(text.partition("=")[0] for level in self.levels for text in level.settings)
 
 
 def parse_factors(raw: object) -> Iterable[Factor]:
-    """Factors of any written form; see the module's docstring."""
+    """Yield the factors of a plan file; see the module's docstring for the forms.
+
+    Raises `UsageError` for anything else.
+    """
     if isinstance(raw, Mapping):
         for name, value in raw.items():
             yield from _factor(str(name), value)
@@ -110,8 +113,9 @@ def parse_factors(raw: object) -> Iterable[Factor]:
 
 
 def _factor(name: str, value: object) -> Iterable[Factor]:
-    """One factor of a table: `true`, a list of values, or levels by name. TOML reads an unquoted
-    `model.latent_dim` as a table inside a table.
+    """Yield the factors of one table entry: `true`, a list of values, or levels by name.
+
+    TOML reads an unquoted `model.latent_dim` as a table inside a table.
     """
     if isinstance(value, Mapping) and name in ("model", "tricks"):
         for key, inner in value.items():
@@ -146,7 +150,7 @@ def _setting(key: str, value: object) -> Level:
 def _level(factor: str, name: str, settings: object) -> Level:
     if not isinstance(settings, list | tuple) or not all(isinstance(one, str) for one in settings):
         raise UsageError(
-            f"factor {factor!r}, level {name!r}: expected a list of key=value texts, not "
+            f'factor {factor!r}, level {name!r}: expected a list of "key=value" texts, not '
             f"{settings!r}"
         )
     return Level(name=name, settings=tuple(settings))
@@ -155,4 +159,4 @@ def _level(factor: str, name: str, settings: object) -> Level:
 def refuse_doubles(names: Iterable[str], kind: str) -> None:
     for name, count in Counter(names).items():
         if count > 1:
-            raise UsageError(f"{kind} {name!r} is there {count} times")
+            raise UsageError(f"{kind} {name!r} is given {count} times")

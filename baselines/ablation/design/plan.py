@@ -32,13 +32,13 @@ from baselines.sampling.sampler import SamplingOptions
 from bench.errors import UnknownNameError, UsageError
 from bench.metrics import METRICS
 
-# Strict: 100.0, "100" and true are no numbers of steps.
+# Strict: 100.0, "100" and true are not accepted as numbers of steps.
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 
 MAX_SEEDS = 10_000
-MAX_IMAGES = 1_000_000  # sampled at a time: held in memory
-MAX_NAME = 100  # letters of a plan's name, which is that of a folder
+MAX_IMAGES = 1_000_000  # sampled together and held in memory
+MAX_NAME = 100  # characters of a plan's name, which also names a folder
 
 DEFAULT_METRICS = (
     "fid",
@@ -49,7 +49,7 @@ DEFAULT_METRICS = (
     "coverage_k5",
     "modes_covered",
 )
-# Columns of the tables of results and of their analysis, which a factor would hide.
+# Columns of the result tables and their analysis, which a factor of that name would hide.
 RESERVED = frozenset(
     {"cell", "seed", "step", "outcome", "reason", "train_s", "key", "state", "good", "log_train_s",
      "residual"}
@@ -67,8 +67,9 @@ def example_plan() -> str:
 
 
 class AblationPlan(BaseModel):
-    """A plan; see the module's docstring. Construction checks everything but the cells' own
-    configurations, which `baselines.ablation.design.cells.make_runs` builds before anything runs.
+    """A plan, with the keys that `example_plan` explains. Construction checks everything except the
+    configurations of the cells, which `baselines.ablation.design.cells.make_runs` builds before
+    anything runs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -100,7 +101,7 @@ class AblationPlan(BaseModel):
     def _counted(cls, raw: object) -> object:
         if isinstance(raw, int) and not isinstance(raw, bool):
             if not 1 <= raw <= MAX_SEEDS:
-                raise UsageError(f"seeds = {raw}: give 1 or more, up to {MAX_SEEDS:,}, or a list")
+                raise UsageError(f"seeds = {raw}: expected 1 to {MAX_SEEDS:,}, or a list")
             return tuple(range(raw))
         if not isinstance(raw, list | tuple):
             raise UsageError(f"seeds = {raw!r}: expected a whole number, or a list of them")
@@ -109,9 +110,9 @@ class AblationPlan(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> AblationPlan:
         if not self.factors:
-            raise UsageError(f"plan {self.name!r} has no factors: nothing would vary")
+            raise UsageError(f"plan {self.name!r} has no factors, so nothing would vary")
         if not self.seeds:
-            raise UsageError(f"plan {self.name!r} has no seeds; give a number, or a list")
+            raise UsageError(f"plan {self.name!r} has no seeds; give a number or a list")
         names = [factor.name for factor in self.factors]
         refuse_doubles(names, "factor")
         refuse_doubles(map(str, self.seeds), "seed")
@@ -123,30 +124,30 @@ class AblationPlan(BaseModel):
             raise UsageError(f"plan {self.name!r} has no metrics; valid: {', '.join(METRICS)}")
         for name in names:
             if name in RESERVED or name in METRICS:
-                raise UsageError(f"factor {name!r}: the tables have a column of that name already")
+                raise UsageError(f"factor {name!r}: the tables already have a column of that name")
         for one, other in itertools.combinations(self.factors, 2):
             both = sorted(one.keys & other.keys)
             if both:
                 raise UsageError(
-                    f"factors {one.name!r} and {other.name!r} both set {both[0]!r}, so that one "
+                    f"factors {one.name!r} and {other.name!r} both set {both[0]!r}, so one "
                     "would undo the other; make them levels of one factor"
                 )
         if self.num_steps is not None and self.share is not None:
-            raise UsageError("num_steps and share both give the budget; leave one out")
-        _ = self.made_design  # refuses what cannot be made
-        _ = self.budget  # refuses an unknown recipe or setting
+            raise UsageError("num_steps and share both set the length; give only one")
+        _ = self.made_design  # raises for an impossible design
+        _ = self.budget  # raises for an unknown recipe or setting
         return self
 
     @cached_property
     def made_design(self) -> Design:
-        """The cells as level numbers."""
+        """Return the cells as level numbers."""
         names = [factor.name for factor in self.factors]
         sizes = [len(factor.levels) for factor in self.factors]
         return make_design(self.design, names, sizes, self.resolution)
 
     @cached_property
     def budget(self) -> tuple[str, ...]:
-        """The setting of the number of steps; empty where the recipe's own is kept."""
+        """Return the setting of the number of steps, or () for the recipe's own."""
         full = recipe_config(self.recipe, data=self.data, settings=self.settings).num_steps
         if self.num_steps is not None:
             return (f"num_steps={self.num_steps}",)
@@ -156,12 +157,12 @@ class AblationPlan(BaseModel):
 
     @property
     def levels(self) -> dict[str, tuple[str, ...]]:
-        """Names of the levels by factor, the base first: what the analysis takes."""
+        """Return the level names of each factor, the base first, as the analysis takes them."""
         return {factor.name: factor.level_names for factor in self.factors}
 
 
 def parse_plan(raw: Mapping[str, Any], source: str = "plan") -> AblationPlan:
-    """A plan from what a TOML file holds. Raises `UsageError` naming the source and the key."""
+    """Return a plan from the keys of a TOML file. Raises `UsageError` naming source and key."""
     for key in raw:
         if key not in AblationPlan.model_fields:
             raise UnknownNameError(f"key of {source}", str(key), AblationPlan.model_fields)
@@ -178,11 +179,14 @@ def parse_plan(raw: Mapping[str, Any], source: str = "plan") -> AblationPlan:
 
 
 def read_plan(path: Path) -> AblationPlan:
-    """The plan of a TOML file; its name is the file's where it gives none."""
+    """Return the plan in a TOML file, named after the file if it has no name.
+
+    Raises `UsageError` naming the file and the problem.
+    """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as a plan: {error}") from error
-    except tomllib.TOMLDecodeError as error:  # it says line and column
-        raise UsageError(f"{path}: not TOML: {error}") from error
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:  # names line and column
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
     return parse_plan({"name": path.stem, **raw}, str(path))

@@ -1,4 +1,4 @@
-"""Plots of effects: a forest with intervals, a heat map of main effects and interactions."""
+"""Plots of effects: a forest plot with intervals, and a heat map of effects and interactions."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
 from baselines.ablation.analysis.effects import Effect, MetricEffects
-from baselines.ablation.analysis.wording import helps
-from baselines.ablation.design.naming import effect_name, level_name
+from baselines.ablation.analysis.ranking import is_better
+from baselines.ablation.design.short_names import effect_name, level_name
 from bench.metrics import METRICS
 from bench.plots.palette import INK, MUTED, dress
+from bench.tables.directions import DIRECTIONS
 
 BETTER, WORSE, NEUTRAL = "#009E73", "#D55E00", "#F2F2F2"
-ON_CELL = "#101418"  # text on the cells of a heat map, which are light on a dark page too
-MIN_SCALE = 1.0  # deviations of a run: smaller effects than this never get a full colour
-WORDS = {"lower": "lower is better", "higher": "higher is better", "target": "nearer is better"}
+ON_CELL = "#101418"  # text on the cells of a heat map, which are light even on a dark page
+MIN_SCALE = 1.0  # standard deviations of a run: smaller effects never get a full colour
 
 
 def direction_words(metric: str) -> str:
-    return WORDS[METRICS[metric].direction] if metric in METRICS else ""
+    """Return a text such as "lower is better"; "" for an unknown metric."""
+    return DIRECTIONS[METRICS[metric].direction].phrase if metric in METRICS else ""
 
 
 def colour_of(metric: str, effect: Effect) -> str:
-    """Green for better, orange for worse, grey for what is not significant or has no direction."""
-    verdict = helps(metric, effect.estimate) if effect.is_significant else None
+    """Return green for better, orange for worse, grey without significance or direction."""
+    verdict = is_better(metric, effect.estimate) if effect.is_significant else None
     return MUTED if verdict is None else BETTER if verdict else WORSE
 
 
 def plot_forest(analysis: MetricEffects, *, ax: Axes, title: str = "") -> Axes:
-    """A line for each effect on one metric, main effects above interactions: estimate and 95 %
-    interval. Filled marks are significant after Holm's correction.
+    """Draw the estimate and 95 % interval of each effect on one metric, main effects above
+    interactions. Filled marks are significant after Holm's correction.
     """
     effects = sorted(analysis.effects, key=lambda effect: len(effect.term))
     ax.axvline(0, color=MUTED, linewidth=0.9, linestyle="--")
@@ -69,8 +70,8 @@ def _name_rows(ax: Axes, names: Sequence[str]) -> None:
 
 
 def plot_interactions(analysis: MetricEffects, *, ax: Axes, title: str = "") -> Axes:
-    """Main effects on the diagonal, two-factor interactions above it, in deviations of a run. Green
-    is better, orange worse; a star is significant after Holm's correction.
+    """Draw main effects on the diagonal and two-factor interactions above it, in standard
+    deviations of a run. Green is better, orange worse; a star marks significance after Holm.
     """
     mains = [effect for effect in analysis.effects if len(effect.term) == 1]
     keys = [(effect.term[0], effect.levels[0]) for effect in mains]
@@ -98,8 +99,8 @@ def plot_interactions(analysis: MetricEffects, *, ax: Axes, title: str = "") -> 
 
 
 def _oriented(metric: str, effect: Effect) -> float:
-    """Deviations of a run, above 0 for better; 0 where better is not defined."""
-    verdict = helps(metric, effect.estimate)
+    """Return the size in standard deviations of a run, above 0 for better, 0 if undefined."""
+    verdict = is_better(metric, effect.estimate)
     size = abs(effect.standardised or 0.0)
     return 0.0 if verdict is None else size if verdict else -size
 

@@ -1,4 +1,4 @@
-"""The figures of a report on an ablation, as far as their data is there."""
+"""The figures of a report on an ablation; those without data are omitted."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from baselines.ablation.analysis.analysis import Analysis
+from baselines.ablation.analysis.analyse import Analysis
 from baselines.ablation.analysis.curves import curves
 from baselines.ablation.analysis.effects import MetricEffects
 from baselines.ablation.analysis.tradeoff import TimeRatio
-from baselines.ablation.design.naming import cell_names, level_name
-from baselines.ablation.report.course_plots import (
+from baselines.ablation.design.short_names import cell_names, level_name
+from baselines.ablation.report.effect_plots import plot_forest, plot_interactions
+from baselines.ablation.report.training_plots import (
     CostGain,
     plot_arrows,
     plot_cost_gain,
     plot_curves,
 )
-from baselines.ablation.report.effect_plots import plot_forest, plot_interactions
 from bench.metrics import METRICS
 from bench.plots import new_figure
 from bench.plots.palette import INK
@@ -30,19 +30,19 @@ FIGURE_FILES = (
     "effects-*.svg", "interactions-*.svg", "learning-*.svg", "arrows-*.svg", "cost-gain.svg",
 )  # fmt: skip
 NOTES = {
-    "effects": "Each level less the base level, averaged over all other factors; below the line "
-    "interactions, as differences of differences.",
-    "interactions": "In deviations of a run: main effects framed, interactions beside them. Green "
-    "is better, orange worse, * significant after Holm's correction.",
-    "learning": "Means over runs. Of many cells the base and the best at the end that lost no run "
-    "are named, the others pale. Dashed: real images, where they are not far off.",
-    "tradeoffs": "Arrows lead from the mean of the base level to that of the level. Costs are "
+    "effects": "Each level minus the base level, averaged over all other factors; below the line, "
+    "interactions as differences of differences.",
+    "interactions": "In standard deviations of a run: main effects are framed, interactions are "
+    "above the diagonal. Green is better, orange worse, * significant after Holm's correction.",
+    "learning": "Means over runs. With many cells, only the base and the best cell without "
+    "diverged runs are named. Dashed: real images, if they are within reach.",
+    "tradeoffs": "Arrows lead from the mean of the base level to the mean of the level. Costs are "
     "training times.",
-    "samples": "The same latents in every cell.",
+    "samples": "All cells use the same latents.",
 }
 INTERVALS = {
     "effects": "Filled: significant at 5 % after Holm's correction over all effects of all "
-    "metrics; green helps, orange hurts. Whiskers: 95 % intervals over seeds.",
+    "metrics; green is better, orange worse. Whiskers: 95 % intervals over seeds.",
     "learning": "Bands: the 95 % interval of the mean.",
     "tradeoffs": "Pale crosses and whiskers are 95 % intervals of the shift and of the ratio.",
 }
@@ -50,7 +50,7 @@ ONE_SEED = "One seed: no intervals."
 
 
 def notes_of(analysis: Analysis) -> dict[str, str]:
-    """What holds for all of a section, by its anchor."""
+    """Return the introductory note of each section, by its anchor."""
     return {
         anchor: f"{text} {ONE_SEED if analysis.has_one_seed else INTERVALS[anchor]}"
         if anchor in INTERVALS
@@ -60,9 +60,7 @@ def notes_of(analysis: Analysis) -> dict[str, str]:
 
 
 class Shown(NamedTuple):
-    """A figure of one section; `name` is that of its file, one of `FIGURE_FILES`; `notes_of` has
-    what holds for all of a section.
-    """
+    """A figure of one section. `name` is its file's, and matches `FIGURE_FILES`."""
 
     name: str
     section: str
@@ -72,7 +70,7 @@ class Shown(NamedTuple):
 
 
 def figures_of(analysis: Analysis) -> list[Shown]:
-    """All figures: effects, interactions, learning, tradeoffs."""
+    """Return all figures: effects, interactions, learning, tradeoffs."""
     return [
         *_forests(analysis),
         *_heat_maps(analysis),
@@ -112,7 +110,7 @@ def _heat_maps(analysis: Analysis) -> Iterator[Shown]:
 
 
 def _learning(analysis: Analysis) -> Iterator[Shown]:
-    """By level of each factor, and by cell, of the first metric; by cell of the others."""
+    """Yield the curves of the first metric by level of each factor, and of all by cell."""
     if analysis.curve.empty or analysis.curve["step"].nunique() < 2:
         return
     plan = analysis.plan
@@ -154,14 +152,16 @@ def _learning(analysis: Analysis) -> Iterator[Shown]:
 
 
 def named_cells(analysis: Analysis, metric: str) -> dict[str, str]:
-    """All of a few cells; of many the base and the best at the end that lost no run."""
+    """Return the names of the cells to name: all of a few; of many, the base and the best at the
+    end among those without diverged runs.
+    """
     names = cell_names(analysis.plan)
     cells = list(dict.fromkeys(point.group for point in analysis.curves[metric]))
     if len(cells) <= MAX_NAMED:
         return {cell: names[cell] for cell in cells}
     last = max(point.step for point in analysis.curves[metric])
     at_end = [point for point in analysis.curves[metric] if point.step == last]
-    whole = max(point.num_runs for point in at_end)  # the mean of survivors would look too well
+    whole = max(point.num_runs for point in at_end)  # surviving runs alone look too good
     ends = {point.group: point.mean for point in at_end if point.num_runs == whole}
     direction = METRICS[metric].direction
     if direction == "target":

@@ -1,26 +1,26 @@
-"""The tables of a report as text, for the page and for Markdown alike."""
+"""The tables of a report as text, for the page and for Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from baselines.ablation.analysis.analysis import Analysis
+from baselines.ablation.analysis.analyse import Analysis
+from baselines.ablation.analysis.conclusions import short
 from baselines.ablation.analysis.effects import Effect
 from baselines.ablation.analysis.least_squares import Share
 from baselines.ablation.analysis.outcomes import OutcomeShare
-from baselines.ablation.analysis.wording import short
-from baselines.ablation.design.naming import cell_names, effect_name
+from baselines.ablation.design.short_names import cell_names, effect_name
 from bench.tables.escaping import markdown_text
 from bench.tables.numbers import number, percent
 
-ROUNDING = 1e-9  # of the interval: a value that is nothing but rounding
-MAX_DIFFERENCES = 60  # rows; all are in tables/differences.csv
+ROUNDING = 1e-9  # relative to the interval: smaller values are only rounding
+MAX_DIFFERENCES = 60  # rows shown; all are in tables/differences.csv
 
 
 class ShownTable(NamedTuple):
-    """Rows of text under heads; the first `num_text` columns are words, the others numbers. What
-    stands behind a line break is of less weight.
+    """Rows of text under headings. The first `num_text` columns are words, the others numbers;
+    text after a line break is shown smaller.
     """
 
     anchor: str
@@ -33,8 +33,8 @@ class ShownTable(NamedTuple):
 
 
 def tables_of(analysis: Analysis) -> list[ShownTable]:
-    """Effects, shares of variance, cells, outcomes, differences from the base, sample efficiency;
-    empty ones left out.
+    """Return the tables of effects, shares of variance, cells, outcomes, differences from the base
+    and sample efficiency; empty ones are omitted.
     """
     found = [
         _effects(analysis),
@@ -48,7 +48,7 @@ def tables_of(analysis: Analysis) -> list[ShownTable]:
 
 
 def with_bounds(value: float, low: float | None, high: float | None, *, sign: bool = False) -> str:
-    """As "-4.2" above "[-6.1, -2.3]", the value alone without an interval."""
+    """Return "-4.2" above "[-6.1, -2.3]", or the value alone without an interval."""
     if abs(value) < ROUNDING * max(abs(low or 0.0), abs(high or 0.0)):
         value = 0.0
     if low is None or high is None:
@@ -56,14 +56,15 @@ def with_bounds(value: float, low: float | None, high: float | None, *, sign: bo
     return f"{short(value, sign=sign)}\n[{short(low, sign=sign)}, {short(high, sign=sign)}]"
 
 
-def p_text(value: float | None) -> str:
+def p_value_text(value: float | None) -> str:
+    """Return three decimals, "< .001" for smaller values, and "-" for None."""
     if value is None:
         return "-"
     return "< .001" if value < 0.001 else f"{value:.3f}"
 
 
 def _effects(analysis: Analysis) -> ShownTable:
-    """A row for each effect, a column for each metric."""
+    """Return a row for each effect and a column for each metric."""
     by_name: dict[str, dict[str, Effect]] = {}
     for one in analysis.effects:
         for effect in one.effects:
@@ -93,7 +94,7 @@ def _effect_text(effect: Effect | None) -> str:
 
 
 def _variance(analysis: Analysis) -> ShownTable:
-    """A row for each source, a column for each metric."""
+    """Return a row for each source and a column for each metric."""
     by_source: dict[str, dict[str, Share]] = {}
     for one in analysis.effects:
         for share in one.shares:
@@ -106,9 +107,9 @@ def _variance(analysis: Analysis) -> ShownTable:
     return ShownTable(
         "variance-table",
         "effects",
-        "Where runs differ",
-        "Shares of the sum of squares of all runs: the seed, each factor, each pair beyond its "
-        "factors, and what is left. They add up to 100 % where every cell has every seed.",
+        "Shares of variance",
+        "Shares of the total sum of squares of the seed, each factor, each interaction and the "
+        "residual. They add up to 100 % if every cell has every seed.",
         ("source", *metrics),
         rows,
     )
@@ -119,7 +120,7 @@ def _share_text(share: Share | None) -> str:
 
 
 def _cells(analysis: Analysis) -> ShownTable:
-    """Means over the seeds of each cell, with the standard deviation of a run."""
+    """Return the means over the seeds of each cell, with the standard deviation of a run."""
     metrics, names = analysis.plan.metrics, cell_names(analysis.plan)
     rows = []
     for cell, own in analysis.final.groupby("cell", sort=False):
@@ -135,15 +136,16 @@ def _cells(analysis: Analysis) -> ShownTable:
         "cells-table",
         "cells",
         "Cells",
-        "The one seed of each; a run that diverged has no value."
+        "One seed in each cell; diverged runs have no value."
         if analysis.has_one_seed
-        else "Mean over seeds ± deviation of a run; runs that diverged have no value.",
+        else "Mean over seeds ± standard deviation of a run; diverged runs have no value.",
         ("cell", "runs", *metrics),
         rows,
     )
 
 
 def _outcomes(analysis: Analysis) -> ShownTable:
+    """Return the outcomes of each level and cell."""
     names = cell_names(analysis.plan)
     shares: list[tuple[str, OutcomeShare]] = [
         (f"{test.factor}: {one.group}", one) for test in analysis.factors for one in test.shares
@@ -164,15 +166,15 @@ def _outcomes(analysis: Analysis) -> ShownTable:
     return ShownTable(
         "outcomes-table",
         "outcomes",
-        "How runs ended",
-        "The share of those that diverged or collapsed, with Wilson's interval.",
+        "Diverged and collapsed runs",
+        "The share of runs that diverged or collapsed, with Wilson's 95 % interval.",
         ("runs of", "runs", "diverged", "collapsed", "share"),
         rows,
     )
 
 
 def _differences(analysis: Analysis) -> ShownTable:
-    """Against the base, of the first metric at length."""
+    """Return the differences from the base on the first metric."""
     first = analysis.plan.metrics[0]
     names = cell_names(analysis.plan)
     own = [one for one in analysis.differences if one.metric == first][:MAX_DIFFERENCES]
@@ -182,8 +184,8 @@ def _differences(analysis: Analysis) -> ShownTable:
             str(one.num_seeds),
             with_bounds(one.estimate, one.low, one.high, sign=True),
             "-" if one.standardised is None else f"{one.standardised:+.2f}",
-            p_text(one.p_holm),
-            p_text(one.p_sign_flip),
+            p_value_text(one.p_holm),
+            p_value_text(one.p_sign_flip),
             "-" if one.seeds_needed is None else str(one.seeds_needed),
         )
         for one in own
@@ -192,14 +194,16 @@ def _differences(analysis: Analysis) -> ShownTable:
         "differences-table",
         "cells",
         f"{first} against the base cell, seed by seed",
-        f"The base cell: {names[analysis.base]}. Seeds needed for 80 % power in this comparison "
-        "alone, at 5 % without Holm's correction, were the truth as large as the estimate.",
-        ("cell", "seeds", "difference", "in deviations", "p, Holm", "p, signs", "seeds needed"),
+        f"The base cell: {names[analysis.base]}. The standardised difference is in standard "
+        "deviations of the differences. Seeds needed: for 80 % power in this comparison alone, at "
+        "5 % without Holm's correction, if the estimate is the true difference.",
+        ("cell", "seeds", "difference", "standardised", "p, Holm", "p, signs", "seeds needed"),
         rows,
     )
 
 
 def _efficiency(analysis: Analysis) -> ShownTable:
+    """Return the steps and the time of each cell until it is as good as the base."""
     first = analysis.plan.metrics[0]
     times = {one.name: one for one in analysis.cell_times}
     names = cell_names(analysis.plan)
@@ -222,15 +226,16 @@ def _efficiency(analysis: Analysis) -> ShownTable:
         "efficiency-table",
         "tradeoffs",
         "Steps and time",
-        f"Steps until a run is as good as the median run of the base at its end ({first} "
-        f"{number(target)}), the median over seeds; training time over the base's.",
-        ("cell", "steps", "of the base's", "never got there", "time"),
+        f"Steps: the median over seeds of the steps until a run is as good as the median run of "
+        f"the base at its end ({first} {number(target)}). Steps and training time are also given "
+        "relative to the base.",
+        ("cell", "steps", "relative steps", "never reached it", "relative time"),
         rows,
     )
 
 
 def to_markdown(table: ShownTable) -> list[str]:
-    """Lines of a Markdown table with its note."""
+    """Return the lines of a Markdown table with its note."""
     heads = " | ".join(markdown_text(head) for head in table.heads)
     marks = "---|" * table.num_text + "---:|" * (len(table.heads) - table.num_text)
     lines = [f"| {heads} |", f"|{marks}"]
@@ -239,4 +244,5 @@ def to_markdown(table: ShownTable) -> list[str]:
 
 
 def in_section(tables: Sequence[ShownTable], section: str) -> list[ShownTable]:
+    """Return the tables of a section."""
     return [table for table in tables if table.section == section]

@@ -1,14 +1,12 @@
-"""What would fail only after a training, tried before the first one."""
+"""Checks before the first training, of what would otherwise fail after it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from baselines.ablation.design.cells import SAMPLING_SEED
-from baselines.ablation.run.jobs import cell_of
-from baselines.ablation.run.work import Task
+from baselines.ablation.run.evaluated_runs import EvaluationTask
+from baselines.ablation.run.plan_jobs import cell_of
 from baselines.models import MODELS
 from baselines.runs.jobs import shared_scorer, shared_training_set
 from baselines.runs.run_folder import checkpoint_of
@@ -19,43 +17,38 @@ from baselines.training.engine import Engine
 from bench.errors import UsageError
 from bench.execution.ledger.work import Job
 
-CHECKED_ON = "cpu"  # a head node may have nothing else, and a GPU is the workers'
+CHECKED_ON = "cpu"  # a head node may have no GPU, and a GPU belongs to the workers
 
 
 def require_all_runnable(jobs: Sequence[Job]) -> None:
-    """Load what the runs need and try what may be refused only after a training. Raises
-    `UsageError`, and what loading raises, naming what cannot be found or done.
+    """Load what the runs of an ablation need, and try what sampling may refuse.
+
+    Raises `UsageError`, and what loading raises, naming what cannot be found or done.
     """
-    for payload in {json.dumps(_needs(job)): job.payload for job in jobs}.values():
-        _require_loadable(payload)
+    require_loadable(jobs)
     for label, payload in {cell_of(job): job.payload for job in jobs}.items():
         try:
-            _require_samplable(payload)
+            _require_samplable(EvaluationTask.model_validate(payload))
         except UsageError as error:
-            raise UsageError(f"{label}: its samples cannot be drawn so: {error}") from error
+            raise UsageError(f"{label}: its samples cannot be drawn: {error}") from error
 
 
-def _needs(job: Job) -> list[object]:
-    """What a job loads before it begins."""
-    return [
-        job.payload[name] for name in ("data", "data_root", "reference", "extractor", "metrics")
-    ]
-
-
-def _require_loadable(payload: Mapping[str, Any]) -> None:
-    """Load what every run of a plan needs, so that a wrong name of data, reference, extractor or
-    metric is told before the first training and not after it. Raises what loading them raises.
+def require_loadable(jobs: Sequence[Job]) -> None:
+    """Load the data and scorers that jobs need, so that a wrong name of a data set, reference,
+    extractor or metric is reported before the first training. Raises what loading them raises.
     """
-    task = Task.model_validate(payload)
-    shared_training_set(task.data, task.data_root, CHECKED_ON)
-    shared_scorer(task.reference, task.extractor, tuple(sorted(task.metrics)), CHECKED_ON, 0)
+    names = ("data", "data_root", "reference", "extractor", "metrics")
+    needs = {tuple(map(str, map(job.payload.get, names))): job.payload for job in jobs}
+    for need in needs.values():
+        shared_training_set(need["data"], need["data_root"], CHECKED_ON)
+        metrics = tuple(sorted(need["metrics"]))
+        shared_scorer(need["reference"], need["extractor"], metrics, CHECKED_ON, 0)
 
 
-def _require_samplable(payload: Mapping[str, Any]) -> None:
-    """Sample the untrained networks of a GAN, so that a trick of sampling that its loss or layers
-    do not allow is told before the first training. Raises `UsageError`.
+def _require_samplable(task: EvaluationTask) -> None:
+    """Sample a GAN's untrained networks, so that a sampling trick that its loss or layers do not
+    allow is reported before the first training. Raises `UsageError`.
     """
-    task = Task.model_validate(payload)
     if task.sampling == SamplingOptions(prior=task.sampling.prior):
         return
     config = task.run_config

@@ -1,4 +1,4 @@
-"""What `latentbench ablate` shows: a plan beside its ledger, how far it is, what it says."""
+"""What `latentbench ablate` prints: previews, progress, conclusions and failures."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from baselines.ablation.design.plan import AblationPlan
-from baselines.ablation.report.describing import budget, title_of
-from baselines.ablation.report.report import PAGE, README
-from baselines.ablation.run.jobs import Preview, jobs_of, preview
+from baselines.ablation.report.facts import budget, title_of
+from baselines.ablation.report.page import PAGE, README
+from baselines.ablation.run.plan_jobs import Preview, jobs_of, preview
 from bench.execution.ledger.ledger import Ledger
 from bench.execution.scheduling import JobResult
 from bench.execution.status import status
@@ -18,11 +18,11 @@ from bench.runtime.progress import duration
 from bench.tables.console import print_rows
 from bench.tables.numbers import counted
 
-MAX_TOLD = 10  # failed runs, corrupt files
+MAX_LISTED = 10  # failed runs, corrupt files
 
 
 def print_preview(plan: AblationPlan, ledger: Ledger) -> None:
-    """The cells with what is done and what the rest will cost; nothing is written."""
+    """Print the cells of a plan, what is done, and what the rest will cost."""
     shown = preview(plan, ledger)
     cells, seeds = len(plan.made_design.cells), len(plan.seeds)
     sys.stdout.write(
@@ -66,27 +66,27 @@ def _scoring_s(shown: Preview, keys: Sequence[str]) -> float:
 
 
 def _basis(shown: Preview, keys: Sequence[str]) -> str:
-    """What the estimates of runs rest on."""
+    """Return what the estimates of runs are based on."""
     if all(shown.estimates[key].basis == "table" for key in keys):
         return (
-            "by a table that was measured on one core of a CPU: another or a busy machine may take "
-            "several times as long, a GPU much less; runs that finish here correct it"
+            "estimated from a table measured on one core of a CPU: another or a busy machine may "
+            "take several times as long, a GPU much less; finished runs correct the estimate"
         )
     if any(shown.estimates[key].basis == "other plans" for key in keys):
-        return "by the runs of other plans that are done here"
-    return "by the runs that are done here"
+        return "estimated from finished runs of other plans in this ledger"
+    return "estimated from finished runs"
 
 
 def print_edits(shown: Preview) -> None:
-    """How a plan differs from what its ledger has."""
+    """Print how a plan differs from its ledger."""
     if shown.num_changed:
-        told = "; ".join(
+        changes = "; ".join(
             f"{what} ({counted(count, 'run')})" for what, count in shown.changed.items()
         )
         have = "has" if shown.num_changed == 1 else "have"
         sys.stdout.write(
             f"changed: {counted(shown.num_changed, 'run')} of the ledger {have} another "
-            f"configuration in this plan and will be done anew, training included: {told}\n"
+            f"configuration in this plan and will be trained again: {changes}\n"
         )
     if shown.orphans:
         sys.stdout.write(_orphans(len(shown.orphans)))
@@ -95,28 +95,28 @@ def print_edits(shown: Preview) -> None:
 def _orphans(num: int) -> str:
     are, they = ("is", "it is") if num == 1 else ("are", "they are")
     return (
-        f"orphans: {counted(num, 'run')} of the ledger {are} not in this plan; {they} kept and "
-        "left out\n"
+        f"orphans: {counted(num, 'run')} of the ledger {are} not in this plan; {they} kept but "
+        "not reported\n"
     )
 
 
 def print_status(ledger: Ledger, plan: AblationPlan | None) -> None:
-    """Counts, running and failed runs, times; of a plan's own runs, where one is given."""
+    """Print counts, times, running and failed runs of a ledger, or of a plan's runs in it."""
     jobs = None if plan is None else jobs_of(plan)
     found = status(ledger, None if jobs is None else [job.key for job in jobs])
-    told = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
-    sys.stdout.write(f"{ledger.root}: {counted(found.total, 'run')}: {told or 'none'}\n")
+    states = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
+    sys.stdout.write(f"{ledger.root}: {counted(found.total, 'run')}: {states or 'none'}\n")
     if jobs is not None:
         compared = ledger.compare(jobs)
         if compared.changed:
             runs = counted(len(compared.changed), "run")
-            sys.stdout.write(f"changed: {runs} of earlier settings under the same names\n")
+            sys.stdout.write(f"changed: {runs} with other settings under the same names\n")
         if compared.orphans:
             sys.stdout.write(_orphans(len(compared.orphans)))
     if found.worked_s:
         left = "" if found.remaining_s is None else f", about {duration(found.remaining_s)} left"
         sys.stdout.write(
-            f"{duration(found.elapsed_s)} since the first began, {duration(found.worked_s)} of "
+            f"{duration(found.elapsed_s)} since the first run began, {duration(found.worked_s)} of "
             f"work{left if found.counts['todo'] or found.counts['running'] else ''}\n"
         )
     if found.running:
@@ -129,26 +129,26 @@ def print_status(ledger: Ledger, plan: AblationPlan | None) -> None:
         print_rows(
             ["failed", "why", "message", "attempts"],
             [[one.label, one.cause, one.message, str(one.attempts)]
-             for one in found.failed[:MAX_TOLD]],
+             for one in found.failed[:MAX_LISTED]],
         )  # fmt: skip
-        if len(found.failed) > MAX_TOLD:
-            sys.stdout.write(f"and {len(found.failed) - MAX_TOLD} more failed\n")
-    for path in found.corrupt[:MAX_TOLD]:
-        sys.stdout.write(f"not readable, done again by the next command: {path}\n")
+        if len(found.failed) > MAX_LISTED:
+            sys.stdout.write(f"and {len(found.failed) - MAX_LISTED} more failed\n")
+    for path in found.corrupt[:MAX_LISTED]:
+        sys.stdout.write(f"not readable, will be repeated by the next command: {path}\n")
 
 
 def print_conclusion(out: Path, sentences: Sequence[Sentence]) -> None:
-    """What a report in `out` says, and where it is."""
-    for said in sentences:
-        sys.stdout.write(f"{MARKS[said.tone]} {said.text}\n")
+    """Print the conclusions of a report in `out`, and where it is."""
+    for sentence in sentences:
+        sys.stdout.write(f"{MARKS[sentence.tone]} {sentence.text}\n")
     sys.stdout.write(f"\nreport: {out / PAGE}, {out / README}\n")
 
 
 def print_failed(failed: Sequence[JobResult]) -> None:
-    """Runs without a result, with their reasons, on stderr."""
+    """Print the runs without a result and their reasons, on stderr."""
     sys.stderr.write(f"latentbench: {counted(len(failed), 'run')} failed:\n")
-    for one in failed[:MAX_TOLD]:
+    for one in failed[:MAX_LISTED]:
         sys.stderr.write(f"  {one.label}: {one.cause}: {one.message}\n")
-    if len(failed) > MAX_TOLD:
-        sys.stderr.write(f"  and {len(failed) - MAX_TOLD} more\n")
-    sys.stderr.write("the same command tries them again\n")
+    if len(failed) > MAX_LISTED:
+        sys.stderr.write(f"  and {len(failed) - MAX_LISTED} more\n")
+    sys.stderr.write("run the same command again to retry them\n")

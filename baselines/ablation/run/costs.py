@@ -1,16 +1,16 @@
-"""What a run will cost: an estimate, from a table at first and from finished runs as they come.
+"""Cost estimates of runs: from a table at first, then from finished runs.
 
-    training = steps x SECONDS_PER_STEP[model] x batch size / that of the table
-               x (widths / those of the table)^1.4 x factors of tricks
+    training = steps x SECONDS_PER_STEP[model] x batch size / batch size of the table
+               x (widths / widths of the table)^1.4 x factors of tricks
     sampling and scoring = evaluations x (EVALUATION_S + images x IMAGE_S)
 
-The table holds medians of three blocks of steps on one core of a busy Zen 5 CPU, with the recipes'
-own options, 28 px images, tricks on the course networks and on DCGAN, rounded; sampling and scoring
-there with the default metrics (1.4 s for 500 images, 2.1 for 2,000, 6.3 for 10,000), where FID
-alone costs about half. It says little about other machines beyond which cells cost more than
-others: on a GPU, where small networks cost their launches, tricks and models differ less. So an
-estimate is scaled by the finished runs of the same cell, of any cell where there is none of the
-same, of other plans in the ledger where there is none at all, and says which it was.
+The table holds rounded medians of three blocks of steps on one core of a busy Zen 5 CPU, with the
+recipes' own options and 28 px images; tricks were measured on the course networks and on DCGAN.
+Sampling and scoring were measured with the default metrics (1.4 s for 500 images, 2.1 for 2,000,
+6.3 for 10,000); FID alone costs about half. On other machines the table only tells which cells cost
+more than others, and on a GPU, where launches dominate small networks, tricks and models differ
+less. Estimates are therefore scaled by finished runs: of the same cell, else of other cells, else
+of other plans in the ledger. `Estimate.basis` says which.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Basis = Literal["table", "other plans", "other cells", "same cell"]
 
 
 class StepCost(NamedTuple):
-    """Seconds of one step with a batch of so many images, and the widths of the networks together
-    where other widths are worth telling apart.
+    """Seconds of one step at a batch size, and the sum of the networks' widths if the cost is
+    scaled by it.
     """
 
     seconds: float
@@ -47,7 +47,7 @@ SECONDS_PER_STEP: dict[str, StepCost] = {
     "autoencoder": StepCost(0.0053, 128),
     "conv-autoencoder": StepCost(0.059, 128),
 }
-# A step with the trick over a step without it, where that is more than noise.
+# Time of a step with the trick over one without it, for tricks whose cost exceeds the noise.
 TRICK_FACTORS: dict[str, float] = {
     "minibatch-discrimination": 2.0,
     "gradient-penalty": 1.7,
@@ -58,20 +58,20 @@ TRICK_FACTORS: dict[str, float] = {
     "dropout": 1.2,
     "ema": 1.1,
 }
-WIDTH_POWER = 1.4  # measured: half of the course widths 1/3, a fourth of DCGAN's 1/7
-DISCRIMINATOR_SHARE = 0.5  # of an adversarial step, which discriminator-steps multiplies
+WIDTH_POWER = 1.4  # measured: half of the course widths cost 1/3, a fourth of DCGAN's 1/7
+DISCRIMINATOR_SHARE = 0.5  # of an adversarial step; the trick discriminator-steps multiplies it
 EVALUATION_S, IMAGE_S = 1.2, 0.00055
 
 
 class Estimate(NamedTuple):
-    """Seconds of training, and what they were estimated from."""
+    """Seconds of training, and what the estimate is based on."""
 
     seconds: float
     basis: Basis
 
 
 def tabulated_s(config: RunConfig) -> float:
-    """Seconds of training by the table."""
+    """Return the seconds of training according to the table."""
     per_step = SECONDS_PER_STEP[config.model]
     seconds = config.num_steps * per_step.seconds * config.batch_size / per_step.batch_size
     if per_step.width is not None:
@@ -85,7 +85,7 @@ def tabulated_s(config: RunConfig) -> float:
 
 
 def _width(config: RunConfig) -> int:
-    """The model's options of that kind added up."""
+    """Return the sum of the model's width options."""
     widths = [
         value for key, value in config.model_options.items() if key.endswith(("width", "widths"))
     ]
@@ -95,8 +95,10 @@ def _width(config: RunConfig) -> int:
 def estimates(
     runs: Sequence[Run], finished: Mapping[str, float], elsewhere: Sequence[float] = ()
 ) -> dict[str, Estimate]:
-    """An estimate for every run by key. `finished` maps keys of runs to measured seconds,
-    `elsewhere` has how many times those of the table runs of other plans took.
+    """Return an estimate for every run by key.
+
+    `finished` maps keys of runs to measured seconds; `elsewhere` holds the ratios of measured to
+    tabulated seconds of runs of other plans.
     """
     by_cell: dict[int, list[float]] = {}
     for run in runs:
@@ -118,16 +120,14 @@ def estimates(
 
 
 def tabulated_scoring_s(num_evaluations: int, num_images: int) -> float:
-    """Seconds of sampling and scoring, all evaluations of a run together."""
+    """Return the seconds of sampling and scoring of all evaluations of a run, from the table."""
     return num_evaluations * (EVALUATION_S + num_images * IMAGE_S)
 
 
 def scoring_estimates(
     runs: Sequence[Run], finished: Mapping[str, float], elsewhere: Sequence[float] = ()
 ) -> dict[str, float]:
-    """Seconds of sampling and scoring of every run by key; `finished` and `elsewhere` as for
-    `estimates`.
-    """
+    """Return the seconds of sampling and scoring of every run by key; see `estimates`."""
     tabulated = {run.key: tabulated_scoring_s(len(run.evaluations), run.num_images) for run in runs}
     ratios = [finished[key] / usual for key, usual in tabulated.items() if finished.get(key)]
     logs = [math.log(ratio) for ratio in ratios or elsewhere if ratio > 0]

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 from unittest import mock
 
-from baselines.ablation.run import work
+from baselines.ablation.run import evaluated_runs
+from baselines.ablation.run.evaluated_runs import EvaluatedRun
 from baselines.runs.run_folder import RunFolder
 from baselines.training.checkpoint import Checkpoint
 from bench.execution.ledger.work import WorkContext
 
-SAVE, EVALUATE = RunFolder.save, work._Work._evaluate
+SAVE, EVALUATE = RunFolder.save, EvaluatedRun._evaluate
 
 
 def killed_once(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str, Any]:
@@ -21,12 +22,12 @@ def killed_once(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str
     after further steps, any other when one of its evaluations is scored.
     """
     if context.attempt > 1:
-        return work.do_run(payload, context)
+        return evaluated_runs.do_run(payload, context)
     if payload["config"]["learning_rate"] == 2e-4:
         with mock.patch.object(RunFolder, "save", _save_twice):
-            return work.do_run(payload, context)
-    with mock.patch.object(work._Work, "_evaluate", _evaluate_once):
-        return work.do_run(payload, context)
+            return evaluated_runs.do_run(payload, context)
+    with mock.patch.object(EvaluatedRun, "_evaluate", _evaluate_once):
+        return evaluated_runs.do_run(payload, context)
 
 
 def _save_twice(run: RunFolder, checkpoint: Checkpoint, spent: Mapping[str, float]) -> None:
@@ -35,7 +36,7 @@ def _save_twice(run: RunFolder, checkpoint: Checkpoint, spent: Mapping[str, floa
     SAVE(run, checkpoint, spent)
 
 
-def _evaluate_once(run: work._Work, step: int) -> None:
+def _evaluate_once(run: EvaluatedRun, step: int) -> None:
     if run.scores is not None:
         os.kill(os.getpid(), signal.SIGKILL)
     EVALUATE(run, step)

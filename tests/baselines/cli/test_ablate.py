@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from baselines.ablation.analysis.analysis import Analysis, analyse
-from baselines.ablation.design.budgets import CPU_BUDGETS, changed_plan
+from baselines.ablation.analysis.analyse import Analysis, analyse
+from baselines.ablation.design.budgets import CELL_BUDGETS
 from baselines.ablation.design.plan import read_plan
-from baselines.ablation.design.presets import PRESETS, preset_plan
-from baselines.ablation.report.records import read_about
-from baselines.ablation.run.jobs import Surroundings, jobs_of
+from baselines.ablation.design.presets import PRESETS, changed_plan, preset_plan
+from baselines.ablation.report.folder import read_about
+from baselines.ablation.run.plan_jobs import jobs_of
+from baselines.ablation.run.training_jobs import Surroundings
 from bench.__main__ import run
 from bench.errors import (
     EXIT_INTERRUPTED,
@@ -138,7 +139,7 @@ def test_a_plan_that_cannot_be_run_is_refused_before_anything_is_written(
         (["status", "."], EXIT_NOTHING_FOUND, "no ledger of an ablation here"),
         (["report", "."], EXIT_NOTHING_FOUND, "no ablation here (plan.json is missing)"),
         (["course", "folder"], EXIT_USAGE, "a folder goes with status and report only"),
-        (["course", "--num-steps", "5", "--share", "0.5"], EXIT_USAGE, "both give the budget"),
+        (["course", "--num-steps", "5", "--share", "0.5"], EXIT_USAGE, "both set the length"),
         (["course", "--executor", "nowhere"], EXIT_USAGE, "unknown executor 'nowhere'"),
     ],
 )
@@ -166,7 +167,7 @@ def test_what_there_is_of_an_interrupted_ablation_is_reported(
     write(num_evaluations=1)
     arguments = ["ablate", "plan.toml", "--executor", "inline", "--device", "cpu", "--quiet"]
     with monkeypatch.context() as patched:
-        patched.setattr("baselines.ablation.run.running.run_jobs", one_run)
+        patched.setattr("baselines.ablation.run.run_ablation.run_jobs", one_run)
         assert run(arguments) == EXIT_INTERRUPTED
     out = Path("latentbench-ablation/tiny")
     assert (out / "plan.json").is_file()
@@ -269,9 +270,9 @@ def test_status_of_every_state(
     jobs = jobs_of(plan, Surroundings(device="cpu"))
     done, failed, running, corrupt, diverged, todo = jobs
     with executor_for("inline") as workers:
-        run_jobs([done, diverged], "baselines.ablation.run.work:do_run", ledger, workers)
+        run_jobs([done, diverged], "baselines.ablation.run.evaluated_runs:do_run", ledger, workers)
         run_jobs([failed], works.fails, ledger, workers)
-    ledger.register([running, corrupt, todo], "baselines.ablation.run.work:do_run")
+    ledger.register([running, corrupt, todo], "baselines.ablation.run.evaluated_runs:do_run")
     (ledger.folder(corrupt.key) / "result.json").write_text("{")
     claim = ledger.claim(running.key)
     assert claim is not None
@@ -321,12 +322,12 @@ def test_the_emitted_array_runs_by_hand(
 def test_a_short_plan() -> None:
     plan = preset_plan("course")
     short = changed_plan(plan, {"num_images": None}, cpu_sized=True)
-    assert short.num_steps == CPU_BUDGETS["course-gan"]["num_steps"]
+    assert short.num_steps == CELL_BUDGETS["course-gan"]["num_steps"]
     assert changed_plan(plan, {"share": 0.5}, cpu_sized=True).num_steps is None
     assert changed_plan(short, {"share": 0.5}).share == 0.5
     assert changed_plan(plan, {"seeds": 2}).seeds == (0, 1)
     assert changed_plan(plan, {}) == plan
-    with pytest.raises(UsageError, match="both give the budget"):
+    with pytest.raises(UsageError, match="both set the length"):
         changed_plan(plan, {"num_steps": 5, "share": 0.5})
     for name in PRESETS:
         assert changed_plan(preset_plan(name), {}, cpu_sized=True).num_images == 2_000
@@ -335,7 +336,7 @@ def test_a_short_plan() -> None:
 def test_settings_of_a_short_plan_stand_below_the_plans_own() -> None:
     """Below those of the command line, of the plan, and of what its factors vary."""
     plan = preset_plan("course", settings=["learning_rate=0.01", "beta1=0.4"])
-    budget = CPU_BUDGETS["course-gan"]["settings"]
+    budget = CELL_BUDGETS["course-gan"]["settings"]
     narrow = tuple(text for text in budget if not text.startswith("learning_rate="))
     assert len(narrow) == len(budget) - 1
     short = changed_plan(plan, {"settings": ["beta1=0.3"]}, cpu_sized=True)
@@ -355,7 +356,7 @@ def test_settings_from_the_command_line(
     arguments = ["ablate", "plan.toml", "--set", "beta1=0.3", "--set", "learning_rate=0.001"]
     assert run([*arguments, "--executor", "inline", "--device", "cpu", "--quiet",
                 "--out", str(out), "--note", "beside a build"]) == EXIT_OK  # fmt: skip
-    assert "• beside a build" in capsys.readouterr().out
+    assert "\n> beside a build\n" in (out / "README.md").read_text()
     described = json.loads((out / "plan.json").read_text())
     assert described["plan"]["settings"][-2:] == ["beta1=0.3", "learning_rate=0.001"]
     assert "--set beta1=0.3 --set learning_rate=0.001" in described["command"]

@@ -9,20 +9,18 @@ import pandas as pd
 import pytest
 from scipy.stats import t as t_distribution
 
-from baselines.ablation.analysis.conclusions import Findings, conclusions
+from baselines.ablation.analysis.conclusions import Findings, conclusions, needed
 from baselines.ablation.analysis.curves import curves, efficiencies
 from baselines.ablation.analysis.effects import analysed
-from baselines.ablation.analysis.open_questions import needed
 from baselines.ablation.analysis.outcomes import (
     CollapseRule,
     cell_outcomes,
     factor_outcomes,
     with_states,
 )
-from baselines.ablation.analysis.ranking import rank_effects
+from baselines.ablation.analysis.ranking import is_better, rank_effects
 from baselines.ablation.analysis.simulation import simulated_table
 from baselines.ablation.analysis.tradeoff import arrows, arrows_frame, cell_time_ratios, time_ratios
-from baselines.ablation.analysis.wording import helps
 from bench.errors import InputError
 
 TWO = {"A": ("off", "on"), "B": ("off", "on")}
@@ -139,9 +137,9 @@ def test_steps_to_the_bases_end_with_censoring() -> None:
 
 
 def test_directions() -> None:
-    assert helps("fid", -1.0) is True
-    assert helps("recall_k3", -1.0) is False
-    assert helps("density_k5", 1.0) is None
+    assert is_better("fid", -1.0) is True
+    assert is_better("recall_k3", -1.0) is False
+    assert is_better("density_k5", 1.0) is None
 
 
 def texts(findings: Findings) -> str:
@@ -152,27 +150,29 @@ def test_what_helps_and_what_interacts() -> None:
     frame = final(A=-4.0, AB=6.0, precision=-4.0)
     findings = Findings(effects=analysed(frame, TWO, ["fid", "precision_k3"]))
     said = texts(findings)
-    assert "A (on) helps fid: -" in said
-    assert "A (on) hurts precision_k3: -" in said
-    assert "A (on) with B (on) interact on fid: both together are worse than the sum" in said
+    assert "A (on) improves fid: -" in said
+    assert "A (on) worsens precision_k3: -" in said
+    assert "A (on) and B (on) interact on fid: their combination is worse than the sum" in said
     assert "after Holm" in said
-    assert "Whether B (on) changes fid cannot be told" in said
+    assert "It is open whether B (on) changes fid: " in said
     assert "No effect" not in said
     tones = {sentence.text[:16]: sentence.tone for sentence in conclusions(findings)}
-    assert tones["A (on) helps fid"] == "good"
-    assert tones["A (on) hurts pre"] == "bad"
+    assert tones["A (on) improves "] == "good"
+    assert tones["A (on) worsens p"] == "bad"
 
 
 def test_nothing_significant_is_said_with_the_seeds_it_would_take() -> None:
     frame = final(seed=3)
     analyses = analysed(frame, TWO, ["fid"])
     said = texts(Findings(effects=analyses))
-    assert said.startswith("No effect on the values of a metric is significant: none of 3 stands")
+    assert said.startswith(
+        "No effect on the values of a metric is significant at 5 %: none of 3 tested effects"
+    )
     effect = min(analyses[0].effects[:2], key=lambda effect: effect.p_value or 1.0)
     seeds = needed(analyses[0], effect, 0.05 / 3)
-    assert f"Nearest to it is {effect.name} (on) on fid: were it as large as it looks, " in said
-    assert f"about {seeds:,} seeds would be needed to show it; this has 6." in said
-    assert "seeds would be needed for 80 % power" in said
+    assert f"The closest is {effect.name} (on) on fid: if its estimate is the true effect, " in said
+    assert f"about {seeds:,} seeds are needed to show it; this study has 6." in said
+    assert "seeds would find an effect of this size with 80 % power, 6 find one of " in said
     assert seeds is not None
     assert seeds > analyses[0].num_seeds
 
@@ -217,9 +217,12 @@ def test_bad_ends_are_told() -> None:
             times=time_ratios(frame, TWO),
         )
     )
-    assert "Of 24 runs 10 diverged and 0 collapsed (collapsed: fewer than" in said
-    assert "How often runs end badly depends on A: off 0 % [0 %, 24 %]; on 83 %" in said
-    ranks = "By ranks, a diverged run counting as worst, A (on) is worse by "
+    assert "Of 24 runs, 10 diverged and 0 collapsed (collapsed: fewer than" in said
+    assert (
+        "The share of runs that diverge or collapse depends on A: off 0 % [0 %, 24 %]; on 83"
+        in said
+    )
+    ranks = "By ranks, which count diverged runs as worst, A (on) is worse by "
     assert ranks in said
     assert " places on fid, of 24; p " in said
     assert "10 runs have no value and are left out" in said
@@ -241,18 +244,22 @@ def test_what_ranks_show_is_not_denied_above() -> None:
     )
     first, *others = [sentence.text for sentence in conclusions(findings)]
     assert first == (
-        "No effect on the values of a metric is significant: none of 3 stands out from the spread "
-        "between seeds at 5 % after Holm's correction. Significant, and told below, is how often "
-        "runs end badly and which runs come out behind others, with diverged ones as the worst."
+        "No effect on the values of a metric is significant at 5 %: none of 3 tested effects "
+        "exceeds the variation between seeds, after Holm's correction. Significant, and described "
+        "below: how often runs diverge or collapse and effects on ranks, which count diverged runs "
+        "as worst."
     )
-    assert any(text.startswith("How often runs end badly depends on A") for text in others)
-    assert any(text.startswith("By ranks, a diverged run counting") for text in others)
-    (open_a,) = [text for text in others if text.startswith("Whether A (on)")]
-    assert "Whether A (on) changes fid among runs that finish cannot be told" in open_a
+    assert any(
+        text.startswith("The share of runs that diverge or collapse depends on A")
+        for text in others
+    )
+    assert any(text.startswith("By ranks, which count diverged runs") for text in others)
+    (open_a,) = [text for text in others if text.startswith("It is open whether A (on)")]
+    assert "whether A (on) changes fid among finished runs: " in open_a
 
 
 def test_the_headline_knows_of_ranks() -> None:
-    """A helps by values, and B, whose runs diverge, is worse by ranks alone."""
+    """A helps by values, and B, whose runs diverge, is worse by ranks only."""
     frame = final(seed=1, A=-6.0)
     frame["outcome"] = frame["outcome"].astype(object)
     gone = (frame["B"] == "on") & (frame["seed"] > 1)
@@ -262,7 +269,7 @@ def test_the_headline_knows_of_ranks() -> None:
         effects=analysed(frame, TWO, ["fid"]), ranks=rank_effects(frame, TWO, ["fid"], {})
     )
     assert conclusions(findings)[0].text == (
-        "On fid, the first metric of the plan: A (on) helps; B (on) is worse by ranks alone."
+        "On fid, the first metric of the plan: A (on) helps; B (on) is worse by ranks only."
     )
 
 
@@ -277,7 +284,7 @@ def test_all_bad_tells_nothing_of_factors() -> None:
             rule=CollapseRule(),
         )
     )
-    assert "All ended badly, so that no factor can be seen to change how often." in said
+    assert "All runs diverged or collapsed, so no factor can be seen to change how often." in said
     assert "No factor is shown" not in said
 
 
@@ -303,5 +310,5 @@ def test_one_seed_says_nothing() -> None:
     frame = final()
     frame = frame[(frame["seed"] == 0) & ~((frame["A"] == "on") & (frame["B"] == "on"))]
     said = texts(Findings(effects=analysed(frame, TWO, ["fid"])))
-    assert said.startswith("Nothing can be said with one seed: no effect has an interval")
+    assert said.startswith("One seed allows no conclusions: no effect has an interval")
     assert "add seeds" in said

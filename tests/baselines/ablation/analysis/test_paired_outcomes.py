@@ -76,7 +76,7 @@ def test_sign_flip_by_hand() -> None:
     """1, 2, 3: sums of all 8 patterns are +-6, +-4, +-2, 0, 0; two are as far as 6."""
     assert sign_flip(np.array([1.0, 2, 3])) == 2 / 8
     assert sign_flip(np.array([0.1, 0.2, -0.3])) == 1.0
-    with pytest.raises(InputError, match="takes 1 to 14"):
+    with pytest.raises(InputError, match="needs 1 to 14"):
         sign_flip(np.zeros(15))
 
 

@@ -162,8 +162,8 @@ def test_leave_one_out_starts_from_all_on() -> None:
     ("k", "resolution", "match"),
     [
         (4, 5, "the longest possible word has 4 letters"),
-        (4, 2, "main effects are aliases of one another"),
-        (2, 3, "use the full factorial"),
+        (4, 2, "main effects are aliases of each other"),
+        (2, 3, "2 factors: too few for a fraction"),
     ],
 )
 def test_impossible_fractions_say_why(k: int, resolution: int, match: str) -> None:
@@ -176,5 +176,5 @@ def test_fractions_are_for_two_levels() -> None:
         make_design("fractional-factorial", "ABC", [2, 3, 2], 3)
     with pytest.raises(UsageError, match="give a resolution"):
         make_design("fractional-factorial", "ABC", [2, 2, 2])
-    with pytest.raises(UsageError, match="a resolution belongs to a fractional"):
+    with pytest.raises(UsageError, match="only a fractional factorial has"):
         make_design("full-factorial", "ABC", [2, 2, 2], 3)

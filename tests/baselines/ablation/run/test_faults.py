@@ -15,8 +15,9 @@ import pytest
 from baselines.ablation.analysis.results import RunResult
 from baselines.ablation.design.cells import make_runs
 from baselines.ablation.design.plan import AblationPlan
-from baselines.ablation.run.jobs import Surroundings, jobs_of, preview, results_of
-from baselines.ablation.run.running import default_stack, run_ablation
+from baselines.ablation.run.plan_jobs import jobs_of, preview, results_of
+from baselines.ablation.run.run_ablation import default_stack, run_ablation
+from baselines.ablation.run.training_jobs import Surroundings
 from baselines.runs.run_folder import CHECKPOINT, RunFolder
 from bench.errors import UsageError
 from bench.execution.executors.executors import executor_for
