@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bench.errors import EXIT_INVALID, UsageError
+from bench.errors import EXIT_INVALID
 
 if TYPE_CHECKING:
-    from bench.anomaly.benchmark.plan import Benchmark
     from bench.anomaly.benchmark.rows import Row
     from bench.execution.scheduling import Event, JobResult
     from bench.runtime.progress import Report
 
 STAGE = "evaluate detectors"
-PAIRS = ("none", "lecture", "neighbours", "all")
 
 
 def run(
@@ -43,7 +41,12 @@ def run(
     Exits with code 1 if a job failed.
     """
     from bench.anomaly.benchmark.page import render_benchmark
-    from bench.anomaly.benchmark.plan import Benchmark, benchmark_cells, run_benchmark
+    from bench.anomaly.benchmark.plan import (
+        Benchmark,
+        benchmark_cells,
+        named_pairs,
+        run_benchmark,
+    )
     from bench.anomaly.benchmark.provenance import origin_lines
     from bench.anomaly.benchmark.records_file import RECORDS, keep_rows, read_rows
     from bench.anomaly.choices import named_detectors, require_budget, seed_counts, unloadable_in
@@ -64,7 +67,7 @@ def run(
         data_root=data_root,
         device=place,
     )
-    plan = Benchmark(**{**vars(plan), "pairs": _pairs(contamination, plan)})
+    plan = Benchmark(**{**vars(plan), "pairs": named_pairs(contamination, plan)})
     benchmark_cells(plan)  # raises what is wrong with the plan before anything runs
     executor_for(executor)
     read_rows(out / RECORDS)
@@ -91,24 +94,6 @@ def run(
     _print_failed(outcome.failed)
     if outcome.failed:
         raise typer.Exit(EXIT_INVALID)
-
-
-def _pairs(contamination: str, plan: Benchmark) -> tuple[tuple[int, int], ...]:
-    """Return (normal class, mixed-in class) for a value of --contamination. Raises `UsageError`."""
-    from bench.anomaly.benchmark import plan as benchmark
-
-    if contamination not in PAIRS:
-        raise UsageError(
-            f"--contamination {contamination or repr('')}: expected {', '.join(PAIRS)}"
-        )
-    if contamination == "none":
-        return ()
-    if contamination == "lecture":
-        return (benchmark.LECTURE_PAIR,)
-    num_classes = benchmark.number_of_classes(plan)
-    if contamination == "neighbours":
-        return benchmark.neighbour_pairs(num_classes)
-    return benchmark.all_pairs(num_classes)
 
 
 def _reporter(progress: Report) -> Callable[[Event], None]:

@@ -32,6 +32,7 @@ from bench.runtime.devices import DEVICE_TYPES
 
 DEVICE_STACK = 10
 SHARES = (0.0, 0.01, 0.05, 0.10, 0.20)
+CONTAMINATIONS = ("none", "lecture", "neighbours", "all")
 LECTURE_PAIR = (5, 7)  # normal, mixed in
 OTHER_IMAGES = (
     "its result belongs to other images: another run was computing it (run the same "
@@ -88,6 +89,23 @@ def neighbour_pairs(num_classes: int) -> tuple[tuple[int, int], ...]:
 def all_pairs(num_classes: int) -> tuple[tuple[int, int], ...]:
     """Return every ordered pair of classes."""
     return tuple(itertools.permutations(range(num_classes), 2))
+
+
+def named_pairs(name: str, plan: Benchmark) -> tuple[tuple[int, int], ...]:
+    """Return the pairs (normal class, mixed-in class) that a name of `CONTAMINATIONS` stands for.
+
+    Raises `UsageError` for another name.
+    """
+    if name not in CONTAMINATIONS:
+        raise UsageError(
+            f"--contamination {name or repr('')}: expected {', '.join(CONTAMINATIONS)}"
+        )
+    if name == "none":
+        return ()
+    if name == "lecture":
+        return (LECTURE_PAIR,)
+    pairs = neighbour_pairs if name == "neighbours" else all_pairs
+    return pairs(number_of_classes(plan))
 
 
 def benchmark_cells(plan: Benchmark) -> tuple[list[Cell], list[Cell]]:
