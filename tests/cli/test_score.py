@@ -125,7 +125,7 @@ def test_what_was_done_to_the_images_is_said(
     captured = capsys.readouterr()
     assert "images of other sizes were resized to 28x28 px" in captured.out
     assert "metrics that show 20 images use a fixed random subset of 30" in captured.out
-    assert "perfect: what 20 held-out real images or 30 held-out real images score" in captured.out
+    assert "perfect: the score of 20 held-out real images or 30 held-out real" in captured.out
     assert "|n=30|subset=20|resize=28x28|" in captured.out
     assert "resized (30)" in captured.err
     (record,) = read_records(workdir / "latentbench-results" / "records.jsonl")
