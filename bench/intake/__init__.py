@@ -1,17 +1,43 @@
-"""Reading what someone else made: a folder, zip, npz, npy or idx file becomes checked pixels.
+"""Reading what somebody else made: a folder, zip, npz, npy or idx file becomes checked pixels.
 
     report = audit("samples/", spec=load_spec("mnist-10k"))
     report.valid, report.findings, report.images
 
-    with ImageStream("samples/", resize=parse_size("256x256")) as stream:  # memory stays bounded
+    with ImageStream("samples/", resize=parse_size("256x256")) as stream:  # in bounded memory
         for images in stream:  # uint8 n,H,W,C
             ...
     stream.report.findings
 
-Three promises: the pixels that are scored are the pixels in the files; every problem is reported in
-one pass, with a code, a count, the first five names and the fix; nothing in a submission can hurt
-the machine or another submission. The names below are loaded when first used, so that the decoding
-process, which imports only `bench.intake.worker`, starts in milliseconds.
+It makes three promises. The pixels that are scored are the pixels in the files. One pass reports
+every problem, with a code, a count, the first five names and the fix. Nothing in a submission can
+harm the machine or another submission.
+
+The files, in the order in which a submission passes through them:
+
+    spec       requirements on a submission
+    sizes      the size that a caller wants images resized to
+    codes      the table of problems: code, message, fix, severity
+    findings   a problem with its files, and the collector of problems
+    names      file names: safe to print, and which to ignore
+    sources    what kind of source a path is
+    folder     list a folder
+    archive    list a zip
+    arrays     read an npz, npy or idx file
+    idx        the idx format
+    decoder    run the decoding processes for the files of a folder or zip
+    worker       such a process: read a file or zip entry, send its pixels
+    formats      file formats and limits of size
+    png          check a PNG file and inflate it
+    pixels       decode one image
+    unfilter   undo the row filters of many small PNGs at once
+    image_set  blocks of images, digests, and the set that they form
+    tally      number, sizes and colour modes of the set
+    reading    the pass that joins all of these; `audit`, `read_images`
+    stream     the same pass in a thread, in bounded memory
+    repairs    write a corrected copy
+
+The names below are loaded when they are first used, so that the decoding process, which imports
+only `bench.intake.worker`, starts in milliseconds.
 """
 
 from __future__ import annotations

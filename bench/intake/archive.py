@@ -1,7 +1,8 @@
-"""What lies in a zip, from its directory alone; nothing is extracted, entries are inflated later.
+"""The contents of a zip, from its directory alone; nothing is extracted.
 
-`zipfile` reads the directory, which is memory-safe; the guards it lacks are here: number of
-entries, paths, duplicates, overlaps (absent from Python before 3.11.8), encryption, method, ratio.
+`zipfile` reads the directory, which is safe. The checks that it lacks are here: number of entries,
+paths, duplicates, overlaps (which Python checks from 3.11.8 on), encryption, method and ratio. The
+decoding process inflates the entries later.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bench.intake.names import is_clean, is_dropping, sanitise
 
 MAX_ENTRIES = 1_000_000
 MAX_DIRECTORY_BYTES = 128 << 20
-# PNG hardly shrinks in a zip. Files below the size are harmless whatever their ratio.
+# PNG hardly shrinks in a zip. Files that inflate to less than RATIO_FREE_BYTES are harmless.
 MAX_RATIO = 100
 RATIO_FREE_BYTES = 1 << 20
 LOCAL_HEADER_BYTES = 30
@@ -30,11 +31,11 @@ ENCRYPTED_FLAG = 0x1
 
 
 class _TooLarge(Exception):
-    """The directory is larger than any honest one."""
+    """The directory is larger than that of any well-meant archive."""
 
 
 class _BoundedReader(io.FileIO):
-    """Refuses the one read by which `zipfile` would take in an enormous directory."""
+    """A file that refuses the one read by which `zipfile` would load an enormous directory."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MAX_DIRECTORY_BYTES:
@@ -43,15 +44,15 @@ class _BoundedReader(io.FileIO):
 
 
 def list_archive(path: Path, collector: Collector) -> Listing:
-    """List the image entries of a zip; one common top folder is left out of their names.
+    """List the image entries of a zip, without the top folder that all of them share.
 
-    Raises `UsageError` when the file cannot be read; a damaged archive is a finding.
+    A damaged archive is a finding. Raises `UsageError` if the file cannot be read.
     """
     listing = Listing()
     infos, directory_start = read_directory(path, collector)
     limits = entry_limits(infos, directory_start)
     names = {id(info): raw_name(info) for info in infos}
-    kept = []
+    files = []
     for info in infos:
         name = names[id(info)]
         if is_unsafe(name):
@@ -60,11 +61,11 @@ def list_archive(path: Path, collector: Collector) -> Listing:
         elif is_dropping(name):
             collector.add("ignored-file", [name])
         elif not name.endswith(b"/"):
-            kept.append(info)
-    top = common_top([names[id(info)] for info in kept])
+            files.append(info)
+    top = common_top([names[id(info)] for info in files])
     seen: set[bytes] = set()
     nested: set[bytes] = set()
-    for info in kept:
+    for info in files:
         name = names[id(info)][len(top) :]
         if b"/" in name:
             nested.add(name.partition(b"/")[0])
@@ -90,14 +91,17 @@ def list_archive(path: Path, collector: Collector) -> Listing:
 
 
 class Directory(NamedTuple):
-    """Entries of a zip, and the offset at which its directory begins."""
+    """The entries of a zip, and the offset at which its directory begins."""
 
     infos: list[zipfile.ZipInfo]
     start: int
 
 
 def read_directory(path: Path, collector: Collector) -> Directory:
-    """Entries of a zip file; none, and a finding, when its directory is damaged or enormous."""
+    """Return the entries of a zip; none, and a finding, if its directory is damaged or enormous.
+
+    Raises `UsageError` if the file cannot be read.
+    """
     nothing = Directory([], 0)
     name = path.name.encode(errors="surrogateescape")
     try:
@@ -119,9 +123,9 @@ def read_directory(path: Path, collector: Collector) -> Directory:
 
 
 def entry_limits(infos: list[zipfile.ZipInfo], directory_start: int) -> dict[int, int]:
-    """For each entry (by id), the offset that its data must not go beyond.
+    """Return, for the id of each entry, the offset that its data must not exceed.
 
-    Directory and end record follow the last entry, so no entry may reach into them either.
+    That is the start of the next entry or, for the last one, of the directory.
     """
     ordered = sorted(infos, key=lambda info: info.header_offset)
     starts = [info.header_offset for info in ordered[1:]]
@@ -139,7 +143,7 @@ def refuse_entry(
     max_ratio: int = MAX_RATIO,
     ratio_free_bytes: int = RATIO_FREE_BYTES,
 ) -> str:
-    """Code of the finding that keeps an entry from being read, or ""."""
+    """Return the code of the finding that keeps an entry from being read, or ""."""
     end = info.header_offset + LOCAL_HEADER_BYTES + info.compress_size
     stored = info.compress_type == zipfile.ZIP_STORED
     checks = {
@@ -155,20 +159,20 @@ def refuse_entry(
 
 
 def raw_name(info: zipfile.ZipInfo) -> bytes:
-    """Name bytes as the archive stores them (zipfile decodes as UTF-8 or code page 437)."""
+    """Return the bytes of a name in the archive (zipfile decodes UTF-8 or code page 437)."""
     name = info.orig_filename
     return name.encode("utf-8" if info.flag_bits & UTF8_FLAG else "cp437")
 
 
 def is_unsafe(name: bytes) -> bool:
-    """Whether unpacking this name could write outside of the target folder on any system."""
+    """Return whether unpacking this name could write outside the target folder on any system."""
     parts = name.replace(b"\\", b"/").split(b"/")
     drive = name[1:2] == b":" and name[:1].isalpha()
     return b".." in parts or parts[0] == b"" or drive or b"\0" in name
 
 
 def common_top(names: list[bytes]) -> bytes:
-    """`folder/` when every name begins with it, else nothing."""
+    """Return `folder/` if every name begins with it, else an empty string."""
     tops = {name.partition(b"/")[0] if b"/" in name else b"" for name in names}
     top = tops.pop() if len(tops) == 1 else b""
     return top + b"/" if top else b""

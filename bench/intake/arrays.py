@@ -1,7 +1,7 @@
-"""Images in one array: .npy and .npz of uint8, MNIST idx files.
+"""Images in one array: npy and npz files of uint8, and MNIST idx files.
 
-Headers are checked before anything is allocated or inflated: a .npy header can claim 8 TB, an npz
-of 194 kB can hold 200 MB. Nothing is ever unpickled.
+Headers are checked before anything is allocated or inflated: an npy header can claim 8 TB, and an
+npz file of 194 kB can hold 200 MB. Nothing is unpickled.
 
 Shape legend: N images, H rows, W columns, C channels.
 """
@@ -27,8 +27,8 @@ from bench.intake.pixels import resize
 
 PREFERRED = ("images", "arr_0", "x_train", "x_test", "x", "samples", "data")
 MAX_HEADER_BYTES = 16 << 10
-# Constant images, a thing to be found later, shrink as far as deflate goes (about 1,030 to 1);
-# what is refused here is only a ratio beyond that, or one that makes an array of real size.
+# Blank images, which are a finding about content, shrink as far as deflate can (about 1,030 to 1).
+# So a high ratio is refused only if the array inflates to more than RATIO_FREE_BYTES.
 MAX_RATIO = 200
 RATIO_FREE_BYTES = 256 << 20
 READERS = {
@@ -38,9 +38,10 @@ READERS = {
 
 
 def read_array(path: Path, kind: str, collector: Collector) -> NDArray[np.uint8] | None:
-    """Images (uint8 N,H,W,C) of an npz, npy or idx file, or None and findings.
+    """Return the images (uint8 N,H,W,C) of an npz, npy or idx file, or None and findings.
 
-    Raises `NothingFoundError` for an array without images, `UsageError` when unreadable.
+    Raises `NothingFoundError` for an array without images, and `UsageError` for a file that cannot
+    be read.
     """
     name = path.name.encode(errors="surrogateescape")
     array: NDArray[np.generic] | None
@@ -80,7 +81,7 @@ def _read_npy(path: Path, name: bytes, collector: Collector) -> bytes | None:
 
 
 def _read_npz(path: Path, name: bytes, collector: Collector) -> bytes | None:
-    """The bytes of the one member that holds images."""
+    """Return the bytes of the one member that holds images, or None and findings."""
     infos, directory_start = read_directory(path, collector)
     if not infos:
         if not collector.has_errors:
@@ -112,7 +113,7 @@ def _read_npz(path: Path, name: bytes, collector: Collector) -> bytes | None:
 
 
 def _choose(infos: list[zipfile.ZipInfo]) -> zipfile.ZipInfo | None:
-    """The only member, or the only one with the first preferred name that occurs."""
+    """Return the only member, or the only one with the first preferred name that occurs."""
     if len(infos) == 1:
         return infos[0]
     for preferred in PREFERRED:
@@ -123,7 +124,7 @@ def _choose(infos: list[zipfile.ZipInfo]) -> zipfile.ZipInfo | None:
 
 
 def _parse_npy(data: bytes, name: bytes, collector: Collector) -> NDArray[np.generic] | None:
-    """The array of an npy file, a view of `data`, when its header and size agree."""
+    """Return the array of an npy file, a view of `data`, if its header and size agree."""
     stream = io.BytesIO(data[:MAX_HEADER_BYTES])
     try:
         shape, fortran, dtype = READERS[npy_format.read_magic(stream)](stream)
@@ -148,7 +149,7 @@ def _parse_npy(data: bytes, name: bytes, collector: Collector) -> NDArray[np.gen
 def _as_images(
     array: NDArray[np.generic], name: bytes, collector: Collector
 ) -> NDArray[np.uint8] | None:
-    """uint8 N,H,W,C, or None with findings about dtype, values and shape, all at once."""
+    """Return uint8 N,H,W,C, or None and all findings about dtype, values and shape."""
     if array.dtype != np.uint8:
         collector.add("array-dtype", [name], f"dtype {sanitise(str(array.dtype), 40)}")
         if np.issubdtype(array.dtype, np.inexact) and array.ndim > 0:
@@ -172,15 +173,19 @@ def _as_images(
 
 
 def index_names(num_images: int, indices: list[int] | range | None = None) -> list[bytes]:
-    """Names for images that have none: their index, with zeros so that they sort by it."""
+    """Return names for images without one: their index, padded with zeros to sort by it.
+
+    >>> index_names(11)[:2]
+    [b'00', b'01']
+    """
     width = len(str(max(0, num_images - 1)))
     chosen = range(num_images) if indices is None else indices
     return [b"%0*d" % (width, i) for i in chosen]
 
 
 def resize_array(images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """uint8 N,H,W,C images at `size` (height, width), each resized as one from a file would be."""
-    from PIL import Image  # noqa: PLC0415 - an array that is not resized does without it
+    """Resize images (uint8 N,H,W,C) to `size` (height, width), each as one from a file would be."""
+    from PIL import Image  # not needed for an array that is not resized
 
     resized = np.empty((len(images), *size, images.shape[3]), np.uint8)
     for image, target in zip(images, resized, strict=True):

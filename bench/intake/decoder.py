@@ -1,11 +1,12 @@
-"""Runs the decoding processes and hands back what they read, in order, whatever happens to them.
+"""`decode`: run the decoding processes and yield what they read, in order, even if they crash.
 
-Of n processes, each takes every n-th chunk of the files. One that gets too far ahead of the others
-is not read for a while; its pipe fills up and it waits, so that what has come out of order, and
-memory, stay bounded. When a process dies, or sends nothing for too long, the files of the chunk
-that it was in are given to a new process one by one, so that the file at fault is named
-(`decoder-died`) and no other file is lost. `multiprocessing` is not used: its pools hang when a
-worker is killed, spawn runs the caller's `__main__` again, fork copies torch's threads.
+With n processes, each takes every n-th chunk of files. A process that gets too far ahead of the
+others is not read for a while: its pipe fills up and it waits, so the amount of data held out of
+order stays bounded. If a process dies or sends nothing for too long, a new process takes the files
+of its chunk one by one. That names the file at fault (`decoder-died`) and loses no other file.
+
+`multiprocessing` is not used: its pools hang if a worker is killed, spawn runs the caller's
+`__main__` again, and fork copies torch's threads.
 """
 
 from __future__ import annotations
@@ -29,27 +30,27 @@ from typing import IO, NamedTuple, TypeAlias, cast
 from bench.errors import LatentbenchError
 from bench.intake.worker import FRAME, Member
 
-CHUNK = 512  # files that are decoded and looked at together, at most
-FILES_A_WORKER = 2000
-BYTES_A_WORKER = 8 << 20  # of files: some tenths of a second of decoding
-# Only sets the size of chunks: PNG photographs decode to 2 times their size, JPEG to 15 times.
-PIXELS_A_BYTE = 8
-NUM_SAMPLED = 16  # files whose size is looked at beforehand
+CHUNK = 512  # largest number of files that are decoded together
+FILES_PER_WORKER = 2000
+BYTES_PER_WORKER = 8 << 20  # of files: some tenths of a second of decoding
+# Determines the size of chunks only: PNG photographs decode to 2 times their size, JPEG to 15.
+PIXELS_PER_BYTE = 8
+NUM_SAMPLED = 16  # files whose size is measured beforehand
 STALL_S = 120.0
-TICK_S = 0.1  # how often a caller that wants to stop is asked
+TICK_S = 0.1  # seconds between calls of `is_cancelled`
 MAX_DEATHS = 50
 READ_BYTES = 1 << 20
 MAX_AHEAD_BYTES = 64 << 20
-MAX_AHEAD_CHUNKS = 16  # for each process; files that are refused take no bytes
+MAX_AHEAD_CHUNKS = 16  # per process, since files that are refused take no bytes
 WORKER = (sys.executable, "-P", "-m", "bench.intake.worker")
 
 Progress = Callable[[int, int], None]
-# What a frame's header lists: count, kind, height, width, channels, note, detail, resized.
+# A row of a frame's header: count, kind, height, width, channels, note, detail, resized.
 _Row: TypeAlias = tuple[int, str, int, int, int, str, str, list[tuple[int, int, int]]]
 
 
 class Entry(NamedTuple):
-    """One file to decode: its name within the source, and its place when that is a zip."""
+    """One file to decode: its name in the source, and its location if the source is a zip."""
 
     name: bytes
     member: Member | None = None
@@ -57,11 +58,11 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Neighbouring files with one outcome; `start` counts from the first entry.
+    """Consecutive files with the same outcome; `start` is the position of the first one.
 
-    `kind` is "pixels" or "scanlines" (see `formats.Decoded`), or "rejected" with the finding's
-    code in `note` and no data. `resized` lists (place in the run, height, width) of the images
-    that had another size in their file.
+    `kind` is "pixels" or "scanlines" (see `formats.Decoded`), or "rejected" with the code of a
+    finding in `note` and no data. `resized` lists (position in the run, height, width) of the
+    images that had another size in their file.
     """
 
     start: int
@@ -77,7 +78,7 @@ class Run:
 
 
 class _Job(NamedTuple):
-    """What all processes are told alike."""
+    """The part of the request that is the same for all processes."""
 
     source_fd: int
     convert: bool
@@ -86,7 +87,7 @@ class _Job(NamedTuple):
 
 
 class _Chunk(NamedTuple):
-    """Files that a process sends without the next chunk's; one file when it is a second try."""
+    """Files whose frames hold no file of the next chunk; a single file if it is a second try."""
 
     start: int
     stop: int
@@ -94,12 +95,15 @@ class _Chunk(NamedTuple):
 
 
 def default_num_workers(num_files: int, num_bytes: int = 0) -> int:
-    """As many as there are processors, but one for each 2,000 files or 8 MiB of them at most."""
+    """Return the number of processes: one per processor, or fewer for a small source.
+
+    Each further process must have 2,000 files, or 8 MiB of them, to do.
+    """
     if hasattr(os, "sched_getaffinity"):
         num_processors = len(os.sched_getaffinity(0))
     else:
         num_processors = os.cpu_count() or 1
-    worth_starting = 1 + max(num_files // FILES_A_WORKER, num_bytes // BYTES_A_WORKER)
+    worth_starting = 1 + max(num_files // FILES_PER_WORKER, num_bytes // BYTES_PER_WORKER)
     return min(num_processors, worth_starting)
 
 
@@ -118,10 +122,12 @@ def decode(
 ) -> Iterator[Run]:
     """Yield every entry of a folder or zip once, in runs, in order.
 
-    `size` (height, width) is what images are resized to. `progress` is called with (files done,
-    files in all). Beside the frame that is being received, no more than `max_ahead_bytes` are
-    held. Ends early soon after `is_cancelled` gives true. Raises `LatentbenchError` when no
-    decoding process can be started, `OSError` when `source` cannot be opened.
+    `convert` converts files that can become 8-bit grey or RGB without loss. `size` (height, width)
+    is the size to which images are resized. `progress` is called with the number of files done and
+    the total. At most `max_ahead_bytes` are held in addition to the frame that is being received.
+    A process that sends nothing for `stall_s` seconds counts as dead. Stops soon after
+    `is_cancelled` returns true. Raises `LatentbenchError` if no decoding process can be started,
+    and `OSError` if `source` cannot be opened.
     """
     if not entries:
         return
@@ -131,8 +137,9 @@ def decode(
     try:
         mean_bytes = _mean_file_bytes(fd, entries)
         num_lanes = min(num_workers or default_num_workers(total, total * mean_bytes), total)
-        # Images that get small by resizing still take the time of large ones.
-        image_bytes = max(PIXELS_A_BYTE * mean_bytes, 0 if size is None else 3 * size[0] * size[1])
+        # Images that become small by resizing take the time of large ones.
+        resized_bytes = 0 if size is None else 3 * size[0] * size[1]
+        image_bytes = max(PIXELS_PER_BYTE * mean_bytes, resized_bytes)
         # One chunk of every process together is half of what may be held ahead.
         most = max_ahead_bytes // (2 * num_lanes * max(1, image_bytes))
         chunk = _even_chunk(total, num_lanes, max(1, min(most, CHUNK)))
@@ -164,8 +171,10 @@ def decode(
 
 
 def _open_above_standard(source: Path) -> int:
-    """A descriptor above 2: with a standard stream closed, a plain open would give its number,
-    which the worker's pipes then take.
+    """Return a file descriptor above 2.
+
+    If the caller has closed a standard stream, a plain open returns its number, which the worker's
+    pipes then replace.
     """
     fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -175,7 +184,7 @@ def _open_above_standard(source: Path) -> int:
 
 
 def _mean_file_bytes(source_fd: int, entries: Sequence[Entry]) -> int:
-    """Mean size of some of the files, 0 for those that cannot be looked at."""
+    """Return the mean size of a sample of the files; one that cannot be read counts as 0."""
     sample = entries[:: -(-len(entries) // NUM_SAMPLED)]
     sizes = []
     for name, member in sample:
@@ -188,7 +197,9 @@ def _mean_file_bytes(source_fd: int, entries: Sequence[Entry]) -> int:
 
 
 def _even_chunk(total: int, num_lanes: int, most: int) -> int:
-    """Files a chunk, at most `most`, such that every process gets as many chunks."""
+    """Return the number of files per chunk, at most `most`, that gives every process the same
+    number of chunks.
+    """
     rounds = -(-total // (num_lanes * most))
     return -(-total // (num_lanes * rounds))
 
@@ -200,7 +211,9 @@ def _listen(
     max_ahead_bytes: int,
     furthest: int,
 ) -> None:
-    """Choose whose pipes are read: the one that all wait for, and who is not too far ahead."""
+    """Choose whose pipes are read: that of `lowest`, whose files come next, and those of lanes
+    that are not too far ahead.
+    """
     left = max_ahead_bytes - sum(lane.num_bytes for lane in lanes)
     for lane in sorted(lanes, key=lambda lane: lane.position):
         if lane is lowest:
@@ -212,20 +225,21 @@ def _listen(
 
 
 class _Lane:
-    """Every n-th chunk: the process that decodes them, one after another if it dies, and the runs
-    that wait for their turn.
+    """Every n-th chunk, the process that decodes them, and the runs that wait for their turn.
+
+    A process that dies is replaced by another one.
     """
 
     def __init__(
         self, chunks: Iterable[_Chunk], start: Callable[[Sequence[_Chunk]], _Process]
     ) -> None:
-        self._todo = deque(chunks)  # the first one from the first file without an outcome on
+        self._todo = deque(chunks)  # the first one starts at the first file without an outcome
         self._start = start
         self._process: _Process | None = None
-        self._is_heard = False
+        self._is_registered = False
         self._has_started = False
-        self._held: deque[Run] = deque()
-        self._held_bytes = 0
+        self._waiting: deque[Run] = deque()
+        self._waiting_bytes = 0
 
     @property
     def position(self) -> int:
@@ -234,26 +248,26 @@ class _Lane:
 
     @property
     def num_bytes(self) -> int:
-        """What has been received and not been handed on."""
-        return self._held_bytes + (self._process.num_bytes if self._process is not None else 0)
+        """Bytes that were received and not yielded yet."""
+        return self._waiting_bytes + (self._process.num_bytes if self._process is not None else 0)
 
     def listen(self, selector: selectors.BaseSelector, *, wanted: bool) -> None:
-        """Have the process's pipe read, or leave it to fill up; start a process if need be."""
+        """Read the process's pipe, or let it fill up; start a process if there is none."""
         if self._process is None and self._todo:
             self._process = self._start(self._todo)
         process = self._process
-        if process is None or wanted == self._is_heard:
+        if process is None or wanted == self._is_registered:
             return
         if wanted:
             receive = functools.partial(self.receive, process)
             selector.register(process.stdout, selectors.EVENT_READ, receive)
-            process.heard_at = time.monotonic()  # while nobody read, silence was no fault
+            process.last_sent_at = time.monotonic()  # an unread process is not stalled
         else:
             selector.unregister(process.stdout)
-        self._is_heard = wanted
+        self._is_registered = wanted
 
     def receive(self, process: _Process) -> None:
-        """Take what the pipe holds. Raises `LatentbenchError` when no process can be started."""
+        """Read what is in the pipe. Raises `LatentbenchError` if no process can be started."""
         frame = process.receive()
         if frame is None:
             return
@@ -265,24 +279,24 @@ class _Lane:
             if chunk.start + count < chunk.stop:
                 self._todo.appendleft(chunk._replace(start=chunk.start + count))
             outcome = (kind, height, width, channels, note, detail, resized)
-            self._held.append(Run(chunk.start, count, *outcome, view[:num_bytes]))
-            self._held_bytes += num_bytes
+            self._waiting.append(Run(chunk.start, count, *outcome, view[:num_bytes]))
+            self._waiting_bytes += num_bytes
             view = view[num_bytes:]
 
     def next_run(self, at: int) -> Run | None:
-        """The run that begins with file `at`, if it is there."""
-        if not self._held or self._held[0].start != at:
+        """Return the run that begins with file `at`, if it has been received."""
+        if not self._waiting or self._waiting[0].start != at:
             return None
-        run = self._held.popleft()
-        self._held_bytes -= len(run.data)
+        run = self._waiting.popleft()
+        self._waiting_bytes -= len(run.data)
         return run
 
     def has_lost_its_process(self, selector: selectors.BaseSelector, stall_s: float) -> bool:
-        """Whether the process ended, or had to be ended, with files still to do."""
+        """Return whether the process ended, or was ended because it stalled, with files to do."""
         process = self._process
-        if process is None or not self._is_heard:
+        if process is None or not self._is_registered:
             return False
-        if not process.finished and time.monotonic() - process.heard_at <= stall_s:
+        if not process.finished and time.monotonic() - process.last_sent_at <= stall_s:
             return False
         self.listen(selector, wanted=False)
         self._has_started = process.has_started
@@ -290,18 +304,20 @@ class _Lane:
         return bool(self._todo)
 
     def recover(self, *, gives_up: bool) -> None:
-        """Report what is lost with a process, and arrange the rest for a new one.
+        """Report the files lost with a process, and prepare the others for a new process.
 
-        The chunk that failed goes on file by file, so that the next death names its file.
+        The chunk that failed is decoded file by file, so that the next death names its file.
         """
         if gives_up:
             for start, stop, _ in self._todo:
-                self._held.append(_lost(start, stop - start, "not read, after too many failures"))
+                self._waiting.append(
+                    _lost(start, stop - start, "not read after too many failures")
+                )
             self._todo.clear()
-        elif self._has_started:  # else it was killed from outside; no file is to blame
+        elif self._has_started:  # else it was killed from outside, and no file is at fault
             start, stop, is_retry = self._todo.popleft()
             if is_retry:
-                self._held.append(_lost(start, 1, "while this file was decoded"))
+                self._waiting.append(_lost(start, 1, "while this file was decoded"))
             else:
                 singles = [_Chunk(at, at + 1, is_retry=True) for at in range(start, stop)]
                 self._todo.extendleft(reversed(singles))
@@ -318,15 +334,15 @@ def _lost(start: int, count: int, why: str) -> Run:
 
 
 class _Process:
-    """One process, and the frame that it is sending."""
+    """One decoding process, and the frame that it is sending."""
 
     def __init__(self, job: _Job, entries: Sequence[Entry], chunks: Sequence[_Chunk]) -> None:
         self.finished = False
         self.has_started = False
-        self.heard_at = time.monotonic()
-        self.num_bytes = 0  # of the part of the frame that has come
+        self.last_sent_at = time.monotonic()
+        self.num_bytes = 0  # received of the current part of a frame
         self._part = bytearray(FRAME.size)  # the frame's sizes, then its header and data
-        self._header_size = 0  # 0 while the sizes are awaited
+        self._header_size = 0  # 0 until the sizes have come
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         share = [entry for chunk in chunks for entry in entries[chunk.start : chunk.stop]]
         request = {
@@ -336,7 +352,7 @@ class _Process:
             "size": job.size,
             "chunks": [chunk.stop - chunk.start for chunk in chunks],
         }
-        # A file, not a pipe: the caller need not wait until the process has started and reads.
+        # A file and not a pipe, so the caller does not wait until the process reads.
         with tempfile.TemporaryFile() as stdin:
             stdin.write(json.dumps(request).encode())
             stdin.seek(0)
@@ -349,18 +365,18 @@ class _Process:
                 env={**os.environ, "PYTHONPATH": _import_path()},
             )
         self.stdout = cast("IO[bytes]", self._process.stdout)
-        if hasattr(fcntl, "F_SETPIPE_SZ"):  # room to go on while the caller is busy
-            with contextlib.suppress(OSError):  # the system's limit for a user is used up
+        if hasattr(fcntl, "F_SETPIPE_SZ"):  # room to continue while the caller is busy
+            with contextlib.suppress(OSError):  # the user's limit of pipe memory is reached
                 fcntl.fcntl(self.stdout, fcntl.F_SETPIPE_SZ, READ_BYTES)
 
     def receive(self) -> tuple[list[_Row], memoryview] | None:
-        """Read once what the pipe holds; rows and data of a frame, when it is complete by that.
+        """Read the pipe once; return rows and data of a frame if that completes it.
 
-        Raises `LatentbenchError` when the process ended by itself before it was up.
+        Raises `LatentbenchError` if the process ended by itself while it started.
         """
         room = memoryview(self._part)[self.num_bytes :][:READ_BYTES]
         num_read = os.readv(self.stdout.fileno(), [room])
-        self.heard_at = time.monotonic()
+        self.last_sent_at = time.monotonic()
         self.num_bytes += num_read
         self.finished = num_read == 0
         if self.finished and not self.has_started and self._process.wait() >= 0:
@@ -380,7 +396,7 @@ class _Process:
         return None
 
     def close(self) -> None:
-        """End the process, if it has not ended, and release what it held."""
+        """End the process, if it has not ended, and close its files."""
         self._process.kill()
         self._process.wait()
         self.stdout.close()
@@ -388,6 +404,6 @@ class _Process:
 
 
 def _import_path() -> str:
-    """The caller's import path, so that the process finds the same package and the same Pillow."""
+    """Return the caller's import path, which gives the process the same package and Pillow."""
     root = str(Path(__file__).resolve().parents[2])
     return os.pathsep.join(dict.fromkeys([root, *(path for path in sys.path if path)]))

@@ -1,4 +1,4 @@
-"""One finding of an audit, and the collector that gathers them in a fixed order."""
+"""`Finding`: one kind of problem in a submission; `Collector` gathers them in a fixed order."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ NUM_DETAILS = 4
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of problem and every file that has it.
+    """One kind of problem and the files that have it.
 
-    `count` files (images, entries, folders) are affected; `examples` are the first five names in
-    sorted order, safe to print; `message` says what was found and what was expected, `fix` what to
-    do about it.
+    `count` is the number of affected files (or images, entries, folders). `examples` are the first
+    five names in sorted order, safe to print. `message` says what was found and what was expected,
+    `fix` what to do about it. `severity` is "error" if the submission cannot be scored.
     """
 
     code: str
@@ -34,10 +34,17 @@ _ORDER = {code: place for place, code in enumerate(CODES)}
 
 
 class Collector:
-    """Gathers (code, name, detail) in any order; gives findings in a fixed one."""
+    """A collection of problems, added in any order and returned as findings in a fixed one.
+
+    With `strict`, codes have the severity that they have under a spec.
+
+    >>> collector = Collector()
+    >>> collector.add("empty-file", [b"7.png", b"3.png"])
+    >>> [(finding.code, finding.examples) for finding in collector.findings()]
+    [('empty-file', ('3.png', '7.png'))]
+    """
 
     def __init__(self, *, strict: bool = False) -> None:
-        """With `strict` (a spec was given), codes have their stricter severity."""
         self._strict = strict
         self._names: dict[str, list[bytes]] = {}
         self._details: dict[str, Counter[str]] = {}
@@ -46,9 +53,10 @@ class Collector:
     def add(
         self, code: str, names: Iterable[bytes] = (), detail: str = "", count: int | None = None
     ) -> None:
-        """Report every one of `names`, for the same reason; `count` when it is not their number.
+        """Add a problem of the files `names`, all for the same reason `detail`.
 
-        `KeyError` for an unknown code.
+        `count` is the number of affected files, if it is not that of the names. Raises `KeyError`
+        for an unknown code.
         """
         if code not in CODES:
             raise KeyError(code)
@@ -64,7 +72,7 @@ class Collector:
         return any(self._severity(code) == "error" for code in self._names)
 
     def findings(self) -> tuple[Finding, ...]:
-        """Errors first, then warnings and infos; within each in the order of `CODES`."""
+        """Return errors, then warnings, then infos, each in the order of `CODES`."""
         codes = sorted(
             self._names, key=lambda code: (SEVERITIES.index(self._severity(code)), _ORDER[code])
         )

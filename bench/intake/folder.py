@@ -1,4 +1,4 @@
-"""What lies in a folder: image files to decode, and everything that should not be there."""
+"""The contents of a folder: image files to decode, and everything that should not be there."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from bench.intake.names import is_clean, is_dropping, sanitise
 
 @dataclass
 class Listing:
-    """Image files of a folder or zip, sorted by name bytes, and how many were named like one.
+    """The image files of a folder or zip, sorted by the bytes of their names.
 
-    `names` are the names of `entries` within the submission: a zip's common top folder is left out
-    of them, while an entry's own name is what the decoding process needs to find it.
+    `names` are the names of `entries` within the submission, without the common top folder of a
+    zip; the name in an entry is the one by which the decoding process finds it. `num_images` counts
+    everything that is named like an image, whether or not it can be decoded.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -31,14 +32,14 @@ class Listing:
         self.entries.append(entry)
 
     def sort(self) -> None:
-        """By name bytes; entries that share a name stay in their order."""
+        """Sort by the bytes of the names; entries that share a name keep their order."""
         order = sorted(range(len(self.names)), key=self.names.__getitem__)
         self.names = [self.names[i] for i in order]
         self.entries = [self.entries[i] for i in order]
 
 
 def list_folder(path: Path, collector: Collector) -> Listing:
-    """List `path`, one level deep, following nothing. Raises `UsageError` when unreadable."""
+    """List `path` one level deep, following no links. Raises `UsageError` if it is unreadable."""
     listing = Listing()
     bad: dict[str, list[bytes]] = {}
     try:
@@ -65,7 +66,7 @@ def list_folder(path: Path, collector: Collector) -> Listing:
 
 
 def _classify(item: os.DirEntry[bytes], listing: Listing) -> str:
-    """Code of the finding that keeps an item from being decoded, or "" for an image file."""
+    """Return the code of the finding that keeps an item from being decoded, or "" for an image."""
     if is_dropping(item.name):
         return "ignored-file"
     is_image = format_of_name(item.name) is not None

@@ -1,4 +1,4 @@
-"""Which files count as images, how each format is recognised, and how large anything may be.
+"""Which files count as images, how each format is recognised, and the limits of size.
 
 Standard library only: the decoding process imports this file and must start in milliseconds.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Rejected(Exception):
-    """One file is refused: `code` is a row of `findings.CODES`, `detail` says what was seen."""
+    """One file is refused: `code` is a key of `codes.CODES`, `detail` says what was seen."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code, detail)
@@ -18,15 +18,15 @@ class Rejected(Exception):
 
 
 class Decoded(NamedTuple):
-    """One image: `data` holds h*w*c pixels, or h filtered PNG scanlines of 1 + w*c bytes each."""
+    """One image: `data` is h*w*c pixels, or h filtered PNG scanlines of 1 + w*c bytes each."""
 
     kind: str  # "pixels" | "scanlines"
     height: int
     width: int
     channels: int  # 1 | 3
-    note: str  # code of a finding about a file that was read all the same, or ""
+    note: str  # code of a finding about a file that could still be read, or ""
     data: bytes
-    resized_from: tuple[int, int] | None = None  # height, width in the file, when they differ
+    resized_from: tuple[int, int] | None = None  # height, width in the file, if they differ
 
 
 MAX_SIDE_PX = 4096
@@ -44,7 +44,7 @@ EXTENSIONS = {
     b"tiff": "tiff",
 }
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-SIGNATURES = {  # png and webp are looked at first
+SIGNATURES = {  # png and webp are checked first
     b"\xff\xd8\xff": "jpeg",
     b"BM": "bmp",
     b"II*\0": "tiff",
@@ -57,7 +57,7 @@ SIGNATURES = {  # png and webp are looked at first
 
 
 def format_of_name(name: bytes) -> str | None:
-    """Format that the extension promises ("png", "jpeg", ...), or None for no image extension."""
+    """Return the format that the extension states ("png", "jpeg", ...), or None."""
     if name.endswith(b".png") and len(name) > 4:  # nearly every file
         return "png"
     stem, dot, extension = name.rpartition(b".")
@@ -65,7 +65,7 @@ def format_of_name(name: bytes) -> str | None:
 
 
 def format_of_content(data: bytes) -> str | None:
-    """Format that the first bytes show, or None when they show nothing known."""
+    """Return the format that the first bytes show, or None."""
     if data.startswith(PNG_SIGNATURE):
         return "png"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -74,13 +74,13 @@ def format_of_content(data: bytes) -> str | None:
 
 
 def is_lossy(format_name: str, data: bytes) -> bool:
-    """Whether the pixels went through lossy compression (WebP says so in its first chunk)."""
+    """Return whether the pixels were compressed with loss (WebP says so in its first chunk)."""
     if format_name == "webp":
         return b"VP8L" not in data[12:64]
     return format_name == "jpeg"
 
 
 def refuse_oversized(width: int, height: int) -> None:
-    """Raise `Rejected` when a header claims more pixels than anything here may have."""
+    """Raise `Rejected` if a header claims a side of more than 4096 px."""
     if width > MAX_SIDE_PX or height > MAX_SIDE_PX:
         raise Rejected("image-bomb", f"header claims {width}x{height} px")

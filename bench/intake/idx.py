@@ -1,4 +1,4 @@
-"""MNIST idx files (plain or .gz): the format of http://yann.lecun.com/exdb/mnist, checked strictly.
+"""MNIST idx files, plain or .gz, read strictly (http://yann.lecun.com/exdb/mnist).
 
 Layout: two zero bytes, a type code (0x08 = unsigned byte, the only one accepted), the number of
 axes, each axis as a big-endian uint32, then the values in C order and nothing after them.
@@ -21,7 +21,13 @@ MAX_BYTES = 1 << 31
 
 
 def parse_idx(data: bytes, name: str) -> NDArray[np.uint8]:
-    """Array of the shape the header states. Raises `InputError` naming `name` and what is wrong."""
+    """Return the array in an idx file's bytes, with the shape that its header states.
+
+    Raises `InputError`, which names the file by `name` and says what is wrong.
+
+    >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 2, 5, 9]), "labels")
+    array([5, 9], dtype=uint8)
+    """
     if len(data) < 4 or data[:2] != b"\0\0":
         raise InputError(f"{name}: not an idx file (it must begin with two zero bytes)")
     type_code, num_axes = data[2], data[3]
@@ -45,7 +51,10 @@ def parse_idx(data: bytes, name: str) -> NDArray[np.uint8]:
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """The array of an idx file, gunzipped when its name ends in .gz. Raises `InputError`."""
+    """Return the array of an idx file, decompressed if its name ends in .gz.
+
+    Raises `InputError` for a file that cannot be read, is damaged or is larger than 2 GiB.
+    """
     try:
         if path.suffix == ".gz":
             with gzip.open(path, "rb") as stream:

@@ -1,8 +1,8 @@
-"""The images of a submission as one array, with digests that do not depend on how they came.
+"""The images of a submission as one array, with digests that do not depend on the file format.
 
 A pixel digest is SHA-256 over height, width and channels (three big-endian uint32) and the pixels
-in C order, where an image with R=G=B counts as one channel. The same picture has the same digest as
-grey PNG, as RGB PNG, in an npz and in an idx file.
+in C order; an image with R=G=B has one channel. A picture has the same digest as grey PNG, as RGB
+PNG, in an npz file and in an idx file.
 
 Shape legend: N images, H rows, W columns, C channels.
 """
@@ -27,12 +27,12 @@ _LENGTH = struct.Struct(">I")
 
 @dataclass(frozen=True)
 class SetIdentity:
-    """What a set of images is, without its pixels.
+    """Names, sizes and digests of a set of images, without its pixels.
 
     `names` are safe to print and sorted by the bytes of the file names. `digest` covers names and
-    pixels, `pixel_digest` the pixels alone in any order (a zip and a folder of the same images are
-    equal), `sequence_digest` the pixels in this order: the key for whatever depends on it. Sizes
-    are in px; `channels` is 1 when every image is grey (R=G=B), else 3.
+    pixels. `pixel_digest` covers the pixels in any order. `sequence_digest` covers the pixels in
+    this order and is the cache key of whatever depends on it. `height` and `width` are in px;
+    `channels` is 1 if every image is grey (R=G=B), else 3.
     """
 
     names: tuple[str, ...]
@@ -50,9 +50,9 @@ class SetIdentity:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Checked images: uint8 N,H,W,C in the order of the names, and what they are."""
+    """Checked images, uint8 N,H,W,C in the order of the names, with their identity."""
 
-    images: U8 = field(compare=False, repr=False)  # the digests stand for it in comparisons
+    images: U8 = field(compare=False, repr=False)  # comparisons use the digests
     identity: SetIdentity
 
     @property
@@ -74,10 +74,10 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Block:
-    """Neighbouring images of one shape.
+    """Consecutive images of one shape.
 
-    `start` counts from the first file, `file_channels` is what the file held, `images` uint8
-    n,H,W,C has C = 1 when all of them are grey.
+    `start` is the position of the first one. `file_channels` is the number of channels in the
+    files; `images` (uint8 n,H,W,C) has C = 1 if all of them are grey.
     """
 
     start: int
@@ -88,7 +88,7 @@ class Block:
 
 
 def make_block(start: int, images: U8) -> Block:
-    """Block of uint8 n,H,W,C images: which are grey, and their pixel digests."""
+    """Return images (uint8 n,H,W,C) as a block, with their pixel digests."""
     n, height, width, channels = images.shape
     if channels == 1:
         is_grey = np.ones(n, np.bool_)
@@ -106,9 +106,9 @@ def make_block(start: int, images: U8) -> Block:
 
 
 def join(blocks: Sequence[Block]) -> U8:
-    """Images (uint8 N,H,W,C) of blocks of one height and width, with 3 channels if any has 3."""
+    """Join blocks of one height and width to uint8 N,H,W,C, with 3 channels if any has 3."""
     channels = max(block.images.shape[3] for block in blocks)
-    # A broadcast view costs nothing; concatenate copies each block once.
+    # A broadcast view copies nothing; concatenate copies each block once.
     return np.concatenate(
         [np.broadcast_to(b.images, (*b.images.shape[:3], channels)) for b in blocks]
     )
@@ -117,7 +117,7 @@ def join(blocks: Sequence[Block]) -> U8:
 def identify(
     names: Sequence[bytes], digests: Sequence[bytes], height: int, width: int, channels: int
 ) -> SetIdentity:
-    """Identity of images from the pixel digest of each, in the order of `names`."""
+    """Return the identity of images from the pixel digest of each, in the order of `names`."""
     return SetIdentity(
         names=tuple(sanitise(name) for name in names),
         digest=_named_digest(names, digests),
@@ -130,7 +130,7 @@ def identify(
 
 
 def assemble(blocks: Iterable[Block], names: Sequence[bytes]) -> ImageSet:
-    """Join blocks of one height and width that cover `names` without gaps."""
+    """Return blocks of one height and width, which cover `names` without gaps, as a set."""
     ordered = sorted(blocks, key=lambda block: block.start)
     images = join(ordered)
     digests = [digest for block in ordered for digest in block.digests]
@@ -138,23 +138,27 @@ def assemble(blocks: Iterable[Block], names: Sequence[bytes]) -> ImageSet:
 
 
 def _named_digest(names: Sequence[bytes], digests: Sequence[bytes]) -> str:
-    """SHA-256 over length, name and pixel digest of every image, sorted by name."""
+    """Return SHA-256 over length, name and pixel digest of every image, sorted by name."""
     pairs = sorted(zip(names, digests, strict=True))
     parts = [_LENGTH.pack(len(name)) + name + digest for name, digest in pairs]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def image_set_of(images: U8) -> ImageSet:
-    """Images that are in memory already, uint8 N,H,W,C with C 1 or 3, named by their index.
+    """Return images in memory (uint8 N,H,W,C with C 1 or 3) as a set, named by their index.
 
-    Raises `InputError` for any other shape or dtype.
+    Raises `InputError` for any other shape or dtype, and for an empty array.
+
+    >>> image_set = image_set_of(np.zeros((12, 28, 28, 1), np.uint8))
+    >>> image_set.names[:2], image_set.identity.num_images
+    (('00', '01'), 12)
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
         raise InputError(
             f"images must be uint8 N,H,W,C with C 1 or 3, got {images.dtype} {images.shape}"
         )
     if 0 in images.shape:
-        raise InputError(f"images of shape {images.shape} hold nothing")
+        raise InputError(f"images of shape {images.shape} have no pixels")
     width = len(str(len(images) - 1))
     names = [b"%0*d" % (width, i) for i in range(len(images))]
     return assemble([make_block(0, images)], names)

@@ -1,4 +1,4 @@
-"""File names that someone else chose: made safe to print, and the ones to pass over."""
+"""File names chosen by somebody else: making them safe to print, and which ones to ignore."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ DROPPINGS = {b".DS_Store", b"Thumbs.db", b"desktop.ini", b"__MACOSX"}
 
 
 def sanitise(text: str | bytes, max_length: int = 120) -> str:
-    r"""`text` on one line, printable in any terminal, at most `max_length` characters.
+    r"""Return `text` on one line of at most `max_length` characters, safe for any terminal.
 
     Control, bidirectional and other invisible characters, line ends and bytes that are not UTF-8
-    become escapes such as \x1b or \u202e; the middle of a long text becomes one ellipsis.
-    Markup (HTML, rich, LaTeX) is not touched: each sink escapes its own.
+    become escapes such as \x1b or \u202e. The middle of a long text becomes an ellipsis. Markup
+    (HTML, rich, LaTeX) is unchanged: whoever prints it escapes it.
+
+    >>> sanitise(b"caf\xe9.png")
+    'caf\\xe9.png'
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
@@ -23,7 +26,7 @@ def sanitise(text: str | bytes, max_length: int = 120) -> str:
 
 
 def is_clean(name: bytes) -> bool:
-    """Whether a name is UTF-8 and holds nothing that `sanitise` would escape."""
+    """Return whether a name is UTF-8 and has no character that `sanitise` would escape."""
     try:
         return name.decode("utf-8").isprintable()
     except UnicodeDecodeError:
@@ -31,7 +34,7 @@ def is_clean(name: bytes) -> bool:
 
 
 def is_dropping(path: bytes) -> bool:
-    """Whether an operating system left this file or folder behind (`.DS_Store`, `._name`, ...)."""
+    """Return whether an operating system left this path behind (`.DS_Store`, `._name`, ...)."""
     if b"/" not in path:
         return path in DROPPINGS or path.startswith(b"._")
     return any(part in DROPPINGS or part.startswith(b"._") for part in path.split(b"/"))

@@ -1,9 +1,10 @@
-"""Pixels of one image file that is not a plain 8-bit PNG, decoded by Pillow inside the worker.
+"""The pixels of one image file, decoded inside the worker.
 
-Pillow is given the bytes that were checked, restricted to the one format their content shows, and
-is asked for exact pixels only: whatever would need a guess (alpha, palettes, 16 bits, CMYK,
-several frames) is refused with a code, or, with `convert`, changed when no information is lost.
-Only when a size is asked for are pixels made up: by Pillow's bicubic filter.
+A small plain 8-bit PNG is only inflated; Pillow decodes everything else. Pillow gets the checked
+bytes, is restricted to the one format that their content shows, and must give exact pixels:
+whatever needs a guess (alpha, palettes, 16 bits, CMYK, several frames) is refused with a code or,
+with `convert`, converted if no information is lost. Pixels change only if a size is requested, by
+Pillow's bicubic filter.
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ if TYPE_CHECKING:
 
 PLUGINS = {"png": "Png", "jpeg": "Jpeg", "webp": "WebP", "bmp": "Bmp", "tiff": "Tiff"}
 CHANNELS = {"L": 1, "RGB": 3}
-# Rows are undone for many small images at once by the caller (unfilter.py); from here on Pillow
-# is faster: 64x64 RGB takes 85 us there and 66 us in Pillow, 28x28 grey 4 us and 28 us.
+# The caller undoes row filters of many small images at once (unfilter.py). For larger images Pillow
+# is faster: 28x28 grey takes 4 us there and 28 us in Pillow, 64x64 RGB takes 85 us and 66 us.
 MAX_SCANLINE_BYTES = 4096
 
 
 def decode_image(
     data: bytes, name: bytes, convert: bool = False, size: tuple[int, int] | None = None
 ) -> Decoded:
-    """The one image that `data` holds. `name` gives the format to expect, by its extension.
+    """Return the one image in `data`. The extension of `name` gives the expected format.
 
-    With `convert`, files that can be made 8-bit grey or RGB without loss are; their `note` says
-    what they were. With `size` (height, width), an image of another size is resized to it. Raises
+    With `convert`, files that can become 8-bit grey or RGB without loss do, and their `note` says
+    what they were. With `size` (height, width), an image of another size is resized. Raises
     `Rejected`.
     """
     if not data:
@@ -50,7 +51,7 @@ def decode_image(
     if found is None:
         if PNG_SIGNATURE.startswith(data) and promised == "png":
             raise Rejected("png-truncated", "ends inside the signature")
-        raise Rejected("not-an-image", "content is no known image format")
+        raise Rejected("not-an-image", "content is of no known image format")
     note = ""
     if found != promised:
         note = "wrong-format"
@@ -66,8 +67,8 @@ def decode_image(
 
 
 def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """A grey or RGB image at `size` (height, width); the image itself when it has that size."""
-    from PIL import Image  # noqa: PLC0415 - see _open
+    """Return a grey or RGB image at `size` (height, width): itself, if it has that size."""
+    from PIL import Image
 
     height, width = size
     if image.size == (width, height):
@@ -82,7 +83,7 @@ def _decode_png(data: bytes, convert: bool, size: tuple[int, int] | None) -> Dec
         if walked.width * walked.height * channels <= MAX_SCANLINE_BYTES:
             return Decoded("scanlines", walked.height, walked.width, channels, "", walked.stream)
     if walked.bit_depth == 16:
-        raise Rejected("bit-depth-16", "16 bits a sample")
+        raise Rejected("bit-depth-16", "16 bits per sample")
     image = _open(png.essential(data, walked), "png")
     if walked.colour_type in (0, 2) and "transparency" not in image.info:
         return _pixels(image, "low-bit-depth" if walked.bit_depth < 8 else "", size)
@@ -92,7 +93,7 @@ def _decode_png(data: bytes, convert: bool, size: tuple[int, int] | None) -> Dec
 def _decode_other(data: bytes, found: str, convert: bool, size: tuple[int, int] | None) -> Decoded:
     image = _open(data, found)
     if getattr(image, "n_frames", 1) > 1:
-        raise Rejected("animated", f"{found.upper()} of several frames")
+        raise Rejected("animated", f"{found.upper()} with several frames")
     if image.mode == "1":
         return _pixels(image, "low-bit-depth", size)
     if image.mode in CHANNELS and "transparency" not in image.info:
@@ -102,7 +103,7 @@ def _decode_other(data: bytes, found: str, convert: bool, size: tuple[int, int] 
 
 
 def _exact(image: Image.Image, convert: bool, size: tuple[int, int] | None) -> Decoded:
-    """Palette and alpha: refused, or turned to grey or RGB when no pixel is transparent."""
+    """Refuse palette and alpha, or convert to RGB if no pixel is transparent."""
     if image.mode.startswith(("I", "F")):
         raise Rejected("bit-depth-16", f"mode {image.mode}")
     if image.mode not in ("P", "L", "RGB", "LA", "RGBA"):
@@ -134,8 +135,8 @@ def _pixels(image: Image.Image, note: str, size: tuple[int, int] | None) -> Deco
 
 
 def _open(data: bytes, found: str) -> Image.Image:
-    """Open and load. Pillow's plugins raise nearly every exception there is on bad input."""
-    from PIL import Image  # noqa: PLC0415 - a folder of plain small PNGs does without it
+    """Open and load an image. On bad input, Pillow's plugins raise nearly every exception."""
+    from PIL import Image  # not needed for a folder of small plain PNGs
 
     plugin = PLUGINS.get(found)
     if plugin is None:

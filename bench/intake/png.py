@@ -1,10 +1,11 @@
-"""A strict walk over a PNG file: every chunk, every CRC, and an image stream of exactly the size
-that the header states.
+"""A strict PNG reader: it checks every chunk, every CRC and the exact size of the image stream.
+
+Decoders are usually lenient: Pillow accepts a missing IEND, a wrong IDAT CRC and a stream with half
+of the rows. Standard library only.
 
 Source: Portable Network Graphics (third edition), W3C, sections 5.2 (signature), 5.3 to 5.6 (chunk
 layout, CRC, order), 7.2 (scanlines), 8.1 (Adam7), 9.2 (filter types), 10.1 (zlib stream), 11.2
-(critical chunks). Decoders are usually lenient here: Pillow accepts a missing IEND, a wrong IDAT
-CRC and a stream that holds half of the rows. Standard library only.
+(critical chunks).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from bench.intake.formats import PNG_SIGNATURE, Rejected, refuse_oversized
 
 BIT_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type -> samples a pixel
+SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type -> samples per pixel
 PLAIN = [b"IHDR", b"IDAT", b"IEND"]
 CRITICAL_ORDER = re.compile(rb"IHDR(PLTE)?(IDAT)+IEND")
 APNG = {b"acTL", b"fcTL", b"fdAT"}
@@ -37,20 +38,23 @@ _IHDR = struct.Struct(">IIBBBBB")
 
 
 class Png(NamedTuple):
-    """A PNG that passed: its header, its chunks, its inflated stream of filtered scanlines."""
+    """A correct PNG: its header, its chunks and its inflated stream of filtered scanlines."""
 
     width: int
     height: int
     bit_depth: int
     colour_type: int
     interlaced: bool
-    kinds: list[bytes]  # chunk types in the file's order
-    spans: list[tuple[int, int]]  # where the content of each chunk begins and ends
+    kinds: list[bytes]  # chunk types in the order of the file
+    spans: list[tuple[int, int]]  # start and end of the content of each chunk
     stream: bytes
 
     @property
     def is_plain(self) -> bool:
-        """8-bit grey or RGB, not interlaced, no transparent colour: no decoder needed."""
+        """Whether it is 8-bit grey or RGB without interlacing or a transparent colour.
+
+        Such a file needs no decoder.
+        """
         return (
             self.bit_depth == 8
             and self.colour_type in (0, 2)
@@ -95,17 +99,17 @@ def walk(data: bytes) -> Png:
 
 
 def essential(data: bytes, png: Png) -> bytes:
-    """The same file with only the chunks that make pixels: nothing else reaches a decoder."""
-    kept = [
+    """Return the file with only those chunks that a decoder needs for the pixels."""
+    chunks = [
         data[begin - 8 : end + 4]
         for kind, (begin, end) in zip(png.kinds, png.spans, strict=True)
         if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
     ]
-    return PNG_SIGNATURE + b"".join(kept)
+    return PNG_SIGNATURE + b"".join(chunks)
 
 
 def _chunks(data: bytes) -> tuple[list[bytes], list[tuple[int, int]]]:
-    """Types and content spans of all chunks up to IEND, which must end the file."""
+    """Return the types and content spans of all chunks up to IEND, which must end the file."""
     kinds: list[bytes] = []
     spans: list[tuple[int, int]] = []
     view = memoryview(data)
@@ -148,7 +152,7 @@ def _check_order(kinds: list[bytes]) -> None:
 
 
 def _passes(width: int, height: int, bits: int) -> list[tuple[int, int]]:
-    """Rows and bytes a row (with the filter byte) of each Adam7 pass that holds a pixel."""
+    """Return rows, and bytes per row with the filter byte, of each Adam7 pass with pixels."""
     passes = []
     for x0, y0, dx, dy in ADAM7:
         columns, rows = (width - x0 + dx - 1) // dx, (height - y0 + dy - 1) // dy
@@ -158,7 +162,7 @@ def _passes(width: int, height: int, bits: int) -> list[tuple[int, int]]:
 
 
 def _inflate(packed: bytes, passes: list[tuple[int, int]]) -> bytes:
-    """The stream, which must have exactly the expected size, end there, and use filters 0 to 4."""
+    """Return the stream, which must have the expected size, end there and use filters 0 to 4."""
     expected = sum(rows * stride for rows, stride in passes)
     inflater = zlib.decompressobj()
     try:

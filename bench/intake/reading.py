@@ -1,7 +1,7 @@
-"""`audit` and `read_images`: all that is wrong with a submission, and its pixels, in one pass.
+"""`audit` and `read_images`: every problem of a submission, and its pixels, in one pass.
 
-The pass is `Reader`, which gives the images in order, a block at a time, and holds none of them;
-`stream.py` makes it a stream, the functions here gather what it gives.
+`Reader` is the pass: it yields the images in order, one block at a time, and keeps none of them.
+The functions here collect the blocks; `stream.py` passes them on as they come.
 
 Shape legend: N images, H rows, W columns, C channels.
 """
@@ -22,23 +22,24 @@ from bench.intake.decoder import MAX_AHEAD_BYTES, Entry, Progress, Run, decode
 from bench.intake.findings import Collector, Finding
 from bench.intake.formats import MAX_TOTAL_BYTES, format_of_name
 from bench.intake.image_set import U8, Block, ImageSet, SetIdentity, identify, join, make_block
-from bench.intake.judging import Tally
 from bench.intake.names import sanitise
 from bench.intake.sizes import Size, check_size
 from bench.intake.sources import Kind, kind_of, list_source
 from bench.intake.spec import SubmissionSpec
+from bench.intake.tally import Tally
 from bench.intake.unfilter import unfilter
 
-BLOCK_IMAGES = 512  # images of an array that are looked at together, at most
-BLOCK_BYTES = 4 << 20  # of pixels; a block of larger images holds one
+BLOCK_IMAGES = 512  # largest number of images in a block of an array
+BLOCK_BYTES = 4 << 20  # of pixels in a block; a larger image is a block of its own
 
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What was found.
+    """The result of `audit`.
 
-    `source` is safe to print; `num_files` counts image files (or images of an array), read or not.
-    `identity` is None when any finding is an error; `images` also when the pixels were not kept.
+    `source` is the path, safe to print. `num_files` counts image files, or images of an array,
+    readable or not. `identity` and `images` are None if any finding is an error; `images` is also
+    None if the pixels were not kept.
     """
 
     source: str
@@ -50,17 +51,17 @@ class AuditReport:
 
     @property
     def valid(self) -> bool:
-        """Whether there is no finding of severity error."""
+        """Whether no finding has the severity "error"."""
         return all(finding.severity != "error" for finding in self.findings)
 
     def raise_if_invalid(self) -> None:
-        """Raise `InvalidSubmission` with all findings when any is an error."""
+        """Raise `InvalidSubmission` with all findings if any of them is an error."""
         errors = [finding for finding in self.findings if finding.severity == "error"]
         if errors:
             listed = ", ".join(f"{finding.code} ({finding.count:,})" for finding in errors)
             raise InvalidSubmission(
                 f"{self.source}: not a valid submission: {listed}. "
-                "`latentbench audit` shows every file and what to do.",
+                "Run `latentbench audit` to see which files, and what to do.",
                 self.findings,
             )
 
@@ -75,14 +76,25 @@ def audit(
     num_workers: int | None = None,
     keep_pixels: bool = True,
 ) -> AuditReport:
-    """Check and read a folder, zip, npz, npy or idx file; problems become findings, all at once.
+    """Check and read a folder, zip, npz, npy or idx file, and return every problem at once.
 
-    `limit` reads only the first files in sorted order. `resize` (height, width) brings images of
-    another size to that one. `progress` is called with (files done, files in all). `num_workers`
-    decoding processes are used (default: one for each 2,000 files or 8 MiB of them, at most one for
-    each processor); the result does not depend on it. Without `keep_pixels` the report has no
-    `images`, and memory does not grow with them. Raises `UsageError` (missing or unreadable path,
-    unsupported kind of file, bad option), `NothingFoundError` (no images).
+    `spec` states requirements; without one, any size, mode and number is accepted. `limit` reads
+    only the first files in sorted order. `resize` (height, width in px) resizes images of another
+    size; it cannot be combined with a spec. `progress` is called with the number of files done and
+    the total. `num_workers` is the number of decoding processes (default: one for each 2,000 files
+    or 8 MiB of them, at most one per processor); the result does not depend on it. Without
+    `keep_pixels`, the report has no `images` and memory does not grow with their number.
+
+    Problems of the images become findings. Raises `UsageError` for a path that is missing,
+    unreadable or of no supported kind and for a bad option, and `NothingFoundError` if there are
+    no images.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/images.npy", np.zeros((3, 28, 28), np.float32))
+    ...     report = audit(f"{folder}/images.npy")
+    >>> report.valid, [finding.code for finding in report.findings]
+    (False, ['array-dtype'])
     """
     reader = Reader(
         path,
@@ -109,9 +121,15 @@ def read_images(
     progress: Progress | None = None,
     num_workers: int | None = None,
 ) -> AuditReport:
-    """`audit`, for callers that need the pixels: `images` of the report is not None.
+    """Return the report of `audit` for a valid submission, so its `images` are not None.
 
-    Raises what `audit` raises, and `InvalidSubmission` with all findings when any is an error.
+    Raises what `audit` raises, and `InvalidSubmission` with all findings if any is an error.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/images.npy", np.zeros((3, 28, 28), np.uint8))
+    ...     read_images(f"{folder}/images.npy").images.images.shape
+    (3, 28, 28, 1)
     """
     report = audit(
         path, spec=spec, limit=limit, resize=resize, progress=progress, num_workers=num_workers
@@ -121,11 +139,11 @@ def read_images(
 
 
 class Reader:
-    """One pass over a source: `blocks` to its end, then `report`.
+    """One pass over a source: exhaust `blocks`, then take the `report`.
 
-    `num_images` are to be read at most. `failed` turns true as soon as it is known that a finding
-    is an error. Options and errors are those of `audit`; `max_total_bytes` is the amount of pixels
-    that becomes a finding, `max_ahead_bytes` what decoding may hold out of order.
+    `failed` becomes true as soon as a finding is known to be an error. Options and errors are those
+    of `audit`. More than `max_total_bytes` of pixels become a finding; decoding holds at most
+    `max_ahead_bytes` out of order.
     """
 
     def __init__(
@@ -155,7 +173,7 @@ class Reader:
         self._array: U8 | None = None
         self._list(spec, limit)
         self._tally = Tally(self._names, spec, self._collector)
-        self._tally.judge_count(self._num_files)
+        self._tally.check_count(self._num_files)
         self._digests: list[bytes] = []
         self._shape = (0, 0, 0)  # height, width, channels
         self._num_bytes = 0
@@ -163,10 +181,11 @@ class Reader:
 
     @property
     def num_images(self) -> int:
+        """The largest number of images that can come."""
         return len(self._names)
 
     def _list(self, spec: SubmissionSpec | None, limit: int | None) -> None:
-        """Find out what is to be read, and what else lies there."""
+        """List what to read, and report everything else in the source."""
         if self._kind in ("folder", "zip"):
             listing = list_source(self._path, self._kind, self._collector)
             self._num_files = listing.num_images
@@ -183,8 +202,10 @@ class Reader:
             self._collector.add("format-not-allowed", [name], _formats(self._kind, spec))
 
     def blocks(self, is_cancelled: Callable[[], bool] = lambda: False) -> Generator[Block]:
-        """Images in order, as long as none of the findings is an error; the pass goes on to the
-        end, so that all problems are found. Ends early soon after `is_cancelled` gives true.
+        """Yield the images in order until a finding is an error.
+
+        The pass continues to the end of the source in any case, to find all problems. It stops
+        soon after `is_cancelled` returns true.
         """
         source = self._decoded(is_cancelled) if self._array is None else self._sliced(self._array)
         with contextlib.closing(source) as blocks:
@@ -194,7 +215,7 @@ class Reader:
                 self._check(block)
                 if not self.failed:
                     yield block
-        self._tally.judge()
+        self._tally.check()
         self.failed = self._collector.has_errors
 
     def _check(self, block: Block) -> None:
@@ -202,7 +223,7 @@ class Reader:
         limit = self._max_total_bytes
         if limit is not None and self._num_bytes - block.images.nbytes <= limit < self._num_bytes:
             self._collector.add("too-much-data", [], f"more than {limit:,} bytes", 1)
-        is_open = self._tally.take(block)
+        is_open = self._tally.add(block)
         self.failed = self.failed or not is_open or self._collector.has_errors
         if not self.failed:
             self._digests += block.digests
@@ -243,7 +264,7 @@ class Reader:
             yield make_block(start, part)
 
     def report(self) -> AuditReport:
-        """What was found, once `blocks` has come to its end."""
+        """Return what was found, once `blocks` is exhausted."""
         return AuditReport(
             source=sanitise(str(self._path), 400),
             kind=self._kind,
@@ -260,8 +281,8 @@ def _checked_resize(resize: tuple[int, int] | None, spec: SubmissionSpec | None)
     size = check_size(resize)
     if spec is not None:
         raise UsageError(
-            f"resize to {size.width}x{size.height} px: spec {sanitise(spec.name)} says what images "
-            "must be as they are handed in; leave out one of the two"
+            f"resize to {size.width}x{size.height} px: spec {sanitise(spec.name)} is about the "
+            "images as they are handed in; leave out one of the two options"
         )
     return size
 
@@ -269,18 +290,18 @@ def _checked_resize(resize: tuple[int, int] | None, spec: SubmissionSpec | None)
 def _allowed(
     entries: list[Entry], names: list[bytes], spec: SubmissionSpec | None, collector: Collector
 ) -> tuple[list[Entry], list[bytes]]:
-    """Without the files whose extension a spec does not accept; those become findings."""
+    """Return the files whose extension the spec accepts; the others become findings."""
     if spec is None:
         return entries, names
-    kept, kept_names = [], []
+    accepted, accepted_names = [], []
     for entry, name in zip(entries, names, strict=True):
         found = format_of_name(name)
         if found in spec.formats:
-            kept.append(entry)
-            kept_names.append(name)
+            accepted.append(entry)
+            accepted_names.append(name)
         else:
             collector.add("format-not-allowed", [name], _formats(str(found), spec))
-    return kept, kept_names
+    return accepted, accepted_names
 
 
 def _formats(found: str, spec: SubmissionSpec) -> str:
@@ -288,7 +309,7 @@ def _formats(found: str, spec: SubmissionSpec) -> str:
 
 
 def pixels_of(run: Run) -> U8:
-    """Pixels (uint8 n,H,W,C) of a run that was not rejected."""
+    """Return the pixels (uint8 n,H,W,C) of a run that was not rejected."""
     data = np.frombuffer(run.data, np.uint8)
     if run.kind == "scanlines":
         return unfilter(data.reshape(run.count, run.height, -1), run.channels)

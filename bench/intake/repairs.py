@@ -1,8 +1,8 @@
-"""`repair`: a corrected copy of a submission, of every image that needs no guess.
+"""`repair`: a corrected copy of a submission, without the images that would need a guess.
 
 Palettes, opaque alpha, fewer than 8 bits, R=G=B and other lossless formats become 8-bit grey or RGB
-PNG with the same pixels. What would need a guess (16 bits, real transparency, lossy compression,
-damaged files, another size or colour than a spec asks for) is left out and listed.
+PNG with the same pixels. Images that would need a guess (16 bits, real transparency, lossy
+compression, damaged files, a size or colour other than the spec's) are left out and listed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from PIL import Image
 
 from bench.errors import UsageError
 from bench.intake.arrays import index_names, read_array
@@ -28,11 +26,11 @@ from bench.intake.spec import SubmissionSpec
 
 @dataclass(frozen=True)
 class RepairReport:
-    """What `repair` did.
+    """The result of `repair`.
 
-    `converted` says which files changed form, `left_out` which are missing from the copy and why;
-    files in neither have the pixels and the mode they had. `out` is None when nothing could be
-    written.
+    `converted` lists the files that were converted, `left_out` those that are missing from the copy
+    and why. All other files have the pixels and the mode that they had. `out` is None if no image
+    could be written.
     """
 
     source: str
@@ -50,10 +48,20 @@ def repair(
     progress: Progress | None = None,
     num_workers: int | None = None,
 ) -> RepairReport:
-    """Write a corrected copy of a submission to the new folder `out`, all of it or nothing.
+    """Write a corrected copy of a submission to the new folder `out`, completely or not at all.
 
-    Raises `UsageError` when `out` exists and is not an empty folder, lies inside the source, or the
-    spec accepts no PNG, and what `audit` raises.
+    `path` is a folder, zip, npz, npy or idx file. With `spec`, images that do not meet it are left
+    out. `progress` and `num_workers` are those of `audit`. Raises `UsageError` if `out` exists and
+    is not an empty folder, if it lies inside the source, or if the spec does not accept PNG; also
+    raises what `audit` raises.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/images.npy", np.zeros((3, 28, 28), np.uint8))
+    ...     report = repair(f"{folder}/images.npy", Path(folder) / "fixed")
+    ...     sorted(path.name for path in report.out.iterdir())
+    ['0.png', '1.png', '2.png']
     """
     source = Path(path)
     kind = kind_of(source)
@@ -97,15 +105,15 @@ def repair(
 def _check_target(source: Path, out: Path, spec: SubmissionSpec | None) -> None:
     shown = sanitise(str(out), 400)
     if spec is not None and "png" not in spec.formats:
-        raise UsageError(f"spec {spec.name} does not accept png, which is what repair writes")
+        raise UsageError(f"spec {spec.name} does not accept png, the format that repair writes")
     if os.path.lexists(out) and (out.is_symlink() or not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{shown} exists. Give a new folder for the corrected copy.")
     if out.resolve().is_relative_to(source.resolve()):
-        raise UsageError(f"{shown} lies inside the submission. Give a folder beside it.")
+        raise UsageError(f"{shown} lies inside the submission. Give a folder outside of it.")
 
 
 class _Writer:
-    """Writes PNG files below one folder, leaving out what the spec does not accept."""
+    """A writer of PNG files to one folder, without images that the spec does not accept."""
 
     def __init__(self, spec: SubmissionSpec | None, left_out: Collector) -> None:
         self.converted = Collector()
@@ -120,7 +128,7 @@ class _Writer:
         self._targets = [folder / target for target in target_names(names)]
 
     def write(self, start: int, images: U8, note: str) -> None:
-        """Write uint8 n,H,W,C images; `note` is the code of what they were converted from."""
+        """Write images (uint8 n,H,W,C); `note` is the code of what they were converted from."""
         for i, image in enumerate(images, start):
             name = self._names[i]
             if refusal := self._refuse(image):
@@ -143,7 +151,9 @@ class _Writer:
         return "wrong-mode" if spec.mode == "grey" and not _is_grey(image) else ""
 
     def _save(self, image: U8, target: Path, note: str) -> Iterator[str]:
-        """Save as grey PNG when R=G=B, unless the spec asks for RGB; yields what was changed."""
+        """Save as grey PNG if R=G=B, unless the spec asks for RGB; yield codes of the changes."""
+        from PIL import Image  # importing this module stays cheap
+
         if note:
             yield note
         wants_rgb = self._spec is not None and self._spec.mode == "rgb"
@@ -163,7 +173,11 @@ def _is_grey(image: U8) -> bool:
 
 
 def target_names(names: list[bytes]) -> list[str]:
-    """A file name ending in .png for each name: the same stem where that is safe and free."""
+    """Return a file name ending in .png for each name, with the same stem if it is safe and free.
+
+    >>> target_names([b"a.bmp", b"a.png"])
+    ['a.png', 'a-2.png']
+    """
     taken: set[str] = set()
     targets = []
     for name in names:

@@ -1,8 +1,8 @@
-"""The size that images are brought to, when a caller asks for one: "64x48" is 64 px wide, 48 high.
+"""The size to which images are resized on request: "64x48" is 64 px wide and 48 px high.
 
-Source of the filter: Pillow's `Image.resize` with BICUBIC, which widens the filter when it shrinks
-an image (antialiasing), on uint8 and rounding to uint8. Widths come first where people write sizes,
-heights come first in arrays; `Size` says which is which.
+The filter is Pillow's `Image.resize` with BICUBIC on uint8, rounded to uint8; it widens the filter
+when it shrinks an image (antialiasing). People write the width first, arrays have the height first;
+`Size` names both.
 """
 
 from __future__ import annotations
@@ -20,14 +20,20 @@ _SIZE = re.compile(r"([0-9]{1,9})(?:[xX]([0-9]{1,9}))?")
 
 
 class Size(NamedTuple):
-    """Pixels of a side."""
+    """Height and width of an image in pixels."""
 
     height: int
     width: int
 
 
 def parse_size(text: str) -> Size:
-    """WIDTHxHEIGHT, such as "64x48", or one number for a square. Raises `UsageError`."""
+    """Return the size that `text` gives as WIDTHxHEIGHT, or as one number for a square.
+
+    Raises `UsageError` for another form, and for a side outside 8 to 2048 px.
+
+    >>> parse_size("64x48")
+    Size(height=48, width=64)
+    """
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise UsageError(
@@ -39,7 +45,7 @@ def parse_size(text: str) -> Size:
 
 
 def check_size(size: tuple[int, int]) -> Size:
-    """(height, width) when images may be resized to it. Raises `UsageError`."""
+    """Return (height, width) as a `Size`. Raises `UsageError` for a side outside 8 to 2048 px."""
     height, width = size
     if not (
         MIN_RESIZED_PX <= height <= MAX_RESIZED_PX and MIN_RESIZED_PX <= width <= MAX_RESIZED_PX

@@ -1,4 +1,4 @@
-"""Where images come from: what a path is, and the image files that lie in a folder or zip."""
+"""What kind of source a path is, and the image files in a folder or zip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ ACCEPTED = "a folder or a .zip of images, a .npz or .npy with uint8 N,H,W[,C], o
 
 
 def kind_of(path: Path) -> Kind:
-    """What a path is, by its first bytes and its name. Raises `UsageError`."""
+    """Return the kind of a path, by its name and its first bytes.
+
+    Raises `UsageError` for a path that does not exist, cannot be read, or is of no known kind.
+    """
     shown = sanitise(str(path), 400)
     try:
         if path.is_dir():
@@ -43,7 +46,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def list_source(source: Path, kind: Kind, collector: Collector) -> Listing:
-    """List a folder or zip. Raises `NothingFoundError` when nothing is named like an image."""
+    """List a folder or zip. Raises `NothingFoundError` if nothing in it is named like an image."""
     lister = list_folder if kind == "folder" else list_archive
     listing = lister(source, collector)
     fatal = kind == "zip" and not listing.num_images and collector.has_errors

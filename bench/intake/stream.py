@@ -5,8 +5,8 @@
     stream.report.raise_if_invalid()
 
 A thread runs the pass (`reading.Reader`): it takes what the decoding processes send, undoes row
-filters, makes digests and findings, and puts blocks into a queue that is bounded in bytes. So
-decoding, checking and the consumer's own work overlap; whoever is slowest sets the pace.
+filters, computes digests and findings, and puts blocks into a queue that is bounded in bytes. So
+decoding, checking and the work of the consumer overlap.
 
 Shape legend: N images, H rows, W columns, C channels.
 """
@@ -32,20 +32,28 @@ MAX_AHEAD_BYTES = 256 << 20
 
 
 class ImageStream:
-    """Iterator over the images of a folder, zip, npz, npy or idx file, in sorted order of names.
+    """An iterator over the images of a folder, zip, npz, npy or idx file, sorted by name.
 
-    Yields uint8 n,H,W,C blocks of neighbours, without gaps, all of one height and width: up to 512
-    images and about 4 MiB, or one larger image. C is 1 when all images of a block are grey (R=G=B),
-    else 3. As soon as it is known that the submission is invalid no more blocks come, but the pass
-    goes on to its end: `report` then has every finding. It never has `images`.
+    It yields consecutive blocks of images, uint8 n,H,W,C, all of one height and width. A block has
+    up to 512 images and about 4 MiB, or one larger image; C is 1 if all of its images are grey
+    (R=G=B), else 3. Once the submission is known to be invalid, no more blocks come, but the pass
+    continues to its end, so that `report` has every finding. The report never has `images`.
 
-    `num_images` is how many will come at most. At most `max_bytes` of pixels are held ahead of the
-    consumer, beside a frame that is being received and a block that is being put together. Options
-    are those of `audit`; `progress` is called from the thread. An exception there, also one of
-    `progress`, is raised in the consumer. Reading begins with the first block, or with `with`,
-    which also ends thread and processes when the consumer leaves early; so does `close`.
+    At most `max_bytes` of pixels wait for the consumer, in addition to a frame that is being
+    received and a block that is being joined. The other options are those of `audit`; `progress` is
+    called from the thread. An exception in the thread, including one in `progress`, is raised in
+    the consumer. Reading begins with the first block or on entering `with`. Leaving `with`, and
+    `close`, end the thread and its processes.
 
     Raises `UsageError` and `NothingFoundError` as `audit` does.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/images.npy", np.zeros((3, 28, 28), np.uint8))
+    ...     with ImageStream(f"{folder}/images.npy") as stream:
+    ...         [images.shape for images in stream]
+    [(3, 28, 28, 1)]
     """
 
     def __init__(
@@ -76,25 +84,28 @@ class ImageStream:
 
     @property
     def num_images(self) -> int:
+        """The largest number of images that can come."""
         return self._reader.num_images
 
     @property
     def waiting_bytes(self) -> int:
-        """Pixels that are ready for the consumer."""
+        """Bytes of pixels that wait for the consumer."""
         return self._queue.num_bytes
 
     @property
     def report(self) -> AuditReport:
-        """What was found. Raises `LatentbenchError` before the last block was taken."""
+        """What was found. Raises `LatentbenchError` before the last block is taken."""
         if self._report is None:
             raise LatentbenchError(
-                "the report of a stream is complete once all of its blocks were taken"
+                "the report of a stream is available once all of its blocks were taken"
             )
         return self._report
 
     def identity_if_read(self, timeout_s: float = 0.0) -> SetIdentity | None:
-        """What the images are, when all of them have been read, though blocks may still wait to be
-        taken, and are valid; None before. Waits up to `timeout_s` for that, while there is room.
+        """Return the identity of the images if all of them have been read and are valid, else None.
+
+        Blocks may still wait to be taken. The call waits up to `timeout_s` seconds for the end of
+        reading, which comes only if the remaining blocks fit into the queue.
         """
         self.start()
         if self._queue.wait_for_end(timeout_s) and not self._reader.failed:
@@ -102,10 +113,10 @@ class ImageStream:
         return None
 
     def start(self) -> None:
-        """Begin to read ahead, if that has not begun."""
+        """Start reading ahead, if it has not started."""
         if self._thread is not None or self._queue.closed:
             return
-        # The thread knows nothing of the stream itself, which can so be collected when forgotten.
+        # The thread holds no reference to the stream, so an abandoned stream can be collected.
         self._thread = threading.Thread(
             target=_fill, args=(self._queue, self._reader), name="image-stream", daemon=True
         )
@@ -113,7 +124,7 @@ class ImageStream:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread and its processes; no more blocks come."""
+        """End the thread and its processes. No more blocks come."""
         self._queue.close()
         if self._thread is not None:
             _end(self._queue, self._thread)
@@ -155,7 +166,7 @@ class _Closed(Exception):
 
 
 class _Queue:
-    """Blocks between one producer and one consumer, bounded in bytes."""
+    """A queue of blocks between one producer and one consumer, bounded in bytes."""
 
     def __init__(self, max_bytes: int) -> None:
         self.closed = False
@@ -167,7 +178,7 @@ class _Queue:
         self._changed = threading.Condition()
 
     def put(self, images: U8) -> None:
-        """Wait for room, or for an empty queue; raises `_Closed`."""
+        """Add a block, once there is room or the queue is empty. Raises `_Closed`."""
         with self._changed:
             self._changed.wait_for(
                 lambda: (
@@ -183,14 +194,14 @@ class _Queue:
             self._changed.notify_all()
 
     def end(self, error: BaseException | None = None) -> None:
-        """No more blocks come, because of `error` if there is one."""
+        """Mark the end of the blocks; `error` is the reason if they end early."""
         with self._changed:
             self._ended = True
             self._error = error
             self._changed.notify_all()
 
     def take(self) -> U8 | None:
-        """The next block, None at the end. Raises the producer's error."""
+        """Return the next block, or None at the end. Raises the producer's error."""
         with self._changed:
             self._changed.wait_for(lambda: self._blocks or self._ended or self.closed)
             if self._error is not None:
@@ -203,26 +214,26 @@ class _Queue:
             return images
 
     def wait_for_end(self, timeout_s: float) -> bool:
-        """Whether everything has been put in without an error, within `timeout_s`."""
+        """Return whether the producer ends without an error within `timeout_s` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self.closed, timeout_s)
             return self._ended and self._error is None and not self.closed
 
     def clear(self) -> None:
-        """Throw away what waits."""
+        """Discard the blocks that wait."""
         with self._changed:
             self._blocks.clear()
             self.num_bytes = 0
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Take no more blocks, give no more, and wake whoever waits."""
+        """Accept and return no more blocks, and wake whoever waits."""
         self.closed = True
         self.clear()
 
 
 def _fill(queue: _Queue, reader: Reader) -> None:
-    """What the thread does."""
+    """Run the pass in the thread."""
     try:
         with contextlib.closing(reader.blocks(lambda: queue.closed)) as blocks:
             for images in _joined(blocks):
@@ -231,12 +242,12 @@ def _fill(queue: _Queue, reader: Reader) -> None:
         queue.end()
     except _Closed:
         pass
-    except BaseException as error:  # noqa: BLE001 - it is raised again, where it is of use
+    except BaseException as error:  # noqa: BLE001 - the consumer raises it
         queue.end(error)
 
 
 def _joined(blocks: Iterable[Block]) -> Iterator[U8]:
-    """Images of neighbouring blocks of one size together, as many as may go into one block."""
+    """Yield images of consecutive blocks, joined up to the size of one block."""
     waiting: list[Block] = []
     num_images = num_bytes = 0
     for block in blocks:
@@ -252,12 +263,12 @@ def _joined(blocks: Iterable[Block]) -> Iterator[U8]:
 
 
 def _writable(blocks: list[Block]) -> U8:
-    """Torch warns when it is given memory that it may not write to, such as that of a npy file."""
+    """Return the images of blocks in writable memory, because torch warns about any other."""
     images = blocks[0].images
     return images if len(blocks) == 1 and images.flags.writeable else join(blocks)
 
 
 def _end(queue: _Queue, thread: threading.Thread) -> None:
     queue.close()
-    if thread is not threading.current_thread():  # a forgotten stream is collected anywhere
+    if thread is not threading.current_thread():  # any thread may collect an abandoned stream
         thread.join()

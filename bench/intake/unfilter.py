@@ -1,10 +1,12 @@
 """Undo PNG's row filters for many images of one shape at once.
 
-Source: PNG (third edition), section 9.2: each byte x is stored as x minus a prediction from a (one
-pixel to the left), b (above) and c (above left): None 0, Sub a, Up b, Average (a + b) // 2, Paeth
-whichever of a, b, c is nearest to a + b - c, ties in that order. A pixel needs only pixels of
-earlier diagonals x + y, so a whole diagonal of all images is undone in one step: w + h - 1 steps
-instead of w * h. Agrees with Pillow exactly (tests/intake/test_unfilter.py).
+Each byte x is stored as x minus a prediction from a (one pixel to the left), b (above) and c (above
+left). The filters predict: None 0, Sub a, Up b, Average (a + b) // 2, Paeth whichever of a, b, c is
+nearest to a + b - c, with ties in that order. A pixel needs only pixels of earlier diagonals x + y,
+so one step undoes a whole diagonal of all images: w + h - 1 steps instead of w * h. The result
+equals Pillow's (tests/intake/test_unfilter.py).
+
+Source: PNG (third edition), W3C, section 9.2.
 
 Shape legend: N images, H rows, W columns, C channels.
 """
@@ -18,7 +20,10 @@ U8 = NDArray[np.uint8]
 
 
 def unfilter(stream_NHB: U8, channels: int) -> U8:
-    """Pixels (uint8 N,H,W,C) of filtered scanlines (uint8 N,H,1 + W*C; first byte 0 to 4)."""
+    """Return the pixels (uint8 N,H,W,C) of filtered scanlines (uint8 N,H,1 + W*C).
+
+    The first byte of a scanline is its filter, 0 to 4.
+    """
     n, height, stride = stream_NHB.shape
     width = (stride - 1) // channels
     filters_NH = stream_NHB[:, :, 0]
@@ -35,11 +40,11 @@ def unfilter(stream_NHB: U8, channels: int) -> U8:
 def _undo_diagonals(pixels: U8, filters_NH: U8) -> U8:
     n, height, width, channels = pixels.shape
     num_lanes = n * channels
-    # One 0 / 255 mask for each filter type: H,N*C, so that a prediction is picked by "and".
+    # One mask of 0 and 255 per filter type, H,N*C: a bitwise "and" selects the prediction.
     lanes = np.repeat(filters_NH.T, channels, axis=1)
     masks = {kind: (lanes == kind).astype(np.uint8) * 255 for kind in (1, 2, 3, 4)}
     present = [kind for kind, mask in masks.items() if mask.any()]
-    # skewed[x + y + 2, y + 1] is pixel (y, x) of every lane; the margins are the zeros outside.
+    # skewed[x + y + 2, y + 1] is pixel (y, x) of every lane; the margins are zeros.
     skewed = np.zeros((width + height + 1, height + 1, num_lanes), np.uint8)
     for y in range(height):
         row = pixels[:, y].transpose(1, 0, 2).reshape(width, num_lanes)
@@ -65,7 +70,7 @@ def _predict(kind: int, a: U8, b: U8, c: U8) -> U8:
     if kind == 2:
         return b
     if kind == 3:
-        return (a & b) + ((a ^ b) >> 1)  # floor of the mean without a ninth bit
+        return (a & b) + ((a ^ b) >> 1)  # floor of the mean, without a ninth bit
     a16, b16, c16 = a.astype(np.int16), b.astype(np.int16), c.astype(np.int16)
     from_a = b16 - c16
     from_b = a16 - c16

@@ -1,17 +1,17 @@
-"""The decoding process: reads hostile files, sends back checked scanlines or pixels.
+"""The decoding process: reads untrusted files and sends checked scanlines or pixels.
 
-Started by `decoder.py` as `python -m bench.intake.worker FD`, where FD is an open folder or zip.
-It imports neither torch nor numpy, limits its own memory and file writes, and never follows a
-symlink. A zip is opened by the caller, which reads only its directory; entries are read and
-inflated here, by their place in the file.
+`decoder.py` starts it as `python -m bench.intake.worker FD`, where FD is an open folder or zip. It
+imports neither torch nor numpy, limits its own memory and file writes, and follows no symbolic
+link. The caller opens a zip and reads its directory only; entries are read and inflated here, by
+their location in the file.
 
-Standard input holds one JSON request: the names, and how many of them make up each chunk. Standard
-output: an empty frame once the process is up, then one frame or more for each chunk, in order. A
-frame is two big-endian uint32 (size of the header, size of the data), a JSON header and the data.
-The header lists runs of neighbours with the same outcome:
-[count, kind, height, width, channels, note, "", resized] with count images in the data, or
+Standard input is one JSON request: the names, and the number of them in each chunk. Standard output
+is an empty frame once the process has started, then one or more frames per chunk, in order. A frame
+is two big-endian uint32 (the sizes of header and data), a JSON header and the data. The header
+lists runs of consecutive files with the same outcome:
+[count, kind, height, width, channels, note, "", resized] with `count` images in the data, or
 [count, "rejected", 0, 0, 0, code, detail, []]. `resized` lists the images of the run that had
-another size in their file: [place in the run, height, width].
+another size in their file: [position in the run, height, width].
 """
 
 from __future__ import annotations
@@ -35,26 +35,29 @@ from bench.intake.formats import MAX_FILE_BYTES, Decoded, Rejected
 from bench.intake.pixels import decode_image
 
 MAX_MEMORY_BYTES = 4 << 30
-MAX_WRITTEN_BYTES = 1 << 20  # only the error text of a crash is ever written to a file
+MAX_WRITTEN_BYTES = 1 << 20  # only the error text of a crash is written to a file
 MAX_FRAME_BYTES = 4 << 20
-MAX_FRAME_S = 2.0  # so that a caller who hears nothing for long knows that one file is at fault
+MAX_FRAME_S = 2.0  # so a long silence means that one file is at fault
 OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 FRAME = struct.Struct(">II")
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 LOCAL_MAGIC = b"PK\x03\x04"
-LIKELY_EXTRA = 256  # bytes of extra field and of a top folder's name
+LIKELY_EXTRA = 256  # bytes of the extra field and of a top folder's name
 DEFLATED = 8
 
-Decode = Callable[..., Decoded]  # of data, name, convert, and the size when one is asked for
-# offset, compressed size, size, method, crc, first byte of the next entry; None in a folder
+Decode = Callable[..., Decoded]  # of data, name, convert and, if one is requested, the size
+# offset, compressed size, size, method, CRC, first byte of the next entry
 Member = tuple[int, int, int, int, int, int]
 # kind, height, width, channels, note or code, detail
 Outcome = tuple[str, int, int, int, str, str]
-Resized = tuple[int, int, int]  # place in the run, height and width in the file
+Resized = tuple[int, int, int]  # position in the run, height and width in the file
 
 
 def read_file(name: bytes, folder: int, opener: Callable[..., int] = os.open) -> bytes:
-    """Bytes of a regular file in the open folder. Raises `Rejected`; never hangs on a FIFO."""
+    """Return the bytes of a regular file in the open folder. Raises `Rejected`.
+
+    It does not block on a FIFO.
+    """
     try:
         fd = opener(name, OPEN_FLAGS, dir_fd=folder)
     except OSError as error:
@@ -78,9 +81,9 @@ def read_file(name: bytes, folder: int, opener: Callable[..., int] = os.open) ->
 
 
 def read_member(name: bytes, archive: int, member: Member) -> bytes:
-    """Bytes of one zip entry, inflated to no more than its stated size. Raises `Rejected`."""
+    """Return the bytes of a zip entry, inflated to at most its stated size. Raises `Rejected`."""
     offset, packed_size, size, method, crc, limit = member
-    # One read covers header, name and data, unless the extra field is unusually long.
+    # One read covers header, name and data unless the extra field is unusually long.
     data = os.pread(archive, LOCAL_HEADER.size + len(name) + LIKELY_EXTRA + packed_size, offset)
     if len(data) < LOCAL_HEADER.size:
         raise Rejected("zip-damaged", "an entry lies outside the archive")
@@ -113,7 +116,7 @@ def outcomes(
     convert: bool,
     decode: Decode = decode_image,
 ) -> Iterator[Decoded | Rejected]:
-    """One outcome for each name, in order."""
+    """Yield one outcome for each name, in order."""
     for i, name in enumerate(names):
         try:
             data = (
@@ -124,14 +127,14 @@ def outcomes(
             yield decode(data, name, convert)
         except Rejected as rejected:
             yield rejected
-        except OSError as error:  # a disk that fails under an open zip
+        except OSError as error:  # a disk that fails while a zip is read
             yield Rejected("unreadable", os.strerror(error.errno or 0))
         except MemoryError:
             yield Rejected("image-bomb", "needs more memory than decoding may use")
 
 
 def frames(results: Iterator[Decoded | Rejected], chunk_sizes: Iterable[int]) -> Iterator[bytes]:
-    """Frames of about 4 MiB or 2 s at most, none of which reaches from one chunk into the next."""
+    """Yield frames of at most about 4 MiB or 2 s, each with files of one chunk only."""
     for chunk_size in chunk_sizes:
         frame = _Frame()
         for result in itertools.islice(results, chunk_size):
@@ -144,7 +147,7 @@ def frames(results: Iterator[Decoded | Rejected], chunk_sizes: Iterable[int]) ->
 
 
 class _Frame:
-    """Outcomes of neighbouring files, equal ones counted together."""
+    """Outcomes of consecutive files; equal ones are counted together."""
 
     def __init__(self) -> None:
         self.runs: list[tuple[int, Outcome, list[Resized]]] = []
@@ -178,7 +181,7 @@ class _Frame:
 
 
 def limit_this_process() -> None:
-    """Bound memory and file writes; no core dumps. Systems without a limit go without it."""
+    """Limit memory and file writes and disable core dumps, as far as the system can."""
     for kind, limit in (
         (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
         (resource.RLIMIT_FSIZE, MAX_WRITTEN_BYTES),
@@ -206,11 +209,11 @@ def serve(stdin: BinaryIO, stdout: BinaryIO, source: int, decode: Decode = decod
 
 
 def main(decode: Decode = decode_image) -> None:
-    """Entry of the process; `decode` is replaced by tests that make it die."""
+    """Run the process. Tests replace `decode` to make it crash."""
     limit_this_process()
-    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):  # the caller has gone
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):  # the caller has ended
         serve(sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[1]), decode)
-    # Leave at once: no flush of a broken pipe, no interpreter shutdown.
+    # Exit at once, without flushing a broken pipe or shutting down the interpreter.
     os._exit(0)
 
 

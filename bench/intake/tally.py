@@ -1,6 +1,6 @@
-"""What is wrong with a set as a whole: its count, and the sizes and colour modes of its images.
+"""`Tally`: the number, sizes and colour modes of the images of a set, and what is wrong with them.
 
-Only a few bytes an image are kept, so that sets of any number of pixels can be judged.
+It keeps only a few bytes per image, so memory does not grow with the pixels.
 
 Shape legend: N images.
 """
@@ -16,13 +16,16 @@ from bench.intake.findings import Collector
 from bench.intake.image_set import Block
 from bench.intake.spec import SubmissionSpec
 
-# What the file of an image held; 0 while, or if, it was not read.
+# The colour mode in the file of an image; 0 if it was not read.
 GREY, GREY_AS_RGB, COLOURED = 1, 2, 3
 SHOWN_SIZES = 10
 
 
 class Tally:
-    """Counts sizes and modes of the images called `names`, and reports what does not fit."""
+    """A count of sizes and modes of the images called `names`.
+
+    What does not fit the spec, or does not fit together, is added to `collector`.
+    """
 
     def __init__(
         self, names: list[bytes], spec: SubmissionSpec | None, collector: Collector
@@ -30,14 +33,14 @@ class Tally:
         self._names = names
         self._spec = spec
         self._collector = collector
-        self._sizes: dict[tuple[int, int], int] = {}  # height, width -> number from 1 on
+        self._sizes: dict[tuple[int, int], int] = {}  # (height, width) -> 1, 2, ...
         self._size_N = np.zeros(len(names), np.int32)  # 0: not read
         self._mode_N = np.zeros(len(names), np.uint8)
         self._resized: list[bytes] = []
         self._sizes_in_files: Counter[tuple[int, int]] = Counter()
 
-    def judge_count(self, num_files: int) -> None:
-        """Report a count of files (0 when that is unknown) that the spec does not expect."""
+    def check_count(self, num_files: int) -> None:
+        """Report a number of files other than the spec's; 0 stands for an unknown number."""
         expected = None if self._spec is None else self._spec.count
         if expected is not None and num_files not in (expected, 0):
             difference = abs(num_files - expected)
@@ -45,10 +48,10 @@ class Tally:
             detail += "too many)" if num_files > expected else "missing)"
             self._collector.add("wrong-count", [], detail, difference)
 
-    def take(self, block: Block) -> bool:
-        """Count the images of a block; whether the judgement of the set is still open.
+    def add(self, block: Block) -> bool:
+        """Count the images of a block, and return whether the set may still be valid.
 
-        Once it gives False, `judge` will find an error.
+        Once it returns False, `check` reports an error.
         """
         size = block.images.shape[1:3]
         stop = block.start + len(block.is_grey)
@@ -67,18 +70,18 @@ class Tally:
         return self._spec.mode == "any" or bool(block.is_grey.all())
 
     def note_resized(self, place: int, height: int, width: int) -> None:
-        """An image (counted from the first) that had another size in its file."""
+        """Note that the image at `place` had another size in its file."""
         self._resized.append(self._names[place])
         self._sizes_in_files[height, width] += 1
 
-    def judge(self) -> None:
+    def check(self) -> None:
         """Report sizes and modes, once every image has been counted."""
         if not self._sizes:
             return
-        self._judge_sizes()
-        self._judge_modes()
+        self._check_sizes()
+        self._check_modes()
 
-    def _judge_sizes(self) -> None:
+    def _check_sizes(self) -> None:
         counts = np.bincount(self._size_N, minlength=len(self._sizes) + 1).tolist()
         sizes = Counter({size: counts[number] for size, number in self._sizes.items()})
         usual = min(sizes, key=lambda size: (-sizes[size], size))
@@ -95,7 +98,7 @@ class Tally:
             detail = f"{_table(self._sizes_in_files)} (to {width}x{height} px)"
             self._collector.add("resized", self._resized, detail)
 
-    def _judge_modes(self) -> None:
+    def _check_modes(self) -> None:
         grey, grey_as_rgb, coloured = (
             self._names_of(self._mode_N == mode) for mode in (GREY, GREY_AS_RGB, COLOURED)
         )
