@@ -29,17 +29,11 @@ in the order of the data, each of which imports only those above it:
 
 A finding of this package is one file in `findings/` and one line in its table. Another package adds
 one through an entry point; it then appears in `latentbench score`, in `latentbench audit --content`
-and on the report page. A complete example, in two files:
+and on the report page. A complete example, the module dark_corners.py:
 
-    # pyproject.toml
-    [project.entry-points."latentbench.findings"]
-    dark-corners = "dark_corners:DARK_CORNERS"
-
-    # dark_corners.py
     """Images whose four corners are much darker than those of the training images."""
 
     import numpy as np
-
     from bench.content import ContentFinding, Evidence, Found
 
 
@@ -48,25 +42,28 @@ and on the report page. A complete example, in two files:
 
 
     def check(evidence: Evidence) -> Found | None:
-        if evidence.reference is None or evidence.training_pixels is None:
-            return None
-        real = evidence.training_pixels(np.arange(min(500, evidence.reference.num_train)))
-        if real is None:  # the training images are not on this machine
+        pixels = evidence.training_pixels
+        real = None if pixels is None else pixels(np.arange(100))  # the first 100
+        if real is None:  # there is no reference, or its images are not on this machine
             return None
         own, expected = mean_of_corners(evidence.facts.thumbnails), mean_of_corners(real).mean()
         dark = np.flatnonzero(own < expected - 40)
         if len(dark) < 0.05 * len(own):
             return None
-        detail = f"{len(dark)} of {len(own)} images looked at, {own.mean():.0f} on average"
         figures = {"corners": own.mean(), "reference_corners": expected}
-        return Found(len(dark), detail, figures, rows=evidence.facts.thumbnail_rows[dark])
+        return Found(len(dark), f"{len(dark)} images", figures, evidence.facts.thumbnail_rows[dark])
 
 
     DARK_CORNERS = ContentFinding(
         name="dark-corners", severity="warning", check=check,
         message="the corners of the images are darker than those of the data",
-        fix="The discriminator sees it at once. Look at the padding of the last layers.",
+        fix="Features see the border as well. Look at the padding of the last layers first.",
     )
+
+and the entry point in the package's pyproject.toml:
+
+    [project.entry-points."latentbench.findings"]
+    dark-corners = "dark_corners:DARK_CORNERS"
 
 A check looks at what the one pass over the folder has kept (`Evidence`): histograms and statistics
 of both sides, class shares, groups, copies, and thumbnails, which up to 64 px a side are the images

@@ -310,9 +310,7 @@ class _Lane:
         """
         if gives_up:
             for start, stop, _ in self._todo:
-                self._waiting.append(
-                    _lost(start, stop - start, "not read after too many failures")
-                )
+                self._waiting.append(_lost(start, stop - start, "not read after too many failures"))
             self._todo.clear()
         elif self._has_started:  # else it was killed from outside, and no file is at fault
             start, stop, is_retry = self._todo.popleft()

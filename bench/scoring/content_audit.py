@@ -19,8 +19,6 @@ from bench.content.reference import ReferenceContent
 from bench.errors import BundleError, InputError
 from bench.intake import AuditReport, ImageStream, SubmissionSpec
 from bench.records.score_record import FindingEntry
-from bench.references.bundle import find_manifest, load_reference
-from bench.scoring.target import training_pixels_of
 
 
 def audit_content(
@@ -54,6 +52,9 @@ def audit_content(
 
 
 def _of_reference(name: str) -> tuple[ReferenceContent, TrainingPixels | None]:
+    from bench.references.bundle import find_manifest, load_reference
+    from bench.scoring.target import training_pixels_of
+
     reference = load_reference(find_manifest(name))
     if reference.content is None:
         raise BundleError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -51,4 +52,16 @@ def make_folder(path: Path, num_images: int, size: int = 28) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     for i in range(num_images):
         (path / f"{i:04d}.png").write_bytes(encode(digit(i, size)))
+    return path
+
+
+def linked_folder(path: Path, num_images: int) -> Path:
+    """RGB PNGs with 120,000 bytes of pixels; ten of them differ, the others are hard links."""
+    path.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(min(10, num_images)):
+        small = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        (path / f"{i:05d}.png").write_bytes(encode(small.repeat(40, axis=0).repeat(40, axis=1)))
+    for i in range(10, num_images):
+        os.link(path / f"{i % 10:05d}.png", path / f"{i:05d}.png")
     return path

@@ -1,13 +1,8 @@
-"""`ImageStream`: the same as `audit`, in order, in bounded memory, and nothing left behind."""
+"""`ImageStream` gives the same as `audit`, in order, in bounded memory."""
 
 from __future__ import annotations
 
-import functools
-import gc
-import os
-import signal
 import sys
-import threading
 import time
 import warnings
 import zipfile
@@ -23,20 +18,14 @@ from bench.errors import InvalidSubmission, LatentbenchError, NothingFoundError,
 from bench.intake import ImageStream, SubmissionSpec, audit, decoder, reading
 from bench.intake.image_set import make_block
 from bench.intake.stream import _joined
-from tests.intake.pictures import digit, encode, make_folder
-from tests.intake.processes import decoding_processes
-from tests.intake.test_decoder import environment, worker_that
+from tests.intake.pictures import digit, encode, linked_folder, make_folder
+from tests.intake.test_decoder import environment
 from tests.intake.test_folder import broken_files
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 SPEC = SubmissionSpec(name="digits", width_px=28, height_px=28, mode="grey")
 DIGITS = np.stack([digit(i) for i in range(12)])  # uint8 12,28,28
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left():
-    yield
-    assert [thread.name for thread in threading.enumerate() if thread.name == "image-stream"] == []
-    assert decoding_processes() == []
 
 
 def drain(path, **options):
@@ -238,18 +227,6 @@ def test_the_report_comes_at_the_end(tmp_path):
     assert list(stream) == []
 
 
-def linked_folder(path: Path, num_images: int) -> Path:
-    """RGB images of 120,000 bytes, of which only ten differ."""
-    path.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(min(10, num_images)):
-        small = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-        (path / f"{i:05d}.png").write_bytes(encode(small.repeat(40, axis=0).repeat(40, axis=1)))
-    for i in range(10, num_images):
-        os.link(path / f"{i % 10:05d}.png", path / f"{i:05d}.png")
-    return path
-
-
 def test_what_waits_is_bounded_in_bytes(tmp_path):
     """Left alone, the stream reads ahead until one more block would not fit, and then waits."""
     folder = linked_folder(tmp_path / "s", 400)
@@ -299,131 +276,12 @@ def test_memory_does_not_grow_with_the_images(tmp_path):
     assert peak_bytes(3000) < few + (24 << 20)
 
 
-def test_processes_killed_in_mid_stream_cost_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(decoder, "CHUNK", 4)
-    folder = linked_folder(tmp_path / "s", 120)
-    whole = audit(folder)
-    with ImageStream(folder, num_workers=2, max_bytes=2 << 20) as stream:
-        blocks = [next(stream)]
-        children = decoding_processes()
-        for process in children:
-            process.kill()
-        blocks += stream
-    assert children
-    assert np.array_equal(np.concatenate(blocks), whole.images.images)
-    assert stream.report.identity == whole.identity
-    assert stream.report.findings == ()
-
-
-def test_a_file_that_kills_is_named(tmp_path, monkeypatch):
-    make_folder(tmp_path, 12)
-    use(monkeypatch, worker_that("os.abort()", "0007.png"))
-    blocks, report = drain(tmp_path)
-    assert sum(map(len, blocks)) <= 7
-    (finding,) = report.findings
-    assert (finding.code, finding.examples) == ("decoder-died", ("0007.png",))
-
-
-def use(monkeypatch, command, **options):
-    """Have `command` as the decoding process."""
-    decode = functools.partial(reading.decode, command=command, **options)
-    monkeypatch.setattr(reading, "decode", decode)
-
-
-def test_leaving_early(tmp_path, monkeypatch):
-    monkeypatch.setattr(decoder, "CHUNK", 4)
-    folder = linked_folder(tmp_path / "s", 200)
-    with ImageStream(folder, num_workers=2, max_bytes=1 << 20) as stream:
-        next(stream)
-        assert decoding_processes()
-    assert decoding_processes() == []
-    assert list(stream) == []
-    with pytest.raises(LatentbenchError, match="once all of its blocks"):
-        stream.report  # noqa: B018
-    stream.close()
-    never_begun = ImageStream(folder)
-    never_begun.close()
-    assert list(never_begun) == []
-
-
-def test_leaving_while_a_file_hangs(tmp_path, monkeypatch):
-    make_folder(tmp_path, 3)
-    use(monkeypatch, worker_that("time.sleep(3600)", "0000.png"))
-    with ImageStream(tmp_path):
-        time.sleep(0.2)
-        begin = time.monotonic()
-    assert time.monotonic() - begin < 5.0
-
-
-def test_an_exception_in_the_consumer(tmp_path):
-    folder = linked_folder(tmp_path / "s", 200)
-
-    def consume():
-        with ImageStream(folder, num_workers=2, max_bytes=1 << 20) as stream:
-            for block in stream:
-                block.reshape(7)
-
-    with pytest.raises(ValueError, match="cannot reshape"):
-        consume()
-
-
-def test_a_forgotten_stream_ends(tmp_path):
-    folder = linked_folder(tmp_path / "s", 200)
-    stream = ImageStream(folder, max_bytes=1 << 20)
-    next(stream)
-    assert decoding_processes()
-    del stream
-    gc.collect()
-
-
-def test_an_exception_in_the_thread_is_raised_in_the_consumer(tmp_path, monkeypatch):
-    make_folder(tmp_path, 3)
-
-    def fail(done, total):
-        raise ValueError(f"{done} of {total}")
-
-    stream = ImageStream(tmp_path, progress=fail)
-    with pytest.raises(ValueError, match="3 of 3"):
-        list(stream)
-    use(monkeypatch, (sys.executable, "-c", "raise SystemExit('no such module')"))
-    with pytest.raises(LatentbenchError, match=r"could not be started: no such module"):
-        drain(tmp_path)
-
-
 def test_progress(tmp_path):
     make_folder(tmp_path, 9)
     calls = []
     drain(tmp_path, progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (9, 9)
     assert calls == sorted(calls)
-
-
-def test_an_interrupt_while_waiting_does_not_hang(tmp_path, monkeypatch):
-    make_folder(tmp_path, 3)
-    use(monkeypatch, worker_that("time.sleep(3600)", "0000.png"))
-    main = threading.main_thread().ident
-    timer = threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT))
-    timer.start()
-    begin = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        next(ImageStream(tmp_path))
-    assert time.monotonic() - begin < 5.0
-    timer.join()
-
-
-def test_a_program_that_ends_in_mid_stream_does_not_hang(tmp_path):
-    folder = linked_folder(tmp_path / "s", 300)
-    code = (
-        "import sys\n"
-        "from bench.intake import ImageStream\n"
-        "stream = ImageStream(sys.argv[1], num_workers=2, max_bytes=1 << 20)\n"
-        "next(stream)\n"
-        "sys.exit('left')\n"
-    )
-    command = [sys.executable, "-W", "error", "-c", code, folder]
-    with psutil.Popen(command, stderr=-1, env=environment()) as child:
-        assert child.stderr.read() == b"left\n"
-        assert child.wait(timeout=20) == 1
 
 
 @given(

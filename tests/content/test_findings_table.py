@@ -1,12 +1,9 @@
-"""A finding of another package: the example of `bench.content`, installed as printed there."""
+"""The table of findings: its own rows, and rows of other packages that work or are broken."""
 
 from __future__ import annotations
 
 import importlib
-import json
 import sys
-import textwrap
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,30 +11,12 @@ import numpy as np
 import pytest
 
 import bench.content
-from bench.__main__ import run
 from bench.content import CLASS_NAMES, FINDINGS, ContentFinding, Evidence, Found, content_facts
 from bench.content.checking import CHECK_SKIPPED, digest_of_other_packages, is_about_content
 from bench.content.findings import ROWS
-from bench.extractors import extractor_row
 from bench.records.score_record import FindingEntry
-from bench.references.build import build_references
-from bench.references.real_images import RealImages
 from bench.runtime.registry import Registry
-from bench.scoring.scorer import Scorer
-from tests.conftest import RealSample, write_pngs
 from tests.content.conftest import by_code
-from tests.content.faults import U8
-
-MAX_LINES = 30
-
-
-def example() -> tuple[str, str]:
-    """The two files of the example in the documentation: pyproject.toml and the module."""
-    doc = bench.content.__doc__
-    assert doc is not None
-    both = doc.partition("    # pyproject.toml\n")[2].partition("\n\nA check looks at")[0]
-    project, _, module = textwrap.dedent(both).partition("# dark_corners.py\n")
-    return project, module
 
 
 def install(site: Path, group: str, entries: dict[str, str], **modules: str) -> None:
@@ -67,64 +46,6 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             sys.modules[name].__file__
         ):
             del sys.modules[name]
-
-
-@pytest.fixture
-def bright(mnist: RealSample) -> U8:
-    """Digits with a white background."""
-    return 255 - mnist.images
-
-
-@pytest.fixture
-def manifest(bright: U8, tmp_path: Path) -> Path:
-    np.save(tmp_path / "train.npy", bright[:300])
-    (path,) = build_references(
-        "bright",
-        tmp_path / "bundle",
-        extractors=[extractor_row("pixels").resolve()],
-        train=RealImages(tmp_path / "train.npy"),
-        test=RealImages(bright[300:500]),
-        command=f"latentbench reference build bright --train {tmp_path / 'train.npy'}",
-    )
-    return path
-
-
-@pytest.fixture
-def folder(bright: U8, tmp_path: Path) -> Path:
-    """200 other digits, the corners of 50 of them dark."""
-    images = bright[500:700].copy()
-    images[:50, :3, :3] = images[:50, -3:, :3] = 60
-    images[:50, :3, -3:] = images[:50, -3:, -3:] = 60
-    return write_pngs(images, tmp_path / "samples")
-
-
-def test_the_example_in_the_documentation_works(
-    site: Path, manifest: Path, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    project, module = example()
-    assert len([line for line in (project + module).splitlines() if line.strip()]) <= MAX_LINES
-    ((group, entries),) = tomllib.loads(project)["project"]["entry-points"].items()
-    without = Scorer(reference=str(manifest), metrics=["fid"]).score(folder)
-    assert "dark-corners" not in {one.code for one in without.findings}
-
-    install(site, group, entries, dark_corners=module)
-    fresh = Registry("finding", FINDINGS.group, ContentFinding, ROWS)
-    sys.modules["bench.content.checking"].FINDINGS = fresh  # type: ignore[attr-defined]
-    record = Scorer(reference=str(manifest), metrics=["fid"]).score(folder)
-    assert not record.from_cache  # the kept record was made without this check
-    found = next(one for one in record.findings if one.code == "dark-corners")
-    assert (found.severity, found.count) == ("warning", 50)
-    assert found.examples == tuple(f"{i:05}.png" for i in range(5))
-    # all four corners of 50 images at 60, of 150 at 255: (50 * 60 + 150 * 255) / 200
-    assert found.figures["corners"] == pytest.approx(206.25, abs=1)
-    assert found.figures["reference_corners"] == pytest.approx(255, abs=1)
-    again = Scorer(reference=str(manifest), metrics=["fid"]).score(folder)
-    assert again.from_cache
-    assert again.findings == record.findings
-
-    assert run(["audit", str(folder), "--content", "--reference", str(manifest), "--json"]) == 0
-    listed = json.loads(capsys.readouterr().out)["findings"]
-    assert next(one for one in listed if one["code"] == "dark-corners")["count"] == 50
 
 
 BROKEN = """
