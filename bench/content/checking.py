@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from bench.content.evidence import Evidence
 from bench.content.finding import ContentFinding
 from bench.content.findings import FINDINGS, ROWS
 from bench.intake.codes import SEVERITIES
 from bench.records.score_record import FindingEntry
+from bench.runtime.code_digest import code_digest, module_of
 
 CHECK_SKIPPED = "check-skipped"  # the code of a check in another package that could not run
 
@@ -87,15 +86,12 @@ def digest_of_other_packages() -> str | None:
     """Return a digest of the checks that other packages add, or None if there are none.
 
     A cached record is valid only for the checks that it was made with. The digest covers the names
-    of the checks and the files that define them.
+    of the checks, their code, and the reasons why others cannot be loaded.
     """
     rows, broken = FINDINGS.loadable()
     others = [row for row in rows if row not in ROWS]
     if not others and not broken:
         return None
-    digest = hashlib.sha256(repr(broken).encode())
-    for row in others:
-        path = getattr(sys.modules.get(row.check.__module__), "__file__", None)
-        source = Path(path).read_bytes() if path is not None and Path(path).is_file() else b""
-        digest.update(row.name.encode() + b"\0" + hashlib.sha256(source).digest())
-    return digest.hexdigest()
+    code = code_digest(*sorted({module_of(row.check) for row in others}))
+    names = sorted(row.name for row in others)
+    return hashlib.sha256(repr([names, broken, code]).encode()).hexdigest()

@@ -87,14 +87,17 @@ def test_a_broken_package_is_reported_and_the_other_checks_run(site: Path) -> No
     assert all(is_about_content(one) for one in found)
 
 
-def test_the_digest_is_that_of_the_files_of_other_packages(
+def test_the_digest_is_that_of_the_code_of_other_packages(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert digest_of_other_packages() is None
     digests = set()
-    for source in (BROKEN, BROKEN + "\n", BROKEN.replace("a hint", "another hint")):
-        install(site, "latentbench.findings", {"hint": "broken:HINT"}, broken=source)
-        sys.modules.pop("broken", None)
+    for module, source in {
+        "first": BROKEN,
+        "second": BROKEN.replace("a hint", "another hint"),
+        "third": "1 / 0",
+    }.items():
+        install(site, "latentbench.findings", {"hint": f"{module}:HINT"}, **{module: source})
         fresh = Registry("finding", FINDINGS.group, ContentFinding, ROWS)
         monkeypatch.setattr("bench.content.checking.FINDINGS", fresh)
         digests.add(digest_of_other_packages())

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from bench.intake import codes, findings
 from bench.intake.codes import CODES
 from bench.intake.findings import Collector
+from tests.intake.pictures import make_folder
 
 PACKAGE = Path(codes.__file__).parent
 
@@ -57,3 +60,20 @@ def test_examples_are_safe_to_print():
     collector.add("symlink", [b"a\x1b]0;x\x07.png"])
     assert collector.findings()[0].examples == (r"a\x1b]0;x\x07.png",)
     assert findings.NUM_EXAMPLES == 5
+
+
+@pytest.mark.parametrize("options", [[], ["--content"]], ids=["files", "content"])
+def test_an_audit_imports_nothing_heavy(tmp_path, options):
+    """Neither the networks nor the statistics of a score, unless a reference is compared with."""
+    make_folder(tmp_path, 3)
+    code = (
+        "import sys\n"
+        "from bench.__main__ import run\n"
+        "assert run(sys.argv[1:]) == 0\n"
+        "print('LOADED', *sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code, "audit", str(tmp_path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.rpartition("LOADED")[2].split())
+    assert "numpy" in loaded
+    assert not loaded & {"torch", "scipy", "sklearn", "pandas", "matplotlib", "PIL.Image"}

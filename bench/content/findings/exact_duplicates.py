@@ -12,14 +12,14 @@ FEW = 0.01  # duplicates of at most this share of the images are for information
 
 
 def _check(evidence: Evidence) -> Found | None:
-    from scipy.special import pdtrc
-
     facts, reference = evidence.facts, evidence.reference
     _, first, counts = np.unique(facts.hashes, return_index=True, return_counts=True)
     num_distinct, n = len(counts), facts.num_images
     extra = n - num_distinct
     if not extra:
         return None
+    from scipy.special import pdtrc
+
     num_pairs = float((counts * (counts - 1.0) / 2).sum())
     expected = 0.0 if reference is None else reference.exact_pairs * n * (n - 1) / 2
     if pdtrc(num_pairs - 1, expected) > FALSE_ALARM:
