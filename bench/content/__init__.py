@@ -65,10 +65,11 @@ and the entry point in the package's pyproject.toml:
     [project.entry-points."latentbench.findings"]
     dark-corners = "dark_corners:DARK_CORNERS"
 
-A check looks at what the one pass over the folder has kept (`Evidence`): histograms and statistics
-of both sides, class shares, groups, copies, and thumbnails, which up to 64 px a side are the images
-themselves. It has no pass of its own. A package that cannot be loaded, or whose check fails, is
-reported as a finding `check-skipped`, and the other checks run.
+A check works on the `Evidence` that the one pass over the folder collects: histograms and
+statistics of both sides, class shares, groups, copies, and thumbnails, which up to 64 px a side are
+the images themselves. There is no second pass: a check that needs another quantity computes it from
+the thumbnails, as above. A package that cannot be loaded, or whose check fails, is reported as a
+finding `check-skipped`, and the other checks run.
 '''
 
 from __future__ import annotations

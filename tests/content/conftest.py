@@ -1,4 +1,4 @@
-"""Real images for the findings about content, and what is known of them."""
+"""Real images for the tests of content, and references made of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def by_code(evidence: Evidence) -> dict[str, FindingEntry]:
 
 @dataclass(frozen=True)
 class Known:
-    """A small reference: 1,400 real images as `train`, 600 others to make folders of as `rest`."""
+    """A small reference of 1,400 real images, `train`, and 600 others, `rest`, for folders."""
 
     train: U8
     rest: U8
@@ -61,14 +61,14 @@ def clothes(fashion: RealSample) -> Known:
 
 @pytest.fixture(scope="session", params=["digits", "clothes"])
 def known(request: pytest.FixtureRequest) -> Known:
-    """Each data set in turn."""
+    """Digits, then clothes."""
     found: Known = request.getfixturevalue(request.param)
     return found
 
 
 @dataclass(frozen=True)
 class Committed:
-    """A committed bundle's content of 60,000 train images, and 300 of those with their rows."""
+    """The content of a committed bundle with 60,000 train images, and 300 of them with rows."""
 
     name: str
     content: ReferenceContent

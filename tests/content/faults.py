@@ -1,4 +1,4 @@
-"""Faults of folders, made from real images at a strength; images are uint8 N,H,W,C."""
+"""Faults of a given strength, applied to real images (uint8 N,H,W,C)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def blur(images: U8, sd_px: float) -> U8:
 
 
 def sharpen(images: U8, amount: float) -> U8:
-    """Unsharp mask of sd 1 px that leaves the range alone: the sum is clipped to 5..250."""
+    """Sharpen by an unsharp mask of sd 1 px, where the result stays within 5..250."""
     x = _levels(images)
     sharp = x + amount * (x - ndimage.gaussian_filter(x, (0, 1, 1, 0)))
     return np.where(sharp.clip(5, 250) == sharp, _u8(sharp), images)
@@ -38,7 +38,7 @@ def noise(images: U8, sd: float) -> U8:
 
 
 def specks(images: U8, share: float) -> U8:
-    """Salt and pepper."""
+    """Add salt and pepper noise."""
     rng = RNG(1)
     out = images.copy()
     hit = rng.random(images.shape) < share
@@ -57,7 +57,7 @@ def jpeg(images: U8, quality: int) -> U8:
 
 
 def shift(images: U8, down: int, right: int) -> U8:
-    """Moved by whole pixels; what comes in is black."""
+    """Shift by whole pixels and fill with black."""
     out = np.zeros_like(images)
     height, width = images.shape[1:3]
     rows, columns = (
@@ -71,12 +71,12 @@ def shift(images: U8, down: int, right: int) -> U8:
 
 
 def within_one(images: U8) -> U8:
-    """Every pixel moved by -1, 0 or 1 grey levels."""
+    """Change every pixel by -1, 0 or 1 grey levels."""
     return _u8(images + RNG(2).integers(-1, 2, images.shape))
 
 
 def tanh_unscaled(images: U8) -> U8:
-    """What x * 255 makes of x in -1..1."""
+    """Save x * 255 of x in -1..1."""
     return _u8(255 * (_levels(images) / 127.5 - 1))
 
 
@@ -86,7 +86,7 @@ def wrapped(images: U8) -> U8:
 
 
 def rescaled_twice(images: U8) -> U8:
-    """(x + 1) * 127.5 of x in 0..1."""
+    """Save (x + 1) * 127.5 of x in 0..1."""
     return _u8((_levels(images) / 255 + 1) * 127.5)
 
 
@@ -103,12 +103,12 @@ def dimmed(images: U8, factor: float) -> U8:
 
 
 def raised(images: U8, black: float) -> U8:
-    """Black becomes the level `black`, white stays."""
+    """Raise black to the level `black`; white stays."""
     return _u8(black + _levels(images) * (255 - black) / 255)
 
 
 def partly(fault: Callable[[U8], U8], images: U8, share: float) -> U8:
-    """The fault in the first `share` of the images."""
+    """Apply the fault to the first `share` of the images."""
     out = images.copy()
     num = round(share * len(images))
     out[:num] = fault(images[:num])
@@ -116,7 +116,7 @@ def partly(fault: Callable[[U8], U8], images: U8, share: float) -> U8:
 
 
 def collapsed(images: U8, share: float, modes: int = 1) -> U8:
-    """The first `share` of the images are replaced by the last `modes` ones, with noise of sd 4."""
+    """Replace the first `share` of the images by the last `modes` ones with noise of sd 4."""
     out = images.copy()
     num = round(share * len(images))
     if num:

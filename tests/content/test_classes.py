@@ -1,4 +1,4 @@
-"""Class shares: the test and the threshold, and what a student reads."""
+"""Class shares: the statistical tests, the thresholds and the texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVEN = np.full(10, 0.1)
 
 
 def shares(**by_class: float) -> np.ndarray:
-    """Given shares for some classes (k0=..), the rest evenly."""
+    """Return the given shares of some classes (k0=...), and even shares of the others."""
     given = {int(name[1:]): value for name, value in by_class.items()}
     rest = (1 - sum(given.values())) / (10 - len(given))
     return np.array([given.get(k, rest) for k in range(10)])
@@ -69,7 +69,7 @@ def test_a_difference_must_be_both_large_and_significant() -> None:
 
 
 def test_chance_is_silent() -> None:
-    """2,000 multinomial draws of 1,000 images: the test alone lets 1 in 10,000 through."""
+    """2,000 multinomial draws of 1,000 images: the test alone rejects 1 in 10,000."""
     draws = np.random.default_rng(0).multinomial(1_000, EVEN, 2_000) / 1_000
     assert sum(bool(findings(draw, 1_000)) for draw in draws) <= 1
 

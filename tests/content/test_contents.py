@@ -1,4 +1,4 @@
-"""Content in scoring and auditing: the same findings however a submission comes and is kept."""
+"""Content in scores and audits: the findings depend on neither the source nor the cache."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FAST = ["precision_k3", "modes_covered"]
 
 @pytest.fixture(scope="module")
 def manifest(mnist: RealSample, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A reference of 1,000 digits whose train images lie in a file beside it."""
+    """A reference of 1,000 digits, with its train images in a file next to it."""
     folder = tmp_path_factory.mktemp("bundle")
     np.save(folder / "train.npy", mnist.images[:1_000])
     (path,) = build_references(
@@ -72,7 +72,7 @@ def scorer(manifest: Path, **options: object) -> Scorer:
     return Scorer(**{"reference": str(manifest), "metrics": FAST, **options})  # type: ignore[arg-type]
 
 
-def test_a_record_tells_what_is_wrong(manifest: Path, folder: Path) -> None:
+def test_a_record_has_the_findings(manifest: Path, folder: Path) -> None:
     record = scorer(manifest).score(folder)
     found = {one.code: one for one in record.findings}
     assert {"constant-images", "class-imbalance", "copied-training-images"} <= set(found)
@@ -140,7 +140,7 @@ def test_arrays_in_memory(manifest: Path, images: U8, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("use_cache", [True, False])
-def test_facts_and_exhibits_can_be_had_afterwards(
+def test_facts_and_pictures_are_available_after_a_score(
     manifest: Path, folder: Path, *, use_cache: bool
 ) -> None:
     own = scorer(manifest, use_cache=use_cache)
@@ -199,7 +199,7 @@ def test_committed_bundles_say_where_train_images_are() -> None:
         assert f"--data {name}" in reference.manifest.command
 
 
-def test_an_audit_looks_at_content(
+def test_an_audit_with_content(
     manifest: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["audit", str(folder), "--json", "--content"]

@@ -1,4 +1,4 @@
-"""Copies of training images: how many are found of how many planted, exact and disturbed."""
+"""Copies of training images: how many of the planted ones are found, exact and disturbed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CODE = "copied-training-images"
 
 
 def planted(rest: U8, copies: U8, number: int) -> U8:
-    """`number` copies among real images that are none, in the midst of them."""
+    """Return 200 real images, `number` of which are replaced by copies at random places."""
     images = rest[:200].copy()
     places = np.random.default_rng(0).permutation(200)[:number]
     images[places] = copies[:number]
@@ -54,7 +54,7 @@ def test_planted_copies_with_pixels(known: Known, kind: str, number: int) -> Non
         assert finding is None
         return
     if number == 1 and kind in ("noise 8", "jpeg 75"):
-        # one image that near may be chance: 600 held-out images do not tell a rate below 0.2 %
+        # one image so near may be chance: 600 held-out images cannot show a rate below 0.2 %
         assert finding is None or finding.count == 1
         return
     if number == 1 and finding is None:
@@ -107,7 +107,7 @@ def test_the_right_training_images_are_named(digits: Known) -> None:
 
 
 def test_distances_are_root_mean_squares(known: Known) -> None:
-    """Every inner pixel off by exactly 3: 3 grey levels; the hash and +-1 rules do not apply."""
+    """If every pixel is off by 3, the distance is 3 grey levels and no copy is equal."""
     train = known.train[:30]
     images = np.where(train > 128, train - 3, train + 3).astype(np.uint8)
     copies = find_copies(content_facts(images), known.content.copy_base, known.pixels)
@@ -142,7 +142,7 @@ def test_exact_copies_are_shown_without_training_images(known: Known) -> None:
     assert "copy_images" not in content_pictures(evidence, findings)
 
 
-def test_training_images_that_are_not_at_hand(known: Known) -> None:
+def test_training_images_that_are_not_available(known: Known) -> None:
     images = faults.noise(known.train[:100], 4)
     copies = find_copies(content_facts(images), known.content.copy_base, lambda rows: None)
     assert not copies.verified
@@ -190,7 +190,7 @@ def test_rates_of_few_held_out_images_are_not_trusted() -> None:
 
 
 def test_held_out_images_that_are_training_images_are_expected(known: Known) -> None:
-    """A data set that repeats 10 % of its train images in its test split: no finding for it."""
+    """A data set that repeats train images in its test split gives no finding for that."""
     test = np.concatenate([known.rest[:540], known.train[:60], known.rest[:400]])
     content = reference_content(known.train, test)
     assert content.copy_rates == CopyRates(1_000, 60, 60, 60, 60)

@@ -1,4 +1,4 @@
-"""Each fault at several strengths: named when strong, silent below what real images vary by.
+"""Each fault at several strengths: reported if it exceeds the variation of real images.
 
 Folders are 600 real images that the reference's train side (1,400 others) does not hold.
 """
@@ -62,7 +62,7 @@ def test_texture_below_what_real_images_vary_by(
 
 @pytest.mark.parametrize("amount", [0.6, 1.0, 2.0])
 def test_more_detail_than_real_images(digits: Known, amount: float) -> None:
-    """On digits: on clothes, whose detail varies more, sharpening saturates first."""
+    """Digits only: the detail of clothes varies more, and sharpening saturates them first."""
     found = digits.findings(faults.sharpen(digits.rest, amount))
     assert "oversharp" in found
     assert "blurred" not in found
@@ -87,7 +87,7 @@ def test_figures_of_noise_grow_with_it(known: Known) -> None:
 def test_mistakes_in_saving_are_named(
     known: Known, fault: Callable[[U8], U8], code: str, share: float
 ) -> None:
-    """In all images; in a part of them, what is named is that mistake or nothing."""
+    """A mistake in all images is named; one in a part of them is never taken for another."""
     found = known.findings(faults.partly(fault, known.rest, share))
     named = RANGE & set(found)
     if share == 1:
@@ -96,7 +96,7 @@ def test_mistakes_in_saving_are_named(
         assert named <= {code, "value-range-clipped"}
 
 
-def test_a_tanh_output_is_told_in_figures(digits: Known) -> None:
+def test_a_tanh_output_has_figures(digits: Known) -> None:
     finding = digits.findings(faults.tanh_unscaled(digits.rest))["value-range-tanh"]
     images = faults.tanh_unscaled(digits.rest)
     assert finding.figures["black_share"] == pytest.approx((images <= 2).mean())
@@ -106,7 +106,7 @@ def test_a_tanh_output_is_told_in_figures(digits: Known) -> None:
 
 
 def test_wrapped_values(clothes: Known) -> None:
-    """On digits a wrapped histogram is almost that of real ones; there the edges show."""
+    """Clothes only: a wrapped histogram of digits is almost that of real ones."""
     assert "value-range-wrapped" in clothes.findings(faults.wrapped(clothes.rest))
 
 
@@ -210,7 +210,7 @@ def test_exact_duplicates(known: Known, number: int, severity: str) -> None:
 def test_collapse(known: Known, share: float, modes: int) -> None:
     images = faults.collapsed(known.rest, share, modes)
     finding = known.findings(images)["collapse"]
-    # the images that were copied are members of the groups as well, if they are there still
+    # the originals of the copies belong to the groups too, unless they were replaced
     originals = 0 if share == 0.9 and modes > 600 * 0.1 else modes
     assert finding.figures["in_groups"] == pytest.approx(600 * share + originals, rel=0.03)
     assert finding.figures["largest"] == pytest.approx(600 * share / modes + 1, rel=0.03)
@@ -228,7 +228,7 @@ def test_collapse_without_a_reference(known: Known) -> None:
 
 
 def test_colour_photographs(photos: U8) -> None:
-    """Another kind, shape and size: silent on held-out ones, and faults are named."""
+    """Images of another kind, shape and size: no finding on held-out ones; faults are named."""
     content = reference_content(photos[:250], photos[250:])
     held = photos[250:]
 
@@ -246,7 +246,7 @@ def test_colour_photographs(photos: U8) -> None:
 
 
 def test_another_size_than_the_reference(known: Known) -> None:
-    """Images of another size: only what does not depend on it is looked at."""
+    """Checks that depend on the size of the images are skipped for another size."""
     larger = np.pad(known.rest, ((0, 0), (2, 2), (2, 2), (0, 0)))
     assert known.findings(larger) == {}
     assert set(known.findings(faults.inverted(larger))) == {"inverted-polarity"}

@@ -1,4 +1,4 @@
-"""The searches against their definitions written down as full matrices."""
+"""The searches against their definitions, computed with full matrices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From blocks to facts: how the images come does not matter, and little is kept."""
+"""From blocks to facts: the blocks do not matter, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -139,8 +139,8 @@ def blocks_of(num_images: int, block: U8) -> ContentFacts:
 
 
 def test_memory_is_bounded() -> None:
-    """100,000 images of 28x28 are 78 MB of pixels; kept are 32 MiB of thumbnails at most, counted
-    with three channels, and 0.12 kB an image.
+    """100,000 images of 28x28 are 78 MB of pixels. The facts hold at most 32 MiB of thumbnails,
+    counted with three channels, and 0.12 kB per image.
     """
     block = np.random.default_rng(0).integers(0, 256, (500, 28, 28, 1), np.uint8)
     tracemalloc.start()

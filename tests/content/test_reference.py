@@ -1,4 +1,4 @@
-"""The content of real images: what a bundle holds of it, and real images of any number."""
+"""The content of real images, in bundles and of any number of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images and files for the intake tests, made without any code of `bench`."""
+"""Images and files for the intake tests, made without code of `bench`."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def header(width: int, height: int, depth: int = 8, colour: int = 0, interlace: 
 
 
 def raw_png(head: bytes, stream: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
-    """A PNG of any header and any scanline stream, with chunks before and after the image."""
+    """Return a PNG with any header and scanline stream, and chunks before and after the image."""
     return (
         SIGNATURE + head + before + chunk(b"IDAT", zlib.compress(stream)) + after + chunk(b"IEND")
     )
 
 
 def make_folder(path: Path, num_images: int, size: int = 28) -> Path:
-    """`num_images` grey PNGs, 0000.png and on."""
+    """Write grey PNGs named 0000.png, 0001.png and so on."""
     path.mkdir(parents=True, exist_ok=True)
     for i in range(num_images):
         (path / f"{i:04d}.png").write_bytes(encode(digit(i, size)))

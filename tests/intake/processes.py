@@ -1,4 +1,4 @@
-"""The decoding processes that a test has started."""
+"""The decoding processes that a test started."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import psutil
 
 
 def decoding_processes() -> list[psutil.Process]:
-    """The children of this process, the dead that nobody waited for among them; without those that
-    multiprocessing keeps for a whole session once a test has started a process through it.
+    """Return the children of this process, zombies included.
+
+    Processes that multiprocessing keeps alive for the whole session are left out.
     """
     return [child for child in psutil.Process().children() if not _kept_for_the_session(child)]
 

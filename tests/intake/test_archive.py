@@ -1,4 +1,4 @@
-"""Zip files, honest and hostile. Every archive is made by `zipfile` or by changing its bytes."""
+"""Zip files, correct and hostile, made by `zipfile` or by changing its bytes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_zip_equals_its_folder(tmp_path, target, method, top):
 
 
 def test_streamed_and_zip64_entries(target):
-    """Entries whose sizes stand behind the data (flag bit 3), as zip writes them to a pipe."""
+    """Entries with their sizes after the data (flag bit 3), as zip writes them to a pipe."""
 
     class Pipe(io.RawIOBase):
         def __init__(self):

@@ -1,4 +1,4 @@
-"""npz, npy and idx files, honest and hostile."""
+"""npz, npy and idx files, correct and hostile."""
 
 from __future__ import annotations
 

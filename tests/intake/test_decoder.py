@@ -26,7 +26,7 @@ ENTRIES = [Entry(name) for name in NAMES]
 
 
 def worker_that(action: str, *names: str, setup: str = "") -> tuple[str, ...]:
-    """A decoding process that does `action` when it comes to one of `names`."""
+    """Return the command of a decoding process that runs `action` on files of `names`."""
     code = (
         "import os, sys, time\n"
         "from bench.intake import worker\n"
@@ -40,7 +40,7 @@ def worker_that(action: str, *names: str, setup: str = "") -> tuple[str, ...]:
 
 
 def outcome(folder: Path, **options) -> dict[bytes, str]:
-    """Name -> finding code, "" when it was read; every name must come once, in order."""
+    """Return the finding code of each name, "" if it was read; names come once and in order."""
     result: dict[bytes, str] = {}
     for run in decode(folder, ENTRIES, **options):
         assert run.start == len(result)
@@ -99,7 +99,7 @@ def test_more_deaths_than_the_limit_end_the_share(folder, monkeypatch):
 
 
 def test_a_killed_process_costs_nothing(folder, monkeypatch):
-    """Killed from outside, up or not up yet: started again, every file is read, none blamed."""
+    """A process killed from outside is replaced; every file is read and none is at fault."""
     whole = audit(folder)
     killed = []
 
@@ -153,7 +153,7 @@ VARIED = [(28, 28), (64, 64, 3), (28, 28), (28, 28), (90, 40), (5, 5, 3), (28, 2
 
 @pytest.fixture(scope="module")
 def varied(tmp_path_factory):
-    """40 files of varied sizes and modes, some of them refused; and what each holds."""
+    """Write 40 files of varied sizes and modes, some of them refused; return their contents."""
     path = tmp_path_factory.mktemp("varied")
     rng = np.random.default_rng(0)
     held: list[bytes] = []
@@ -169,7 +169,7 @@ def varied(tmp_path_factory):
 @pytest.mark.parametrize("chunk", [1, 4, 512])
 @pytest.mark.parametrize("num_workers", [1, 2, 7])
 def test_order_and_completeness(varied, monkeypatch, num_workers, chunk, frame_bytes):
-    """Every image once, in its place, whatever the workers, chunks and frames."""
+    """Every image comes once, in its place, for any number of workers, chunks and frames."""
     folder, held = varied
     monkeypatch.setattr(decoder, "CHUNK", chunk)
     command = worker_that("pass", setup=f"worker.MAX_FRAME_BYTES = {frame_bytes}")
@@ -210,7 +210,7 @@ RESULTS = st.lists(
 
 @given(results=RESULTS, chunk=st.integers(1, 20), frame_bytes=st.integers(1, 100))
 def test_frames_end_where_chunks_end(results, chunk, frame_bytes):
-    """Read back frame by frame, nothing is lost and no frame reaches over a multiple of `chunk`."""
+    """Nothing is lost, and no frame has files of two chunks."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "MAX_FRAME_BYTES", frame_bytes)
         sizes = [len(results[at : at + chunk]) for at in range(0, len(results), chunk)]
@@ -242,7 +242,7 @@ def large_folder(path: Path, num_images: int) -> list[Entry]:
 
 
 def test_a_process_that_is_too_far_ahead_waits(tmp_path, monkeypatch):
-    """With the first file slow, the other process decodes what may be held, and a pipe full."""
+    """While the first file is slow, the other process decodes up to the limit and a full pipe."""
     entries = large_folder(tmp_path / "s", 120)
     log = tmp_path / "log"
     held: list[int] = []
@@ -272,7 +272,7 @@ def test_a_process_that_is_too_far_ahead_waits(tmp_path, monkeypatch):
     )
     first = next(runs)
     ahead = [name for name in log.read_bytes().split() if int(name[:4]) % 2]
-    # One more image is decoded than finds room in the pipe.
+    # One more image is decoded than fits into the pipe.
     assert 5 <= len(ahead) <= (bound + (1 << 20)) // 120_000 + 2
     assert [first.start, *(run.start for run in runs)] == list(range(120))
     assert 0 < max(held) <= bound
@@ -301,7 +301,7 @@ def test_refused_files_are_bounded_by_their_number(tmp_path, monkeypatch):
 
 
 def test_silence_of_a_process_that_is_not_read_is_no_fault(folder, monkeypatch):
-    """While the first chunk takes 2.5 s in all, the second process has to wait with its own."""
+    """The second process waits while the first chunk takes 2.5 s."""
     monkeypatch.setattr(decoder, "CHUNK", 10)
     monkeypatch.setattr(decoder, "MAX_AHEAD_CHUNKS", 0)
     slow = [name.decode() for name in NAMES[:10]]
@@ -352,7 +352,7 @@ def test_the_process_loads_no_heavy_package(folder):
 
 
 def test_works_from_a_script_without_a_main_guard(folder, tmp_path):
-    """Reached only through the script's own sys.path, from another directory, unguarded."""
+    """A script without a main guard, in another directory, finds the package by its sys.path."""
     root = Path(__file__).resolve().parents[2]
     script = tmp_path / "script.py"
     script.write_text(

@@ -1,4 +1,4 @@
-"""Folders that are wrong in every way seen so far, through `audit` with its real processes."""
+"""Folders with every known fault, through `audit` with its real processes."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_pipes_and_sockets_do_not_hang(tmp_path, monkeypatch):
 
 
 class TestReadFile:
-    """The worker's own guards, for what changes after the folder was listed."""
+    """The worker checks again, because a folder may change after it was listed."""
 
     @pytest.fixture
     def folder(self, tmp_path):
@@ -257,7 +257,7 @@ class TestReadFile:
 
 
 def test_unreadable_file_is_named(tmp_path, monkeypatch):
-    """Root may read everything, so the file goes away between listing and reading."""
+    """Root may read every file, so this one is deleted between listing and reading."""
     make_folder(tmp_path, 3)
 
     def list_and_remove(*args):

@@ -1,4 +1,4 @@
-"""Digests: what they depend on, and what they must not."""
+"""Digests: what they depend on, and what they must not depend on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def digests(images_NHWC, names=None):
 
 
 def test_digests_by_hand():
-    """Written out with hashlib alone: one 1x2 grey image named b, one named a."""
+    """The definition, with hashlib alone: a 1x2 grey image named b and one named a."""
     images = np.array([[[[1], [2]]], [[[3], [4]]]], np.uint8)
     first = hashlib.sha256(struct.pack(">III", 1, 2, 1) + bytes([1, 2])).digest()
     second = hashlib.sha256(struct.pack(">III", 1, 2, 1) + bytes([3, 4])).digest()

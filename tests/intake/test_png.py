@@ -1,4 +1,4 @@
-"""Every way to break a PNG that the strict walk must notice."""
+"""Every kind of broken PNG that the strict reader must refuse."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_every_bit_flip_is_refused():
 
 
 def test_pillow_accepts_what_is_refused_here():
-    """The reason for the walk: `convert("RGB")` reads these without a word."""
+    """The reason for the strict reader: Pillow reads these without an error."""
     half = raw_png(header(4, 4), ROWS_4[:10])
     assert Image.open(io.BytesIO(half)).convert("RGB").size == (4, 4)
     assert code_of(half) == "png-half-rows"
@@ -137,7 +137,7 @@ def test_a_bomb_is_refused_by_its_header():
 
 
 def test_inflating_stops_at_the_expected_size():
-    """100 MB of zeros behind a 4x4 header: refused after 21 bytes."""
+    """100 MB of zeros after a 4x4 header are refused after 21 bytes."""
     bomb = idat_png(zlib.compress(bytes(100_000_000), 9))
     assert len(bomb) < 200_000
     assert code_of(bomb) == "png-damaged"

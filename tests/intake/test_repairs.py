@@ -1,4 +1,4 @@
-"""`repair` writes what needs no guess, and says what it left out."""
+"""`repair` writes the images that need no guess and lists the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes as people write them, and images brought to them: exactly what Pillow makes of each."""
+"""Sizes as people write them, and images resized to them exactly as Pillow does."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_spec_and_a_size_exclude_each_other(tmp_path):
 
 
 def by_hand(path: Path, height: int, width: int) -> np.ndarray:
-    """One image, uint8 H,W,C, by Pillow alone."""
+    """Return one image (uint8 H,W,C), read and resized by Pillow alone."""
     with Image.open(path) as opened:
         opened.load()
         image = opened.copy()
@@ -82,7 +82,7 @@ def by_hand(path: Path, height: int, width: int) -> np.ndarray:
 
 
 def assert_as_by_hand(folder: Path, source: Path, height: int, width: int):
-    """`source` holds the files of `folder`; returns the report."""
+    """Check `source`, which holds the files of `folder`, against Pillow; return the report."""
     report = audit(source, resize=(height, width))
     images = report.images.images
     expected = [by_hand(path, height, width) for path in sorted(folder.iterdir())]

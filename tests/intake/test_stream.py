@@ -29,7 +29,7 @@ DIGITS = np.stack([digit(i) for i in range(12)])  # uint8 12,28,28
 
 
 def drain(path, **options):
-    """All blocks, and the report."""
+    """Return all blocks, and the report."""
     with ImageStream(path, **options) as stream:
         blocks = list(stream)
     assert sum(map(len, blocks)) <= stream.num_images
@@ -37,7 +37,7 @@ def drain(path, **options):
 
 
 def assert_same(path, **options):
-    """The stream finds and gives what `audit` finds and gives; the report is returned."""
+    """Assert that the stream gives the images and findings of `audit`; return the report."""
     whole = audit(path, **options)
     lean = audit(path, keep_pixels=False, **options)
     blocks, report = drain(path, **options)
@@ -167,7 +167,7 @@ def test_findings_of_zips(tmp_path):
     assert not assert_same(path).valid
 
 
-def test_what_cannot_be_begun(tmp_path):
+def test_a_source_that_cannot_be_read(tmp_path):
     with pytest.raises(UsageError, match="does not exist"):
         ImageStream(tmp_path / "nowhere")
     with pytest.raises(NothingFoundError, match="no image file"):
@@ -227,8 +227,8 @@ def test_the_report_comes_at_the_end(tmp_path):
     assert list(stream) == []
 
 
-def test_what_waits_is_bounded_in_bytes(tmp_path):
-    """Left alone, the stream reads ahead until one more block would not fit, and then waits."""
+def test_waiting_blocks_are_bounded_in_bytes(tmp_path):
+    """Without a consumer, the stream reads ahead until another block would not fit."""
     folder = linked_folder(tmp_path / "s", 400)
     bound = 16 << 20
     largest = (4 << 20) + 120_000
@@ -246,7 +246,7 @@ def test_what_waits_is_bounded_in_bytes(tmp_path):
     assert stream.report.valid
 
 
-def test_a_block_larger_than_the_bound_comes_all_the_same(tmp_path):
+def test_a_block_larger_than_the_bound_still_comes(tmp_path):
     blocks, report = drain(linked_folder(tmp_path / "s", 30), max_bytes=1000)
     assert sum(map(len, blocks)) == 30
     assert report.valid

@@ -7,7 +7,7 @@ from bench.content.finding import ContentFinding, Found, percent
 from bench.content.statistics import BLACK, WHITE
 
 CLIPPED = 0.05  # more pixels at an end than in the reference, as a share of all
-SIGMAS = 5.0  # standard errors of that share in a folder of as many real images
+SIGMAS = 5.0  # standard errors of that share in a folder of real images of the same size
 ENDS = {"black": slice(0, BLACK + 1), "white": slice(WHITE, 256)}
 
 
