@@ -338,7 +338,7 @@ def _run(
     from baselines.ablation.run.plan_jobs import preview
     from baselines.ablation.run.run_ablation import run_ablation
     from bench.errors import EXIT_INVALID
-    from bench.runtime.destinations import require_writable
+    from bench.runtime.terminal import require_writable
 
     print_edits(preview(plan, ledger))
     require_writable(out)

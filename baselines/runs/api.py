@@ -21,7 +21,6 @@ from baselines.runs.run_folder import RunFolder, load_run
 from baselines.runs.train import Report, ScalarWriter, train_stack
 from baselines.sampling.sampler import Sampler, Samples, SamplingOptions, manifest_of
 from baselines.sampling.samples_folder import (
-    Progress,
     manifest_path,
     require_free,
     write_manifest,
@@ -31,6 +30,7 @@ from baselines.training.training_images import load_training_set
 from bench.errors import UsageError
 from bench.execution.ledger.causes import cause_of
 from bench.runtime.devices import select_device
+from bench.runtime.progress import Progress
 
 
 def train(

@@ -22,7 +22,7 @@ from baselines.sampling.sampler import Sampler, SamplingOptions
 from baselines.sampling.trained import AVERAGED_GENERATOR, Trained, trained_from
 from baselines.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from bench.errors import BundleError
-from bench.runtime.command_parser import CommandParser
+from bench.runtime.terminal import CommandParser
 
 WEIGHTS = "demo-gan.safetensors"
 WEIGHTS_SHA256 = "c8348ee426376e567099d26b36f1c26df5dbad6a9ec8a9f9251afe42d930a19d"

@@ -31,12 +31,12 @@ from baselines.sampling.rejection import budget_scale, drs_values, jacobian_norm
 from baselines.sampling.trained import CHUNK, Trained, full_chunk
 from baselines.training.training_images import to_uint8
 from bench.errors import UnknownNameError, UsageError
+from bench.runtime.progress import CountProgress
 from bench.runtime.provenance import library_versions, version
 
 MAX_ROUNDS = 200
 NUM_PILOT = 5_000  # images from which thresholds are measured
 MAX_FORCED = 0.01  # share of the images that may use a candidate that was not accepted
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ class Sampler:
         self._measure()
 
     def sample(
-        self, num: int, labels: ArrayLike | None = None, progress: Progress | None = None
+        self, num: int, labels: ArrayLike | None = None, progress: CountProgress | None = None
     ) -> Samples:
         """Return `num` samples.
 
@@ -129,7 +129,7 @@ class Sampler:
         return self._sample_with_rejection(num, y, chosen, on_images)
 
     def _sample_with_rejection(
-        self, num: int, y: Tensor | None, labels: NDArray[np.int64] | None, on_images: Progress
+        self, num: int, y: Tensor | None, labels: NDArray[np.int64] | None, on_images: CountProgress
     ) -> Samples:
         pending, tried = list(range(num)), 0
         latest: dict[int, Tensor] = {}

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.errors import UsageError
+from bench.runtime.progress import Progress
 from bench.runtime.whole_files import write_atomically
 
 SAMPLE_NAME = re.compile(r"\d{5,}\.png")
-
-Progress = Callable[[str, int, int], None]
 
 
 def require_free(folder: Path, *, replace: bool = False) -> None:

@@ -35,7 +35,7 @@ from bench.extractors.compact_cnn import (
     TRUNK_WIDTH,
     CompactCNN,
 )
-from bench.runtime.command_parser import CommandParser
+from bench.runtime.terminal import CommandParser
 from bench.runtime.whole_files import write_atomically
 
 MIN_DEVIATION = 1e-4

@@ -52,9 +52,9 @@ def run(
     from bench.anomaly.choices import named_detectors, require_budget, seed_counts, unloadable_in
     from bench.execution.executors.executors import executor_for
     from bench.execution.ledger.ledger import Ledger
-    from bench.runtime.destinations import require_writable
     from bench.runtime.devices import select_device
     from bench.runtime.progress import progress_report
+    from bench.runtime.terminal import require_writable
 
     place = select_device(device)
     names = named_detectors(detectors)

@@ -137,8 +137,8 @@ def score(
     error if all failures share it.
     """
     from bench.metrics import METRICS
-    from bench.runtime.destinations import require_writable
     from bench.runtime.progress import progress_report
+    from bench.runtime.terminal import require_writable
     from bench.scoring.results_folder import write_results
     from bench.scoring.scorer import Failure, Scorer
 

@@ -18,7 +18,7 @@ from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, EXIT_USAGE
 from bench.execution.ledger.attempts import may_run
 from bench.execution.ledger.ledger import Ledger
 from bench.execution.performing import Order, Reply, perform
-from bench.runtime.command_parser import CommandParser
+from bench.runtime.terminal import CommandParser
 
 _CODES = {"disk": EXIT_USAGE, "interrupted": EXIT_INTERRUPTED, "preempted": EXIT_INTERRUPTED}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from bench.errors import UnknownNameError, UsageError
 from bench.extractors import custom
 from bench.extractors.base import (
@@ -15,6 +13,7 @@ from bench.extractors.base import (
 )
 from bench.extractors.fidelity_rows import FIDELITY_ROWS
 from bench.extractors.weights_files import HostedWeights
+from bench.runtime.progress import Progress
 
 _ROWS = (
     ExtractorRow(
@@ -139,7 +138,7 @@ def resolve_extractors(
     name: str,
     choice: ExtractorChoice,
     *,
-    download: Callable[[str, int, int], None] | None = None,
+    download: Progress | None = None,
 ) -> list[ResolvedExtractor]:
     """The extractor of that name, or one for each of its protocols when that is `all`."""
     row = extractor_row(name)

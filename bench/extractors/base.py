@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BundleError, InputError, UnknownNameError, UsageError
 from bench.extractors.weights_files import HostedWeights, locate
+from bench.runtime.progress import CountProgress, Progress
 from bench.statistics.moments import Features
 
 MIN_SIDE_PX = 8
@@ -35,9 +36,6 @@ OUT_OF_MEMORY = (  # in PyTorch's, CUDA's, cuBLAS's, cuDNN's and C++'s words, in
     "host_allocation_failed",
     "std::bad_alloc",
 )
-
-Progress = Callable[[int, int], None]
-Download = Callable[[str, int, int], None]  # file, bytes so far, bytes in all
 
 
 class Extractor(Protocol):
@@ -62,7 +60,7 @@ class Extractor(Protocol):
         """Images that are computed together; giving fewer at a time wastes the device."""
 
     def __call__(
-        self, images: NDArray[np.uint8], *, progress: Progress | None = None
+        self, images: NDArray[np.uint8], *, progress: CountProgress | None = None
     ) -> Features: ...
 
 
@@ -74,7 +72,7 @@ class QueueingExtractor(Extractor, Protocol):
     """
 
     def begin(
-        self, images: NDArray[np.uint8], *, progress: Progress | None = None
+        self, images: NDArray[np.uint8], *, progress: CountProgress | None = None
     ) -> Callable[[], Features]:
         """Queue the images on the device. What is returned waits for their features, which are
         those of a call; it is called once. Raises as a call does.
@@ -186,7 +184,7 @@ class ExtractorRow:
         return settings
 
     def resolve(
-        self, choice: ExtractorChoice | None = None, *, download: Download | None = None
+        self, choice: ExtractorChoice | None = None, *, download: Progress | None = None
     ) -> ResolvedExtractor:
         """Check the choice and find the weights, fetching them once if need be.
 

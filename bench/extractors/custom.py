@@ -42,11 +42,11 @@ from bench.errors import LatentbenchError, UsageError
 from bench.extractors.base import (
     ComputedWeights,
     ExtractorRow,
-    Progress,
     ResolvedExtractor,
     luma,
     require_images,
 )
+from bench.runtime.progress import CountProgress
 from bench.statistics.moments import Features
 
 BATCH_SIZE = 64
@@ -215,7 +215,9 @@ class CustomExtractor:
     batch_size: int
     num_classes: int | None = field(default=None, init=False)
 
-    def __call__(self, images: NDArray[np.uint8], *, progress: Progress | None = None) -> Features:
+    def __call__(
+        self, images: NDArray[np.uint8], *, progress: CountProgress | None = None
+    ) -> Features:
         require_images(images, self.name)
         values: list[Array] = []
         logits: list[Array] = []

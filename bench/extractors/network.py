@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.extractors.base import (
-    Progress,
     is_out_of_memory,
     luma,
     not_enough_memory,
@@ -30,6 +29,7 @@ from bench.extractors.base import (
 )
 from bench.extractors.compiling import CompiledOncePaid
 from bench.runtime.devices import strict_float32
+from bench.runtime.progress import CountProgress
 from bench.statistics.moments import Features
 
 Outputs = tuple[Tensor, Tensor | None]
@@ -58,11 +58,13 @@ class NetworkExtractor:
     first_batch_s: float | None = None
     compiling: CompiledOncePaid | None = None
 
-    def __call__(self, images: NDArray[np.uint8], *, progress: Progress | None = None) -> Features:
+    def __call__(
+        self, images: NDArray[np.uint8], *, progress: CountProgress | None = None
+    ) -> Features:
         return self.begin(images, progress=progress)()
 
     def begin(
-        self, images: NDArray[np.uint8], *, progress: Progress | None = None
+        self, images: NDArray[np.uint8], *, progress: CountProgress | None = None
     ) -> Callable[[], Features]:
         """Queue all batches; what is returned waits for the last one."""
         require_images(images, self.name, self.side_px)

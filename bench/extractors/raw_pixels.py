@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError
-from bench.extractors.base import Progress, ResolvedExtractor, require_images
+from bench.extractors.base import ResolvedExtractor, require_images
+from bench.runtime.progress import CountProgress
 from bench.statistics.moments import Features
 
 MAX_SIDE_PX = 64  # 12,288 features, whose covariance is 1.2 GB in float64
@@ -36,7 +37,9 @@ class RawPixels:
     device: str = "cpu"
     batch_size: int = BLOCK
 
-    def __call__(self, images: NDArray[np.uint8], *, progress: Progress | None = None) -> Features:
+    def __call__(
+        self, images: NDArray[np.uint8], *, progress: CountProgress | None = None
+    ) -> Features:
         require_images(images, self.name)
         num, height, width, channels = images.shape
         if max(height, width) > MAX_SIDE_PX:

@@ -19,18 +19,17 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import BundleError
 from bench.runtime.download import fetch, sha256_of
+from bench.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Progress = Callable[[str, int, int], None]  # file, bytes so far, bytes in all (0: not known)
 
 VARIABLE = "LATENTBENCH_WEIGHTS"
 DIGEST = re.compile(r"[0-9a-f]{8,64}")

@@ -29,6 +29,7 @@ from typing import IO, NamedTuple, TypeAlias, cast
 
 from bench.errors import LatentbenchError
 from bench.intake.worker import FRAME, Member
+from bench.runtime.progress import CountProgress
 
 CHUNK = 512  # largest number of files that are decoded together
 FILES_PER_WORKER = 2000
@@ -44,7 +45,6 @@ MAX_AHEAD_BYTES = 64 << 20
 MAX_AHEAD_CHUNKS = 16  # per process, since files that are refused take no bytes
 WORKER = (sys.executable, "-P", "-m", "bench.intake.worker")
 
-Progress = Callable[[int, int], None]
 # A row of a frame's header: count, kind, height, width, channels, note, detail, resized.
 _Row: TypeAlias = tuple[int, str, int, int, int, str, str, list[tuple[int, int, int]]]
 
@@ -114,7 +114,7 @@ def decode(
     num_workers: int | None = None,
     convert: bool = False,
     size: tuple[int, int] | None = None,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
     command: Sequence[str] = WORKER,
     stall_s: float = STALL_S,
     max_ahead_bytes: int = MAX_AHEAD_BYTES,

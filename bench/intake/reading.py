@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.errors import InvalidSubmission, UsageError
 from bench.intake.arrays import index_names, read_array, resize_array
-from bench.intake.decoder import MAX_AHEAD_BYTES, Entry, Progress, Run, decode
+from bench.intake.decoder import MAX_AHEAD_BYTES, Entry, Run, decode
 from bench.intake.findings import Collector, Finding
 from bench.intake.formats import MAX_TOTAL_BYTES, format_of_name
 from bench.intake.image_set import U8, Block, ImageSet, SetIdentity, identify, join, make_block
@@ -28,6 +28,7 @@ from bench.intake.sources import Kind, kind_of, list_source
 from bench.intake.spec import SubmissionSpec
 from bench.intake.tally import Tally
 from bench.intake.unfilter import unfilter
+from bench.runtime.progress import CountProgress
 
 BLOCK_IMAGES = 512  # largest number of images in a block of an array
 BLOCK_BYTES = 4 << 20  # of pixels in a block; a larger image is a block of its own
@@ -72,7 +73,7 @@ def audit(
     spec: SubmissionSpec | None = None,
     limit: int | None = None,
     resize: tuple[int, int] | None = None,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
     num_workers: int | None = None,
     keep_pixels: bool = True,
 ) -> AuditReport:
@@ -118,7 +119,7 @@ def read_images(
     spec: SubmissionSpec | None = None,
     limit: int | None = None,
     resize: tuple[int, int] | None = None,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
     num_workers: int | None = None,
 ) -> AuditReport:
     """Return the report of `audit` for a valid submission, so its `images` are not None.
@@ -153,7 +154,7 @@ class Reader:
         spec: SubmissionSpec | None = None,
         limit: int | None = None,
         resize: tuple[int, int] | None = None,
-        progress: Progress | None = None,
+        progress: CountProgress | None = None,
         num_workers: int | None = None,
         max_total_bytes: int | None = None,
         max_ahead_bytes: int = MAX_AHEAD_BYTES,

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from bench.errors import UsageError
 from bench.intake.arrays import index_names, read_array
-from bench.intake.decoder import Progress, decode
+from bench.intake.decoder import decode
 from bench.intake.findings import Collector, Finding
 from bench.intake.image_set import U8
 from bench.intake.names import is_clean, sanitise
 from bench.intake.reading import pixels_of
 from bench.intake.sources import kind_of, list_source
 from bench.intake.spec import SubmissionSpec
+from bench.runtime.progress import CountProgress
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def repair(
     out: Path,
     *,
     spec: SubmissionSpec | None = None,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
     num_workers: int | None = None,
 ) -> RepairReport:
     """Write a corrected copy of a submission to the new folder `out`, completely or not at all.

@@ -23,10 +23,10 @@ from types import TracebackType
 from typing import Self
 
 from bench.errors import LatentbenchError, UsageError
-from bench.intake.decoder import Progress
 from bench.intake.image_set import U8, Block, SetIdentity, join
 from bench.intake.reading import BLOCK_BYTES, BLOCK_IMAGES, AuditReport, Reader
 from bench.intake.spec import SubmissionSpec
+from bench.runtime.progress import CountProgress
 
 MAX_AHEAD_BYTES = 256 << 20
 
@@ -63,7 +63,7 @@ class ImageStream:
         spec: SubmissionSpec | None = None,
         limit: int | None = None,
         resize: tuple[int, int] | None = None,
-        progress: Progress | None = None,
+        progress: CountProgress | None = None,
         num_workers: int | None = None,
         max_bytes: int = MAX_AHEAD_BYTES,
     ) -> None:

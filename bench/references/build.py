@@ -36,13 +36,12 @@ from bench.references.perfect_values import held_out_values
 from bench.references.real_images import RealImages, Seen
 from bench.runtime.cache import Cache, cache_key
 from bench.runtime.code_digest import code_digest, module_of
+from bench.runtime.progress import Progress
 from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes, write_atomically
 from bench.statistics.moments import SUBSET_SEED, SUBSET_SIZE
 
 HELD_OUT_SIZES = (1_000, 2_000, 5_000, 10_000)
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-Progress = Callable[[str, int, int], None]
 
 
 def _require_enough(name: str, num_train: int) -> None:

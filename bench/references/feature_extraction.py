@@ -22,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError, LatentbenchError
-from bench.extractors.base import Extractor, Progress, QueueingExtractor, ResolvedExtractor
+from bench.extractors.base import Extractor, QueueingExtractor, ResolvedExtractor
 from bench.intake import ImageStream, SetIdentity
 from bench.metrics.base import SPLITS
 from bench.runtime.cache import Cache, cache_key
 from bench.runtime.code_digest import code_digest
+from bench.runtime.progress import CountProgress
 from bench.runtime.provenance import library_versions
 from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
 from bench.statistics.moments import (
@@ -179,7 +180,7 @@ class _Line:
         self.extractor, self.collector = extractor, collector
         self._under_way: Callable[[], Features] | None = None
 
-    def take(self, images: NDArray[np.uint8], progress: Progress) -> None:
+    def take(self, images: NDArray[np.uint8], progress: CountProgress) -> None:
         """Extract the next images, uint8 n,H,W,C. Raises first what those before them raise."""
         if not isinstance(self.extractor, QueueingExtractor) or _on_cpu(self.extractor):
             self.collector.add(self.extractor(images, progress=progress))
@@ -235,7 +236,7 @@ class Extraction:
             for extractor in self._load()
         ]
 
-    def add(self, images: NDArray[np.uint8], progress: Progress | None = None) -> None:
+    def add(self, images: NDArray[np.uint8], progress: CountProgress | None = None) -> None:
         """Take the next images, uint8 n,H,W,C. Raises what the extractors raise."""
         self._waiting.append(images)
         batch_size = max(line.extractor.batch_size for line in self._lines)
@@ -246,7 +247,7 @@ class Extraction:
             rest = 0 if on_cpu or num_images < batch_size else num_images % batch_size
             self._run(num_images - rest, progress)
 
-    def _run(self, num: int, progress: Progress | None) -> None:
+    def _run(self, num: int, progress: CountProgress | None) -> None:
         """Hand over the first `num` of the images that wait."""
         channels = max(block.shape[3] for block in self._waiting)
         images = self._waiting[0]
@@ -267,12 +268,12 @@ class Extraction:
             line.take(images, report)
         self._done += num
 
-    def _tell(self, done: int, progress: Progress | None) -> None:
+    def _tell(self, done: int, progress: CountProgress | None) -> None:
         self._told = max(self._told, done)
         if progress is not None:
             progress(self._told, self._num_images)
 
-    def _finish(self, progress: Progress | None) -> None:
+    def _finish(self, progress: CountProgress | None) -> None:
         """Extract what waits, and wait for what is under way."""
         if self._waiting:
             self._run(sum(map(len, self._waiting)), progress)
@@ -282,7 +283,7 @@ class Extraction:
     def consume(
         self,
         stream: ImageStream,
-        progress: Progress | None = None,
+        progress: CountProgress | None = None,
         *,
         is_known: Callable[[SetIdentity], bool] = lambda _: False,
         observe: Callable[[NDArray[np.uint8]], None] | None = None,

@@ -21,6 +21,7 @@ from bench.errors import InvalidSubmission
 from bench.extractors.base import Extractor
 from bench.intake import ImageStream, SetIdentity, Size, audit, image_set_of
 from bench.references.feature_extraction import Extraction
+from bench.runtime.progress import CountProgress
 from bench.statistics.moments import SUBSET_SEED, SUBSET_SIZE, FeatureSample
 
 ARRAY_BLOCK = 512  # images of an array that are handed on together
@@ -46,7 +47,7 @@ class RealImages:
         load: Callable[[], Sequence[Extractor]],
         *,
         subset: int = SUBSET_SIZE,
-        progress: Callable[[int, int], None] | None = None,
+        progress: CountProgress | None = None,
     ) -> Seen:
         """What each extractor makes of the images, and what the images are, from one decoding.
 

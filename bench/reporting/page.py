@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -20,14 +19,12 @@ from bench.reporting.sources import Scored
 from bench.reporting.templating import CSS, JS, asset, environment, policy
 from bench.reporting.words import headline, sentences, tone
 from bench.runtime.cache import Cache
+from bench.runtime.progress import Progress
 from bench.runtime.provenance import version
 from bench.tables.directions import DIRECTIONS
 from bench.tables.numbers import bounds, centre_text, counted, expected_text, value_text
 from bench.tables.presentation import NOTE, Presentation, labels, present, protocol_title
 from bench.tables.significance import comparable, shortfall
-
-if TYPE_CHECKING:
-    from bench.reporting.writing import Progress
 
 INTERVAL_NOTE = (
     "The 95 % interval is for another draw of the same number of images. Where few images bias a "

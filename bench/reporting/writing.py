@@ -6,15 +6,14 @@ matplotlib.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.errors import UsageError
 from bench.records.score_record import ScoreRecord
 from bench.reporting.sources import Scored, find_scored, without_exhibits
+from bench.runtime.progress import Progress
 from bench.runtime.whole_files import write_atomically
-
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 SUFFIXES: dict[str, str] = {
     "html": ".html",

@@ -27,11 +27,13 @@ OWN = ("bench", "baselines")
 KIND = "code"
 NO_VALUES = frozenset(  # modules of this project that values pass by
     {
+        "bench.runtime.amounts",
         "bench.runtime.cache",
         "bench.runtime.code_digest",
         "bench.runtime.download",
         "bench.runtime.lazy_names",
         "bench.runtime.progress",
+        "bench.runtime.progress_bars",
         "bench.runtime.provenance",
         "bench.runtime.registry",
         "bench.runtime.terminal",

@@ -22,6 +22,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from bench.errors import BundleError
+from bench.runtime.progress import Progress
 
 fcntl: ModuleType | None
 try:
@@ -29,7 +30,6 @@ try:
 except ImportError:  # no such locks on Windows: two at once cost time there, the digest guards
     fcntl = None
 
-Progress = Callable[[str, int, int], None]  # file, bytes so far, bytes in all (0: not known)
 
 CHUNK = 1 << 20
 TIMEOUT_S = 30.0

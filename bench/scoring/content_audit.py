@@ -5,7 +5,6 @@ No network runs, so classes are not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from bench.content import (
@@ -19,6 +18,7 @@ from bench.content.reference import ReferenceContent
 from bench.errors import BundleError, InputError
 from bench.intake import AuditReport, ImageStream, SubmissionSpec
 from bench.records.score_record import FindingEntry
+from bench.runtime.progress import CountProgress
 
 
 def audit_content(
@@ -26,7 +26,7 @@ def audit_content(
     reference: str | None = None,
     *,
     spec: SubmissionSpec | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountProgress | None = None,
 ) -> tuple[AuditReport, tuple[FindingEntry, ...]]:
     """The audit's report, and findings about the content of the images of a valid submission.
 

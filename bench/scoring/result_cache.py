@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from bench.records.score_record import ScoreRecord
 from bench.references.feature_extraction import cached_sample, keep_sample, sample_key
 from bench.runtime import provenance
 from bench.runtime.cache import Cache, cache_key
+from bench.runtime.progress import CountProgress
 from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
 from bench.scoring.detector_scores import pixels_at
 from bench.scoring.scoring_code import picture_code, scoring_code
@@ -41,7 +42,7 @@ class Reading(NamedTuple):
     limit: int | None
     resize: Size | None
 
-    def stream(self, progress: Callable[[int, int], None] | None = None) -> ImageStream:
+    def stream(self, progress: CountProgress | None = None) -> ImageStream:
         return ImageStream(
             self.path, spec=self.spec, limit=self.limit, resize=self.resize, progress=progress
         )

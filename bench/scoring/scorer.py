@@ -44,7 +44,7 @@ from bench.references.perfect_values import Expected, expected_values, metric_in
 from bench.runtime import provenance
 from bench.runtime.cache import Cache, default_root
 from bench.runtime.devices import device_description, select_device
-from bench.runtime.stopwatch import Stopwatch
+from bench.runtime.progress import Progress, Stopwatch
 from bench.scoring.content_cache import ContentCache, content_findings_of
 from bench.scoring.detector_scores import (
     FolderDetector,
@@ -63,8 +63,6 @@ from bench.statistics.moments import SUBSET_SIZE, FeatureSample
 
 DEFAULT_SEED = 2020
 ARRAY_BLOCK = 512  # images of an array that are handed on together
-
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 class Failure(NamedTuple):

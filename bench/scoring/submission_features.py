@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from bench.content import ContentObserver
 from bench.errors import InputError
 from bench.intake import ImageSet, ImageStream, SetIdentity
 from bench.records.score_record import COMPILING_STAGE, ScoreRecord
 from bench.references.feature_extraction import Extraction
-from bench.runtime.stopwatch import Stopwatch
+from bench.runtime.progress import CountProgress, Progress, Stopwatch
 from bench.scoring.content_cache import ContentCache
 from bench.scoring.result_cache import Reading, ResultCache
 from bench.scoring.target import Target
 from bench.statistics.moments import FeatureSample
 
 ARRAY_BLOCK = 512  # images of an array that are handed on together
-
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 class SubmissionFeatures:
@@ -110,7 +108,7 @@ def identity_of(stream: ImageStream) -> SetIdentity:
     return identity
 
 
-def stage_of(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+def stage_of(progress: Progress | None, name: str) -> CountProgress | None:
     """The progress of one stage."""
     return None if progress is None else functools.partial(progress, name)
 

@@ -7,7 +7,7 @@ A reference is given by the name of a bundle, by the path of its manifest, or as
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,10 +30,9 @@ from bench.references.bundle import (
 )
 from bench.references.real_images import RealImages
 from bench.runtime.cache import Cache
+from bench.runtime.progress import Progress
 
 DEFAULT_EXTRACTOR = "inception"  # for real images without a bundle
-
-Progress = Callable[[str, int, int], None]
 
 
 class Target:

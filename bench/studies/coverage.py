@@ -18,7 +18,7 @@ Shape legend: N images, S subsets, M images of a subset.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from bench.metrics.base import MetricInputs, MetricValue, UndefinedMetric
 from bench.metrics.class_coverage import class_kl, modes_covered
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.kid import SUBSET_SIZE, SUBSETS
+from bench.runtime.progress import Progress
 from bench.statistics.intervals import Z, wilson
 from bench.studies.coverage_populations import Population, populations
 from bench.studies.study_folder import RECORDS, Row, read_rows, write_rows
@@ -44,7 +45,6 @@ NEAR_ZERO = tuple(metric.name for metric in MEASURED if metric.direction == "low
 SEED_OF_MANY = 10**6
 RESAMPLES = 50
 
-Progress = Callable[[str, int, int], None]
 Results = dict[str, list[tuple[float, ...]]]  # value, estimate, standard error, low, high
 
 

@@ -8,7 +8,7 @@ recorded as well, because each of them is blind to some kind of damage.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from bench.data.datasets import load_dataset
 from bench.data.perturbations import NUM_LEVELS, PERTURBATIONS, RealImages
 from bench.errors import InputError, UsageError
 from bench.records.score_record import ScoreRecord
+from bench.runtime.progress import Progress
 from bench.runtime.whole_files import write_atomically
 from bench.scoring.scorer import Scorer
 from bench.studies.study_folder import RECORDS
@@ -26,7 +27,6 @@ SEPARATOR = "@"  # submissions are named PERTURBATION@LEVEL, with levels 0 to 5
 COMMAND = "command.txt"
 
 Ladder = dict[str, list[float | None]]  # perturbation -> values at levels 0 to 5
-Progress = Callable[[str, int, int], None]
 
 
 def run_ladder(

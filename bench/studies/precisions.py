@@ -27,6 +27,7 @@ from bench.extractors.inception import CPU_BATCH, SIDE_PX, Inception, read_netwo
 from bench.extractors.resampling import network_input
 from bench.metrics.frechet import frechet_distance_to_features
 from bench.runtime.devices import strict_float32
+from bench.runtime.progress import Progress
 from bench.statistics.moments import Moments
 from bench.studies.image_sets import ImageSets
 from bench.studies.inception_study import circumstances, circumstances_text
@@ -126,7 +127,7 @@ class Shift(NamedTuple):
 def measure(
     network: Inception,
     sets: ImageSets,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Shift]:
     """Yield one row for every kind of image and every variant.
 
@@ -169,7 +170,7 @@ def run_study(
     *,
     weights: str,
     command: str,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Measure all variants and write records and page into `out`.
 

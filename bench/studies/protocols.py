@@ -7,7 +7,7 @@ grey levels between the resized inputs of two protocols is measured too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from bench.extractors import extractor_row
 from bench.extractors.base import Extractor, ExtractorChoice
 from bench.extractors.inception import SIDE_PX
 from bench.extractors.resampling import PROTOCOLS, resample
+from bench.runtime.progress import Progress
 from bench.studies.image_sets import ImageSets
 from bench.studies.inception_study import circumstances, circumstances_text
 from bench.studies.precisions import fid
@@ -49,7 +50,7 @@ def noisy(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
 def measure(
     extractors: dict[str, Extractor],
     sets: ImageSets,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Difference]:
     """Yield one row for every kind of image and every protocol (a key of `extractors`)."""
     done, total = 0, len(sets) * len(extractors)
@@ -79,7 +80,7 @@ def run_study(
     *,
     weights: str,
     command: str,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Measure all protocols and write records and page into `out`.
 

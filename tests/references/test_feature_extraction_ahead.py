@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError, InvalidSubmission, UsageError
 from bench.extractors import extractor_row
-from bench.extractors.base import Progress, QueueingExtractor
+from bench.extractors.base import QueueingExtractor
 from bench.extractors.network import NetworkExtractor, Outputs
 from bench.intake import ImageStream, audit
 from bench.references.feature_extraction import Extraction
+from bench.runtime.progress import CountProgress
 from bench.statistics.moments import Features
 from tests.conftest import RealSample, write_pngs
 
@@ -41,13 +42,15 @@ class Queue:
         self.begin_fails_at: dict[int, Exception] = {}
         self.nan_at: int | None = None
 
-    def __call__(self, images: NDArray[np.uint8], *, progress: Progress | None = None) -> Features:
+    def __call__(
+        self, images: NDArray[np.uint8], *, progress: CountProgress | None = None
+    ) -> Features:
         self.log.append(("call", len(images)))
         self.seen.append(images.copy())
         return self.features_of(images)
 
     def begin(
-        self, images: NDArray[np.uint8], *, progress: Progress | None = None
+        self, images: NDArray[np.uint8], *, progress: CountProgress | None = None
     ) -> Callable[[], Features]:
         position, num = len(self.seen), len(images)
         self.log.append(("begin", num))
@@ -80,7 +83,7 @@ def run(
     images: NDArray[np.uint8],
     *,
     block: int,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
 ) -> Extraction:
     taking = Extraction(lambda: extractors, len(images), subset=10_000, seed=SEED)
     for start in range(0, len(images), block):
@@ -178,7 +181,7 @@ def test_an_extractor_without_a_queue_is_called(mnist: RealSample) -> None:
         num_seen = 0
 
         def __call__(
-            self, images: NDArray[np.uint8], *, progress: Progress | None = None
+            self, images: NDArray[np.uint8], *, progress: CountProgress | None = None
         ) -> Features:
             self.num_seen += len(images)
             return Features(images.mean(axis=(1, 2)).astype(np.float32))

@@ -10,7 +10,8 @@ import pytest
 from bench.__main__ import run
 from bench.errors import EXIT_OK
 from bench.runtime import progress
-from bench.runtime.progress import duration, progress_report
+from bench.runtime.amounts import duration
+from bench.runtime.progress import progress_report
 
 
 class Clock:

@@ -23,8 +23,8 @@ from baselines.ablation.recipe_study.run_recipes import COMMAND, render_study, r
 from baselines.ablation.run.training_jobs import Surroundings
 from baselines.recipes.table import RECIPES
 from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_USAGE, LatentbenchError
-from bench.runtime.command_parser import CommandParser
 from bench.runtime.progress import progress_report
+from bench.runtime.terminal import CommandParser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

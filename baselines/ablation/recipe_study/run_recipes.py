@@ -23,8 +23,8 @@ from bench.errors import NothingFoundError
 from bench.execution.executors.executors import executor_for
 from bench.execution.ledger.ledger import Ledger
 from bench.execution.scheduling import Event, JobResult, run_jobs
-from bench.runtime.destinations import require_writable
 from bench.runtime.devices import select_device
+from bench.runtime.terminal import require_writable
 from bench.runtime.whole_files import write_atomically
 
 WORK = "baselines.ablation.recipe_study.sampled_runs:do_run"

@@ -12,7 +12,7 @@ from baselines.ablation.design.plan import AblationPlan
 from baselines.ablation.report.folder import About
 from baselines.recipes.table import recipe_config
 from bench.reporting.sentence import Sentence
-from bench.runtime.progress import duration
+from bench.runtime.amounts import duration
 from bench.runtime.provenance import version
 from bench.tables.numbers import counted, percent
 

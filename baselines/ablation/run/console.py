@@ -14,7 +14,7 @@ from bench.execution.ledger.ledger import Ledger
 from bench.execution.scheduling import JobResult
 from bench.execution.status import status
 from bench.reporting.sentence import MARKS, Sentence
-from bench.runtime.progress import duration
+from bench.runtime.amounts import duration
 from bench.tables.console import print_rows
 from bench.tables.numbers import counted
 

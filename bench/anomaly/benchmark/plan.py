@@ -27,8 +27,8 @@ from bench.execution.executors.executors import executor_for
 from bench.execution.ledger.ledger import Ledger
 from bench.execution.scheduling import Event, JobResult, run_jobs
 from bench.extractors import extractor_row
-from bench.runtime.destinations import require_writable
 from bench.runtime.devices import DEVICE_TYPES
+from bench.runtime.terminal import require_writable
 
 DEVICE_STACK = 10
 SHARES = (0.0, 0.01, 0.05, 0.10, 0.20)

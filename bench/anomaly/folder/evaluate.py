@@ -12,7 +12,7 @@ judged.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -40,8 +40,8 @@ from bench.records.score_record import Identity
 from bench.runtime import provenance
 from bench.runtime.code_digest import code_digest
 from bench.runtime.devices import device_description, select_device
+from bench.runtime.progress import Progress
 
-Progress = Callable[[str, int, int], None]  # stage, done, total
 MAX_SEED = 2**32 - 1
 # Not in the digest of a record's code: what writes files, and the table of detectors, since each
 # entry has the digest of its own detector.

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.errors import UsageError
-from bench.runtime.destinations import require_writable
+from bench.runtime.terminal import require_writable
 
 RECORD = "record.json"
 DETECTOR_FILES = ("scores.csv", "histogram.svg", "most-anomalous.png")

@@ -1,11 +1,13 @@
-"""Programs that are no verb: wrong words end as everywhere else."""
+"""The parser of programs run by `python -m`, and the check of an output folder."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from bench.errors import EXIT_USAGE
-from bench.runtime.command_parser import CommandParser
+from bench.errors import EXIT_USAGE, UsageError
+from bench.runtime.terminal import CommandParser, require_writable
 
 
 def test_wrong_words_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,3 +27,14 @@ def test_help_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
         CommandParser(prog="study", description="What it does.").parse_args(["--help"])
     assert caught.value.code == 0
     assert "What it does." in capsys.readouterr().out
+
+
+def test_a_folder_for_results_is_made_and_left_empty(tmp_path: Path) -> None:
+    require_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_file_where_a_folder_should_be_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(UsageError, match=r"taken: pages cannot be written there: .*exists"):
+        require_writable(tmp_path / "taken", "pages")
