@@ -19,14 +19,13 @@ from bench.execution.ledger.attempts import (
 from bench.execution.ledger.causes import (
     NEVER_COUNTED,
     Cause,
-    Diverged,
     Preempted,
     TaskTimeout,
     WorkerLost,
     cause_of,
     is_result,
 )
-from tests.execution.works import TrainingDiverged
+from tests.execution.works import Diverged, TrainingDiverged
 
 
 class OutOfMemoryError(RuntimeError):

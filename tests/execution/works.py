@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.execution.ledger.causes import Diverged
 from bench.execution.ledger.work import WorkContext
 
 DEADLINE_S = 60.0
@@ -27,9 +26,17 @@ class OutOfMemoryError(RuntimeError):
 
 
 class TrainingDiverged(Exception):
-    """As a package above would mark its own."""
+    """An outcome of the experiment, marked as packages mark theirs."""
 
     is_result = True
+
+
+class Diverged(TrainingDiverged):
+    """The same, with details to record."""
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.details = dict(details or {})
 
 
 def note(payload: Payload, context: WorkContext) -> None:

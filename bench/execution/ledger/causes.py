@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Literal
 
-from bench.errors import EXIT_INVALID, LatentbenchError
+from bench.errors import LatentbenchError
 
 Cause = Literal[
     "memory",
@@ -49,17 +49,6 @@ _DISK_TEXT = re.compile(r"No space left on device|Disk quota exceeded", re.IGNOR
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-class Diverged(LatentbenchError):
-    """A training that diverged: a result with a message, and `details` of finite JSON values."""
-
-    exit_code = EXIT_INVALID
-    is_result = True
-
-    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.details = dict(details or {})
-
-
 class TaskTimeout(LatentbenchError):
     """Raised inside work that has run for longer than it may."""
 
@@ -73,7 +62,10 @@ class Preempted(LatentbenchError):
 
 
 def is_result(error: BaseException) -> bool:
-    """Whether an exception is an outcome of the experiment: its class has a true `is_result`."""
+    """Return whether an exception is an outcome of the experiment: its class sets `is_result`.
+
+    Its message is recorded, and its attribute `details` (finite JSON values) if it has one.
+    """
     return getattr(type(error), "is_result", False) is True
 
 
