@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bench.scoring.scorer import Scorer as Scorer
     from bench.scoring.scorer import score as score
     from bench.scoring.scorer import score_many as score_many
+    from bench.scoring.settings import ScoreSettings as ScoreSettings
     from bench.tables.frame import table as table
 
 _HOMES = {
@@ -42,6 +43,7 @@ _HOMES = {
     "report": "bench.reporting",
     "Failure": "bench.scoring.scorer",
     "Scorer": "bench.scoring.scorer",
+    "ScoreSettings": "bench.scoring.settings",
     "score": "bench.scoring.scorer",
     "score_many": "bench.scoring.scorer",
     "table": "bench.tables.frame",

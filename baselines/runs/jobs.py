@@ -26,8 +26,8 @@ from baselines.training.training_images import TrainingSet, load_training_set
 from bench.errors import BundleError, UsageError
 from bench.execution.ledger.causes import TaskTimeout, cause_of
 from bench.execution.ledger.files import set_aside
-from bench.runtime.cache import Cache, default_root
 from bench.scoring.scorer import Scorer
+from bench.scoring.settings import ScoreSettings
 
 DIVERGED = "diverged"
 Result = TypeVar("Result")
@@ -145,20 +145,19 @@ def shared_scorer(
     Values of perfect images are cached on disk; features of samples are not, since nobody scores
     them twice.
     """
-    settings: dict[str, Any] = {
-        "reference": reference,
-        "extractor": extractor,
-        "metrics": metrics,
-        "device": device,
-        "use_cache": False,
-    }
-    scorer = Scorer(**settings)
+    settings = ScoreSettings(
+        reference=reference,
+        extractor=extractor,
+        metrics=metrics,
+        device=device,
+        cache_submissions=False,
+    )
+    scorer = Scorer(settings)
     if memory_step:
         usual = scorer.targets[0].network.batch_size
-        scorer = Scorer(**settings, batch_size=max(1, usual >> memory_step))
+        scorer = Scorer(settings, batch_size=max(1, usual >> memory_step))
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
-    scorer.cache = Cache(default_root())
     return scorer
 
 

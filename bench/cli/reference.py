@@ -37,8 +37,7 @@ def list_references() -> None:
     Columns: the name, the extractor, the size of its images, the numbers of train and test images,
     the manifest file. One that cannot be read is reported.
     """
-    from bench.references.bundle import bundle_label
-    from bench.references.bundle import list_references as listed
+    from bench.references.lookup import list_references as listed
     from bench.tables.console import print_rows
 
     rows = []
@@ -47,7 +46,7 @@ def list_references() -> None:
             sys.stderr.write(f"latentbench: {problem}\n")
             continue
         size = f"{manifest.width_px}x{manifest.height_px}"
-        label = bundle_label(manifest)
+        label = manifest.label
         counts = [f"{manifest.num_train:,}", f"{manifest.num_test:,}"]
         rows.append([manifest.name, label, size, *counts, str(file)])
     print_rows(["reference", "extractor", "px", "train", "test", "manifest"], rows)
@@ -74,7 +73,7 @@ def verify(
     was built with. Exit code 4 if one is unfit for use.
     """
     from bench.errors import BundleError, UsageError
-    from bench.references.bundle import find_manifests, list_references
+    from bench.references.lookup import find_manifests, list_references
 
     files = (
         [file for name in references for file in find_manifests(name)]

@@ -141,30 +141,31 @@ def score(
     from bench.runtime.terminal import require_writable
     from bench.scoring.results_folder import write_results
     from bench.scoring.scorer import Failure, Scorer
+    from bench.scoring.settings import ScoreSettings
 
     require_writable(out, "records")
+    settings = ScoreSettings(
+        reference=reference,
+        extractor=extractor,
+        layer=layer,
+        protocol=protocol,
+        precision=precision,
+        weights=weights,
+        unverified_weights=unverified_weights,
+        batch_size=batch_size,
+        compiled=compiled,
+        metrics=options.split(metrics),
+        spec=spec,
+        resize=resize,
+        subset=subset,
+        seed=seed,
+        detector=detector,
+        budget=budget,
+        device=device,
+        use_cache=not no_cache,
+    )
     with progress_report(quiet=quiet) as progress:
-        scorer = Scorer(
-            reference=reference,
-            extractor=extractor,
-            layer=layer,
-            protocol=protocol,
-            precision=precision,
-            weights=weights,
-            unverified_weights=unverified_weights,
-            batch_size=batch_size,
-            compiled=compiled,
-            metrics=options.split(metrics),
-            spec=spec,
-            resize=resize,
-            subset=subset,
-            seed=seed,
-            detector=detector,
-            budget=budget,
-            device=device,
-            use_cache=not no_cache,
-            progress=progress,
-        )
+        scorer = Scorer(settings, progress=progress)
     if metrics is None:
         broken = METRICS.loadable().broken
         sys.stderr.writelines(f"latentbench: omitted: {one.reason}\n" for one in broken)

@@ -96,7 +96,6 @@ if TYPE_CHECKING:
     from bench.content.reference import ReferenceContent as ReferenceContent
     from bench.content.reference import reference_content as reference_content
     from bench.content.reference import reference_content_of as reference_content_of
-    from bench.content.training import source_of as source_of
     from bench.content.training import training_pixels as training_pixels
 
 _HOMES = {
@@ -117,7 +116,6 @@ _HOMES = {
     "ReferenceContent": "bench.content.reference",
     "reference_content": "bench.content.reference",
     "reference_content_of": "bench.content.reference",
-    "source_of": "bench.content.training",
     "training_pixels": "bench.content.training",
 }
 

@@ -6,7 +6,6 @@ Shape legend: n images, H W pixels, C channels.
 from __future__ import annotations
 
 import functools
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from bench.content.copies import TrainingPixels
 from bench.content.observer import image_hashes
 from bench.content.thumbnails import thumbnails
-from bench.data.datasets import load_dataset
+from bench.data.sources import DataSource
 from bench.errors import LatentbenchError
 from bench.intake import ImageStream, Size
 
@@ -23,34 +22,22 @@ U8 = NDArray[np.uint8]
 
 
 def training_pixels(
-    source: str | Path, hashes: NDArray[np.uint64], *, resize: Size | None = None
+    source: DataSource, hashes: NDArray[np.uint64], *, resize: Size | None = None
 ) -> TrainingPixels:
     """Return a function from rows to training images, uint8 n,H,W,C.
 
-    `source` is the name of a data set or the path of a folder or file; images from a path come as
-    thumbnails. `hashes` are those that the reference holds. The function returns None if the images
-    are not on this machine or do not have these hashes.
+    Images from a path come as thumbnails. `hashes` are those that the reference holds. The function
+    returns None if the images are not on this machine or do not have these hashes.
     """
-    if isinstance(source, Path):
-        return functools.partial(_of_path, source, hashes, resize)
+    if source.path is not None:
+        return functools.partial(_of_path, Path(source.path), hashes, resize)
     images = functools.cache(functools.partial(_dataset, source))
     return lambda rows: _checked(images(), rows, hashes)
 
 
-def source_of(command: str, split: str = "train") -> str | Path | None:
-    """Return the source of a reference's images, as named in the command that built it: the path
-    of the split, the name of the data set, or None.
-    """
-    words = shlex.split(command)
-    for option, kind in ((f"--{split}", Path), ("--data", str)):
-        if option in words[:-1]:
-            return kind(words[words.index(option) + 1])
-    return None
-
-
-def _dataset(name: str) -> U8 | None:
+def _dataset(source: DataSource) -> U8 | None:
     try:
-        return load_dataset(name, "train").images
+        return source.images("train")
     except (LatentbenchError, ImportError):
         return None
 

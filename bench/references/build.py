@@ -1,7 +1,7 @@
-"""Make a reference from real images: a bundle on disk, or one in memory for a single comparison.
+"""Build a reference from real images: a bundle on disk, or one in memory.
 
-Images come from a data set's arrays or as a stream from a folder, zip, npz, npy or idx file of any
-length; see `bench.references.bundle` for what a bundle holds.
+Images come from the arrays of a data set, or as a stream of any length from a folder, zip, npz, npy
+or idx file. `bench.references.bundle` describes a bundle.
 """
 
 from __future__ import annotations
@@ -17,23 +17,18 @@ from numpy.typing import NDArray
 
 from bench.content import ContentFacts, ReferenceContent, reference_content_of
 from bench.data.datasets import load_dataset, user_data_dir
+from bench.data.sources import DataSource
 from bench.errors import InputError, UsageError
 from bench.extractors import EXTRACTORS, resolve_extractors
 from bench.extractors.base import Extractor, ExtractorChoice, ResolvedExtractor
 from bench.intake import SetIdentity, Size
 from bench.metrics import OWN_METRICS
-from bench.references.bundle import (
-    DEFAULT_EXTRACTORS,
-    NUM_NEIGHBOURS,
-    Reference,
-    load_reference,
-    manifest_json,
-    reference_of,
-)
+from bench.references.bundle import NUM_NEIGHBOURS, Reference, load_reference, statistics_of
 from bench.references.bundle_writing import bundle_arrays, bundle_manifest
-from bench.references.feature_extraction import cached_sample, keep_sample, sample_key
+from bench.references.lookup import DEFAULT_EXTRACTORS
 from bench.references.perfect_values import held_out_values
 from bench.references.real_images import RealImages, Seen
+from bench.references.sample_cache import cache_sample, cached_sample, sample_key
 from bench.runtime.cache import Cache, cache_key
 from bench.runtime.code_digest import code_digest, module_of
 from bench.runtime.progress import Progress
@@ -63,11 +58,12 @@ def build_references(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Write `NAME-EXTRACTOR.npz` and `.json` into the folder `out` for each extractor, all from
-    one decoding; returns the manifests' paths.
+    """Write `NAME-EXTRACTOR.npz` and `.json` into the folder `out` for each extractor, and return
+    the paths of the manifests. The images are decoded once.
 
-    `command` is recorded as the way to rebuild the bundle. The arrays are in place before the
-    manifest that names their digest.
+    `labels` are the class labels of each split, int64 N; `command` is recorded as the way to
+    rebuild the bundle. The arrays are in place before the manifest that names their digest. Raises
+    what `RealImages.samples` raises, and `InputError` for too few images.
     """
 
     @functools.cache
@@ -110,22 +106,25 @@ def build_references(
             resize=train.resize,
             command=command,
             arrays=data,
+            sources={
+                split: images.data_source
+                for split, images in splits.items()
+                if images.data_source is not None
+            },
         )
         stem = f"{name}-{re.sub('[^A-Za-z0-9._-]', '-', extractor.label)}"
         write_atomically(out / f"{stem}.npz", data)
         path = out / f"{stem}.json"
-        write_atomically(path, manifest_json(manifest))
+        write_atomically(path, manifest.to_json())
         if test is not None:
             held_out = _held_out(path, device)
-            write_atomically(
-                path, manifest_json(manifest.model_copy(update={"held_out": held_out}))
-            )
+            write_atomically(path, manifest.model_copy(update={"held_out": held_out}).to_json())
         paths.append(path)
     return paths
 
 
 def _held_out(path: Path, device: str) -> dict[str, dict[str, float | None]]:
-    """Scores of held-out real images at the usual sizes, so that scoring need not wait for them."""
+    """Return the scores of held-out real images at the usual sizes, which scoring then looks up."""
     reference = load_reference(path)
     # of this package alone, so that a reference does not depend on what else is installed
     metrics = [metric for metric in OWN_METRICS if metric.expected is None]
@@ -149,8 +148,11 @@ def reference_from(
     cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> list[Reference]:
-    """A reference in memory for each extractor, features in float32 and without held-out images,
-    from one decoding of real images. Their features are looked up in the cache first.
+    """Return a reference in memory for each extractor, with features in float32 and without
+    held-out images. Features that are not in the cache are extracted from one decoding.
+
+    Each extractor comes with a function that loads its network. Raises what `RealImages.samples`
+    raises, and `InputError` for too few images.
     """
     cache = cache or Cache(None)
 
@@ -181,7 +183,7 @@ def reference_from(
         )
         for position, sample in zip(missing, found, strict=True):
             samples[position] = sample
-            keep_sample(cache, key(extractors[position][0], identity), sample)
+            cache_sample(cache, key(extractors[position][0], identity), sample)
     content = _content(images, identity, facts, cache)
     references = []
     for position, (extractor, _) in enumerate(extractors):
@@ -196,19 +198,25 @@ def reference_from(
             command=f"latentbench score --reference {shlex.quote(name)}",
             arrays=arrays_to_bytes(arrays),
         )
-        references.append(reference_of(manifest, arrays))
+        references.append(
+            Reference(
+                manifest=manifest,
+                read=functools.partial(statistics_of, manifest, arrays),
+                sources={} if images.data_source is None else {"train": images.data_source},
+            )
+        )
     return references
 
 
 def _content(
     images: RealImages, identity: SetIdentity, facts: ContentFacts | None, cache: Cache
 ) -> ReferenceContent:
-    """The content of real images: from the cache, from their facts, or read once more."""
+    """Return the content of real images: from the cache, from `facts`, or by reading them again."""
     parts = {"real": identity.sequence_digest, "code": code_digest(module_of(reference_content_of))}
     key = cache_key(parts)
-    kept = cache.get("content", key)
-    if kept is not None:
-        return ReferenceContent.of(arrays_from_bytes(kept, f"cache entry {key}"))
+    cached = cache.get("content", key)
+    if cached is not None:
+        return ReferenceContent.of(arrays_from_bytes(cached, f"cache entry {key}"))
     content = reference_content_of(images.facts() if facts is None else facts)
     cache.put("content", key, arrays_to_bytes(content.arrays()))
     return content
@@ -229,10 +237,11 @@ def build_from(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Build bundles from a data set (default: the one called `name`) or from folders.
+    """Build bundles from a data set (default: the one called `name`) or from folders, and return
+    the paths of their manifests.
 
-    `out` None is the user's own place for references, where names are looked up. The recorded
-    command names what was given.
+    `out` None is the user's folder of references, where names are looked up. Raises `UsageError`
+    for options that do not go together, and what `load_dataset` and `build_references` raise.
     """
     choice = choice or ExtractorChoice()
     if not NAME_PATTERN.fullmatch(name):
@@ -272,8 +281,10 @@ def build_from(
             split: load_dataset(data or name, split, data_root=data_root, download=download)
             for split in ("train", "test")
         }
+        root = None if data_root is None else str(data_root.absolute())
+        source = DataSource(dataset=data or name, root=root)
         train_images, test_images = (
-            RealImages(splits[split].images) for split in ("train", "test")
+            RealImages(splits[split].images, dataset=source) for split in ("train", "test")
         )
         labels = {split: loaded.labels for split, loaded in splits.items()}
         command += ["--data", data or name]

@@ -1,10 +1,8 @@
-"""Reference bundles: what is known of a data set's real images, for one extractor.
+"""A reference: what is known of a data set's real images, for one extractor.
 
 A bundle is two files: `NAME-EXTRACTOR.npz`, plain arrays without pickle, and
-`NAME-EXTRACTOR.json`, a manifest with the SHA-256 of the former, the digests of data, extractor
-and code, and the command that rebuilds it. Committed bundles lie in the package `reference_stats`;
-bundles that users build lie in `references/` below the data directory, or anywhere, given as a
-path to the manifest. The user's own bundle of a name comes before the committed one.
+`NAME-EXTRACTOR.json`, a manifest with the SHA-256 of the arrays, the digests of data, extractor
+and code, and the command that rebuilds it.
 
 The moments cover each whole split (float64). Features are kept for a fixed random subset of the
 train split and for the test split, as float16: half precision moves a feature by at most 5e-4 of
@@ -16,73 +14,56 @@ Shape legend: N images, D features, K classes.
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
-from bench.content import ReferenceContent
-from bench.data.datasets import user_data_dir
-from bench.errors import BundleError, InputError, UnknownNameError, UsageError
+from bench.content import ReferenceContent, TrainingPixels, training_pixels
+from bench.data.sources import DataSource
+from bench.errors import BundleError, InputError
 from bench.extractors.base import ResolvedExtractor
+from bench.intake import parse_size
+from bench.references.manifest import Manifest, read_manifest
 from bench.runtime.whole_files import arrays_from_bytes
 from bench.statistics.moments import Features, Moments
 from bench.statistics.neighbours import NearestNeighbours
 
-SCHEMA_VERSION: Final = 1
 NUM_NEIGHBOURS = 5
-DEFAULT_EXTRACTORS = {"mnist": "digits", "fashion-mnist": "fashion"}
+
+Arrays = Mapping[str, NDArray[np.generic]]
 
 
-class Manifest(BaseModel):
-    """The bundle's identity. Digests are SHA-256 in hex; sizes count images."""
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """What a bundle stores of the real images."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: Literal[1] = SCHEMA_VERSION
-    name: str
-    extractor: str
-    extractor_digest: str
-    height_px: int
-    width_px: int
-    channels: Literal[1, 3]
-    num_train: int
-    num_test: int
-    num_subset: int
-    subset_seed: int
-    data_digests: dict[str, str]
-    code_version: str
-    command: str
-    arrays_sha256: str
-    settings: dict[str, str] = {}  # of the extractor: layer, protocol, precision
-    resize: str | None = None  # WIDTHxHEIGHT that images of other sizes were brought to
-    held_out: dict[str, dict[str, FiniteFloat | None]] = {}  # "n:seed" -> metric -> value
+    train_moments: Moments  # of the whole train split
+    train: NDArray[np.float32]  # features of the fixed train subset, N,D
+    train_nearest: NearestNeighbours  # of the train subset in itself
+    train_class_counts: NDArray[np.int64] | None  # predicted classes of the train split, K
+    test: Features | None = None  # of the test split; None without one
+    test_nearest: NearestNeighbours | None = None  # of the test split in the train subset
+    test_moments: Moments | None = None  # of the whole test split; None in an older bundle
+    content: ReferenceContent | None = None  # what the pixels are like; None in an older bundle
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
-    """A loaded bundle. `digest` is the SHA-256 of its manifest, which holds that of the arrays.
+    """The real images that submissions are compared with.
 
-    `train` and `test` are features of the fixed train subset and of the test split (float32 N,D);
-    `test` is None for a reference without held-out images, and `test_moments` in an older bundle
-    without them. `content` is what the pixels of real images are like, None in an older bundle.
+    The manifest is known at once. `read` returns the statistics; it is called once, when they are
+    first needed, so that a score from the cache does without them.
     """
 
     manifest: Manifest
-    train_moments: Moments
-    train: NDArray[np.float32]
-    train_nearest: NearestNeighbours
-    train_class_counts: NDArray[np.int64] | None
-    test: Features | None
-    test_nearest: NearestNeighbours | None
-    test_moments: Moments | None = None
-    content: ReferenceContent | None = None
+    read: Callable[[], Statistics]
+    sources: Mapping[str, DataSource] = field(default_factory=dict)  # split -> its images
 
     @property
     def name(self) -> str:
@@ -90,180 +71,139 @@ class Reference:
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(manifest_json(self.manifest)).hexdigest()
+        """SHA-256 of the manifest, which holds that of the arrays."""
+        return self.manifest.digest
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """What is stored of the images. Raises `BundleError` when the arrays are damaged."""
+        return self.read()
+
+    @property
+    def train_moments(self) -> Moments:
+        return self.statistics.train_moments
+
+    @property
+    def train(self) -> NDArray[np.float32]:
+        """Features of the fixed train subset, N,D."""
+        return self.statistics.train
+
+    @property
+    def train_nearest(self) -> NearestNeighbours:
+        return self.statistics.train_nearest
+
+    @property
+    def test(self) -> Features | None:
+        """Features of the test split; None for a reference without held-out images."""
+        return self.statistics.test
+
+    @property
+    def test_nearest(self) -> NearestNeighbours | None:
+        return self.statistics.test_nearest
+
+    @property
+    def test_moments(self) -> Moments | None:
+        return self.statistics.test_moments
+
+    @property
+    def content(self) -> ReferenceContent | None:
+        """What the pixels are like; None in a bundle that was built before this was stored."""
+        return self.statistics.content
+
+    @cached_property
+    def training_pixels(self) -> TrainingPixels | None:
+        """Train images by row, read again from their source; None when that is not recorded."""
+        source = self.sources.get("train")
+        if self.content is None or source is None:
+            return None
+        resize = self.manifest.resize
+        return training_pixels(
+            source, self.content.hashes, resize=None if resize is None else parse_size(resize)
+        )
 
     @property
     def class_shares(self) -> NDArray[np.float64] | None:
         """Share of each predicted class in the train split, K."""
-        if self.train_class_counts is None:
+        if self.statistics.train_class_counts is None:
             return None
-        counts = self.train_class_counts.astype(np.float64)
+        counts = self.statistics.train_class_counts.astype(np.float64)
         return np.asarray(counts / counts.sum())
 
 
-class Listed(NamedTuple):
-    """A manifest file where references are looked up; `manifest` is None when it cannot be read,
-    and `problem` says why.
+def open_reference(file: Traversable) -> Reference:
+    """Return the reference of a manifest; its arrays are read and checked when first used.
+
+    Raises `BundleError` when the manifest cannot be read or the arrays are missing.
     """
-
-    file: Traversable
-    manifest: Manifest | None
-    problem: str = ""
-
-
-def list_references() -> list[Listed]:
-    """Every manifest file, the user's own before the committed ones, each folder by name."""
-    listed = []
-    for place in (user_data_dir() / "references", resources.files("reference_stats")):
-        files = sorted(place.iterdir(), key=lambda f: f.name) if place.is_dir() else []
-        for file in files:
-            if not file.name.endswith(".json"):
-                continue
-            try:
-                listed.append(Listed(file, read_manifest(file)))
-            except BundleError as error:
-                listed.append(Listed(file, None, str(error)))
-    return listed
-
-
-def read_manifest(file: Traversable) -> Manifest:
-    """The manifest of one bundle. Raises `BundleError` naming the file and the field."""
-    try:
-        return Manifest.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        detail = str(error)
-        if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            detail = f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"
-        raise BundleError(f"{file}: not a reference manifest: {detail}") from error
-
-
-class Wanted(NamedTuple):
-    """What a user asked of a reference's extractor; None where anything will do."""
-
-    extractor: str | None = None
-    layer: str | None = None
-    protocol: str | None = None
-    precision: str | None = None  # decides between bundles that differ in nothing else
-
-    def fits(self, manifest: Manifest) -> bool:
-        """Whether a bundle is what was asked for."""
-        return self.extractor in (None, manifest.extractor) and all(
-            wanted is None or manifest.settings.get(kind) == wanted
-            for kind, wanted in (("layer", self.layer), ("protocol", self.protocol))
-        )
-
-    def __str__(self) -> str:
-        return " ".join(str(part) for part in self if part is not None)
-
-
-def is_known(name: str) -> bool:
-    """Whether a bundle of that name can be found."""
-    return any(
-        manifest is not None and manifest.name == name for _, manifest, _ in list_references()
+    manifest = read_manifest(file)
+    arrays = _arrays_file(file)
+    if not arrays.is_file():
+        raise BundleError(f"{arrays}: the arrays of {file.name} are missing")
+    return Reference(
+        manifest=manifest, read=lambda: _statistics(file, manifest), sources=manifest.sources
     )
 
 
-def find_manifest(name: str, wanted: Wanted | None = None) -> Traversable:
-    """The manifest file of reference `name` as `wanted`, or of a path to a manifest.
+def load_reference(file: Traversable) -> Reference:
+    """Return the reference of a manifest, read and checked: digest, arrays, shapes, finite values.
 
-    Without an extractor, a data set of `DEFAULT_EXTRACTORS` takes its own, and any other name must
-    be built for one only. Raises `UnknownNameError`, `BundleError`, `UsageError`.
+    Raises `BundleError`.
+
+    >>> from bench.references.lookup import find_manifest
+    >>> load_reference(find_manifest("mnist")).train.shape
+    (10000, 128)
     """
-    if name.endswith(".json") or "/" in name:
-        path = Path(name)
-        if not path.is_file():
-            raise BundleError(
-                f"{path}: no such reference manifest (a .json file is expected), and no folder or "
-                "file of real images"
-            )
-        return path
-    wanted = wanted or Wanted()
-    known = [(file, manifest) for file, manifest, _ in list_references() if manifest is not None]
-    named = [(file, manifest) for file, manifest in known if manifest.name == name]
-    if not named:
-        raise UnknownNameError("reference", name, {manifest.name for _, manifest in known})
-    if wanted.extractor is None:
-        wanted = wanted._replace(extractor=DEFAULT_EXTRACTORS.get(name))
-    fitting = [(file, manifest) for file, manifest in named if wanted.fits(manifest)]
-    if not fitting:
-        built_for = ", ".join(sorted({bundle_label(manifest) for _, manifest in named}))
-        options = "".join(
-            f" --{kind} {value}" for kind, value in wanted._asdict().items() if value is not None
-        )
-        raise BundleError(
-            f"reference {name!r} is not built for extractor {str(wanted)!r}, only for {built_for}. "
-            f"Build it: latentbench reference build {name}{options}"
-        )
-    if wanted.precision is not None:
-        same = [each for each in fitting if each[1].settings.get("precision") == wanted.precision]
-        fitting = same or fitting
-    labels = {bundle_label(manifest) for _, manifest in fitting}
-    if len(labels) > 1:
-        raise UsageError(
-            f"reference {name!r} is built for {', '.join(sorted(labels))}; say which: --extractor, "
-            "--protocol, --layer, --precision"
-        )
-    return fitting[0][0]
-
-
-def find_manifests(name: str) -> list[Traversable]:
-    """The manifest files of every bundle of that name, or of a path to one. Raises as
-    `find_manifest` does.
-    """
-    named = [
-        file
-        for file, manifest, _ in list_references()
-        if manifest is not None and manifest.name == name
-    ]
-    return named or [find_manifest(name)]
-
-
-def bundle_label(manifest: Manifest) -> str:
-    """The extractor of a bundle with its settings, to tell bundles of one name apart."""
-    return " ".join([manifest.extractor, *manifest.settings.values()])
-
-
-def _sibling(file: Traversable, name: str) -> Traversable:
-    if isinstance(file, Path):
-        return file.with_name(name)
-    return resources.files("reference_stats") / name
+    reference = open_reference(file)
+    _ = reference.statistics
+    return reference
 
 
 def verify(file: Traversable) -> tuple[Manifest, bytes]:
-    """Manifest and checked bytes of the arrays. Raises `BundleError` when the digest differs."""
+    """Return the manifest and the bytes of the arrays. Raises `BundleError` when their digest is
+    not that of the manifest.
+    """
     manifest = read_manifest(file)
-    arrays_file = _sibling(file, file.name.removesuffix(".json") + ".npz")
+    return manifest, _checked_bytes(file, manifest)
+
+
+def _arrays_file(file: Traversable) -> Traversable:
+    name = file.name.removesuffix(".json") + ".npz"
+    return (
+        file.with_name(name)
+        if isinstance(file, Path)
+        else resources.files("reference_stats") / name
+    )
+
+
+def _checked_bytes(file: Traversable, manifest: Manifest) -> bytes:
+    arrays = _arrays_file(file)
     try:
-        data = arrays_file.read_bytes()
+        data = arrays.read_bytes()
     except OSError as error:
-        raise BundleError(
-            f"{arrays_file}: the arrays of {file.name} are missing: {error}"
-        ) from error
+        raise BundleError(f"{arrays}: the arrays of {file.name} are missing: {error}") from error
     found = hashlib.sha256(data).hexdigest()
     if found != manifest.arrays_sha256:
         raise BundleError(
-            f"{arrays_file}: damaged or changed: SHA-256 {found}, the manifest says "
+            f"{arrays}: damaged or changed: SHA-256 {found}, the manifest says "
             f"{manifest.arrays_sha256}. Rebuild it: {manifest.command}"
         )
-    return manifest, data
+    return data
 
 
-def load_reference(file: Traversable) -> Reference:
-    """The bundle behind a manifest, checked: digest, arrays, shapes, finite values."""
-    manifest, data = verify(file)
+def _statistics(file: Traversable, manifest: Manifest) -> Statistics:
+    data = _checked_bytes(file, manifest)
     try:
-        arrays = arrays_from_bytes(data, file.name)
-        reference = reference_of(manifest, arrays)
+        return statistics_of(manifest, arrays_from_bytes(data, file.name))
     except KeyError as error:
         raise BundleError(f"{file}: the bundle lacks the array {error}") from error
     except InputError as error:
         raise BundleError(f"{file}: {error}") from error
-    return reference
 
 
-def reference_of(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]) -> Reference:
-    """A reference from a manifest and the arrays of its bundle. Raises `InputError`, `KeyError`."""
+def statistics_of(manifest: Manifest, arrays: Arrays) -> Statistics:
+    """Return the statistics in the arrays of a bundle. Raises `KeyError` for a missing array and
+    `InputError` for values that are not finite or shapes that do not fit.
+    """
     train = _finite(arrays, "train_features", manifest.num_subset)
     moments = _moments(arrays, "train", manifest.num_train)
     _require_fit(train, moments)
@@ -276,8 +216,7 @@ def reference_of(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]) -> 
             test_moments = _moments(arrays, "test", manifest.num_test)
             _require_fit(test.values, test_moments)
     counts = arrays.get("train_class_counts")
-    return Reference(
-        manifest=manifest,
+    return Statistics(
         train_moments=moments,
         train=train,
         train_nearest=_nearest(arrays, "train"),
@@ -289,9 +228,7 @@ def reference_of(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]) -> 
     )
 
 
-def _finite(
-    arrays: dict[str, NDArray[np.generic]], key: str, num_rows: int | None
-) -> NDArray[np.float32]:
+def _finite(arrays: Arrays, key: str, num_rows: int | None) -> NDArray[np.float32]:
     values = np.asarray(arrays[key], np.float32)
     if values.ndim != 2 or (num_rows is not None and len(values) != num_rows):
         raise InputError(f"{key} has shape {values.shape}, expected {num_rows or 'N'} rows")
@@ -300,7 +237,7 @@ def _finite(
     return values
 
 
-def _moments(arrays: dict[str, NDArray[np.generic]], split: str, n: int) -> Moments:
+def _moments(arrays: Arrays, split: str, n: int) -> Moments:
     mean, m2 = (np.asarray(arrays[f"{split}_{part}"], np.float64) for part in ("mean", "m2"))
     return Moments(n, mean, m2)
 
@@ -313,7 +250,7 @@ def _require_fit(features: NDArray[np.float32], moments: Moments) -> None:
         )
 
 
-def _nearest(arrays: dict[str, NDArray[np.generic]], split: str) -> NearestNeighbours:
+def _nearest(arrays: Arrays, split: str) -> NearestNeighbours:
     return NearestNeighbours(
         np.asarray(arrays[f"{split}_nearest_distances"], np.float32),
         np.asarray(arrays[f"{split}_nearest_indices"], np.int64),
@@ -321,7 +258,7 @@ def _nearest(arrays: dict[str, NDArray[np.generic]], split: str) -> NearestNeigh
 
 
 def require_same_extractor(manifest: Manifest, extractor: ResolvedExtractor) -> None:
-    """Raises `BundleError` unless the bundle was built with these weights, layer and protocol."""
+    """Raise `BundleError` unless the bundle was built with these weights, layer and protocol."""
     if manifest.extractor_digest != extractor.digest:
         raise BundleError(
             f"reference {manifest.name!r} was built with {manifest.extractor!r} weights of "
@@ -336,8 +273,3 @@ def require_same_extractor(manifest: Manifest, extractor: ResolvedExtractor) -> 
                 f"reference {manifest.name!r} was built for {kind} {built!r}, not {value!r}: their "
                 f"features cannot be compared. Leave --{kind} out, or build another reference."
             )
-
-
-def manifest_json(manifest: Manifest) -> bytes:
-    """The manifest as it is written to disk."""
-    return (json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n").encode()

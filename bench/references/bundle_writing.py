@@ -1,6 +1,6 @@
-"""The arrays and the manifest of a reference's bundle, from what is kept of its real images.
+"""Make the arrays and the manifest of a bundle from features of real images.
 
-`bench.references.bundle` says what a bundle holds and reads it.
+`bench.references.bundle` describes a bundle and reads it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.sources import DataSource
 from bench.errors import InputError
 from bench.extractors.base import ResolvedExtractor
 from bench.intake import SetIdentity, Size
-from bench.references.bundle import NUM_NEIGHBOURS, Manifest
+from bench.references.bundle import NUM_NEIGHBOURS
+from bench.references.manifest import SCHEMA_VERSION, Manifest
 from bench.runtime import provenance
 from bench.statistics.moments import SUBSET_SEED, FeatureSample
 from bench.statistics.neighbours import NearestNeighbours, nearest_neighbours
@@ -25,7 +27,7 @@ MAX_HALF = 65_504.0  # largest float16
 def _half(values: NDArray[np.float32], what: str) -> NDArray[np.float16]:
     largest = float(np.abs(values).max())
     if not largest <= MAX_HALF:
-        raise InputError(f"{what} reach {largest:.3g}; they cannot be kept as float16")
+        raise InputError(f"{what} reach {largest:.3g}; they cannot be stored as float16")
     return values.astype(np.float16)
 
 
@@ -51,22 +53,23 @@ def bundle_arrays(
     device: str = "cpu",
     half: bool = True,
 ) -> dict[str, NDArray[np.generic]]:
-    """The arrays of a bundle from what is kept of both splits and, if known, their labels.
+    """Return the arrays of a bundle for the samples of both splits and, if known, their labels.
 
-    With `half`, features are stored as float16, and neighbours are those of the features as
-    stored, so that a bundle is consistent in itself.
+    With `half`, features are stored as float16, and neighbours are computed from the stored
+    features, so that a bundle is consistent in itself. Raises `InputError` for features that
+    float16 cannot hold.
     """
     labels = labels or {}
 
     def store(values: NDArray[np.float32], what: str) -> NDArray[np.floating]:
         return _half(values, what) if half else values
 
-    kept = store(train.features.values, "train features")
-    subset = kept.astype(np.float32)
+    stored = store(train.features.values, "train features")
+    subset = stored.astype(np.float32)
     arrays: dict[str, NDArray[np.generic]] = {
         "train_mean": train.moments.mean,
         "train_m2": train.moments.m2,
-        "train_features": kept,
+        "train_features": stored,
         "train_indices": train.rows.astype(np.int32),
     }
     if "train" in labels:
@@ -77,15 +80,15 @@ def bundle_arrays(
     nearest = nearest_neighbours(subset, subset, NUM_NEIGHBOURS, exclude_self=True, device=device)
     _store_nearest(arrays, "train", nearest)
     if test is not None:
-        test_kept = store(test.features.values, "test features")
+        test_stored = store(test.features.values, "test features")
         arrays["test_mean"], arrays["test_m2"] = test.moments.mean, test.moments.m2
-        arrays["test_features"] = test_kept
+        arrays["test_features"] = test_stored
         if test.features.logits is not None:
             arrays["test_logits"] = store(test.features.logits, "test logits")
         if "test" in labels:
             arrays["test_labels"] = labels["test"][test.rows].astype(np.int32)
         nearest = nearest_neighbours(
-            test_kept.astype(np.float32), subset, NUM_NEIGHBOURS, device=device
+            test_stored.astype(np.float32), subset, NUM_NEIGHBOURS, device=device
         )
         _store_nearest(arrays, "test", nearest)
     return arrays
@@ -100,12 +103,16 @@ def bundle_manifest(
     resize: Size | None,
     command: str,
     arrays: bytes,
+    sources: Mapping[str, DataSource] | None = None,
 ) -> Manifest:
-    """The manifest of `arrays`, a bundle's bytes, of splits of these identities; without scores of
-    held-out images. `command` makes the bundle again.
+    """Return the manifest of a bundle, without scores of held-out images.
+
+    `identities` are those of the splits, `arrays` the bytes of the bundle; `command` rebuilds it.
+    A reference in memory has no `sources`: where its images lie is no part of what it is.
     """
     train = identities["train"]
     return Manifest(
+        schema_version=1 if sources is None else SCHEMA_VERSION,
         name=name,
         extractor=extractor.name,
         extractor_digest=extractor.digest,
@@ -122,4 +129,5 @@ def bundle_manifest(
         code_version=provenance.version(),
         command=command,
         arrays_sha256=hashlib.sha256(arrays).hexdigest(),
+        sources=dict(sources or {}),
     )

@@ -1,15 +1,7 @@
-"""From images to what metrics read: features of any number of images, in bounded memory.
+"""`Extraction`: the features of one stream of images by one or several extractors.
 
-Images come as a stream of blocks. `FeatureCollector` takes the features of block after block and
-keeps all of them up to `subset` images; of more it keeps those of a fixed random subset, the
-moments of all (merged in blocks of fixed bounds, so that the bits do not depend on how the images
-came) and the class statistics of all. Samples are kept in the cache by the digest of all that they
-depend on.
-
-On a GPU, images are handed over in whole batches, and the features of a hand-over are fetched when
-the next one is on its way, so that the device computes while the host decodes.
-
-Shape legend: N images, S splits, D features, K classes.
+Images come in blocks. On a GPU they are passed on in whole batches, and the features of a batch are
+fetched when the next batch is queued, so that the device computes while the host decodes.
 """
 
 from __future__ import annotations
@@ -22,166 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError, LatentbenchError
-from bench.extractors.base import Extractor, QueueingExtractor, ResolvedExtractor
+from bench.extractors.base import Extractor, QueueingExtractor
 from bench.intake import ImageStream, SetIdentity
-from bench.metrics.base import SPLITS
-from bench.runtime.cache import Cache, cache_key
-from bench.runtime.code_digest import code_digest
+from bench.references.feature_collector import FeatureCollector
 from bench.runtime.progress import CountProgress
-from bench.runtime.provenance import library_versions
-from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
-from bench.statistics.moments import (
-    BLOCK,
-    SUBSET_SEED,
-    ClassStatistics,
-    Features,
-    FeatureSample,
-    Moments,
-    class_probabilities,
-    score_splits,
-    subset_rows,
-)
+from bench.statistics.moments import Features, FeatureSample
 
-KIND = "features"
 READ_AHEAD_S = 0.3
-MAX_WAITING_BYTES = 256 << 20  # of pixels put together for one call of the network
-
-
-class FeatureCollector:
-    """Gathers the features of `num_images` images of one extractor, block by block.
-
-    `name` is the extractor's, for messages; `seed` deals the images to the Inception Score's
-    splits.
-    """
-
-    def __init__(self, name: str, num_images: int, *, subset: int, seed: int) -> None:
-        self._name = name
-        self._num_images = num_images
-        self._rows = subset_rows(num_images, subset)
-        self._keeps_all = len(self._rows) == num_images
-        self._seed = seed
-        self._done = 0
-        self._kept: list[Features] = []
-        self._waiting: list[Features] = []  # of an unfinished block
-        self._moments: Moments | None = None
-        self._classes: ClassStatistics | None = None
-
-    def add(self, features: Features) -> None:
-        """Take the features of the next images. Raises `InputError` when they are not finite, have
-        other dimensions than those before, or are too many.
-        """
-        self._check(features)
-        start, stop = self._done, self._done + len(features.values)
-        self._done = stop
-        if self._keeps_all:
-            self._kept.append(features)
-            return
-        first, last = np.searchsorted(self._rows, (start, stop))
-        self._kept.append(_rows_of(features, self._rows[first:last] - start))
-        self._waiting.append(features)
-        if sum(len(part.values) for part in self._waiting) >= BLOCK:
-            self._let_go()
-
-    def _check(self, features: Features) -> None:
-        values = features.values
-        for array, what in ((values, "features"), (features.logits, "logits")):
-            if array is not None and not np.isfinite(array).all():
-                bad = int((~np.isfinite(array)).any(axis=1).sum())
-                raise InputError(
-                    f"extractor {self._name!r} gave {what} that are NaN or infinite for {bad:,} of "
-                    f"{len(array):,} images; its weights or its precision do not suit these images"
-                )
-        if self._kept and _widths(self._kept[0]) != _widths(features):
-            raise InputError(
-                f"extractor {self._name!r} gave {_said(features)} after {_said(self._kept[0])}; "
-                "every image must have as many"
-            )
-        if self._done + len(values) > self._num_images:
-            raise InputError(
-                f"extractor {self._name!r}: features of {self._done + len(values):,} images or "
-                f"more, expected {self._num_images:,}"
-            )
-
-    def _let_go(self, *, last: bool = False) -> None:
-        """Reduce what waits to moments and class statistics, in blocks of `BLOCK` images counted
-        from the first one, so that the bits do not depend on how the images came.
-        """
-        waiting = joined(self._waiting)
-        num_waiting = len(waiting.values)
-        end = num_waiting if last else num_waiting // BLOCK * BLOCK
-        for start in range(0, end, BLOCK):
-            block = _rows_of(waiting, slice(start, min(start + BLOCK, end)))
-            found = [Moments.of(block.values)]
-            self._moments = Moments.merged(
-                found if self._moments is None else [self._moments, *found]
-            )
-            position = self._done - num_waiting + start
-            self._classes = self._with_classes(self._classes, block, position)
-        self._waiting = [_rows_of(waiting, slice(end, None))] if end < num_waiting else []
-
-    def _with_classes(
-        self, classes: ClassStatistics | None, block: Features, position: int
-    ) -> ClassStatistics | None:
-        if block.logits is None:
-            return None
-        splits = self._splits[position : position + len(block.values)]
-        found = ClassStatistics.of(class_probabilities(block.logits), splits, SPLITS)
-        return found if classes is None else classes.plus(found)
-
-    @functools.cached_property
-    def _splits(self) -> NDArray[np.int64]:
-        return score_splits(self._num_images, SPLITS, self._seed)
-
-    def sample(self) -> FeatureSample:
-        """What was gathered. Raises `InputError` when images are missing."""
-        if self._done != self._num_images or not self._done:
-            raise InputError(
-                f"extractor {self._name!r}: features of {self._done:,} images, expected "
-                f"{self._num_images:,}"
-            )
-        if self._waiting:
-            self._let_go(last=True)
-        return FeatureSample(joined(self._kept), self._rows, self._classes, self._moments)
-
-
-def _widths(features: Features) -> tuple[int, int]:
-    """Dimensions of features and of logits, 0 when there are none."""
-    return features.values.shape[1], 0 if features.logits is None else features.logits.shape[1]
-
-
-def _said(features: Features) -> str:
-    return "{} features and {} logits".format(*_widths(features))
-
-
-def _rows_of(features: Features, rows: NDArray[np.int64] | slice) -> Features:
-    logits = None if features.logits is None else features.logits[rows]
-    return Features(features.values[rows], logits)
-
-
-def joined(parts: Sequence[Features]) -> Features:
-    """The rows of all parts, one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    logits = [part.logits for part in parts if part.logits is not None]
-    return Features(
-        np.concatenate([part.values for part in parts]),
-        np.concatenate(logits) if logits else None,
-    )
+MAX_WAITING_BYTES = 256 << 20  # of pixels joined for one call of the network
 
 
 class _Line:
     """An extractor with the collector of its features.
 
-    One that queues on a device is a hand-over ahead of its collector. On a CPU nothing is: there
-    a call computes, and waiting would only hold memory.
+    On a GPU the extractor is one batch ahead of the collector. On a CPU it is not: there a call
+    computes at once, and a batch ahead would only use memory.
     """
 
     def __init__(self, extractor: Extractor, collector: FeatureCollector) -> None:
         self.extractor, self.collector = extractor, collector
-        self._under_way: Callable[[], Features] | None = None
+        self._queued: Callable[[], Features] | None = None
 
     def take(self, images: NDArray[np.uint8], progress: CountProgress) -> None:
-        """Extract the next images, uint8 n,H,W,C. Raises first what those before them raise."""
+        """Extract the next images, uint8 n,H,W,C. Errors of the images before come first."""
         if not isinstance(self.extractor, QueueingExtractor) or _on_cpu(self.extractor):
             self.collector.add(self.extractor(images, progress=progress))
             return
@@ -189,13 +44,13 @@ class _Line:
             begun = self.extractor.begin(images, progress=progress)
         finally:
             self.finish()
-        self._under_way = begun
+        self._queued = begun
 
     def finish(self) -> None:
-        """Wait for what is under way."""
-        under_way, self._under_way = self._under_way, None
-        if under_way is not None:
-            self.collector.add(under_way())
+        """Wait for the queued batch."""
+        queued, self._queued = self._queued, None
+        if queued is not None:
+            self.collector.add(queued())
 
 
 def _on_cpu(extractor: Extractor) -> bool:
@@ -203,9 +58,10 @@ def _on_cpu(extractor: Extractor) -> bool:
 
 
 class Extraction:
-    """Features of one stream of images by one or several extractors, from one decoding.
+    """Features of one stream of `num_images` images.
 
-    `load` gives the extractors; it is called when the first images are there.
+    `load` returns the extractors; it is called when the first images arrive. `abandoned` says
+    whether `consume` stopped extracting because the images were known.
     """
 
     def __init__(
@@ -220,8 +76,8 @@ class Extraction:
         self._load = load
         self._num_images = num_images
         self._subset, self._seed = subset, seed
-        self._done = 0  # images handed over
-        self._told = 0  # progress never goes back, though features come later than they are begun
+        self._done = 0  # images passed to the extractors
+        self._reported = 0  # progress never decreases, though features lag behind their batch
         self._waiting: list[NDArray[np.uint8]] = []  # blocks that do not fill a batch yet
 
     @functools.cached_property
@@ -237,7 +93,7 @@ class Extraction:
         ]
 
     def add(self, images: NDArray[np.uint8], progress: CountProgress | None = None) -> None:
-        """Take the next images, uint8 n,H,W,C. Raises what the extractors raise."""
+        """Extract the next images, uint8 n,H,W,C. Raises what the extractors raise."""
         self._waiting.append(images)
         batch_size = max(line.extractor.batch_size for line in self._lines)
         num_images = sum(map(len, self._waiting))
@@ -248,7 +104,7 @@ class Extraction:
             self._run(num_images - rest, progress)
 
     def _run(self, num: int, progress: CountProgress | None) -> None:
-        """Hand over the first `num` of the images that wait."""
+        """Pass the first `num` waiting images to the extractors."""
         channels = max(block.shape[3] for block in self._waiting)
         images = self._waiting[0]
         if len(self._waiting) > 1:
@@ -263,18 +119,18 @@ class Extraction:
             def report(
                 done: int, _total: int, start: int = self._done, before: int = position * num
             ) -> None:
-                self._tell(start + (before + done) // len(self._lines), progress)
+                self._report(start + (before + done) // len(self._lines), progress)
 
             line.take(images, report)
         self._done += num
 
-    def _tell(self, done: int, progress: CountProgress | None) -> None:
-        self._told = max(self._told, done)
+    def _report(self, done: int, progress: CountProgress | None) -> None:
+        self._reported = max(self._reported, done)
         if progress is not None:
-            progress(self._told, self._num_images)
+            progress(self._reported, self._num_images)
 
     def _finish(self, progress: CountProgress | None) -> None:
-        """Extract what waits, and wait for what is under way."""
+        """Extract the waiting images, and wait for the queued batches."""
         if self._waiting:
             self._run(sum(map(len, self._waiting)), progress)
         for line in self._lines:
@@ -288,15 +144,16 @@ class Extraction:
         is_known: Callable[[SetIdentity], bool] = lambda _: False,
         observe: Callable[[NDArray[np.uint8]], None] | None = None,
     ) -> SetIdentity:
-        """Take a whole stream, which is audited to its end whatever the extractors do.
+        """Extract a whole stream and return what its images are. The stream is audited to its end,
+        even when an extractor fails.
 
-        `is_known` is asked once, when all images have been read: if it says so, the rest is not
-        extracted, and `abandoned` is set. `observe` is given every block, also then. Raises
-        `InvalidSubmission` with every finding before anything that an extractor raised; an
+        `is_known` is called once, when all images have been read. If it returns True, the rest is
+        not extracted, and `abandoned` is set. `observe` is called with every block. Raises
+        `InvalidSubmission` with every finding, in preference to an error of an extractor; an
         `InputError` names the source.
         """
         failure: LatentbenchError | None = None
-        identity = stream.identity_if_read(READ_AHEAD_S)  # a small set is read in less
+        identity = stream.identity_if_read(READ_AHEAD_S)  # long enough for a small set
         self.abandoned = identity is not None and is_known(identity)
         for block in stream:
             if identity is None:
@@ -321,90 +178,15 @@ class Extraction:
         return stream.report.identity
 
     def samples(self) -> list[FeatureSample]:
-        """A sample for each extractor. Raises `InputError` when images are missing."""
+        """Return a sample for each extractor. Raises `InputError` when images are missing."""
         self._finish(None)
         return [line.collector.sample() for line in self._lines]
 
 
 @contextmanager
 def _naming(source: str) -> Iterator[None]:
-    """An extractor does not know whose images it was given."""
+    """Name the source in errors of an extractor, which does not know it."""
     try:
         yield
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
-
-
-def cached_sample(cache: Cache, key: str) -> FeatureSample | None:
-    """The sample kept under `key`, if there is one."""
-    kept = cache.get(KIND, key)
-    if kept is None:
-        return None
-    arrays = arrays_from_bytes(kept, f"cache entry {key}")
-    logits = arrays.get("logits")
-    features = Features(
-        np.asarray(arrays["values"], np.float32),
-        None if logits is None else np.asarray(logits, np.float32),
-    )
-    moments = classes = None
-    if "mean" in arrays:
-        moments = Moments(
-            int(arrays["n"]),
-            np.asarray(arrays["mean"], np.float64),
-            np.asarray(arrays["m2"], np.float64),
-        )
-    if "split_counts" in arrays:
-        classes = ClassStatistics(
-            np.asarray(arrays["split_counts"], np.int64),
-            np.asarray(arrays["probability_sums"], np.float64),
-            np.asarray(arrays["entropy_sums"], np.float64),
-            np.asarray(arrays["predicted_counts"], np.int64),
-            float(arrays["confidence"]),
-        )
-    return FeatureSample(features, np.asarray(arrays["rows"], np.int64), classes, moments)
-
-
-def keep_sample(cache: Cache, key: str, sample: FeatureSample) -> None:
-    """Put a sample into the cache."""
-    arrays: dict[str, NDArray[np.generic]] = {
-        "values": sample.features.values,
-        "rows": sample.rows,
-    }
-    if sample.features.logits is not None:
-        arrays["logits"] = sample.features.logits
-    if sample.streamed is not None:
-        arrays |= {
-            "n": np.asarray(sample.streamed.n),
-            "mean": sample.streamed.mean,
-            "m2": sample.streamed.m2,
-        }
-    if sample.classes is not None:
-        arrays |= {name: np.asarray(value) for name, value in vars(sample.classes).items()}
-    cache.put(KIND, key, arrays_to_bytes(arrays))
-
-
-def sample_key(
-    extractor: ResolvedExtractor,
-    *,
-    sequence_digest: str,
-    num_images: int,
-    device: str,
-    subset: int,
-    seed: int,
-) -> str:
-    """The cache key of a sample. Features of another device kind are others: their last digits
-    differ. Subset and seed count only when not every image is kept.
-    """
-    return cache_key(
-        {
-            "images": sequence_digest,
-            "extractor": extractor.digest,
-            "name": extractor.name,
-            "settings": dict(extractor.settings),
-            "compiled": extractor.compiled,
-            "code": code_digest(__name__, extractor.row.loader.partition(":")[0]),
-            "libraries": library_versions(),
-            "device": device.split(":", maxsplit=1)[0],
-            "reduced": [subset, SUBSET_SEED, seed] if num_images > subset else [],
-        }
-    )

@@ -1,13 +1,14 @@
-"""What a perfect submission of the same size would score: the yardstick beside every value.
+"""What a perfect submission of the same size would score, shown beside every value.
 
-Two sources. Where theory gives the expectation for two samples of one distribution (density,
-coverage, KID, anomaly AUC), that closed form, which a test split by other writers than the train
-split need not reach. Everywhere else the score of held-out real images:
-a fixed random choice of as many test images as the submission has, scored by the same code against
-the same reference. Real test images are what the best possible generator would hand in, so this
-carries the finite-sample bias of FID and the imperfection of the classifier along. A metric that
-compares with the test split cannot be told by that, for it would compare images with themselves:
-`fid_test` splits them into two parts and brings the result to the submission's size.
+There are two sources. Where theory gives the expectation for two samples of one distribution
+(density, coverage, KID, anomaly AUC), the perfect value is that closed form. A test split by other
+writers than the train split need not reach it.
+
+Everywhere else it is the score of held-out real images: a fixed random choice of the same number of
+test images, scored by the same code against the same reference. The best possible generator would
+submit such images, so this value includes the finite-sample bias of FID and the errors of the
+classifier. A metric that compares with the test split would compare these images with themselves;
+`fid_test` therefore splits them into two parts and brings the result to the submission's size.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from bench.runtime.provenance import library_versions, version
 from bench.statistics.moments import Features, FeatureSample
 
 
-class Expected(NamedTuple):
-    """An expected value and where it comes from."""
+class PerfectValue(NamedTuple):
+    """What a perfect submission scores, None where that is not known."""
 
     value: float | None
-    source: str
+    source: str  # where the value comes from, or why there is none
 
 
 def metric_inputs(
     reference: Reference, sample: FeatureSample, *, seed: int, device: str
 ) -> MetricInputs:
-    """What metrics read when a sample is scored against `reference`."""
+    """Return what metrics read when a sample is scored against `reference`."""
     return MetricInputs(
         fake_features=sample.features.values,
         fake_probabilities=sample.features.probabilities,
@@ -55,7 +56,10 @@ def metric_inputs(
 
 
 def held_out_sample(reference: Reference, n: int, seed: int) -> FeatureSample:
-    """Features of `n` random images of the reference's test split."""
+    """Return the features of `n` random images of the reference's test split.
+
+    Raises `ValueError` for a reference without one.
+    """
     if reference.test is None:
         raise ValueError("the reference has no held-out images")
     order = np.random.default_rng(seed).permutation(len(reference.test.values))[:n]
@@ -73,10 +77,10 @@ def held_out_values(
     device: str = "cpu",
     cache: Cache | None = None,
 ) -> dict[str, float | None]:
-    """Values of `metrics` on `n` held-out real images; None where a metric is undefined.
+    """Return the values of `metrics` on `n` held-out real images, None where one is undefined.
 
-    Taken from the bundle's manifest when this version of the code built it, else from the cache,
-    else computed and kept.
+    They are taken from the bundle's manifest if this version of the code built it, else from the
+    cache; else they are computed and cached.
     """
     metrics = list(metrics)
     manifest = reference.manifest
@@ -101,8 +105,8 @@ def held_out_values(
             "metrics": sorted(metric.name for metric in missing),
         }
     )
-    kept = cache.get("held-out", key)
-    if kept is None:
+    cached = cache.get("held-out", key)
+    if cached is None:
         sample = held_out_sample(reference, n, seed)
         inputs = metric_inputs(reference, sample, seed=seed, device=device)
         computed: dict[str, float | None] = {}
@@ -117,7 +121,7 @@ def held_out_values(
                 computed[metric.name] = None
         cache.put("held-out", key, json.dumps(computed, allow_nan=False).encode())
     else:
-        computed = json.loads(kept)
+        computed = json.loads(cached)
     return values | computed
 
 
@@ -126,7 +130,7 @@ def _code_of(metrics: Iterable[Metric]) -> str:
     return code_digest(__name__, "bench.metrics", *sorted(modules))
 
 
-def expected_values(
+def perfect_values(
     reference: Reference,
     metrics: Iterable[Metric],
     n_fake: int,
@@ -135,12 +139,19 @@ def expected_values(
     seed: int,
     device: str = "cpu",
     cache: Cache | None = None,
-) -> dict[str, Expected]:
-    """The expected value of each metric for a perfect submission of `n_fake` images, of which
-    features of `n_kept` are at hand (all when None).
+) -> dict[str, PerfectValue]:
+    """Return the perfect value of each metric for a submission of `n_fake` images, of which the
+    features of `n_kept` are known (all when None).
+
+    >>> from bench.metrics import METRICS
+    >>> from bench.references.bundle import load_reference
+    >>> from bench.references.lookup import find_manifest
+    >>> mnist = load_reference(find_manifest("mnist"))
+    >>> perfect_values(mnist, [METRICS["anomaly_auc"]], 1000, seed=0)
+    {'anomaly_auc': PerfectValue(value=0.5, source='closed form')}
     """
     n_kept = n_fake if n_kept is None else n_kept
-    expected: dict[str, Expected] = {}
+    found: dict[str, PerfectValue] = {}
     empirical = []
     for metric in metrics:
         if metric.expected is None:
@@ -148,28 +159,28 @@ def expected_values(
         else:
             sizes = Sizes(n_real=len(reference.train), n_fake=n_kept)
             try:
-                expected[metric.name] = Expected(metric.expected(sizes), "closed form")
+                found[metric.name] = PerfectValue(metric.expected(sizes), "closed form")
             except UndefinedMetric as error:
-                expected[metric.name] = Expected(None, str(error))
+                found[metric.name] = PerfectValue(None, str(error))
     if not empirical:
-        return expected
+        return found
     if reference.test is None:
-        none = Expected(None, "the reference has no held-out images")
-        return expected | {metric.name: none for metric in empirical}
+        none = PerfectValue(None, "the reference has no held-out images")
+        return found | {metric.name: none for metric in empirical}
     num_test = len(reference.test.values)
     for n, sees in ((n_fake, "all"), (n_kept, "subset")):
         chosen = [metric for metric in empirical if metric.sees == sees]
         if n > num_test:
-            none = Expected(None, f"the reference has {num_test:,} held-out images only")
-            expected |= {metric.name: none for metric in chosen}
+            none = PerfectValue(None, f"the reference has {num_test:,} held-out images only")
+            found |= {metric.name: none for metric in chosen}
             continue
         values = held_out_values(reference, chosen, n, seed=seed, device=device, cache=cache)
         source = f"{n:,} held-out real images"
-        expected |= {
-            metric.name: Expected(
+        found |= {
+            metric.name: PerfectValue(
                 values[metric.name],
                 source if metric.perfect is None else "two parts of the held-out images",
             )
             for metric in chosen
         }
-    return expected
+    return found

@@ -1,4 +1,4 @@
-"""Real images: an array, or anything that can be streamed, and what is kept of one pass."""
+"""Real images, given as an array or a path, and what one pass over them finds."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bench.content import (
     content_facts,
     training_pixels,
 )
+from bench.data.sources import DataSource
 from bench.errors import InvalidSubmission
 from bench.extractors.base import Extractor
 from bench.intake import ImageStream, SetIdentity, Size, audit, image_set_of
@@ -24,23 +25,31 @@ from bench.references.feature_extraction import Extraction
 from bench.runtime.progress import CountProgress
 from bench.statistics.moments import SUBSET_SEED, SUBSET_SIZE, FeatureSample
 
-ARRAY_BLOCK = 512  # images of an array that are handed on together
+ARRAY_BLOCK = 512  # images of an array that are passed on together
 
 
 class Seen(NamedTuple):
-    """What is kept of real images: features for each extractor, identity, what is in the pixels."""
+    """What one pass over real images finds."""
 
-    samples: list[FeatureSample]
+    samples: list[FeatureSample]  # one for each extractor
     identity: SetIdentity
     facts: ContentFacts
 
 
 @dataclass(frozen=True)
 class RealImages:
-    """Where real images come from: an array uint8 N,H,W,C, or a path to stream."""
+    """Real images to build a reference from."""
 
-    source: NDArray[np.uint8] | Path
-    resize: Size | None = None
+    source: NDArray[np.uint8] | Path  # uint8 N,H,W,C; or a folder, zip, npz, npy or idx file
+    resize: Size | None = None  # size that images from a path are brought to
+    dataset: DataSource | None = None  # the data set that an array was loaded from
+
+    @property
+    def data_source(self) -> DataSource | None:
+        """Where the images can be read again; None for an array of unknown origin."""
+        if isinstance(self.source, Path):
+            return DataSource(path=str(self.source.absolute()))
+        return self.dataset
 
     def samples(
         self,
@@ -49,7 +58,7 @@ class RealImages:
         subset: int = SUBSET_SIZE,
         progress: CountProgress | None = None,
     ) -> Seen:
-        """What each extractor makes of the images, and what the images are, from one decoding.
+        """Decode the images once; return their features by each extractor, and what they are.
 
         Raises `InvalidSubmission` with every finding, `UsageError`, `NothingFoundError`.
         """
@@ -67,7 +76,7 @@ class RealImages:
         return Seen(extraction.samples(), identity, observer.facts())
 
     def facts(self) -> ContentFacts:
-        """What is in the pixels, without extracting anything. Raises as `samples` does."""
+        """Return what the pixels are like, without extracting features. Raises as `samples`."""
         if isinstance(self.source, np.ndarray):
             return content_facts(self.source)
         with ImageStream(self.source, resize=self.resize) as stream:
@@ -78,14 +87,15 @@ class RealImages:
         return observer.facts()
 
     def pixels(self, facts: ContentFacts) -> TrainingPixels:
-        """The images again, by row."""
+        """Return a function from rows to these images."""
         images = self.source
         if isinstance(images, np.ndarray):
             return lambda rows: images[rows]
-        return training_pixels(images, facts.hashes, resize=self.resize)
+        source = DataSource(path=str(images))
+        return training_pixels(source, facts.hashes, resize=self.resize)
 
     def identity(self) -> SetIdentity:
-        """What the images are, without extracting anything."""
+        """Return what the images are, without extracting features. Raises as `samples`."""
         if isinstance(self.source, np.ndarray):
             return image_set_of(self.source).identity
         report = audit(self.source, resize=self.resize, keep_pixels=False)

@@ -1,8 +1,7 @@
-"""`ContentCache`: what the pixels of submissions are like, for a scorer: in memory and in the
-cache.
+"""`ContentCache`: what the pixels of submissions are like, in memory and in the cache.
 
-Facts are found by the digest of the pixels in their order; those of the submission that came last
-stay in memory, so that a scorer without a cache has them too.
+Facts are found by the digest of the pixels in their order. Those of the latest submission stay in
+memory, so that a scorer without a cache has them as well.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class Judgement(NamedTuple):
 
 
 class ContentCache:
-    """Facts and judgements of submissions, kept in `cache`."""
+    """Facts about submissions, stored in `cache`, and the findings that they give."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
@@ -48,12 +47,12 @@ class ContentCache:
         self._judgements: dict[str, Judgement] = {}  # of that submission
 
     def put(self, sequence_digest: str, facts: ContentFacts) -> None:
-        """Keep the facts of a submission, in memory until the next one."""
+        """Store the facts of a submission; they stay in memory until the next one."""
         self._remember(sequence_digest, facts)
         self._cache.put(KIND, _key(sequence_digest), arrays_to_bytes(facts.arrays()))
 
     def facts(self, sequence_digest: str) -> ContentFacts | None:
-        """The facts of these pixels, if they are kept."""
+        """Return the facts of these pixels, None if they are not stored."""
         if self._last is not None and self._last[0] == sequence_digest:
             return self._last[1]
         data = self._cache.get(KIND, _key(sequence_digest))
@@ -73,15 +72,14 @@ class ContentCache:
     def judgement(
         self, target: Target, sequence_digest: str, classes: ClassStatistics | None
     ) -> Judgement | None:
-        """What is wrong with these pixels beside the reference of `target`, and with their
-        `classes`;
-        None when their facts are not kept. Computed once for all targets that share a reference.
+        """Return what is wrong with these pixels and their `classes`, compared with the reference
+        of `target`; None if their facts are not stored. Targets that share a reference share it.
         """
         facts = self.facts(sequence_digest)
         if facts is None:
             return None
         content = target.reference.content
-        shares, expected = _shares(target, classes)
+        shares, real_shares = _shares(target, classes)
         key = "none" if content is None else content.digest
         key += "" if shares is None else shares.tobytes().hex()
         if key not in self._judgements:
@@ -89,9 +87,9 @@ class ContentCache:
                 facts,
                 content,
                 class_shares=shares,
-                reference_class_shares=expected,
+                reference_class_shares=real_shares,
                 class_names=CLASS_NAMES.get(target.extractor.name),
-                training_pixels=target.training_pixels,
+                training_pixels=target.reference.training_pixels,
             )
             self._judgements[key] = Judgement(evidence, content_findings(evidence))
         return self._judgements[key]
@@ -99,22 +97,22 @@ class ContentCache:
     def exhibits(
         self, target: Target, sequence_digest: str, classes: ClassStatistics | None
     ) -> dict[str, NDArray[np.generic]]:
-        """What a page shows of these pixels; nothing when their facts are not kept."""
+        """Return what a page shows of these pixels; empty if their facts are not stored."""
         judgement = self.judgement(target, sequence_digest, classes)
         return {} if judgement is None else content_pictures(*judgement)
 
 
 def content_findings_of(record: ScoreRecord) -> tuple[FindingEntry, ...]:
-    """Those findings of a record that are about content."""
+    """Return those findings of a record that are about content."""
     return tuple(finding for finding in record.findings if is_about_content(finding))
 
 
 def _shares(
     target: Target, classes: ClassStatistics | None
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
-    """Class shares of the submission and of the reference, where both are there."""
-    expected = target.reference.class_shares
-    return (None, None) if classes is None or expected is None else (classes.shares, expected)
+    """Return the class shares of the submission and of the reference; None unless both exist."""
+    real = target.reference.class_shares
+    return (None, None) if classes is None or real is None else (classes.shares, real)
 
 
 def _key(sequence_digest: str) -> str:

@@ -1,17 +1,16 @@
-"""The detector that judges `anomaly_auc` where it is not the metric's own.
+"""Scores of images by a named detector, for `anomaly_auc`.
 
 A detector on features is fitted to the stored train features of the reference and scores its stored
-test features; one on pixels needs the images themselves: those of the data set or folder that the
+test features. One on pixels needs the images themselves: those of the data set or folder that the
 reference was built from, checked against the digests in its manifest. Both see the same fixed
 subset of a large folder as the other metrics. Detectors on pixels see images above 64 px as
-thumbnails of that size, those of the reference as well.
+thumbnails of that size, and so do they those of the reference.
 
 Shape legend: n images, H,W,C an image.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -19,78 +18,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.anomaly.detectors import DETECTORS, Detector, DetectorRow
+from bench.anomaly.detectors import Detector, DetectorRow
 from bench.anomaly.detectors.base import OnFeatures
-from bench.anomaly.detectors.code import detector_code
 from bench.anomaly.detectors.failures import WatchedSettings, checked_scores, failures_named
 from bench.content.thumbnails import thumbnails
-from bench.content.training import source_of
-from bench.data.datasets import load_dataset
 from bench.errors import BundleError, InputError, LatentbenchError, UsageError
 from bench.extractors.base import luma
 from bench.intake import ImageStream, SetIdentity, image_set_of, parse_size
 from bench.metrics.base import DetectorScores
 from bench.references.bundle import Reference
+from bench.scoring.detector_choice import PUBLISHED
 from bench.scoring.target import Target
 from bench.statistics.moments import FeatureSample, subset_rows
-
-PUBLISHED = "published"
-BUDGETS = (PUBLISHED, "cpu")
-OWN = "knn-features"  # what anomaly_auc is without any detector named
 
 U8 = NDArray[np.uint8]
 PixelsAt = Callable[[NDArray[np.int64]], U8]  # images of a folder by sorted row
 
 
-def chosen_detector(name: str | None, budget: str | None = None) -> DetectorRow | None:
-    """The row of a detector, None for the metric's own; that of a network with its budget among
-    its constants, "published" when None. Raises `UnknownNameError`, and `UsageError` for one that
-    is tuned on the labels it would be judged by and for a budget that there is not, or that
-    nothing takes.
-    """
-    if budget not in (None, *BUDGETS):
-        raise UsageError(f"--budget {budget}: expected {' or '.join(BUDGETS)}")
-    row = None if name is None or name == OWN else DETECTORS.find(name)
-    if budget is not None and (row is None or not row.trains):
-        raise UsageError(
-            f"--budget {budget}: detector {name or OWN!r} trains no network; leave it out, or name "
-            "one that does with --detector"
-        )
-    if row is None:
-        return None
-    if row.labels == "test":
-        raise UsageError(
-            f"detector {name!r} is tuned on labelled test images, and a folder to score has no "
-            "labels; latentbench anomaly takes labelled images"
-        )
-    if not row.trains:
-        return row
-    return dataclasses.replace(row, constants={**row.constants, "budget": budget or PUBLISHED})
-
-
-def detector_identity(row: DetectorRow) -> str:
-    """What a score by this detector is known by beside the code: its name, and of a network the
-    budget where it is not the published one.
-    """
-    budget = row.constants.get("budget", PUBLISHED)
-    return row.name if budget == PUBLISHED else f"{row.name}:{budget}"
-
-
-def cached_by(row: DetectorRow) -> dict[str, str]:
-    """What a kept score by this detector is known by: its identity, and a digest of its code,
-    whatever package that lives in. Raises `UsageError` for one whose source is not there.
-    """
-    code = detector_code(row)
-    if code is None:
-        raise UsageError(
-            f"detector {row.name!r}: its source is not to be found, so a kept score could be of "
-            "other code; score with --no-cache"
-        )
-    return {"detector": detector_identity(row), "detector_code": code}
-
-
 class FolderDetector:
-    """A detector fitted to the train split of a target's reference, once."""
+    """A detector, fitted once to the train split of a target's reference."""
 
     def __init__(self, row: DetectorRow, target: Target, *, seed: int, device: str) -> None:
         self._row = row
@@ -99,9 +45,12 @@ class FolderDetector:
         self._settings = WatchedSettings(seed=seed, device=device, options=options)
 
     def scores(self, sample: FeatureSample, pixels: PixelsAt) -> DetectorScores | None:
-        """Of the folder's images and of the held-out ones; None without held-out images. Raises
-        `BundleError` when pixels are needed that are not at hand, and `LatentbenchError` when the
-        detector fails or gives anything but one finite score an image.
+        """Return the scores of the folder's images and of the held-out ones; None for a reference
+        without held-out images.
+
+        Raises `BundleError` when the pixels of the reference are needed and cannot be found, and
+        `LatentbenchError` when the detector fails or returns anything but one finite score for
+        each image.
         """
         reference = self._target.reference
         if reference.test is None:
@@ -119,7 +68,7 @@ class FolderDetector:
             made = self._row.make(self._settings)
             if not isinstance(made, OnFeatures):
                 raise UsageError(
-                    f"detector {self._row.name!r} makes its features of images alone; "
+                    f"detector {self._row.name!r} computes features from images itself; "
                     "latentbench anomaly takes it, score does not"
                 )
             made.fit_features(self._target.reference.train)
@@ -139,7 +88,7 @@ class FolderDetector:
     def _held_out(self) -> NDArray[np.float64]:
         reference = self._target.reference
         if self._row.reads == "features":
-            assert reference.test is not None  # noqa: S101  (asked before)
+            assert reference.test is not None  # noqa: S101  (checked before)
             return self._of_features(reference.test.values)
         return self._of_pixels(reference_pixels(reference, "test", self._row.name))
 
@@ -155,15 +104,16 @@ class FolderDetector:
 
 
 def with_channels(images: U8, channels: int) -> U8:
-    """Grey images as colour, or the luma of colour ones, as extractors see them."""
+    """Return grey images as colour, or the luma of colour images, as extractors see them."""
     if images.shape[3] == channels:
         return images
     return luma(images) if channels == 1 else np.repeat(images, channels, axis=3)
 
 
 def pixels_at(stream: ImageStream, rows: NDArray[np.int64]) -> tuple[U8, SetIdentity]:
-    """Thumbnails of the images at `rows` (sorted), and what the whole set is. Raises as the stream
-    does.
+    """Read a stream; return thumbnails of the images at `rows` (sorted), and what the whole set is.
+
+    Raises as the stream does.
     """
     parts: list[U8] = []
     done = 0
@@ -181,10 +131,11 @@ def pixels_at(stream: ImageStream, rows: NDArray[np.int64]) -> tuple[U8, SetIden
 
 
 def reference_pixels(reference: Reference, split: str, detector_name: str) -> U8:
-    """The images behind the stored features of "train" or "test", as thumbnails, uint8 n,H,W,C.
+    """Return thumbnails of the images whose features are stored, uint8 n,H,W,C, of "train" or
+    "test".
 
-    They are looked for where the reference was built from. Raises `BundleError` when they are not
-    there, or are others.
+    They are read from the source of the reference. Raises `BundleError` when they are not there, or
+    have changed.
     """
     manifest = reference.manifest
     num = manifest.num_train if split == "train" else manifest.num_test
@@ -192,32 +143,34 @@ def reference_pixels(reference: Reference, split: str, detector_name: str) -> U8
     try:
         images, digest = _split_pixels(reference, split, rows)
     except (LatentbenchError, ImportError, OSError) as error:
-        raise _not_at_hand(reference, split, detector_name, str(error)) from error
+        raise _not_found(reference, split, detector_name, str(error)) from error
     if digest != manifest.data_digests.get(split):
-        raise _not_at_hand(reference, split, detector_name, "those found have other pixels")
+        raise _not_found(reference, split, detector_name, "those found have other pixels")
     return with_channels(images, manifest.channels)
 
 
 def _split_pixels(reference: Reference, split: str, rows: NDArray[np.int64]) -> tuple[U8, str]:
-    manifest = reference.manifest
-    source = source_of(manifest.command, split)
+    source = reference.sources.get(split)
     if source is None:
-        raise InputError("the reference does not say where they were")
-    if isinstance(source, Path):
-        resize = None if manifest.resize is None else parse_size(manifest.resize)
-        images, identity = pixels_at(ImageStream(source, resize=resize), rows)
+        raise InputError("the reference does not record their source")
+    if source.path is not None:
+        resize = reference.manifest.resize
+        stream = ImageStream(
+            Path(source.path), resize=None if resize is None else parse_size(resize)
+        )
+        images, identity = pixels_at(stream, rows)
         return images, identity.pixel_digest
-    every = load_dataset(source, split).images
+    every = source.images(split)
     if not len(rows) or rows[-1] >= len(every):
         raise InputError(f"{len(every):,} images, the reference has more")
     return thumbnails(every[rows]), image_set_of(every).pixel_digest
 
 
-def _not_at_hand(reference: Reference, split: str, detector_name: str, reason: str) -> BundleError:
+def _not_found(reference: Reference, split: str, detector_name: str, reason: str) -> BundleError:
     why = reason.split(". ", maxsplit=1)[0]
     return BundleError(
         f"detector {detector_name!r} sees pixels, and the {split} images of reference "
-        f"{reference.name!r} are not at hand: {why}. Put the data where LATENTBENCH_DATA says "
+        f"{reference.name!r} cannot be used: {why}. Put the data where LATENTBENCH_DATA says "
         "(or where the reference was built from), or name a detector on features, such as "
         "mahalanobis-features"
     )

@@ -1,4 +1,4 @@
-"""Metrics by name, on features against a reference, as a record keeps them."""
+"""Compute metrics, and bring their values into the form of a record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.metrics import METRICS
 from bench.metrics.anomaly_auc import ANOMALY_AUC, anomaly_auc_by
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.records.score_record import IntervalEntry, ScoreValue
-from bench.references.perfect_values import Expected
+from bench.references.perfect_values import PerfectValue
 from bench.statistics.intervals import LEVEL
 
 
@@ -41,8 +41,8 @@ def _named(names: str | Iterable[str] | None) -> list[Metric]:
     return [rows[name] for name in METRICS if name in rows]
 
 
-def evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreValue:
-    """One metric as a record keeps it: a value, or the reason why there is none."""
+def evaluate(metric: Metric, inputs: MetricInputs, perfect: PerfectValue) -> ScoreValue:
+    """Return the value of one metric, or the reason why it has none, as a record holds it."""
     n_real = None
     if metric.reads & {"moments", "class_shares"}:
         n_real = inputs.real_moments.n
@@ -63,8 +63,8 @@ def evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreV
         reason=reason,
         interval=None if found is None else _interval(metric, inputs, found),
         spread=spread,
-        expected=expected.value,
-        expected_source=expected.source,
+        expected=perfect.value,
+        expected_source=perfect.source,
         direction=metric.direction,
         unit=metric.unit,
         n_real=n_real if found is None or found.n_real is None else found.n_real,
@@ -75,7 +75,7 @@ def evaluate(metric: Metric, inputs: MetricInputs, expected: Expected) -> ScoreV
 
 
 def _interval(metric: Metric, inputs: MetricInputs, found: MetricValue) -> IntervalEntry | None:
-    """The interval of a value; None when the metric has none on these inputs."""
+    """Return the interval of a value; None when the metric has none on these inputs."""
     if metric.uncertainty is None:
         return None
     try:

@@ -1,8 +1,9 @@
-"""What a page shows of a submission's features: those arrays of `bench.records.pictures_file`.
+"""The pictures and curves of a report page that come from features.
 
-Nothing here costs a pass of its own: neighbours and the PRD curve are those that the metrics of
-the record were read from. Images come from the thumbnails that the content pass keeps. What the
-content itself shows comes from `bench.content.content_pictures`.
+Neighbours and the PRD curve are those that the metrics of the record were computed from, so nothing
+is computed twice. Images are the thumbnails among the facts about the content. The names of the
+arrays are those of `bench.records.pictures_file`; pictures of the content itself come from
+`bench.content.content_pictures`.
 
 Shape legend: N real images, M images of the folder, D features, P points, C components.
 """
@@ -14,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.content import ContentFacts, TrainingPixels
+from bench.content import ContentFacts
 from bench.content.thumbnails import thumbnails
 from bench.metrics import known_metric
 from bench.metrics.base import MetricInputs
@@ -25,15 +26,18 @@ from bench.statistics.neighbours import K_BALL, K_NEAREST
 Arrays = dict[str, NDArray[np.generic]]
 ImagesByRow = Callable[[NDArray[np.int64]], NDArray[np.uint8] | None]
 
-NUM_EXTREME = 24  # of best and of worst
-NUM_NEIGHBOURS = 24
+NUM_EXTREME = 24  # images of highest realism, and of lowest
+NUM_NEIGHBOURS = 24  # images shown with their nearest training image
 NUM_POINTS = 500  # of each side, in the plane of the principal components
-COMPONENTS = 30  # kept for t-SNE
-CURVE_POINTS = 101
+COMPONENTS = 30  # passed on to t-SNE
+CURVE_POINTS = 101  # of the PRD and ROC curves
 
 
-def training_thumbnails(reference: Reference, pixels: TrainingPixels | None) -> ImagesByRow | None:
-    """Small images of the reference's train features by their position, where they are at hand."""
+def training_thumbnails(reference: Reference) -> ImagesByRow | None:
+    """Return a function from positions among the train features to thumbnails of their images; None
+    if their source is not recorded.
+    """
+    pixels = reference.training_pixels
     if pixels is None:
         return None
     manifest = reference.manifest
@@ -56,13 +60,12 @@ def feature_exhibits(
     training_images: ImagesByRow | None = None,
     detector: str | None = None,
 ) -> Arrays:
-    """Exhibits of a folder whose `metrics` had a value on `inputs`, made of `sample`.
+    """Return the pictures of a folder with features `sample`, whose `metrics` had a value on
+    `inputs`.
 
-    The ROC curve is that of the `detector` that `anomaly_auc` was judged by; there is none when
-    the inputs lack its scores.
-
-    Images are the thumbnails of `facts`; without it there are none. `training_images` gives those
-    of the reference's train features by their position, for the nearest neighbours.
+    The ROC curve is that of the `detector` used for `anomaly_auc`; it is omitted when the inputs
+    lack its scores. Images are the thumbnails of `facts`, and omitted without it.
+    `training_images` returns the images of train features by position, for nearest neighbours.
     """
     arrays = _components(inputs)
     used = {work for name in metrics if (row := known_metric(name)) for work in row.uses}
@@ -83,12 +86,12 @@ def feature_exhibits(
 
 
 def _thumbnails(facts: ContentFacts, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Those of the images at `rows`, which must have one."""
+    """Return the thumbnails of the images at `rows`, which must have one."""
     return facts.thumbnails[np.searchsorted(facts.thumbnail_rows, rows)]
 
 
 def _components(inputs: MetricInputs) -> Arrays:
-    """Both sides in the leading principal components of the real images' features."""
+    """Return both sides in the leading principal components of the real images' features."""
     rng = np.random.default_rng(inputs.seed)
     real, fake = (
         side[np.sort(rng.permutation(len(side))[:NUM_POINTS])].astype(np.float64)
@@ -110,7 +113,9 @@ def _components(inputs: MetricInputs) -> Arrays:
 
 
 def _roc(inputs: MetricInputs) -> Arrays:
-    """The detector of `anomaly_auc`: the one named, or distance to the 5th nearest train image."""
+    """Return the ROC curve of `anomaly_auc`: of the named detector, or of the distance to the 5th
+    nearest train image.
+    """
     held_out, named = inputs.held_out_nearest, inputs.detector_scores
     normal: NDArray[np.floating]
     anomalous: NDArray[np.floating]

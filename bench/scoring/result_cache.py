@@ -1,9 +1,9 @@
-"""What the cache holds of submissions: scores, features, and a hint of where to look first.
+"""`ResultCache`: the scores, features and report pictures of submissions in the cache.
 
-Scores and features are found by the digest of the pixels, which is known only when a submission
-has been read. The hint maps a path with the names, sizes and times of its files to the digest it
-had last time. It decides whether features are computed while the files are read or looked up
-afterwards, never what is reported: the files are read, checked and digested all the same.
+Entries are found by the digest of the pixels, which is known only once a submission has been read.
+A hint maps a path, with the names, sizes and times of its files, to the digest that it had last
+time. The hint decides whether features are computed while the files are read or looked up
+afterwards. It never decides what is reported: the files are read, checked and digested either way.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from bench.errors import InputError
 from bench.intake import ImageStream, SetIdentity, Size, SubmissionSpec
 from bench.metrics.base import Metric
 from bench.records.score_record import ScoreRecord
-from bench.references.feature_extraction import cached_sample, keep_sample, sample_key
+from bench.references.sample_cache import cache_sample, cached_sample, sample_key
 from bench.runtime import provenance
 from bench.runtime.cache import Cache, cache_key
 from bench.runtime.progress import CountProgress
 from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
-from bench.scoring.detector_scores import pixels_at
 from bench.scoring.scoring_code import picture_code, scoring_code
 from bench.scoring.target import Target
 from bench.statistics.moments import FeatureSample
 
 
 class Reading(NamedTuple):
-    """A path and how it is read."""
+    """The path of a submission, and how its images are read."""
 
     path: str | Path
     spec: SubmissionSpec | None
-    limit: int | None
+    limit: int | None  # images to read, None for all
     resize: Size | None
 
     def stream(self, progress: CountProgress | None = None) -> ImageStream:
+        """Return a stream of the images. Raises as `ImageStream` does."""
         return ImageStream(
             self.path, spec=self.spec, limit=self.limit, resize=self.resize, progress=progress
         )
 
     def facts(self) -> ContentFacts:
-        """What is in the pixels, from reading them. Raises as the stream does."""
+        """Read the images and return what they are like. Raises as the stream does."""
         with self.stream() as stream:
             observer = ContentObserver(max(1, stream.num_images))
             for block in stream:
@@ -57,13 +57,15 @@ class Reading(NamedTuple):
         return observer.facts()
 
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Thumbnails of the images at `rows` (sorted), from reading them again. Raises as the
-        stream does.
+        """Read the images and return thumbnails of those at `rows` (sorted). Raises as the stream
+        does.
         """
+        from bench.scoring.detector_scores import pixels_at  # noqa: PLC0415  (only for detectors)
+
         return pixels_at(self.stream(), rows)[0]
 
     def key(self) -> str | None:
-        """Digest of the names, sizes and times of the files, None when they cannot be listed."""
+        """Return a digest of names, sizes and times of the files; None if they cannot be listed."""
         place = Path(self.path)
         try:
             if place.is_dir():
@@ -88,15 +90,16 @@ class Reading(NamedTuple):
 
 
 class Hint(NamedTuple):
-    """The pixels to expect, and what the cache holds of them for each target."""
+    """The pixels that a path is expected to hold."""
 
     sequence_digest: str
-    found: Sequence[ScoreRecord | FeatureSample]
+    found: Sequence[ScoreRecord | FeatureSample]  # for each target, from the cache
 
 
 class ResultCache:
-    """Scores and features in `cache` for one choice of metrics, subset, seed and device; `detector`
-    is what the named detector of `anomaly_auc` is known by.
+    """Results in `cache` for one choice of metrics, subset, seed and device.
+
+    `detector` identifies the detector named for `anomaly_auc`, see `cache_identity`.
     """
 
     def __init__(
@@ -116,7 +119,7 @@ class ResultCache:
         self._findings = digest_of_other_packages()
 
     def record(self, target: Target, sequence_digest: str) -> ScoreRecord | None:
-        """The score of these pixels."""
+        """Return the score of these pixels, None if there is none."""
         data = self._cache.get("scores", self._score_key(target, sequence_digest))
         try:
             return None if data is None else ScoreRecord.model_validate_json(data)
@@ -124,26 +127,27 @@ class ResultCache:
             return None
 
     def put_record(self, target: Target, record: ScoreRecord) -> None:
+        """Store a score."""
         key = self._score_key(target, record.submission.sequence_digest)
         self._cache.put("scores", key, record.model_dump_json().encode())
 
     def find(
         self, target: Target, sequence_digest: str, num_images: int
     ) -> ScoreRecord | FeatureSample | None:
-        """The score of these pixels, or else their features."""
+        """Return the score of these pixels, else their features, else None."""
         record = self.record(target, sequence_digest)
         if record is not None:
             return record
         return self.sample(target, sequence_digest, num_images)
 
     def sample(self, target: Target, sequence_digest: str, num_images: int) -> FeatureSample | None:
-        """The features of these pixels."""
+        """Return the features of these pixels, None if there are none."""
         return cached_sample(self._cache, self._sample_key(target, sequence_digest, num_images))
 
     def exhibits(
         self, target: Target, sequence_digest: str
     ) -> dict[str, NDArray[np.generic]] | None:
-        """What a page shows of these pixels."""
+        """Return what a page shows of these pixels, None if it is not in the cache."""
         data = self._cache.get("exhibits", self._exhibits_key(target, sequence_digest))
         try:
             return None if data is None else arrays_from_bytes(data, "exhibits")
@@ -153,15 +157,19 @@ class ResultCache:
     def put_exhibits(
         self, target: Target, sequence_digest: str, exhibits: Mapping[str, NDArray[np.generic]]
     ) -> None:
+        """Store what a page shows."""
         key = self._exhibits_key(target, sequence_digest)
         self._cache.put("exhibits", key, arrays_to_bytes(exhibits))
 
     def put_sample(self, target: Target, identity: SetIdentity, sample: FeatureSample) -> None:
+        """Store features."""
         key = self._sample_key(target, identity.sequence_digest, identity.num_images)
-        keep_sample(self._cache, key, sample)
+        cache_sample(self._cache, key, sample)
 
     def hint(self, reading: Reading, targets: Sequence[Target]) -> Hint | None:
-        """What to expect of a path that was read before, if the cache can serve every target."""
+        """Return what to expect of a path that was read before; None unless the cache holds results
+        for every target.
+        """
         key = None if self._cache.root is None else reading.key()
         data = None if key is None else self._cache.get("hints", key)
         if data is None:
@@ -173,12 +181,13 @@ class ResultCache:
     def find_all(
         self, targets: Sequence[Target], sequence_digest: str, num_images: int
     ) -> list[ScoreRecord | FeatureSample]:
-        """What `find` finds for every target; nothing when one of them has nothing."""
+        """Return the result of `find` for every target; an empty list if one of them has none."""
         found = [self.find(target, sequence_digest, num_images) for target in targets]
         whole = [one for one in found if one is not None]
         return whole if len(whole) == len(targets) else []
 
     def put_hint(self, reading: Reading, identity: SetIdentity) -> None:
+        """Store the digest of the pixels that a path holds now."""
         key = None if self._cache.root is None else reading.key()
         if key is not None:
             hint = json.dumps([identity.sequence_digest, identity.num_images])
@@ -187,7 +196,7 @@ class ResultCache:
     def _score_key(self, target: Target, sequence_digest: str) -> str:
         return cache_key(
             {
-                "reference": target.reference.manifest.model_dump(mode="json"),
+                "reference": target.reference.manifest.to_dict(),
                 "extractor": target.extractor.digest,
                 "settings": dict(target.extractor.settings),
                 "compiled": target.extractor.compiled,

@@ -1,18 +1,16 @@
-"""Score submissions: images -> features -> metrics against a reference -> `ScoreRecord`.
+"""`Scorer`: submissions to records. `bench.scoring` describes the flow.
 
-The only orchestration in the package. Everything below it works on arrays; everything above it
-prints. A `Scorer` loads references and extractors once and scores any number of submissions. A
-submission is decoded once, whatever the number of protocols, and never held in memory as a whole.
+A scorer opens references and extractors once and scores any number of submissions. A submission is
+decoded once, whatever the number of protocols, and never held in memory as a whole.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypedDict, Unpack
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,49 +18,34 @@ from numpy.typing import NDArray
 from bench.content import ContentFacts, content_facts, with_names
 from bench.content.thumbnails import thumbnails
 from bench.errors import InputError, LatentbenchError, UsageError
-from bench.extractors.base import ExtractorChoice
-from bench.intake import (
-    Size,
-    SubmissionSpec,
-    image_set_of,
-    load_spec,
-    parse_size,
-    sanitise,
-)
-from bench.metrics.anomaly_auc import ANOMALY_AUC
+from bench.intake import SetIdentity, image_set_of, sanitise
 from bench.metrics.base import MetricInputs
 from bench.records.score_record import (
     ExtractorIdentity,
     FindingEntry,
     Identity,
+    Kind,
     ScoreRecord,
     Submission,
 )
 from bench.records.submission import submission_name, submission_of
 from bench.references.bundle import Reference
-from bench.references.perfect_values import Expected, expected_values, metric_inputs
+from bench.references.perfect_values import metric_inputs, perfect_values
 from bench.runtime import provenance
 from bench.runtime.cache import Cache, default_root
 from bench.runtime.devices import device_description, select_device
 from bench.runtime.progress import Progress, Stopwatch
 from bench.scoring.content_cache import ContentCache, content_findings_of
-from bench.scoring.detector_scores import (
-    FolderDetector,
-    PixelsAt,
-    cached_by,
-    chosen_detector,
-    detector_identity,
-)
-from bench.scoring.evaluate import evaluate, select_metrics
+from bench.scoring.detector_choice import cache_identity, detector_identity
+from bench.scoring.detector_scores import FolderDetector, PixelsAt
+from bench.scoring.evaluate import evaluate
 from bench.scoring.report_pictures import feature_exhibits, training_thumbnails
 from bench.scoring.result_cache import Reading, ResultCache
 from bench.scoring.scoring_code import scoring_code
+from bench.scoring.settings import ScoreSettings
 from bench.scoring.submission_features import SubmissionFeatures, identity_of, stage_of
 from bench.scoring.target import Target, open_targets
-from bench.statistics.moments import SUBSET_SIZE, FeatureSample
-
-DEFAULT_SEED = 2020
-ARRAY_BLOCK = 512  # images of an array that are handed on together
+from bench.statistics.moments import FeatureSample
 
 
 class Failure(NamedTuple):
@@ -72,141 +55,90 @@ class Failure(NamedTuple):
     error: LatentbenchError
 
 
-class MadeOf(NamedTuple):
+class _Images(NamedTuple):
+    """The images of one submission, and how to see them again."""
+
+    submission: Submission
+    names: Sequence[str]
+    findings: tuple[FindingEntry, ...]  # of the audit
+    official: bool
+    facts: Callable[[], ContentFacts]
+    pixels: PixelsAt
+
+
+class _Basis(NamedTuple):
     """What a record was computed from."""
 
     inputs: MetricInputs
     sample: FeatureSample
 
 
-class ScorerOptions(TypedDict, total=False):
-    """The arguments of `Scorer`, for functions that pass them on."""
-
-    reference: str | Path
-    extractor: str | None
-    layer: str | None
-    protocol: str | None
-    precision: str | None
-    weights: str | Path | None
-    unverified_weights: bool
-    batch_size: int | None
-    compiled: bool
-    metrics: str | Iterable[str] | None
-    spec: str | Path | SubmissionSpec | None
-    resize: str | Size | None
-    subset: int
-    seed: int
-    detector: str | None
-    budget: str | None
-    device: str | None
-    use_cache: bool
-
-
 class Scorer:
-    """References, extractors and a list of metrics, ready for any number of submissions.
+    """References, extractors and metrics, ready for any number of submissions.
 
-    `reference` is the name of a bundle, the path of its manifest, or a folder, zip, npz, npy or
-    idx file of real images. `extractor` is a name, the one the reference is built for when None
-    (`inception` for real images); `layer`, `protocol` and `precision` are its own defaults when
-    None, `protocol="all"` gives a record for each. `weights` is a file to use, refused when its
-    digest is not the published one unless `unverified_weights` is set. `metrics` names, all when
-    None; `spec` a submission spec, its name or its file; `resize` brings images of other sizes to
-    WIDTHxHEIGHT. Of more than `subset` images, FID, Inception Score and class metrics see all, the
-    others a fixed random choice. `seed` is that of every draw, `detector` names what judges
-    `anomaly_auc` (the distance to the 5th nearest train feature when None), `budget` "cpu" shortens
-    the training of one that is a network, `device` is "cpu" or "cuda", CUDA where there is one
-    when None.
+    `settings` are the defaults when None; keywords change single ones, see `ScoreSettings`.
+    `progress` is called while weights are downloaded and real images are read.
 
-    Raises `UnknownNameError` for a name that no table holds, `UsageError` for a device or option
-    that is not there, and `BundleError` for weights that cannot be had and for a reference that
+    Raises `UnknownNameError` for a name that no table holds, `UsageError` for an option or device
+    that does not exist, and `BundleError` for weights that cannot be had and for a reference that
     was built with others.
+
+    >>> import numpy as np
+    >>> images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    >>> scorer = Scorer(reference="mnist", metrics="modes_covered", use_cache=False)
+    >>> record = scorer.score_images(images, name="noise")
+    >>> record.value("modes_covered") <= 10
+    True
     """
 
     def __init__(
         self,
+        settings: ScoreSettings | None = None,
         *,
-        reference: str | Path = "mnist",
-        extractor: str | None = None,
-        layer: str | None = None,
-        protocol: str | None = None,
-        precision: str | None = None,
-        weights: str | Path | None = None,
-        unverified_weights: bool = False,
-        batch_size: int | None = None,
-        compiled: bool = False,
-        metrics: str | Iterable[str] | None = None,
-        spec: str | Path | SubmissionSpec | None = None,
-        resize: str | Size | None = None,
-        subset: int = SUBSET_SIZE,
-        seed: int = DEFAULT_SEED,
-        detector: str | None = None,
-        budget: str | None = None,
-        device: str | None = None,
-        use_cache: bool = True,
         progress: Progress | None = None,
+        **options: Any,
     ) -> None:
-        self.detector = chosen_detector(detector, budget)
-        self.metrics = select_metrics(metrics, self.detector)
-        if not any(metric.name == ANOMALY_AUC.name for metric in self.metrics):
-            self.detector = None  # nothing asks for it
-        self._detector_name = None if self.detector is None else detector_identity(self.detector)
-        self.seed = _checked_seed(seed)
-        self.spec = spec if isinstance(spec, SubmissionSpec | None) else load_spec(str(spec))
-        self.resize = resize if isinstance(resize, Size | None) else parse_size(resize)
-        self.subset = operator.index(subset)
-        if self.subset < 2:
-            raise UsageError(f"subset {subset}: expected at least 2 images")
-        self.cache = Cache(default_root() if use_cache else None)
-        self.device = select_device(None if device is None else str(device))
-        self._last: dict[str, MadeOf] = {}  # by signature, of the submission scored last
-        self.contents = ContentCache(self.cache)
-        self.kept = ResultCache(
-            self.cache,
+        self.settings = ScoreSettings.of(settings, options)
+        self.metrics = self.settings.metric_rows
+        self.device = select_device(self.settings.device)
+        self._cache = Cache(default_root() if self.settings.use_cache else None)
+        cache = self._cache if self.settings.cache_submissions else Cache(None)
+        detector = self.settings.detector_row
+        self._contents = ContentCache(cache)
+        self._results = ResultCache(
+            cache,
             self.metrics,
-            subset=self.subset,
-            seed=self.seed,
+            subset=self.settings.subset,
+            seed=self.settings.seed,
             device=self.device,
-            detector=cached_by(self.detector) if self.detector and use_cache else None,
+            detector=cache_identity(detector) if detector and cache.root is not None else None,
         )
         self.targets = open_targets(
-            str(reference),
-            extractor,
-            ExtractorChoice(
-                layer=layer,
-                protocol=protocol,
-                precision=precision,
-                weights=None if weights is None else Path(weights),
-                unverified_weights=unverified_weights,
-                batch_size=batch_size,
-                compiled=compiled,
-            ),
-            resize=self.resize,
-            subset=self.subset,
-            device=self.device,
-            cache=self.cache,
-            progress=progress,
+            self.settings, device=self.device, cache=self._cache, progress=progress
         )
-        self._extractions = SubmissionFeatures(
-            self.targets, self.kept, self.contents, subset=self.subset, seed=self.seed
+        self._features = SubmissionFeatures(
+            self.targets,
+            self._results,
+            self._contents,
+            subset=self.settings.subset,
+            seed=self.settings.seed,
         )
-        self._detectors = (
-            {}
-            if self.detector is None
-            else {
-                target: FolderDetector(self.detector, target, seed=self.seed, device=self.device)
-                for target in self.targets
-            }
-        )
+        self._detectors = {
+            target: FolderDetector(detector, target, seed=self.settings.seed, device=self.device)
+            for target in self.targets
+            if detector is not None
+        }
+        self._last: dict[str, _Basis] = {}  # by signature, of the latest submission
 
     @property
     def reference(self) -> Reference:
-        """The reference of the first extractor."""
+        """The reference of the first target."""
         return self.targets[0].reference
 
     def score(
         self, path: str | Path, *, limit: int | None = None, progress: Progress | None = None
     ) -> ScoreRecord:
-        """Read, check and score one submission.
+        """Read, check and score one folder, zip, npz, npy or idx file.
 
         With `limit`, only the first images by name are read and the record is unofficial. Raises
         `InvalidSubmission` (with every finding), `NothingFoundError`, `UsageError`, `InputError`.
@@ -220,14 +152,14 @@ class Scorer:
     def score_all(
         self, path: str | Path, *, limit: int | None = None, progress: Progress | None = None
     ) -> list[ScoreRecord]:
-        """`score`, with a record for each protocol from one decoding."""
+        """Do as `score` does, and return a record for each target from one decoding."""
         if not str(path):
             raise UsageError("an empty path: give a folder, zip, npz, npy or idx file")
         watch = Stopwatch()
-        reading = Reading(path, self.spec, limit, self.resize)
+        reading = Reading(path, self.settings.submission_spec, limit, self.settings.size)
         found: Sequence[ScoreRecord | FeatureSample] | None = None
-        hint = self.kept.hint(reading, self.targets)
-        if hint is not None:  # known by name and time: look before computing anything
+        hint = self._results.hint(reading, self.targets)
+        if hint is not None:  # probably scored before: read first, and compute only if changed
             stream = reading.stream(stage_of(progress, "read"))
             with watch.stage("intake"), stream:
                 for _ in stream:
@@ -236,176 +168,167 @@ class Scorer:
             if identity_of(stream).sequence_digest == hint.sequence_digest:
                 found = hint.found
         if found is None:
-            stream, found = self._extractions.of_file(reading, watch, progress)
+            stream, found = self._features.of_file(reading, watch, progress)
         identity, report = identity_of(stream), stream.report
-        self.kept.put_hint(reading, identity)
-        self._last.clear()
-        submission = submission_of(
-            identity,
-            name=sanitise(submission_name(path)),
-            source=report.source,
-            kind=report.kind,
-            resize=self.resize,
+        self._results.put_hint(reading, identity)
+        images = _Images(
+            submission=self._submission(
+                identity, submission_name(path), report.source, report.kind
+            ),
+            names=identity.names,
+            findings=tuple(FindingEntry(**vars(finding)) for finding in report.findings),
+            official=limit is None or report.num_files <= limit,
+            facts=reading.facts,
+            pixels=reading.pixels,
         )
-        findings = tuple(FindingEntry(**vars(finding)) for finding in report.findings)
-        official = limit is None or report.num_files <= limit
-        return [
-            self._score(
-                target,
-                submission,
-                findings,
-                watch,
-                found=one,
-                names=identity.names,
-                read_again=reading.facts,
-                pixels=reading.pixels,
-                official=official,
-                progress=progress,
-            )
-            for target, one in zip(self.targets, found, strict=True)
-        ]
+        return self._records(images, self.targets, found, watch, progress)
 
     def score_images(
         self, images: NDArray[np.uint8], *, name: str, progress: Progress | None = None
     ) -> ScoreRecord:
-        """Score images in memory, uint8 N,H,W or N,H,W,C with C 1 or 3, with the first extractor.
-        Raises `InputError`.
+        """Score images in memory, uint8 N,H,W or N,H,W,C with C 1 or 3, with the first target.
+
+        Raises `InputError` for another shape or dtype.
         """
         watch = Stopwatch()
         with watch.stage("intake"):
             array = np.asarray(images)
             image_set = image_set_of(array[..., None] if array.ndim == 3 else array)
-        submission = submission_of(
-            image_set.identity, name=sanitise(str(name)), source="memory", kind="array", resize=None
-        )
-        self._last.clear()
-        target = self.targets[0]
-        found = self.kept.find(target, submission.sequence_digest, submission.num_images)
+        target, identity = self.targets[0], image_set.identity
+        found = self._results.find(target, identity.sequence_digest, identity.num_images)
         if found is None:
-            found = self._extractions.in_memory(target, image_set, watch, progress)
-        return self._score(
-            target,
-            submission,
-            (),
-            watch,
-            found=found,
-            names=image_set.names,
-            read_again=lambda: content_facts(image_set.images),
-            pixels=lambda rows: thumbnails(image_set.images[rows]),
+            found = self._features.in_memory(target, image_set, watch, progress)
+        seen = _Images(
+            submission=self._submission(identity, str(name), "memory", "array", resized=False),
+            names=identity.names,
+            findings=(),
             official=True,
-            progress=progress,
+            facts=lambda: content_facts(image_set.images),
+            pixels=lambda rows: thumbnails(image_set.images[rows]),
         )
-
-    def content_of(self, sequence_digest: str) -> ContentFacts | None:
-        """What the pixels of a submission are like: of the one that came last, or from the cache;
-        None when neither holds them.
-        """
-        return self.contents.facts(sequence_digest)
-
-    def exhibits(self, record: ScoreRecord) -> dict[str, NDArray[np.generic]]:
-        """What a page shows of a submission beside its record; see `bench.records.pictures_file`.
-
-        Of the submission that was scored last, or from the cache; empty when neither holds it.
-        """
-        target = next((target for target in self.targets if _scored(target, record)), None)
-        if target is None:
-            return {}
-        identity = record.submission
-        kept = self.kept.exhibits(target, identity.sequence_digest)
-        if kept is not None:
-            return kept
-        made_of = self._last.get(record.signature)
-        if made_of is None:
-            sample = self.kept.sample(target, identity.sequence_digest, identity.num_images)
-            if sample is None:
-                return {}
-            inputs = metric_inputs(target.reference, sample, seed=self.seed, device=self.device)
-            made_of = MadeOf(inputs, sample)
-        names = [entry.metric for entry in record.values if entry.value is not None]
-        exhibits = feature_exhibits(
-            made_of.inputs,
-            made_of.sample,
-            names,
-            facts=self.contents.facts(identity.sequence_digest),
-            training_images=training_thumbnails(target.reference, target.training_pixels),
-            detector=record.detector,
-        )
-        exhibits |= self.contents.exhibits(
-            target, identity.sequence_digest, made_of.inputs.fake_classes
-        )
-        self.kept.put_exhibits(target, identity.sequence_digest, exhibits)
-        return exhibits
+        return self._records(seen, [target], [found], watch, progress)[0]
 
     def attempt(
         self, path: str | Path, *, limit: int | None = None, progress: Progress | None = None
     ) -> list[ScoreRecord] | Failure:
-        """`score_all`, with a failure as a result, so that one submission does not stop others."""
+        """Do as `score_all` does, and return an error as a `Failure`, so that one submission does
+        not stop the others.
+        """
         try:
             return self.score_all(path, limit=limit, progress=progress)
         except LatentbenchError as error:
             return Failure(str(path), error)
-        except OSError as error:  # a submission that went away or changed while it was read
+        except OSError as error:  # a file that was removed or changed while it was read
             return Failure(str(path), InputError(f"{sanitise(str(path))}: {error}"))
 
-    def _score(
+    def exhibits(self, record: ScoreRecord) -> dict[str, NDArray[np.generic]]:
+        """Return the pictures of a scored submission, see `bench.records.pictures_file`.
+
+        They are those of the latest submission, or from the cache; empty if neither has them.
+        """
+        target = next((target for target in self.targets if _is_of(record, target)), None)
+        if target is None:
+            return {}
+        identity = record.submission
+        cached = self._results.exhibits(target, identity.sequence_digest)
+        if cached is not None:
+            return cached
+        basis = self._last.get(record.signature)
+        if basis is None:
+            sample = self._results.sample(target, identity.sequence_digest, identity.num_images)
+            if sample is None:
+                return {}
+            basis = _Basis(self._inputs(target, sample), sample)
+        names = [entry.metric for entry in record.values if entry.value is not None]
+        exhibits = feature_exhibits(
+            basis.inputs,
+            basis.sample,
+            names,
+            facts=self._contents.facts(identity.sequence_digest),
+            training_images=training_thumbnails(target.reference),
+            detector=record.detector,
+        )
+        exhibits |= self._contents.exhibits(
+            target, identity.sequence_digest, basis.inputs.fake_classes
+        )
+        self._results.put_exhibits(target, identity.sequence_digest, exhibits)
+        return exhibits
+
+    def _submission(
+        self, identity: SetIdentity, name: str, source: str, kind: Kind, *, resized: bool = True
+    ) -> Submission:
+        resize = self.settings.size if resized else None
+        return submission_of(identity, name=sanitise(name), source=source, kind=kind, resize=resize)
+
+    def _records(
+        self,
+        images: _Images,
+        targets: Sequence[Target],
+        found: Sequence[ScoreRecord | FeatureSample],
+        watch: Stopwatch,
+        progress: Progress | None,
+    ) -> list[ScoreRecord]:
+        """Return a record for each target, from the cache or computed from features."""
+        self._last.clear()
+        records = []
+        for target, one in zip(targets, found, strict=True):
+            shown = images._replace(
+                findings=(*images.findings, *target.warnings(images.submission))
+            )
+            record = one
+            if isinstance(record, FeatureSample):
+                cached = self._results.record(target, images.submission.sequence_digest)
+                record = record if cached is None else cached
+            records.append(
+                self._computed(target, shown, record, watch.copy(), progress)
+                if isinstance(record, FeatureSample)
+                else _from_cache(record, shown, watch)
+            )
+        return records
+
+    def _computed(
         self,
         target: Target,
-        submission: Submission,
-        findings: tuple[FindingEntry, ...],
+        images: _Images,
+        sample: FeatureSample,
         watch: Stopwatch,
-        *,
-        found: ScoreRecord | FeatureSample,
-        names: Sequence[str],
-        read_again: Callable[[], ContentFacts],
-        pixels: PixelsAt,
-        official: bool,
         progress: Progress | None,
     ) -> ScoreRecord:
-        findings += tuple(target.warnings(submission))
-        if isinstance(found, FeatureSample):
-            record = self.kept.record(target, submission.sequence_digest)
-        else:
-            record = found
-        if record is not None:
-            return record.model_copy(
-                update={
-                    "submission": submission,
-                    "findings": findings + with_names(content_findings_of(record), names),
-                    "official": official,
-                    "from_cache": True,
-                    "created_at": _now(),
-                    "timings_s": watch.times_s,
-                }
-            )
-        sample = found
-        assert isinstance(sample, FeatureSample)  # noqa: S101  (else it was a record)
-        watch = watch.copy()
-        inputs = metric_inputs(target.reference, sample, seed=self.seed, device=self.device)
+        """Compute every metric and the findings about content, and store the record."""
+        inputs = self._inputs(target, sample)
         if target in self._detectors:
             with watch.stage("detector"):
-                scores = self._detectors[target].scores(sample, pixels)
+                scores = self._detectors[target].scores(sample, images.pixels)
             inputs = dataclasses.replace(inputs, detector_scores=scores)
+        with watch.stage("expected values"):
+            perfect = perfect_values(
+                target.reference,
+                self.metrics,
+                sample.n,
+                n_kept=len(sample.rows),
+                seed=self.settings.seed,
+                device=self.device,
+                cache=self._cache,
+            )
         values = []
-        expected = self._expected(target, sample, watch)
         for position, metric in enumerate(self.metrics):
             if progress is not None:
                 progress("metrics", position, len(self.metrics))
             with watch.stage(metric.name):
-                values.append(evaluate(metric, inputs, expected[metric.name]))
+                values.append(evaluate(metric, inputs, perfect[metric.name]))
         if progress is not None:
             progress("metrics", len(self.metrics), len(self.metrics))
+        digest = images.submission.sequence_digest
         with watch.stage("content"):
-            if self.contents.facts(submission.sequence_digest) is None:
-                self.contents.put(submission.sequence_digest, read_again())
-            judgement = self.contents.judgement(
-                target, submission.sequence_digest, inputs.fake_classes
-            )
+            if self._contents.facts(digest) is None:
+                self._contents.put(digest, images.facts())
+            judgement = self._contents.judgement(target, digest, inputs.fake_classes)
             content = () if judgement is None else judgement.findings
-        extractor = target.extractor
-        code = scoring_code(extractor, self.metrics, self.detector)
+        detector, extractor = self.settings.detector_row, target.extractor
+        code = scoring_code(extractor, self.metrics, detector)
         record = ScoreRecord(
             created_at=_now(),
-            submission=submission,
+            submission=images.submission,
             reference=Identity(name=target.reference.name, digest=target.reference.digest),
             extractor=ExtractorIdentity(
                 name=extractor.name,
@@ -414,37 +337,42 @@ class Scorer:
                 verified=extractor.verified,
             ),
             code=Identity(name=provenance.version(), digest=code),
-            seed=self.seed,
+            seed=self.settings.seed,
             subset=len(sample.rows) if len(sample.rows) < sample.n else None,
-            official=official,
-            detector=self._detector_name,
+            official=images.official,
+            detector=None if detector is None else detector_identity(detector),
             device=device_description(self.device),
             libraries=provenance.library_versions(),
             timings_s=watch.times_s,
-            findings=findings + content,  # whose examples are positions, so for any names
+            findings=images.findings + content,  # with positions as examples, valid for any names
             values=tuple(values),
         )
-        self.kept.put_record(target, record)
-        self._last[record.signature] = MadeOf(inputs, sample)
-        return record.model_copy(update={"findings": findings + with_names(content, names)})
+        self._results.put_record(target, record)
+        self._last[record.signature] = _Basis(inputs, sample)
+        return record.model_copy(
+            update={"findings": images.findings + with_names(content, images.names)}
+        )
 
-    def _expected(
-        self, target: Target, sample: FeatureSample, watch: Stopwatch
-    ) -> dict[str, Expected]:
-        with watch.stage("expected values"):
-            return expected_values(
-                target.reference,
-                self.metrics,
-                sample.n,
-                n_kept=len(sample.rows),
-                seed=self.seed,
-                device=self.device,
-                cache=self.cache,
-            )
+    def _inputs(self, target: Target, sample: FeatureSample) -> MetricInputs:
+        return metric_inputs(target.reference, sample, seed=self.settings.seed, device=self.device)
 
 
-def _scored(target: Target, record: ScoreRecord) -> bool:
-    """Whether a record is of this reference and extractor."""
+def _from_cache(record: ScoreRecord, images: _Images, watch: Stopwatch) -> ScoreRecord:
+    """Return a cached record as that of these images."""
+    return record.model_copy(
+        update={
+            "submission": images.submission,
+            "findings": images.findings + with_names(content_findings_of(record), images.names),
+            "official": images.official,
+            "from_cache": True,
+            "created_at": _now(),
+            "timings_s": watch.times_s,
+        }
+    )
+
+
+def _is_of(record: ScoreRecord, target: Target) -> bool:
+    """Return whether a record is of this reference and extractor."""
     made = record.extractor
     return (
         record.reference.digest == target.reference.digest
@@ -453,37 +381,38 @@ def _scored(target: Target, record: ScoreRecord) -> bool:
     )
 
 
-def _checked_seed(seed: int) -> int:
-    number = operator.index(seed)
-    if not 0 <= number < 2**32:
-        raise UsageError(f"seed {number}: expected 0 to 2**32 - 1")
-    return number
-
-
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def score(
     path: str | Path,
+    settings: ScoreSettings | None = None,
     *,
     limit: int | None = None,
     progress: Progress | None = None,
-    **options: Unpack[ScorerOptions],
+    **options: Any,
 ) -> ScoreRecord:
-    """Score one folder, zip, npz, npy or idx file; `Scorer` explains the options and errors."""
-    return Scorer(**options).score(path, limit=limit, progress=progress)
+    """Score one folder, zip, npz, npy or idx file. `options` are those of `ScoreSettings`.
+
+    Raises what `Scorer` and `Scorer.score` raise.
+    """
+    return Scorer(settings, **options).score(path, limit=limit, progress=progress)
 
 
 def score_many(
-    paths: str | Path | Iterable[str | Path], **options: Unpack[ScorerOptions]
+    paths: str | Path | Iterable[str | Path],
+    settings: ScoreSettings | None = None,
+    **options: Any,
 ) -> Iterator[ScoreRecord | Failure]:
-    """Score submissions one after the other, the reference loaded once; see `Scorer`. One that
-    fails gives a `Failure`, not an end; with `protocol="all"` one gives a record for each.
+    """Yield a record for each submission, or a `Failure`, opening the reference once.
+
+    With `protocol="all"` a submission gives a record for each protocol. `options` are those of
+    `ScoreSettings`. Raises what `Scorer` raises.
     """
     if isinstance(paths, str | Path):
         paths = [paths]
-    scorer = Scorer(**options)
+    scorer = Scorer(settings, **options)
     for path in paths:
         result = scorer.attempt(path)
         if isinstance(result, Failure):

@@ -1,4 +1,4 @@
-"""Features of one submission for all targets, from one decoding, or what the cache holds of it."""
+"""Features of one submission for all targets: from one decoding, or from the cache."""
 
 from __future__ import annotations
 
@@ -16,37 +16,41 @@ from bench.scoring.result_cache import Reading, ResultCache
 from bench.scoring.target import Target
 from bench.statistics.moments import FeatureSample
 
-ARRAY_BLOCK = 512  # images of an array that are handed on together
+ARRAY_BLOCK = 512  # images of an array that are passed on together
 
 
 class SubmissionFeatures:
-    """What a scorer knows of features: how many of an image set are kept and where results are."""
+    """Extracts the features of submissions and stores them in the caches."""
 
     def __init__(
         self,
         targets: Sequence[Target],
-        kept: ResultCache,
+        results: ResultCache,
         contents: ContentCache,
         *,
         subset: int,
         seed: int,
     ) -> None:
-        self._targets, self._kept, self._contents = targets, kept, contents
+        self._targets, self._results, self._contents = targets, results, contents
         self._subset, self._seed = subset, seed
         self._has_run = False
-        self._compile_told_s = 0.0
+        self._reported_compile_s = 0.0
 
     def of_file(
         self, reading: Reading, watch: Stopwatch, progress: Progress | None
     ) -> tuple[ImageStream, Sequence[ScoreRecord | FeatureSample]]:
-        """Features of a submission, computed while it is read; or, when it turns out that these
-        pixels were scored before, what the cache holds of them. Raises as the stream does.
+        """Read a submission and return its stream, read to the end, with the features for each
+        target. If these pixels were scored before, return the results in the cache instead.
+
+        Raises as the stream does, and `BundleError` for a damaged reference, before reading.
         """
+        for target in self._targets:
+            _ = target.reference.statistics
         known: list[ScoreRecord | FeatureSample] = []
 
         def is_known(identity: SetIdentity) -> bool:
             known.extend(
-                self._kept.find_all(self._targets, identity.sequence_digest, identity.num_images)
+                self._results.find_all(self._targets, identity.sequence_digest, identity.num_images)
             )
             return bool(known)
 
@@ -66,15 +70,15 @@ class SubmissionFeatures:
             if extraction.abandoned:
                 return stream, known
             samples = extraction.samples()
-        self._tell_what_is_paid_once(watch)
+        self._add_one_time_costs(watch)
         for target, sample in zip(self._targets, samples, strict=True):
-            self._kept.put_sample(target, identity, sample)
+            self._results.put_sample(target, identity, sample)
         return stream, samples
 
     def in_memory(
         self, target: Target, image_set: ImageSet, watch: Stopwatch, progress: Progress | None
     ) -> FeatureSample:
-        """Features of images in memory."""
+        """Return the features of images in memory."""
         images = image_set.images
         with watch.stage("features"):
             extraction = Extraction(
@@ -83,11 +87,13 @@ class SubmissionFeatures:
             for start in range(0, len(images), ARRAY_BLOCK):
                 extraction.add(images[start : start + ARRAY_BLOCK], stage_of(progress, "features"))
             sample = extraction.samples()[0]
-        self._kept.put_sample(target, image_set.identity, sample)
+        self._results.put_sample(target, image_set.identity, sample)
         return sample
 
-    def _tell_what_is_paid_once(self, watch: Stopwatch) -> None:
-        """Loading and tuning stand with the first submission, compiling with the one it fell to."""
+    def _add_one_time_costs(self, watch: Stopwatch) -> None:
+        """Add the time of the first batch, which includes loading and tuning, to the first
+        submission, and the time of compiling to the submission that needed it.
+        """
         if not self._has_run:
             first_s = sum(
                 getattr(target.network, "first_batch_s", None) or 0.0 for target in self._targets
@@ -95,13 +101,13 @@ class SubmissionFeatures:
             watch.times_s["of these, the first batch"] = round(first_s, 4)
             self._has_run = True
         compile_s = sum(_compile_s(target.network) for target in self._targets)
-        if compile_s > self._compile_told_s:
-            watch.times_s[COMPILING_STAGE] = round(compile_s - self._compile_told_s, 4)
-            self._compile_told_s = compile_s
+        if compile_s > self._reported_compile_s:
+            watch.times_s[COMPILING_STAGE] = round(compile_s - self._reported_compile_s, 4)
+            self._reported_compile_s = compile_s
 
 
 def identity_of(stream: ImageStream) -> SetIdentity:
-    """Of a stream that was read to its end. Raises `InputError` where there was no image."""
+    """Return the identity of a fully read stream. Raises `InputError` if it had no images."""
     identity = stream.report.identity
     if identity is None:
         raise InputError(f"{stream.report.source}: no images to score")
@@ -109,10 +115,10 @@ def identity_of(stream: ImageStream) -> SetIdentity:
 
 
 def stage_of(progress: Progress | None, name: str) -> CountProgress | None:
-    """The progress of one stage."""
+    """Return the callback for the progress of one stage."""
     return None if progress is None else functools.partial(progress, name)
 
 
 def _compile_s(network: object) -> float:
-    """What compiling has cost so far, in seconds."""
+    """Return the seconds that compiling has taken so far."""
     return getattr(getattr(network, "compiling", None), "compile_s", None) or 0.0

@@ -1,62 +1,63 @@
 """What submissions are compared with: extractors, each with the reference made for it.
 
-A reference is given by the name of a bundle, by the path of its manifest, or as real images. With
-`protocol="all"` there is a target for each protocol of the extractor, else one.
+With `protocol="all"` there is a target for each protocol of the extractor, else one.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.content import TrainingPixels, source_of, training_pixels
-from bench.errors import BundleError, UsageError
+from bench.errors import BundleError
 from bench.extractors import ALL_PROTOCOLS, extractor_row, resolve_extractors
 from bench.extractors.base import Extractor, ExtractorChoice, ResolvedExtractor
-from bench.intake import Size, parse_size
 from bench.records.score_record import FindingEntry, Submission
 from bench.records.submission import submission_name
-from bench.references.build import reference_from
-from bench.references.bundle import (
-    DEFAULT_EXTRACTORS,
-    Reference,
-    Wanted,
-    find_manifest,
-    is_known,
-    load_reference,
-    require_same_extractor,
-)
-from bench.references.real_images import RealImages
+from bench.references.bundle import Reference, open_reference, require_same_extractor
+from bench.references.lookup import DEFAULT_EXTRACTORS, Wanted, find_manifest, is_known
 from bench.runtime.cache import Cache
 from bench.runtime.progress import Progress
+from bench.scoring.settings import ScoreSettings
 
-DEFAULT_EXTRACTOR = "inception"  # for real images without a bundle
+DEFAULT_EXTRACTOR = "inception"  # for real images
 
 
-class Target:
-    """One extractor with the reference made for it: what gives one record."""
+class LazyNetwork:
+    """The network of an extractor, loaded on `device` when it is first used."""
 
     def __init__(self, extractor: ResolvedExtractor, device: str) -> None:
-        self.extractor = extractor
-        self._device = device
-        self.reference: Reference  # set by `open_targets`
-        self.training_pixels: TrainingPixels | None = None
+        self._extractor, self._device = extractor, device
+        self.loaded: Extractor | None = None
 
-    @functools.cached_property
+    def __call__(self) -> Extractor:
+        """Return the network. Raises as `ResolvedExtractor.load` does."""
+        if self.loaded is None:
+            self.loaded = self._extractor.load(self._device)
+        return self.loaded
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One extractor with the reference made for it; a submission gets a record for each target."""
+
+    extractor: ResolvedExtractor
+    reference: Reference
+    lazy_network: LazyNetwork
+
+    @property
     def network(self) -> Extractor:
-        return self.extractor.load(self._device)
+        return self.lazy_network()
 
     def warnings(self, submission: Submission) -> Iterator[FindingEntry]:
-        """What a reader of the record must know about extractor and reference."""
+        """Yield what a reader of the record must know about extractor and reference."""
         manifest = self.reference.manifest
         if (manifest.height_px, manifest.width_px) != (submission.height_px, submission.width_px):
             yield warning(
                 "size-differs",
                 f"images of {submission.width_px}x{submission.height_px} px against a reference of "
                 f"{manifest.width_px}x{manifest.height_px} px; the extractor brings both to one "
-                "size, and part of the distance is that of the sizes",
+                "size, and part of the distance is due to the sizes",
                 f"generate that size, or --resize {manifest.width_px}x{manifest.height_px}",
             )
         if submission.channels > self.extractor.row.channels:
@@ -74,14 +75,14 @@ class Target:
                 f"{self.extractor.digest[:12]})",
                 "compare with scores of the same weights only",
             )
-        compiling = getattr(self.__dict__.get("network"), "compiling", None)  # when it was loaded
+        compiling = getattr(self.lazy_network.loaded, "compiling", None)
         failure = getattr(compiling, "failure", None)
         if failure is not None:
             yield warning(
                 "not-compiled",
-                f"compiling {self.extractor.name!r} failed, and the plain network went on: "
+                f"compiling {self.extractor.name!r} failed, and the plain network was used: "
                 f"{failure}",
-                "PyTorch's compiler needs a C compiler; or leave --compile out",
+                "install a C compiler, which PyTorch's compiler needs; or leave --compile out",
             )
         built = self.reference.manifest.settings.get("precision")
         used = self.extractor.settings.get("precision")
@@ -104,58 +105,62 @@ class Target:
 
 
 def open_targets(
-    reference: str,
-    extractor: str | None,
-    choice: ExtractorChoice,
-    *,
-    resize: Size | None,
-    subset: int,
-    device: str,
-    cache: Cache,
-    progress: Progress | None,
+    settings: ScoreSettings, *, device: str, cache: Cache, progress: Progress | None = None
 ) -> list[Target]:
-    """The targets for a reference and what was said about the extractor. Raises what
-    `bench.scoring.scorer.Scorer` says.
+    """Return the targets for a reference, without loading a network.
+
+    Weights that are not on this machine are downloaded. Raises `UnknownNameError` for a name that
+    no table holds, `UsageError` for options that the extractor lacks, and `BundleError` for weights
+    that cannot be had and for a reference that was built with others.
     """
-    if not reference:
-        raise UsageError("an empty reference: give a name, a manifest, or a folder of real images")
-    if extractor is not None:
-        extractor_row(extractor)
-    if not _is_images(reference):
-        return _against_bundles(reference, extractor, choice, device, progress)
-    path = Path(reference)
-    resolved = resolve_extractors(extractor or DEFAULT_EXTRACTOR, choice, download=progress)
-    targets = [Target(one, device) for one in resolved]
-    references = reference_from(
-        submission_name(path),
-        RealImages(path, resize),
-        [(target.extractor, functools.partial(getattr, target, "network")) for target in targets],
-        subset=subset,
-        device=device,
-        cache=cache,
-        progress=progress,
-    )
-    for target, made in zip(targets, references, strict=True):
-        target.reference = made
-        if made.content is not None:
-            target.training_pixels = training_pixels(path, made.content.hashes, resize=resize)
-    return targets
+    if settings.extractor is not None:
+        extractor_row(settings.extractor)
+    if _is_images(str(settings.reference)):
+        return _against_images(settings, device, cache, progress)
+    return _against_bundles(settings, device, progress)
 
 
 def _is_images(reference: str) -> bool:
-    """Whether a reference is given as real images: a path that is no manifest and no known name."""
+    """Return whether a reference is a path that is no manifest, and not the name of a bundle."""
     if reference.endswith(".json"):
         return False
     return Path(reference).exists() and ("/" in reference or not is_known(reference))
 
 
-def _against_bundles(
-    name: str,
-    extractor: str | None,
-    choice: ExtractorChoice,
-    device: str,
-    progress: Progress | None,
+def _against_images(
+    settings: ScoreSettings, device: str, cache: Cache, progress: Progress | None
 ) -> list[Target]:
+    from bench.references.build import reference_from  # noqa: PLC0415  (bundles need none of it)
+    from bench.references.real_images import RealImages  # noqa: PLC0415
+
+    path = Path(settings.reference)
+    resolved = resolve_extractors(
+        settings.extractor or DEFAULT_EXTRACTOR, settings.extractor_choice, download=progress
+    )
+    networks = [(extractor, LazyNetwork(extractor, device)) for extractor in resolved]
+    references = reference_from(
+        submission_name(path),
+        RealImages(path, settings.size),
+        networks,
+        subset=settings.subset,
+        device=device,
+        cache=cache,
+        progress=progress,
+    )
+    return [
+        Target(extractor, reference, network)
+        for (extractor, network), reference in zip(networks, references, strict=True)
+    ]
+
+
+def _against_bundles(
+    settings: ScoreSettings, device: str, progress: Progress | None
+) -> list[Target]:
+    name, extractor, choice = (
+        str(settings.reference),
+        settings.extractor,
+        settings.extractor_choice,
+    )
     _require_offered(name, extractor, choice)
     wanted = Wanted(extractor, choice.layer, choice.protocol, choice.precision)
     protocols: Sequence[str | None] = [choice.protocol]
@@ -164,7 +169,7 @@ def _against_bundles(
         protocols = extractor_row(extractor or DEFAULT_EXTRACTOR).protocols or protocols
     targets = []
     for protocol in protocols:
-        reference = load_reference(find_manifest(name, wanted._replace(protocol=protocol)))
+        reference = open_reference(find_manifest(name, wanted._replace(protocol=protocol)))
         manifest = reference.manifest
         if extractor is not None and extractor != manifest.extractor:
             raise BundleError(
@@ -182,26 +187,13 @@ def _against_bundles(
             download=progress,
         )
         require_same_extractor(manifest, resolved)
-        target = Target(resolved, device)
-        target.reference = reference
-        target.training_pixels = training_pixels_of(reference)
-        targets.append(target)
+        targets.append(Target(resolved, reference, LazyNetwork(resolved, device)))
     return targets
 
 
-def training_pixels_of(reference: Reference) -> TrainingPixels | None:
-    """The train images of a bundle, where they lie on this machine still."""
-    manifest = reference.manifest
-    source = source_of(manifest.command)
-    if reference.content is None or source is None:
-        return None
-    resize = None if manifest.resize is None else parse_size(manifest.resize)
-    return training_pixels(source, reference.content.hashes, resize=resize)
-
-
 def _require_offered(name: str, extractor: str | None, choice: ExtractorChoice) -> None:
-    """Raises for a layer, protocol or precision that the extractor does not have at all, before
-    any word of bundles that lack it.
+    """Raise for a layer, protocol or precision that the extractor does not have at all, before
+    bundles are looked up for it.
     """
     every = choice.protocol == ALL_PROTOCOLS
     extractor = extractor or (None if every else DEFAULT_EXTRACTORS.get(name))
@@ -212,7 +204,7 @@ def _require_offered(name: str, extractor: str | None, choice: ExtractorChoice) 
 
 
 def warning(code: str, message: str, fix: str, count: int = 1) -> FindingEntry:
-    """A finding that does not stop the scoring."""
+    """Return a finding that does not stop the scoring."""
     return FindingEntry(
         code=code, severity="warning", count=count, examples=(), message=message, fix=fix
     )

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.base import MetricInputs
-from bench.references.bundle import Reference, find_manifest, load_reference
+from bench.references.bundle import Reference, load_reference
+from bench.references.lookup import find_manifest
 from bench.statistics.moments import Moments, class_probabilities
 from bench.statistics.neighbours import K_NEAREST, nearest_neighbours
 

@@ -15,7 +15,8 @@ from bench.content import (
     reference_content,
 )
 from bench.records.score_record import FindingEntry
-from bench.references.bundle import find_manifest, load_reference
+from bench.references.bundle import load_reference
+from bench.references.lookup import find_manifest
 from tests.conftest import DATA, RealSample
 from tests.content.faults import U8
 

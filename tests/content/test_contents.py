@@ -11,18 +11,18 @@ import pytest
 
 from bench.__main__ import run
 from bench.content import FINDINGS
+from bench.data.sources import DataSource
 from bench.errors import EXIT_USAGE
 from bench.extractors import extractor_row
 from bench.extractors.base import ResolvedExtractor
 from bench.records.score_record import ScoreRecord
 from bench.references.build import build_references
 from bench.references.bundle import (
-    find_manifest,
     load_reference,
-    manifest_json,
-    reference_of,
+    statistics_of,
     verify,
 )
+from bench.references.lookup import find_manifest
 from bench.references.real_images import RealImages
 from bench.runtime.cache import Cache, default_root
 from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
@@ -145,15 +145,15 @@ def test_facts_and_pictures_are_available_after_a_score(
 ) -> None:
     own = scorer(manifest, use_cache=use_cache)
     record = own.score(folder)
-    facts = own.content_of(record.submission.sequence_digest)
+    facts = own._contents.facts(record.submission.sequence_digest)
     assert facts is not None
     assert facts.num_images == 200
     shown = own.exhibits(record)
     assert {"sample_images", "grey_histogram", "class_shares", "copy_images"} <= set(shown)
     assert shown["grey_histogram"].sum() == pytest.approx(1)
     later = scorer(manifest, use_cache=use_cache)
-    assert (later.content_of(record.submission.sequence_digest) is not None) == use_cache
-    assert own.content_of("0" * 64) is None
+    assert (later._contents.facts(record.submission.sequence_digest) is not None) == use_cache
+    assert own._contents.facts("0" * 64) is None
 
 
 def test_a_reference_of_a_folder_knows_its_images(mnist: RealSample, tmp_path: Path) -> None:
@@ -180,11 +180,11 @@ def test_a_bundle_built_before_has_no_content(manifest: Path, folder: Path, tmp_
         for name, array in arrays_from_bytes(data, "x").items()
         if not name.startswith("content_")
     }
-    assert reference_of(known, arrays).content is None
+    assert statistics_of(known, arrays).content is None
     old = arrays_to_bytes(arrays)
     (tmp_path / "old.npz").write_bytes(old)
     changed = known.model_copy(update={"arrays_sha256": hashlib.sha256(old).hexdigest()})
-    (tmp_path / "old.json").write_bytes(manifest_json(changed))
+    (tmp_path / "old.json").write_bytes(changed.to_json())
     record = scorer(tmp_path / "old.json", use_cache=False).score(folder)
     codes = {one.code for one in content_findings_of(record)}
     assert "constant-images" in codes
@@ -196,7 +196,7 @@ def test_committed_bundles_say_where_train_images_are() -> None:
     for name in ("mnist", "fashion-mnist"):
         reference = load_reference(find_manifest(name))
         assert reference.content is not None
-        assert f"--data {name}" in reference.manifest.command
+        assert reference.sources["train"] == DataSource(dataset=name)
 
 
 def test_an_audit_with_content(

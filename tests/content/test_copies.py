@@ -17,7 +17,8 @@ from bench.content import (
     reference_content,
 )
 from bench.content.copies import FALSE_ALARM, CopyRates, find_copies, least_count, real_rate
-from bench.content.training import source_of, training_pixels
+from bench.content.training import training_pixels
+from bench.data.sources import DataSource
 from tests.content import faults
 from tests.content.conftest import Committed, Known
 from tests.content.faults import U8
@@ -153,23 +154,17 @@ def test_training_images_that_are_not_available(known: Known) -> None:
 def test_training_images_from_a_file(known: Known, tmp_path: Path) -> None:
     path = tmp_path / "train.npy"
     np.save(path, known.train)
+    source = DataSource(path=str(path))
     hashes = content_facts(known.train).hashes
     rows = np.array([0, 3, 4, 700, 1_399])
-    found = training_pixels(path, hashes)(rows)
+    found = training_pixels(source, hashes)(rows)
     assert np.array_equal(found, known.train[rows])
     np.save(path, known.train[::-1])  # other images now
-    assert training_pixels(path, hashes)(rows) is None
+    assert training_pixels(source, hashes)(rows) is None
     path.unlink()
-    assert training_pixels(path, hashes)(rows) is None
-    assert training_pixels("mnist", hashes)(rows) is None  # not on this machine
-    assert training_pixels("no-such-set", hashes)(rows) is None
-
-
-def test_where_training_images_came_from() -> None:
-    assert source_of("latentbench reference build mnist --data mnist --out x") == "mnist"
-    source = source_of("latentbench reference build b --train 'a b/c' --test d")
-    assert str(source) == "a b/c"
-    assert source_of("latentbench score --reference x") is None
+    assert training_pixels(source, hashes)(rows) is None
+    assert training_pixels(DataSource(dataset="mnist"), hashes)(rows) is None  # not on this machine
+    assert training_pixels(DataSource(dataset="no-such-set"), hashes)(rows) is None
 
 
 @pytest.mark.parametrize("n", [1, 100, 1_000, 10_000])

@@ -17,7 +17,8 @@ from bench.extractors import EXTRACTORS, extractor_row
 from bench.extractors.base import Extractor, PackagedWeights, luma
 from bench.extractors.compact_cnn import CompactCNN, load_model
 from bench.extractors.network import NetworkExtractor
-from bench.references.bundle import find_manifest, load_reference, verify
+from bench.references.bundle import load_reference, verify
+from bench.references.lookup import find_manifest
 from bench.runtime.whole_files import arrays_from_bytes
 from tests.conftest import RealSample
 

@@ -6,8 +6,9 @@ import pytest
 from bench.metrics.base import MetricInputs, UndefinedMetric
 from bench.metrics.frechet import FID, frechet_distance
 from bench.metrics.held_out_frechet import FID_TEST, perfect_fid_test
-from bench.references.bundle import Reference, find_manifest, load_reference
-from bench.references.perfect_values import expected_values, held_out_values, metric_inputs
+from bench.references.bundle import Reference, load_reference
+from bench.references.lookup import find_manifest
+from bench.references.perfect_values import held_out_values, metric_inputs, perfect_values
 from bench.statistics.moments import Features, FeatureSample, Moments
 
 
@@ -81,7 +82,7 @@ def test_the_yardstick_is_what_fresh_images_score():
 
 def test_expected_values_never_compare_images_with_themselves(digits):
     num = len(digits.test.values)
-    expected = expected_values(digits, [FID_TEST, FID], num, seed=2020)
+    expected = perfect_values(digits, [FID_TEST, FID], num, seed=2020)
     assert expected["fid_test"].source == "two parts of the held-out images"
     assert expected["fid"].source == f"{num:,} held-out real images"
     half = digits.test.values[::2], digits.test.values[1::2]  # not first and last: other writers

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from bench.metrics import METRICS
 from bench.metrics.base import UndefinedMetric
-from bench.references.perfect_values import Expected
+from bench.references.perfect_values import PerfectValue
 from bench.scoring.evaluate import evaluate
 from bench.statistics.intervals import LEVEL
 from bench.statistics.moments import Moments
@@ -72,7 +72,7 @@ def test_typical_folder(name):
     found = interval(name, inputs)
     assert_sound(name, found)
     assert found.low < found.high or name == "modes_covered"
-    entry = evaluate(METRICS[name], inputs, Expected(None, "none")).interval
+    entry = evaluate(METRICS[name], inputs, PerfectValue(None, "none")).interval
     assert entry is not None
     assert (entry.low, entry.high, entry.level) == (found.low, found.high, LEVEL)
 

@@ -11,25 +11,28 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bench.data.sources import DataSource
 from bench.errors import BundleError, InputError, UnknownNameError, UsageError
 from bench.extractors import EXTRACTORS, extractor_row
 from bench.extractors.base import ExtractorChoice, ResolvedExtractor
 from bench.intake import Size
 from bench.metrics import METRICS
-from bench.references import bundle as references
 from bench.references.build import build_from, build_references
 from bench.references.bundle import (
     Reference,
+    load_reference,
+    open_reference,
+    require_same_extractor,
+    verify,
+)
+from bench.references.lookup import (
     Wanted,
     find_manifest,
     find_manifests,
     list_references,
-    load_reference,
-    read_manifest,
-    require_same_extractor,
-    verify,
 )
-from bench.references.perfect_values import expected_values, held_out_values
+from bench.references.manifest import read_manifest
+from bench.references.perfect_values import held_out_values, perfect_values
 from bench.references.real_images import RealImages
 from bench.runtime.cache import Cache
 from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
@@ -113,7 +116,8 @@ def test_committed_neighbours_and_expectations_are_those_of_this_code(name: str)
         metric.name for metric in METRICS.values() if metric.expected is None
     }
     bare = Reference(
-        **vars(reference) | {"manifest": reference.manifest.model_copy(update={"held_out": {}})}
+        manifest=reference.manifest.model_copy(update={"held_out": {}}),
+        read=lambda: reference.statistics,
     )
     computed = held_out_values(bare, metrics, 1000, seed=2020)
     for metric, value in stored.items():
@@ -133,8 +137,8 @@ def test_a_built_bundle_holds_what_it_says(small: Path, mnist: RealSample) -> No
     np.testing.assert_allclose(reference.test.values, features.values[300:], rtol=2**-11, atol=1e-5)
     assert features.logits is not None
     counts = np.bincount(features.logits[:300].argmax(1), minlength=10)
-    assert reference.train_class_counts is not None
-    np.testing.assert_array_equal(reference.train_class_counts, counts)
+    assert reference.statistics.train_class_counts is not None
+    np.testing.assert_array_equal(reference.statistics.train_class_counts, counts)
     assert reference.test_nearest is not None
     assert reference.test_nearest.distances.shape == (200, 5)
     arrays = arrays_from_bytes(verify(small)[1], "small")
@@ -215,7 +219,7 @@ def test_a_reference_without_held_out_images(mnist: RealSample, tmp_path: Path) 
     )
     reference = load_reference(path)
     assert reference.test is None
-    expected = expected_values(reference, METRICS.values(), 20, seed=0)
+    expected = perfect_values(reference, METRICS.values(), 20, seed=0)
     assert expected["density_k5"].value == 1.0
     assert expected["fid"].value is None
     assert expected["fid"].source == "the reference has no held-out images"
@@ -338,7 +342,7 @@ def test_user_bundles_come_before_committed_ones(
     content["extractor"] = "fashion"
     path.write_text(json.dumps(content))
     assert find_manifest("mnist", Wanted("fashion")) == path
-    assert references.read_manifest(find_manifest("mnist")).num_train == 60_000
+    assert read_manifest(find_manifest("mnist")).num_train == 60_000
 
 
 def test_a_name_built_for_two_extractors_must_say_which(
@@ -397,7 +401,7 @@ def test_expectations_are_cached_by_size_and_seed(small: Path, tmp_path: Path) -
 
 
 def test_more_images_than_are_held_out_have_no_expectation(small: Path) -> None:
-    expected = expected_values(load_reference(small), METRICS.values(), 201, seed=1)
+    expected = perfect_values(load_reference(small), METRICS.values(), 201, seed=1)
     assert expected["fid"].value is None
     assert expected["fid"].source == "the reference has 200 held-out images only"
     assert expected["density_k5"].value == 1.0
@@ -478,11 +482,71 @@ def test_manifests_of_before_are_read(small: Path, tmp_path: Path) -> None:
     """Those without settings and resize."""
     path = copy_bundle(small, tmp_path)
     content = json.loads(path.read_text())
-    del content["settings"], content["resize"]
+    del content["settings"], content["resize"], content["sources"]
+    content["schema_version"] = 1
     path.write_text(json.dumps(content))
     manifest = load_reference(path).manifest
     assert (manifest.settings, manifest.resize) == ({}, None)
     assert Scorer(reference=path).targets[0].extractor.settings == {}
+
+
+def test_the_digest_of_a_bundle_of_version_1_is_that_of_its_file() -> None:
+    """Its sources come from the command and are no part of it."""
+    for name in COMMITTED:
+        file = find_manifest(name)
+        manifest = read_manifest(file)
+        assert manifest.schema_version == 1
+        assert manifest.digest == hashlib.sha256(file.read_bytes()).hexdigest()
+        source = DataSource(dataset=name)
+        assert manifest.sources == {"train": source, "test": source}
+
+
+@pytest.mark.parametrize(
+    ("command", "sources"),
+    [
+        ("latentbench reference build b --data mnist --out x", ["dataset mnist", "dataset mnist"]),
+        ("latentbench reference build b --train 'a b/c' --test d", ["path a b/c", "path d"]),
+        ("latentbench reference build b --train d.npy", ["path d.npy"]),
+        ("latentbench score --reference x", []),
+        ("made by a test's hand", []),
+    ],
+)
+def test_sources_of_manifests_of_version_1(
+    small: Path, tmp_path: Path, command: str, sources: list[str]
+) -> None:
+    path = copy_bundle(small, tmp_path)
+    content = json.loads(path.read_text())
+    del content["sources"]
+    path.write_text(json.dumps(content | {"schema_version": 1, "command": command}))
+    found = read_manifest(path).sources
+    expected = [DataSource(**{kind: where}) for kind, where in (s.split(" ", 1) for s in sources)]
+    assert [found[split] for split in ("train", "test") if split in found] == expected
+
+
+def test_a_built_bundle_records_its_sources(mnist: RealSample, tmp_path: Path) -> None:
+    train = write_pngs(mnist.images[:10], tmp_path / "real")
+    (path,) = build_from("mine", tmp_path, extractor="random-conv", train=train)
+    manifest = read_manifest(path)
+    assert manifest.schema_version == 2
+    assert manifest.sources == {"train": DataSource(path=str(train.absolute()))}
+    reference = load_reference(path)
+    assert reference.training_pixels is not None
+    rows = np.array([1, 7])
+    np.testing.assert_array_equal(reference.training_pixels(rows), mnist.images[rows])
+    with pytest.raises(ValueError, match="either a data set or a path"):
+        DataSource(dataset="mnist", path="x")
+
+
+def test_arrays_are_read_when_they_are_first_used(small: Path, tmp_path: Path) -> None:
+    path = copy_bundle(small, tmp_path)
+    reference = open_reference(path)
+    path.with_suffix(".npz").write_bytes(b"damage")
+    assert (reference.name, reference.digest) == ("small", read_manifest(path).digest)
+    with pytest.raises(BundleError, match="damaged or changed"):
+        _ = reference.train
+    path.with_suffix(".npz").unlink()
+    with pytest.raises(BundleError, match=r"the arrays of small-digits.json are missing"):
+        open_reference(path)
 
 
 def test_build_with_resizing_records_it(

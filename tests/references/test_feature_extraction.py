@@ -24,14 +24,9 @@ from bench.errors import InputError, InvalidSubmission, UsageError
 from bench.extractors import EXTRACTORS
 from bench.intake import ImageStream, SetIdentity, audit, image_set_of
 from bench.metrics.inception_score import score_of
-from bench.references.feature_extraction import (
-    Extraction,
-    FeatureCollector,
-    cached_sample,
-    joined,
-    keep_sample,
-    sample_key,
-)
+from bench.references.feature_collector import FeatureCollector, joined
+from bench.references.feature_extraction import Extraction
+from bench.references.sample_cache import cache_sample, cached_sample, sample_key
 from bench.runtime.cache import Cache
 from bench.statistics.moments import BLOCK, Features, FeatureSample, Moments, subset_rows
 from tests.conftest import RealSample, write_pngs
@@ -104,7 +99,7 @@ def test_the_sample_does_not_depend_on_how_the_images_came(
     n, cuts = n_cuts
     features = features_of(n, k=3 if is_classifier else None, seed=n)
     with (
-        patch("bench.references.feature_extraction.BLOCK", 16),
+        patch("bench.references.feature_collector.BLOCK", 16),
         patch("bench.statistics.moments.BLOCK", 16),
     ):
         whole = collect(features, [], subset=subset)
@@ -243,7 +238,7 @@ def test_what_is_let_go_is_not_held_by_what_is_kept() -> None:
 MEASURE = """
 import resource, sys
 import numpy as np
-from bench.references.feature_extraction import FeatureCollector
+from bench.references.feature_collector import FeatureCollector
 from bench.statistics.moments import Features
 
 n = int(sys.argv[1])
@@ -480,7 +475,7 @@ def test_samples_survive_the_cache(tmp_path: Path, subset: int, k: int | None) -
     sample = collect(features_of(100, k=k), [30], subset=subset)
     cache = Cache(tmp_path)
     assert cached_sample(cache, "a" * 64) is None
-    keep_sample(cache, "a" * 64, sample)
+    cache_sample(cache, "a" * 64, sample)
     again = cached_sample(cache, "a" * 64)
     assert again is not None
     assert bits(again) == bits(sample)

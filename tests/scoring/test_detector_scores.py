@@ -23,8 +23,9 @@ from bench.errors import (
 )
 from bench.intake import read_images
 from bench.references.build import build_from
-from bench.references.bundle import find_manifest, load_reference
-from bench.scoring import detector_scores as detecting
+from bench.references.bundle import load_reference
+from bench.references.lookup import find_manifest
+from bench.scoring.detector_scores import reference_pixels
 from bench.scoring.scorer import Scorer
 from tests.conftest import RealSample, write_pngs
 
@@ -152,10 +153,11 @@ def test_pixels_of_a_data_set(monkeypatch: pytest.MonkeyPatch, mnist: RealSample
     """A data set under the name of the reference, but not the one it was built from."""
     reference = load_reference(find_manifest("mnist"))
     monkeypatch.setattr(
-        detecting, "load_dataset", lambda *_: Dataset("mnist", "test", mnist.images, mnist.labels)
+        "bench.data.sources.load_dataset",
+        lambda *_, **__: Dataset("mnist", "test", mnist.images, mnist.labels),
     )
     with pytest.raises(BundleError, match="2,000 images, the reference has more"):
-        detecting.reference_pixels(reference, "test", "pca")
+        reference_pixels(reference, "test", "pca")
 
 
 def test_detectors_that_cannot_judge_a_folder(place: Path, manifest: str) -> None:
@@ -210,7 +212,7 @@ def _ends_early(*, fits: bool, found: object) -> type:
         (True, lambda num: np.full(num, np.nan), "40 of 40 scores are not finite"),
         # those of the 40 images pass, those of the 60 held-out ones do not
         (True, np.zeros(40), r"gave scores of shape \(40,\); expected 60"),
-        (False, None, r"failed: ValueError: no fit today \(test_detecting.py:[0-9]+\)"),
+        (False, None, r"failed: ValueError: no fit today \(test_detector_scores.py:[0-9]+\)"),
     ],
 )
 def test_what_gives_no_scores_is_not_published(
@@ -318,7 +320,7 @@ def test_a_score_of_other_code_is_not_used(
         digests.append(row.name)
         return version["code"]
 
-    monkeypatch.setattr(detecting, "detector_code", code)
+    monkeypatch.setattr("bench.scoring.detector_choice.detector_code", code)
     found = []
     version: dict[str, str | None] = {}
     for text in ("one", "one", "two"):
@@ -327,7 +329,7 @@ def test_a_score_of_other_code_is_not_used(
         found.append(scorer.score(place / "samples").from_cache)
     assert found == [False, True, False]
     version["code"] = None
-    with pytest.raises(UsageError, match="'centroid': its source is not to be found.*--no-cache"):
+    with pytest.raises(UsageError, match="'centroid': its source cannot be found.*--no-cache"):
         Scorer(reference=manifest, detector="centroid", **ONE)
     Scorer(reference=manifest, detector="centroid", use_cache=False, **ONE).score(place / "samples")
     assert set(digests) == {"centroid"}

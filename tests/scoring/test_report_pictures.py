@@ -97,7 +97,7 @@ def test_neighbours_with_training_images_at_hand(scorer: Scorer, scored: ScoreRe
         made_of.inputs,
         made_of.sample,
         METRICS,
-        facts=scorer.content_of(scored.submission.sequence_digest),
+        facts=scorer._contents.facts(scored.submission.sequence_digest),
         training_images=training,
     )
     (positions,) = asked

@@ -26,8 +26,9 @@ from bench.metrics import METRICS
 from bench.metrics.base import Sizes
 from bench.records.score_record import COMPILING_STAGE, ScoreRecord
 from bench.records.submission import submission_name
-from bench.references.bundle import find_manifest, load_reference
-from bench.references.perfect_values import expected_values
+from bench.references.bundle import load_reference
+from bench.references.lookup import find_manifest
+from bench.references.perfect_values import perfect_values
 from bench.scoring.scorer import Failure, Scorer, score, score_many
 from bench.statistics.moments import subset_rows
 from tests.conftest import RealSample, write_pngs
@@ -91,7 +92,7 @@ def test_noise_is_worse_on_every_count(record: ScoreRecord, mnist: RealSample) -
 
 def test_expected_values_have_the_closed_forms() -> None:
     reference = load_reference(find_manifest("mnist"))
-    expected = expected_values(reference, METRICS.values(), 2_000, seed=2020)
+    expected = perfect_values(reference, METRICS.values(), 2_000, seed=2020)
     # protocols: 2,000 fakes against 10,000 reals, k = 5
     assert expected["coverage_k5"].value == pytest.approx(0.598, abs=5e-4)
     assert METRICS["coverage_k5"].expected is not None
@@ -235,7 +236,7 @@ def test_a_submission_that_goes_away_stops_no_other(
 
 def test_what_python_users_hand_in(mnist: RealSample) -> None:
     scorer = Scorer(metrics="modes_covered", seed=np.int64(3), reference="mnist")  # type: ignore[arg-type]
-    assert scorer.seed == 3
+    assert scorer.settings.seed == 3
     flat = scorer.score_images(mnist.images[:50, :, :, 0], name=Path("x"))  # type: ignore[arg-type]
     strided = scorer.score_images(mnist.images[:100][::2], name="y")
     assert flat.submission.num_images == strided.submission.num_images == 50

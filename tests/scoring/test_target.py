@@ -28,7 +28,8 @@ from bench.extractors.torchvision_nets import build
 from bench.intake import ImageStream, audit
 from bench.records.score_record import ScoreRecord, read_records
 from bench.records.submission import submission_name
-from bench.references.bundle import find_manifests, read_manifest
+from bench.references.lookup import find_manifests
+from bench.references.manifest import read_manifest
 from bench.scoring.scorer import Failure, Scorer, score, score_many
 from bench.studies.image_sets import photo_crops
 from tests.conftest import RealSample, write_pngs

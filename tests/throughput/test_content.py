@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.content import ContentObserver, Evidence, content_facts, content_findings
-from bench.references.bundle import Reference, find_manifest, load_reference
+from bench.references.bundle import Reference, load_reference
+from bench.references.lookup import find_manifest
 from bench.scoring.scorer import Scorer
 from tests.conftest import RealSample
 from tests.throughput.conftest import WriteRow

@@ -33,7 +33,8 @@ from baselines.runs.demo import generate_digits
 from baselines.sampling.samples_folder import write_samples
 from bench.extractors import EXTRACTORS
 from bench.extractors.base import ExtractorChoice
-from bench.references.bundle import find_manifest, load_reference
+from bench.references.bundle import load_reference
+from bench.references.lookup import find_manifest
 from bench.scoring.scorer import Scorer
 from tests.throughput.conftest import WriteRow
 
