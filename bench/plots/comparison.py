@@ -91,7 +91,7 @@ def shortened(name: str) -> str:
     """Return a name without unprintable characters; the middle of a long name is omitted.
 
     >>> shortened("samples-of-a-very-long-run-15")
-    'samples-…-very-long-run-15'
+    'samples-…ery-long-run-15'
     """
     name = "".join(c for c in name if c.isprintable())
     if len(name) <= NAME_LENGTH:

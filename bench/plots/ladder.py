@@ -7,7 +7,7 @@ from typing import Literal
 
 from matplotlib.axes import Axes
 
-from bench.plots.palette import MARKERS, OKABE_ITO
+from bench.plots.palette import MARKERS, MUTED, OKABE_ITO, dress
 
 SYMLOG_LINEAR = 0.01
 
@@ -39,15 +39,15 @@ def plot_ladder(
             label=name,
         )
     if expected is not None:
-        ax.axhline(expected, color="#444444", linewidth=0.8, linestyle="--")
+        ax.axhline(expected, color=MUTED, linewidth=0.9, linestyle="--")
     if scale == "symlog":
         ax.set_yscale("symlog", linthresh=SYMLOG_LINEAR)
         drawn = [v for values in curves.values() for v in values if v is not None]
-        lowest = min([*drawn, 0.0 if expected is None else expected], default=0.0)
-        ax.set_ylim(bottom=min(1.5 * lowest, -0.5 * SYMLOG_LINEAR))
+        ends = [*drawn, 0.0 if expected is None else expected]
+        ax.set_ylim(
+            bottom=min(1.5 * min(ends), -0.5 * SYMLOG_LINEAR),
+            top=max(2 * max(ends), SYMLOG_LINEAR),  # automatic limits would cut the highest marker
+        )
     else:
         ax.set_yscale(scale)
-    ax.set_title(title, fontsize=10)
-    ax.set_xlabel("level of damage")
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return dress(ax, title=title, x="level of damage")

@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bench.data.perturbations import NUM_LEVELS, PERTURBATIONS
 from bench.errors import InputError
 from bench.metrics import known_metric
 from bench.plots import Scale, plot_ladder, save_figure
-from bench.records.score_record import ScoreRecord, read_records
+from bench.records.score_record import ScoreRecord, ScoreValue, read_records
 from bench.studies.ladder import COMMAND, Ladder, ladder_of, not_rising
 from bench.studies.study_folder import RECORDS, write_page
+from bench.tables.directions import LEGEND
 from bench.tables.escaping import markdown_table
 from bench.tables.numbers import listed, number
-from bench.tables.presentation import first_entries
+from bench.tables.presentation import first_entries, heading
 
 FIGURE = "ladder.svg"
 
@@ -33,23 +35,27 @@ def write_report(out: Path) -> list[str]:
         raise InputError(
             f"{out / COMMAND}: cannot be read: {error}; run the study again"
         ) from error
-    ladders = {metric: ladder_of(records, metric) for metric in first_entries(records)}
-    expected = {entry.metric: entry.expected for entry in records[0].values}
-    _draw(ladders, expected, out / FIGURE)
+    first = first_entries(records)
+    ladders = {metric: ladder_of(records, metric) for metric in first}
+    _draw(ladders, first, out / FIGURE)
     failed = not_rising(ladders["fid"])
     write_page(out, _page(records[0], ladders, failed, command))
     return failed
 
 
-def _draw(ladders: dict[str, Ladder], expected: dict[str, float | None], path: Path) -> None:
+def _draw(ladders: dict[str, Ladder], undamaged: dict[str, ScoreValue], path: Path) -> None:
     num_columns = 3
     num_rows = -(-len(ladders) // num_columns)
-    figure = Figure(figsize=(4.2 * num_columns, 2.9 * num_rows), layout="constrained")
+    layout = ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.1)
+    figure = Figure(figsize=(4.2 * num_columns, 2.7 * num_rows), layout=layout)
     axes = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     for ax, (metric, ladder) in zip(axes, ladders.items(), strict=False):
         row = known_metric(metric)
         scale: Scale = "linear" if row is None else row.scale
-        plot_ladder(ladder, ax=ax, title=metric, expected=expected.get(metric), scale=scale)
+        entry = undamaged[metric]
+        plot_ladder(ladder, ax=ax, title=heading(entry), expected=entry.expected, scale=scale)
+    for ax in axes[: max(len(ladders) - num_columns, 0)]:
+        ax.set_xlabel("")
     for ax in axes[len(ladders) :]:
         ax.set_axis_off()
     handles, labels = axes[0].get_legend_handles_labels()
@@ -76,7 +82,7 @@ def _page(
         "",
         f"![every metric over the levels]({FIGURE})",
         "",
-        "Level 0 is the undamaged images. Dashed: the value of a perfect submission.",
+        f"Level 0 is the undamaged images. Dashed: the value of a perfect submission. {LEGEND}.",
     ]
     heads = ["perturbation", "levels", *(str(level) for level in range(NUM_LEVELS + 1))]
     for metric, ladder in ladders.items():

@@ -22,9 +22,10 @@ KEYS = {"Tab": 9, "Enter": 13, " ": 32}
 
 
 class Browser:
-    """One headless browser with one page. `requests` are the addresses that it asked for since the
-    page was opened, less those that the page's policy stopped; `errors` are the warnings and errors
-    on its console.
+    """A headless browser with one page.
+
+    `requests` holds the addresses requested since the page was opened, without those that the
+    page's policy stopped; `errors` holds the warnings and errors on its console.
     """
 
     def __init__(self, profile: Path) -> None:
@@ -35,7 +36,7 @@ class Browser:
         self._in, from_browser = os.pipe()
         options = [
             "--headless=new",
-            "--no-sandbox",  # as root there is none
+            "--no-sandbox",  # the sandbox does not run as root
             "--disable-gpu",
             "--disable-dev-shm-usage",
             "--hide-scrollbars",

@@ -1,4 +1,4 @@
-"""The report page as a reader has it: a real browser, keyboard, narrow windows, dark, print."""
+"""The report page in a real browser: keyboard, narrow windows, dark theme, print."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _page(scored: list[Scored], path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _quiet_and_alone(browser: Browser) -> Iterator[None]:
-    """Whatever a test does: no errors on the console, and nothing is asked of anybody."""
+    """Fail when a page logs an error or requests anything but itself."""
     browser.emulate()
     yield
     assert browser.errors == []
@@ -213,7 +213,7 @@ CONTRASTS = """
 def test_contrast_of_every_text(
     browser: Browser, single: Path, several: Path, *, dark: bool
 ) -> None:
-    """WCAG 2.2 AA: 4.5 to 1."""
+    """WCAG 2.2 AA asks for a contrast of 4.5 to 1."""
     browser.emulate(dark=dark)
     for page in (single, several):
         browser.open(page)
@@ -222,7 +222,7 @@ def test_contrast_of_every_text(
 
 
 def test_plots_follow_the_dark_page(browser: Browser, single: Path) -> None:
-    """The mean of a plot's pixels on the page, by way of a canvas."""
+    """Return the mean of a plot's pixels on the page, read through a canvas."""
     light = """
     (async () => {
       const plot = document.querySelector(".plots img:not(.opaque)");

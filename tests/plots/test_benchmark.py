@@ -1,4 +1,4 @@
-"""Plots of the one-class benchmark: one colour for one thing in every plot of a page."""
+"""Plots of the one-class benchmark: a detector has one colour in all plots of a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ladder: every value drawn, gaps kept."""
+"""The plot of a ladder shows every value and leaves gaps for missing ones."""
 
 from __future__ import annotations
 

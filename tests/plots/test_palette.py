@@ -18,7 +18,7 @@ def test_colours() -> None:
 
 
 def _contrast(a: str, b: str) -> float:
-    """Contrast of two colours after WCAG 2.2."""
+    """Return the contrast of two colours as defined by WCAG 2.2."""
 
     def luminance(colour: str) -> float:
         parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])

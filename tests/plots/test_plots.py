@@ -1,4 +1,4 @@
-"""Plots: `ax` in, `ax` out, every value drawn, the same file for the same data."""
+"""Every plot takes `ax` and returns it; the same data gives the same file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Complete records with intervals and findings, and exhibits of every kind, made up from a seed."""
+"""Made-up complete records with intervals and findings, and exhibits of every kind."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def entry(metric: str, value: float, standard_error: float | None = None) -> Sco
 
 
 def complete_record(name: str = "team-1", seed: int = 0) -> ScoreRecord:
-    """Every metric with an interval, one without a value, three findings."""
+    """Return a record with all metrics and intervals, one missing value and three findings."""
     rng = np.random.default_rng(seed)
     values = [
         entry(metric, float(rng.uniform(0.3, 0.9) * (1 if metric in UNIT_METRICS else 20)), 0.01)
@@ -79,7 +79,7 @@ def _images(rng: np.random.Generator, n: int) -> NDArray[np.uint8]:
 
 
 def complete_exhibits(seed: int = 0) -> Exhibits:
-    """Every exhibit that there is."""
+    """Return exhibits of every kind."""
     rng = np.random.default_rng(seed)
     grey, curve = rng.uniform(0.1, 1, (2, 256)), np.linspace(0, 1, 101)
     classes = np.array([0.06] * 9 + [0.46])
@@ -110,7 +110,7 @@ def complete_exhibits(seed: int = 0) -> Exhibits:
 
 
 def complete(num: int = 1) -> list[Scored]:
-    """Several submissions, all that a page can show of each."""
+    """Return several submissions with everything that a page can show."""
     return [
         Scored(complete_record(f"team-{seed + 1}", seed), complete_exhibits(seed))
         for seed in range(num)

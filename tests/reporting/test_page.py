@@ -1,4 +1,4 @@
-"""The page: everything in one file, everything from outside as text."""
+"""The page is one file without requests, and text from outside stays text."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ from bench.reporting.page import page
 from bench.reporting.sources import Scored
 from bench.runtime.cache import Cache
 from tests.records.test_score_record import record
-from tests.reporting.complete import HOSTILE, complete, complete_exhibits, complete_record
+from tests.reporting.complete import (
+    HOSTILE,
+    complete,
+    complete_exhibits,
+    complete_record,
+    entry,
+    interval,
+)
 
 NO_CACHE = Cache(None)
 VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
 
 class Page(HTMLParser):
-    """What a page is made of; raises on tags that do not close."""
+    """The tags and texts of a page; a tag that is not closed fails."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -150,6 +157,16 @@ def test_a_record_without_anything_else() -> None:
     assert not shown.all("img")
 
 
+def test_marks_hints_and_corrected_intervals_are_explained() -> None:
+    corrected = entry("fid", 2.3, 0.3).model_copy(update={"interval": interval(1.0, 0.3)})
+    text = page([Scored(record("a", (corrected, entry("recall_k3", 0.4, 0.01))), {})], NO_CACHE)
+    shown = Page(text)
+    assert "short of real images" in shown.text
+    assert "Look for kinds of real images" in shown.text
+    assert "around 1.0" in shown.text
+    assert "40\u00a0%" in text  # a number and its unit stay on one line
+
+
 def test_protocols_have_tables_of_their_own() -> None:
     other = record("b").model_copy(update={"seed": 1})
     shown = Page(page([Scored(record("a"), {}), Scored(other, {})], NO_CACHE))
@@ -158,6 +175,6 @@ def test_protocols_have_tables_of_their_own() -> None:
 
 
 def test_sizes_stay_small() -> None:
-    """What one more submission adds when there are many, its images noise: below 8 MB for 20."""
+    """Twenty submissions whose images are noise add less than 8 MB."""
     five, six = (len(page(complete(num), NO_CACHE)) for num in (5, 6))
     assert (six - five) * 20 < 8e6

@@ -1,4 +1,4 @@
-"""What the numbers are said to mean."""
+"""Sentences about a record state its numbers, most important first."""
 
 from __future__ import annotations
 
@@ -126,3 +126,17 @@ def test_absent_values_and_headlines() -> None:
     assert only.text == "No value for fid: the table below says why."
     assert headline(empty) == "no metric has a value"
     assert headline(record()) == "fid 1.5 (perfect 0.2)"
+
+
+def test_a_hint_is_given_for_a_gap_only() -> None:
+    short, fine = entry("recall_k3", 0.4, 0.01), entry("recall_k3", 0.9, 0.01)
+    for given, hint in ((short, "Look for kinds of real images"), (fine, "")):
+        (one,) = sentences(Scored(record("x", (given,)), {}))
+        assert one.hint.startswith(hint)
+        assert bool(one.hint) == bool(hint)
+
+
+def test_gaps_come_before_what_is_as_good_as_real() -> None:
+    values = (entry("precision_k3", 0.9, 0.01), entry("recall_k3", 0.4, 0.01))
+    found = sentences(Scored(record("x", values), {}))
+    assert [one.tone for one in found] == ["gap", "good"]

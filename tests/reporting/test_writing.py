@@ -1,4 +1,4 @@
-"""Every format is written, by Python and by the command."""
+"""Every format can be written from Python and from the command line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_every_format(tmp_path: Path, name: str, num: int) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("num", [1, 2])
 def test_metrics_that_this_version_does_not_know_are_shown(name: str, num: int) -> None:
-    """Of a record of another version or package, every format shows every value."""
+    """Every format shows the values of a record of another version or package."""
     foreign = entry("fid", 12.5, 0.1).model_copy(
         update={"metric": "foreign_metric", "direction": "target", "expected": None}
     )

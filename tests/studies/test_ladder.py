@@ -1,4 +1,4 @@
-"""The ladder on the committed images: FID notices every kind of damage, more of it the more."""
+"""On the committed images, FID rises with every kind of damage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.conftest import RealSample
 def studies(
     mnist: RealSample, fashion: RealSample, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
-    """Ladders over 1,000 of the committed images of each data set, with three metrics."""
+    """Run a ladder with three metrics on 1,000 committed images of each data set."""
     samples = {"mnist": mnist, "fashion-mnist": fashion}
 
     def load(name: str, split: str, *, data_root: Path | None, download: bool) -> Dataset:

@@ -1,4 +1,4 @@
-"""The table: declared columns whatever is in it."""
+"""The tidy table has the declared columns and types for any records."""
 
 from __future__ import annotations
 

@@ -1,10 +1,19 @@
-"""Numbers as text."""
+"""Numbers, intervals and shares as text."""
 
 from __future__ import annotations
 
 import pytest
 
-from bench.tables.numbers import bounds, number, percent, value_text, value_with_interval
+from bench.tables.numbers import (
+    bounds,
+    centre_text,
+    expected_text,
+    fixed,
+    number,
+    percent,
+    value_text,
+    value_with_interval,
+)
 from tests.records.test_score_record import value
 from tests.reporting.complete import entry, interval
 
@@ -36,6 +45,20 @@ def test_decimals_follow_the_interval() -> None:
     assert value_with_interval(value(number=None, reason="few")) == "none"
     assert bounds(interval(10.0, 0.0)) == "[10, 10]"
     assert value_with_interval(entry("kid_poly3", -0.0004, 0.003)) == "0.000 [-0.006, 0.005]"
+
+
+def test_a_perfect_value_has_the_decimals_of_the_value() -> None:
+    # half the interval is 0.745 and justifies one decimal; expected is 0.25
+    assert expected_text(entry("fid", 27.7, 0.38)) == fixed(0.25, 1)
+    assert expected_text(entry("fid", 27.7)) == "0.25"
+    whole = entry("fid", 27.7, 0.38).model_copy(update={"expected": 10.0})
+    assert expected_text(whole) == "10"
+
+
+def test_the_centre_is_named_when_it_is_not_the_value() -> None:
+    plain = entry("fid", 27.7, 0.38)
+    assert centre_text(plain) == centre_text(entry("fid", 27.7)) == ""
+    assert centre_text(plain.model_copy(update={"value": 29.0})) == "27.7"
 
 
 @pytest.mark.parametrize(

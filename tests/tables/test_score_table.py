@@ -1,4 +1,4 @@
-"""The score table: values with their intervals, whatever the width of the terminal."""
+"""The score table shows values with their intervals on terminals of any width."""
 
 from __future__ import annotations
 

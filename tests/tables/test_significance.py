@@ -1,4 +1,4 @@
-"""The best is marked when the draw does not explain it, and not otherwise."""
+"""The best is marked only when chance does not explain the difference."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_nothing_to_mark(entries: list[ScoreValue | None]) -> None:
 
 
 def test_equal_submissions_are_rarely_marked() -> None:
-    """200 tables of 4 draws from one distribution: at most 5 % marks, here with 3 sd to spare."""
+    """Of 200 tables of 4 draws from one distribution, at most 5 % are marked, within 3 sd."""
     rng = np.random.default_rng(1)
     marks = sum(
         significantly_best(fids(*((x, 1.0) for x in rng.normal(50, 1, 4)))) is not None

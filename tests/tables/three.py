@@ -8,7 +8,7 @@ from tests.reporting.complete import entry
 
 
 def three() -> list[ScoreRecord]:
-    """FID of the second is significantly best, recall of none."""
+    """Return records: the second has significantly the best FID, none the best recall."""
     rows = ((5.0, 0.50), (2.01, 0.51), (5.1, 0.505))
     return [
         record(name, (entry("fid", fid, 0.1), entry("recall_k3", recall, 0.02)))
