@@ -29,7 +29,7 @@ def package(install: Install) -> Package:
 
 def scored(package: Package, folder: Path, *options: str) -> tuple[ScoreRecord, str]:
     """The record of a folder by a new process, and what it wrote on stderr."""
-    done = package.run("score", str(folder), "--json", "--no-exhibits", *options)
+    done = package.run("score", str(folder), "--json", "--no-pictures", *options)
     assert done.returncode == EXIT_OK, done.stderr
     return ScoreRecord.model_validate_json(done.stdout), done.stderr
 

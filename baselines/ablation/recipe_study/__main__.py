@@ -32,11 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("reports/baselines"))
-    parser.add_argument("--work", type=Path, default=Path("runs/study"), help="the ledger")
+    parser.add_argument("--ledger", type=Path, default=Path("runs/study"), help="finished jobs")
     parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--data-root", type=Path)
-    parser.add_argument("--seeds", type=int, default=NUM_SEEDS)
+    parser.add_argument("--num-seeds", type=int, default=NUM_SEEDS)
     parser.add_argument("--share", type=float, default=1.0, help="of each recipe's steps")
     parser.add_argument("--cpu-sized", action="store_true", help="budgets that a CPU can train")
     parser.add_argument(
@@ -82,7 +82,7 @@ def _command(options: argparse.Namespace) -> str:
     words += [
         f"--{name.replace('_', '-')} {value}"
         for name, value, usual in (
-            ("seeds", options.seeds, NUM_SEEDS),
+            ("num_seeds", options.num_seeds, NUM_SEEDS),
             ("share", options.share, 1.0),
             ("num_images", options.num_images, NUM_IMAGES),
         )
@@ -98,7 +98,7 @@ def _run(options: argparse.Namespace) -> int:
     study = Study(
         recipes=tuple(options.recipes),
         data=tuple(options.data),
-        num_seeds=options.seeds,
+        num_seeds=options.num_seeds,
         share=options.share,
         cpu_sized=options.cpu_sized,
         narrowed=options.narrowed,
@@ -111,7 +111,7 @@ def _run(options: argparse.Namespace) -> int:
         failed = run_study(
             study,
             options.out,
-            options.work,
+            options.ledger,
             executor=options.executor,
             around=around,
             command=_command(options),

@@ -35,8 +35,8 @@ NUM_IMAGES = 60
 
 def arguments(tmp_path: Path, *recipes: str) -> list[str]:
     return [
-        "--out", str(tmp_path / "report"), "--work", str(tmp_path / "runs"),
-        "--recipes", *recipes, "--data", "mnist", "--seeds", "2", "--share", "0.0001",
+        "--out", str(tmp_path / "report"), "--ledger", str(tmp_path / "runs"),
+        "--recipes", *recipes, "--data", "mnist", "--num-seeds", "2", "--share", "0.0001",
         "--num-images", str(NUM_IMAGES), "--device", "cpu", "--executor", "inline",
     ]  # fmt: skip
 
@@ -75,7 +75,7 @@ def test_rows_report_and_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "Shortened budgets" in report
     out = tmp_path / "report"
     whole = f"python -m baselines.ablation.recipe_study --out {out}"
-    limits = "--seeds 2 --share 0.0001 --num-images 60"
+    limits = "--num-seeds 2 --share 0.0001 --num-images 60"
     assert f"    {whole} --recipes ae-linear vae --data mnist {limits}\n" in report
     assert "| vae | plain | 2 |" in report
     assert "grids/mnist-vae-plain.png" in report
@@ -97,9 +97,9 @@ def test_rows_report_and_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_the_report_names_the_recipes_that_it_holds(tmp_path: Path) -> None:
     for recipe in ("vae-beta", "vae"):
-        main([*arguments(tmp_path, recipe), "--seeds", "1"])
+        main([*arguments(tmp_path, recipe), "--num-seeds", "1"])
     report = (tmp_path / "report" / "README.md").read_text()
-    assert "--recipes vae vae-beta --data mnist --seeds 1 --share" in report
+    assert "--recipes vae vae-beta --data mnist --num-seeds 1 --share" in report
 
 
 def test_a_lost_report_comes_back_from_the_ledger(
@@ -127,7 +127,7 @@ def test_scoring_goes_on_behind_what_was_scored(
         return scored(*given)
 
     monkeypatch.setattr(SampledRun, "_score", failing)
-    wanted = [*arguments(tmp_path, "ae-linear"), "--seeds", "1"]
+    wanted = [*arguments(tmp_path, "ae-linear"), "--num-seeds", "1"]
     with pytest.raises(SystemExit) as caught:
         main(wanted)
     assert caught.value.code == EXIT_INVALID
@@ -182,7 +182,7 @@ def test_less_memory_changes_batches_only(tmp_path: Path) -> None:
 
 
 def test_samples_are_kept_on_request(tmp_path: Path) -> None:
-    main([*arguments(tmp_path, "vae"), "--seeds", "1", "--keep-samples"])
+    main([*arguments(tmp_path, "vae"), "--num-seeds", "1", "--keep-samples"])
     (folder,) = (tmp_path / "runs").rglob("samples-plain")
     assert len(list(folder.glob("*.png"))) == NUM_IMAGES
     manifest = json.loads(folder.with_name("samples-plain.manifest.json").read_text())
@@ -196,7 +196,7 @@ def test_wrong_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         (["--executor", "nowhere"], "unknown executor 'nowhere'"),
         (["--num-images", "10001"], "10001 images: expected 2 to 10000"),
         (["--recipes", "nonsense"], "invalid choice: 'nonsense'"),
-        (["--seeds", "x"], "invalid int value: 'x'"),
+        (["--num-seeds", "x"], "invalid int value: 'x'"),
     ):
         with pytest.raises(SystemExit) as caught:
             main([*arguments(tmp_path, "vae"), *extra])
