@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from bench.metrics.base import Detail, Metric, MetricInputs, MetricValue, Saying, UndefinedMetric
 from bench.statistics.intervals import Uncertainty, share_interval
-from bench.statistics.neighbours import K_NEAREST, NearestNeighbours, nearest_neighbours
+from bench.statistics.neighbours.results import K_NEAREST, NearestNeighbours
+from bench.statistics.neighbours.search import nearest_neighbours
 from bench.statistics.roc import auc
 
 Scores = NDArray[np.floating]

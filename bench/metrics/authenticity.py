@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.statistics.intervals import Uncertainty, wilson
-from bench.statistics.neighbours import NeighbourPass
+from bench.statistics.neighbours.results import NeighbourPass
 
 
 def authentic(neighbours: NeighbourPass) -> NDArray[np.bool_]:

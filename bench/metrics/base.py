@@ -22,7 +22,8 @@ from bench.metrics.frechet_expansion import FrechetExpansion, expand
 from bench.metrics.prd import PRDClusters, PRDCurve, prd_clusters
 from bench.statistics.intervals import Uncertainty
 from bench.statistics.moments import ClassStatistics, Moments, score_splits
-from bench.statistics.neighbours import NearestNeighbours, NeighbourPass, neighbour_pass
+from bench.statistics.neighbours.results import NearestNeighbours, NeighbourPass
+from bench.statistics.neighbours.search import neighbour_pass
 
 Part = Literal["moments", "class_shares", "features", "held_out"]
 SharedWork = Literal["neighbours", "prd"]  # `MetricInputs.neighbours`, `MetricInputs.prd`

@@ -35,7 +35,7 @@ from scipy.stats import rankdata
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.statistics.intervals import Uncertainty, normal_interval
-from bench.statistics.neighbours import nearest_neighbours
+from bench.statistics.neighbours.search import nearest_neighbours
 
 CELLS = 3
 CELL_SEED = 2020

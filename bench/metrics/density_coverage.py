@@ -32,7 +32,7 @@ from scipy.sparse import csr_array
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, Sizes, UndefinedMetric
 from bench.statistics.intervals import Uncertainty, mean_interval, share_interval, wilson
-from bench.statistics.neighbours import K_NEAREST, NeighbourPass
+from bench.statistics.neighbours.results import K_NEAREST, NeighbourPass
 
 THINNED = (0.6, 0.7, 0.8)  # shares q of the fakes
 MAX_PAIRS = 2e7  # of balls that share a fake: 300 MB

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, Saying, UndefinedMetric
 from bench.statistics.intervals import Uncertainty, share_interval, wilson
-from bench.statistics.neighbours import K_BALL, NeighbourPass
+from bench.statistics.neighbours.results import K_BALL, NeighbourPass
 
 BLOCK_SIZE = 500  # fakes
 BLOCK_REALS = 1000

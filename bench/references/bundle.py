@@ -32,7 +32,7 @@ from bench.intake import parse_size
 from bench.references.manifest import Manifest, read_manifest
 from bench.runtime.whole_files import arrays_from_bytes
 from bench.statistics.moments import Features, Moments
-from bench.statistics.neighbours import NearestNeighbours
+from bench.statistics.neighbours.results import NearestNeighbours
 
 NUM_NEIGHBOURS = 5
 

@@ -19,7 +19,8 @@ from bench.references.bundle import NUM_NEIGHBOURS
 from bench.references.manifest import SCHEMA_VERSION, Manifest
 from bench.runtime import provenance
 from bench.statistics.moments import SUBSET_SEED, FeatureSample
-from bench.statistics.neighbours import NearestNeighbours, nearest_neighbours
+from bench.statistics.neighbours.results import NearestNeighbours
+from bench.statistics.neighbours.search import nearest_neighbours
 
 MAX_HALF = 65_504.0  # largest float16
 

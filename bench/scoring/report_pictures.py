@@ -21,7 +21,7 @@ from bench.metrics import known_metric
 from bench.metrics.base import MetricInputs
 from bench.references.bundle import Reference
 from bench.statistics.moments import FeatureSample, subset_rows
-from bench.statistics.neighbours import K_BALL, K_NEAREST
+from bench.statistics.neighbours.results import K_BALL, K_NEAREST
 
 Arrays = dict[str, NDArray[np.generic]]
 ImagesByRow = Callable[[NDArray[np.int64]], NDArray[np.uint8] | None]

@@ -1,9 +1,9 @@
 """Confidence intervals of metrics, for the draw of a submission's images.
 
-The reference is the yardstick: it is held fixed, and an interval says where the value would lie if
-the same generator drew as many images again, bias removed where the metric has one. Two
-submissions against one reference are independent draws, so their difference has the variance of
-the one plus that of the other.
+The reference is held fixed. An interval says where the value would lie if the same generator drew
+the same number of images again, without the bias of the metric where that is known. Two
+submissions scored against one reference are independent draws, so the variance of their difference
+is the sum of their variances.
 
 Shape legend: N samples.
 """
@@ -16,18 +16,18 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, ndtr, ndtri  # scipy.stats is slow to import
 
 LEVEL = 0.95
-Z = float(ndtri(0.5 + LEVEL / 2))
-SYMMETRIC = 1e-6  # skewness of a mean, below which it has none
-MIN_SLACK = 1e-12  # of p (1 - p), below which a logit is all rounding
+Z = 1.959963984540054  # normal quantile of 0.5 + LEVEL / 2; the literal spares an import of SciPy
+SYMMETRIC = 1e-6  # a mean with a smaller skewness is treated as symmetric
+MIN_SLACK = 1e-12  # of p (1 - p); below it a logit is all rounding
+MAX_EXPONENT = math.log(np.finfo(np.float64).max)
 
 MAX_SLOPE = math.sqrt(8)
 
 
 class Uncertainty(NamedTuple):
-    """An interval of `LEVEL` around `estimate`, the value less its bias, and how it was made."""
+    """An interval of `LEVEL` around `estimate`, the value less its bias, and the method's name."""
 
     estimate: float
     standard_error: float
@@ -37,14 +37,24 @@ class Uncertainty(NamedTuple):
 
 
 def normal_interval(estimate: float, standard_error: float, method: str) -> Uncertainty:
-    """`estimate` plus and minus `Z` standard errors."""
+    """Return the interval of `estimate` plus and minus `Z` standard errors.
+
+    >>> normal_interval(10.0, 1.0, "by hand")[2:4]
+    (8.040036015459947, 11.959963984540053)
+    """
     half = Z * standard_error
     return Uncertainty(estimate, standard_error, estimate - half, estimate + half, method)
 
 
 def wilson(successes: float, n: int) -> Uncertainty:
-    """Interval of a share of `n` (Wilson 1927): never empty, never beyond 0 and 1."""
-    p = min(max(successes / n, 0.0), 1.0)  # a share that was summed up may pass 1 by rounding
+    """Return Wilson's interval (1927) of the share `successes` / `n`.
+
+    It is never empty and stays within 0 and 1.
+
+    >>> [round(number, 4) for number in wilson(8, 10)[:4]]
+    [0.8, 0.1265, 0.4902, 0.9433]
+    """
+    p = min(max(successes / n, 0.0), 1.0)  # a sum of shares may exceed 1 by rounding
     centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
     # at 0 and 1 the nearer bound is the estimate itself, up to rounding
@@ -53,15 +63,19 @@ def wilson(successes: float, n: int) -> Uncertainty:
 
 
 def standard_error(influence_N: NDArray[np.floating]) -> float:
-    """Standard error of the mean of N independent influence values, N >= 2."""
+    """Return the standard error of the mean of N >= 2 independent influence values.
+
+    >>> round(standard_error(np.array([1.0, 2, 3, 4])) ** 2, 6)  # variance 5 / 3, over 4
+    0.416667
+    """
     return float(influence_N.std(ddof=1)) / math.sqrt(len(influence_N))
 
 
 def mean_interval(x_N: NDArray[np.floating], n: int, method: str) -> Uncertainty:
-    """Interval of the mean of `n` independent numbers, of which `x_N` (2 or more) are at hand.
+    """Return the interval of the mean of `n` independent numbers, from a sample `x_N` (N >= 2).
 
-    Hall's transformation (Hall, JRSS B 1992) takes the skewness out of the studentised mean: where
-    one image in a hundred makes the mean, a symmetric interval misses from one side.
+    Hall's transformation (JRSS B 1992) removes the skewness from the studentised mean. Where one
+    image in a hundred determines the mean, a symmetric interval would miss on one side.
     """
     mean, deviation = float(x_N.mean()), float(x_N.std(ddof=1))
     error = deviation / math.sqrt(n)
@@ -70,7 +84,7 @@ def mean_interval(x_N: NDArray[np.floating], n: int, method: str) -> Uncertainty
     skewness = float(np.mean(((x_N - mean) / deviation) ** 3))
 
     def studentised(z: float) -> float:
-        """The t of which t + g t^2 / 3 + g^2 t^3 / 27 + g / 6 = z for g = skewness / sqrt(n)."""
+        """Solve t + g t^2 / 3 + g^2 t^3 / 27 + g / 6 = z for t, with g = skewness / sqrt(n)."""
         g = skewness / math.sqrt(n)
         if abs(g) < SYMMETRIC:
             return z
@@ -81,8 +95,12 @@ def mean_interval(x_N: NDArray[np.floating], n: int, method: str) -> Uncertainty
 
 
 def share_interval(estimate: float, error: float, n: int, method: str) -> Uncertainty:
-    """Interval of a number in [0, 1] on the logit scale, so that it stays inside. Where nothing
-    varied, that of a share of `n`.
+    """Return the interval of a number in [0, 1] on the logit scale, so that it stays inside.
+
+    Without any variation it is Wilson's interval of a share of `n`.
+
+    >>> [round(number, 4) for number in share_interval(0.9, 0.05, 100, "by hand")[2:4]]
+    [0.7518, 0.9639]
     """
     slack = estimate * (1 - estimate)
     if error <= 0 or slack <= MIN_SLACK:
@@ -90,8 +108,13 @@ def share_interval(estimate: float, error: float, n: int, method: str) -> Uncert
         low, high = min(found.low, estimate), max(found.high, estimate)  # p n / n may round
         return Uncertainty(estimate, max(error, 0.0), low, high, found.method)
     centre, half = math.log(estimate / (1 - estimate)), Z * error / slack
-    low, high = float(expit(centre - half)), float(expit(centre + half))
+    low, high = _expit(centre - half), _expit(centre + half)
     return Uncertainty(estimate, error, min(low, estimate), max(high, estimate), method)
+
+
+def _expit(x: float) -> float:
+    """Return the logistic function of `x`, as `scipy.special.expit` does to the bit."""
+    return 1 / (1 + math.exp(-x)) if -x <= MAX_EXPONENT else 0.0
 
 
 class Expansion(NamedTuple):
@@ -99,9 +122,9 @@ class Expansion(NamedTuple):
 
         value + mean_i IF(x_i) + sum_ij h(x_i, x_j) / n^2,
 
-    with what is needed of it, measured on `num` images: the variance of the influence values IF
-    as estimated (which holds 4 E h^2 / num of the second order), E h^2 over pairs, and
-    E IF^3 + 4 E IF(x) IF(y) h(x, y).
+    and the moments of it that a variance needs, measured on `num` images: the variance of the
+    influence values IF as estimated (which contains 4 E h^2 / num of the second order), E h^2 over
+    pairs, and E IF^3 + 4 E IF(x) IF(y) h(x, y).
     """
 
     influence_variance: float
@@ -110,11 +133,14 @@ class Expansion(NamedTuple):
     num: int
 
     def variance(self, n: int, *, linear: float = 1.0, pairs: float = 1.0) -> float:
-        """Variance of the statistic of `n` images, without the terms i = j. `linear` and `pairs`
-        are the factors by which an estimator raises the variance of the two orders.
+        """Return the variance of the statistic of `n` images, without the terms i = j.
 
-        For n = num and no first order this is half of what influence values alone give. The
-        difference of two noisy numbers is kept above half of the second order.
+        `linear` and `pairs` are the factors by which an estimator raises the variance of the two
+        orders. For n = num and no first order, the result is half of what influence values alone
+        give. The difference of two noisy numbers is kept above half of the second order.
+
+        >>> Expansion(1.0, 0.0, 0.0, 100).variance(50)  # an ordinary mean
+        0.02
         """
         second = 2 * pairs * self.pair_square / n**2
         first = linear * (self.influence_variance - 4 * self.pair_square / self.num) / n
@@ -124,14 +150,14 @@ class Expansion(NamedTuple):
 def score_interval(
     estimate: float, variance: float, expansion: Expansion, n: int, method: str
 ) -> Uncertainty:
-    """The values t with (t - estimate)^2 <= Z^2 V(t), as Wilson's interval of a share.
+    """Return the values t with (t - estimate)^2 <= Z^2 V(t), as Wilson's interval does for a share.
 
-    A small estimate of a distance comes with a small estimate of its variance, so that a symmetric
-    interval misses from below. To first order V(t) = variance + b (t - estimate), b the covariance
-    of the two estimates over the variance. That covariance is `third` / n^2 away from zero; at
-    zero the influence values, being estimates, make it twice what it is. Half of it is taken
-    everywhere: where it is too little it hardly matters. At zero b is at most 8^(1/2) standard
-    errors (one chi-squared variable), and is kept there.
+    A small estimate of a distance comes with a small estimate of its variance, so a symmetric
+    interval misses from below. To first order V(t) = variance + b (t - estimate), where b is the
+    covariance of the two estimates over the variance. That covariance is `third` / n^2 away from
+    zero; at zero the influence values, being estimates, make it twice as large as it is. Half of
+    it is taken everywhere, since it hardly matters where that is too little. At zero b is at most
+    8^(1/2) standard errors (one chi-squared variable), and is limited to that.
     """
     error = math.sqrt(variance)
     slope = 0.5 * expansion.third / n**2 / variance if variance > 0 else 0.0
@@ -150,10 +176,18 @@ class Difference(NamedTuple):
 
 
 def difference(base: Uncertainty, new: Uncertainty) -> Difference:
-    """The difference of two independent estimates from their intervals (Zou and Donner 2008): the
-    sum of variances for symmetric intervals, Newcombe's hybrid (1998, method 10) for Wilson's.
-    The p-value is that of a normal with the width that the interval has towards zero.
+    """Return the difference of two independent estimates from their intervals.
+
+    The method is that of Zou and Donner (2008): the sum of variances for symmetric intervals,
+    Newcombe's hybrid (1998, method 10) for Wilson's. The p-value is that of a normal distribution
+    with the width of the interval on the side of zero.
+
+    >>> found = difference(wilson(48, 80), wilson(56, 70))  # Newcombe 1998, table II, (a)
+    >>> round(found.low, 4), round(found.high, 4)
+    (0.0524, 0.3339)
     """
+    from scipy.special import ndtr
+
     estimate = new.estimate - base.estimate
     below = math.hypot(new.estimate - new.low, base.high - base.estimate)
     above = math.hypot(new.high - new.estimate, base.estimate - base.low)
@@ -166,8 +200,12 @@ def difference(base: Uncertainty, new: Uncertainty) -> Difference:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted for their number (Holm 1979), in the order given: those below a level are
-    rejected at that family-wise level.
+    """Return p-values adjusted for their number (Holm 1979), in the order given.
+
+    Rejecting those below a level keeps the family-wise error at that level.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
     """
     adjusted = [0.0] * len(p_values)
     largest = 0.0

@@ -1,10 +1,9 @@
-"""What is kept of a set of images: features of some or all, moments and class statistics of all.
+"""Sufficient statistics of a set of images: moments, class statistics, and features of a subset.
 
-`Moments` accumulate in float64 by Chan, Golub and LeVeque's pairwise update (1979), always in the
-order given, so that the same shards give the same bits; files are npz without pickle, written to a
-temporary name and moved into place.
+`Moments` accumulate in float64 by the pairwise update of Chan, Golub and LeVeque (1979), always in
+the order given, so the same shards give the same bits.
 
-Shape legend: N samples, D features, K classes.
+Shape legend: N samples, D features, K classes, S splits.
 """
 
 from __future__ import annotations
@@ -19,15 +18,20 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError
 
-SUBSET_SIZE = 10_000  # images whose features are kept of a larger set
+SUBSET_SIZE = 10_000  # images of a larger set whose features are stored
 SUBSET_SEED = 2020
-BLOCK = 4096  # rows turned to float64 at a time
-ENTROPY_BLOCK = 256  # a block and its logarithm stay in the cache
+BLOCK = 4096  # rows converted to float64 at a time
+ENTROPY_BLOCK = 256  # a block and its logarithm fit in the CPU's cache
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean (float64 D) and centred sum of outer products M2 (float64 D,D) of a sample."""
+    """Count, mean (float64 D) and centred sum of outer products M2 (float64 D,D) of a sample.
+
+    >>> moments = Moments.of(np.array([[0.0, 1], [2, 1], [4, 1]]))
+    >>> moments.n, moments.mean.tolist(), moments.covariance().tolist()
+    (3, [2.0, 1.0], [[4.0, 0.0], [0.0, 0.0]])
+    """
 
     n: int
     mean: NDArray[np.float64]
@@ -35,8 +39,10 @@ class Moments:
 
     @classmethod
     def of(cls, f_ND: NDArray[np.floating]) -> Moments:
-        """Moments of the rows of `f_ND` (N,D; any float type). Raises `InputError` when a value
-        is not finite or the array is not two-dimensional with at least one row.
+        """Return the moments of the rows of `f_ND` (N,D, any float type).
+
+        Raises `InputError` when a value is not finite, or when the array is not two-dimensional
+        with at least one row.
         """
         if f_ND.ndim != 2 or len(f_ND) == 0:
             raise InputError(f"features must have shape N,D with N >= 1, got {f_ND.shape}")
@@ -53,7 +59,10 @@ class Moments:
 
     @classmethod
     def merged(cls, parts: Iterable[Moments]) -> Moments:
-        """Moments of the union of disjoint samples, merged from left to right."""
+        """Return the moments of the union of disjoint samples, merged from left to right.
+
+        Raises `InputError` for no parts, and for parts of different numbers of features.
+        """
         total: Moments | None = None
         for part in parts:
             total = part if total is None else total._plus(part)
@@ -74,10 +83,11 @@ class Moments:
 
     @property
     def dim(self) -> int:
+        """Number of features D."""
         return len(self.mean)
 
     def covariance(self) -> NDArray[np.float64]:
-        """Sample covariance D,D with divisor n - 1. Raises `InputError` when n < 2."""
+        """Return the sample covariance D,D with divisor n - 1. Raises `InputError` when n < 2."""
         if self.n < 2:
             raise InputError("a covariance needs at least 2 samples")
         return self.m2 / (self.n - 1)
@@ -85,8 +95,9 @@ class Moments:
 
 @dataclass(frozen=True)
 class Features:
-    """What an extractor gives for a set of images: `values` float32 N,D and, when it is a
-    classifier, `logits` float32 N,K.
+    """The output of an extractor for a set of images.
+
+    `values` are float32 N,D; `logits` are float32 N,K when the extractor is a classifier.
     """
 
     values: NDArray[np.float32]
@@ -94,14 +105,18 @@ class Features:
 
     @property
     def probabilities(self) -> NDArray[np.float64] | None:
-        """Softmax of the logits, float64 N,K."""
+        """Softmax of the logits, float64 N,K; None without logits."""
         if self.logits is None:
             return None
         return class_probabilities(self.logits)
 
 
 def class_probabilities(logits_NK: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Softmax, float64 N,K."""
+    """Return the softmax of each row, float64 N,K.
+
+    >>> class_probabilities(np.array([[0.0, 0.0], [1000.0, 0.0]])).tolist()
+    [[0.5, 0.5], [1.0, 0.0]]
+    """
     p_NK = logits_NK.astype(np.float64)
     p_NK -= p_NK.max(axis=1, keepdims=True)
     np.exp(p_NK, out=p_NK)
@@ -111,11 +126,12 @@ def class_probabilities(logits_NK: NDArray[np.floating]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class ClassStatistics:
-    """What class metrics need of any number of images, without their probabilities.
+    """Sums over the class probabilities of any number of images, from which class metrics follow.
 
-    Images are dealt to S splits by the shuffle of `score_splits`. By split: `split_counts` images
-    (S), `probability_sums` (S,K), `entropy_sums` in nats (S). `predicted_counts` (K) are images by
-    most likely class, `confidence` the sum of the largest probabilities.
+    Images are assigned to S splits by the shuffle of `score_splits`. Each split has its
+    `split_counts` (images, S), `probability_sums` (S,K) and `entropy_sums` (nats, S). Over all
+    images, `predicted_counts` (K) counts them by most likely class, and `confidence` is the sum of
+    their largest probabilities.
     """
 
     split_counts: NDArray[np.int64]
@@ -126,7 +142,7 @@ class ClassStatistics:
 
     @classmethod
     def of(cls, p_NK: NDArray[np.float64], split_N: NDArray[np.int64], splits: int) -> Self:
-        """Statistics of the rows of `p_NK` (float64, rows sum to 1) in their splits."""
+        """Return the statistics of the rows of `p_NK` (float64, rows sum to 1) by split."""
         member_SN = (np.arange(splits)[:, None] == split_N).astype(np.float64)
         return cls(
             split_counts=np.bincount(split_N, minlength=splits),
@@ -137,7 +153,7 @@ class ClassStatistics:
         )
 
     def plus(self, other: Self) -> Self:
-        """Statistics of the union of two disjoint samples."""
+        """Return the statistics of the union of two disjoint samples."""
         return type(self)(
             self.split_counts + other.split_counts,
             self.probability_sums + other.probability_sums,
@@ -148,16 +164,17 @@ class ClassStatistics:
 
     @property
     def n(self) -> int:
+        """Number of images."""
         return int(self.split_counts.sum())
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """Share of the images by predicted class, summing to 1."""
+        """Share of the images by predicted class (K), summing to 1."""
         return self.predicted_counts / self.n
 
 
 def _entropy(p_NK: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Entropy of each row in nats. The floor under the logarithm makes 0 log 0 zero."""
+    """Return the entropy of each row in nats. A floor under the logarithm makes 0 log 0 zero."""
     entropy_N = np.empty(len(p_NK))
     for start in range(0, len(p_NK), ENTROPY_BLOCK):
         p = p_NK[start : start + ENTROPY_BLOCK]
@@ -168,8 +185,13 @@ def _entropy(p_NK: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def score_splits(n: int, splits: int, seed: int) -> NDArray[np.int64]:
-    """Which split each of `n` images is dealt to, int64 N: positions i*n//splits of the order
-    `numpy.random.RandomState(seed).permutation(n)`, as torch-fidelity's Inception Score does.
+    """Return the split of each of `n` images, int64 N.
+
+    Split i holds the positions i*n//splits to (i+1)*n//splits of the order
+    `numpy.random.RandomState(seed).permutation(n)`, as in torch-fidelity's Inception Score.
+
+    >>> np.bincount(score_splits(10, 3, seed=2020)).tolist()
+    [3, 3, 4]
     """
     order = np.random.RandomState(seed).permutation(n)
     bounds = np.arange(splits + 1) * n // splits
@@ -179,8 +201,10 @@ def score_splits(n: int, splits: int, seed: int) -> NDArray[np.int64]:
 
 
 def subset_rows(n: int, size: int, seed: int = SUBSET_SEED) -> NDArray[np.int64]:
-    """The fixed random choice of `size` of `n` images that stands for all of them where every
-    image is too many, sorted; all of them when there are no more.
+    """Return the fixed random choice of `size` of `n` images, sorted; all rows when n <= size.
+
+    >>> subset_rows(3, 5).tolist()
+    [0, 1, 2]
     """
     if n <= size:
         return np.arange(n)
@@ -189,11 +213,11 @@ def subset_rows(n: int, size: int, seed: int = SUBSET_SEED) -> NDArray[np.int64]
 
 @dataclass(frozen=True)
 class FeatureSample:
-    """What is kept of the features of `n` images, however many they are.
+    """The stored features of a set of images of any size.
 
-    `features` are those of the images at `rows` (int64, sorted; all images when there are few),
-    `classes` covers all images when the extractor is a classifier. `streamed` are the moments of
-    all images when some features were let go.
+    `features` are those of the images at `rows` (int64, sorted; all images of a small set).
+    `classes` covers all images when the extractor is a classifier. `streamed` holds the moments of
+    all images when the features of some were not stored.
     """
 
     features: Features
@@ -203,6 +227,7 @@ class FeatureSample:
 
     @property
     def n(self) -> int:
+        """Number of images, stored or not."""
         return len(self.rows) if self.streamed is None else self.streamed.n
 
     @cached_property

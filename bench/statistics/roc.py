@@ -1,18 +1,19 @@
-"""How well scores tell anomalous images from normal ones: the ROC curve and numbers read from it.
+"""ROC curve, AUC, average precision and FPR at 95 % TPR of anomaly scores.
 
-A score is higher for what looks more anomalous. AUC is the probability that an anomalous image
-scores above a normal one, ties counted half (the Mann-Whitney statistic). Its variance is DeLong's
-(DeLong, DeLong and Clarke-Pearson, Biometrics 1988) from midranks (Sun and Xu, IEEE Signal
-Processing Letters 2014), for images that are drawn independently on both sides; it takes the
-detector as given. The interval is symmetric on the logit scale, so that it stays inside [0, 1];
-where every pair is in order, and the variance nothing, it is Wilson's for the smaller side. The
-test of two detectors on the same images is DeLong's paired one, on the scale of the AUC.
+A higher score means more anomalous. AUC is the probability that an anomalous image scores above a
+normal one, with ties counted half (the Mann-Whitney statistic). Its variance is that of DeLong,
+DeLong and Clarke-Pearson (Biometrics 1988) from midranks (Sun and Xu, IEEE Signal Processing
+Letters 2014), for images drawn independently on both sides and a fixed detector. The interval is
+symmetric on the logit scale, so it stays inside [0, 1]. Where every pair is in order the variance
+is zero, and the interval is Wilson's for the smaller side.
 
-Average precision is the step sum of precision over recall, with all images of one score taken
-together; FPR at 95 % TPR is the share of normal images at or above the highest threshold that
-finds 95 % of the anomalous ones. AUC, curve and average precision agree with scikit-learn, errors
-with the direct sum over pairs, both to float64 rounding, and areas, errors and tests with the
-worked example of the 1988 paper (tests/test_roc.py).
+Average precision is the step sum of precision over recall, where images of equal score are taken
+together. FPR at 95 % TPR is the share of normal images at or above the highest threshold that
+detects 95 % of the anomalous ones.
+
+AUC, curve and average precision agree with scikit-learn, and errors with the direct sum over
+pairs, both to float64 rounding. Areas and errors agree with the worked example of the 1988 paper
+(tests/statistics/test_roc.py).
 
 Shape legend: m anomalous images, n normal ones, P points of the curve.
 """
@@ -24,9 +25,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
 
-from bench.statistics.intervals import Uncertainty, Z, share_interval
+from bench.statistics.intervals import Uncertainty, share_interval
 
 TPR = 0.95  # of FPR at 95 % TPR
 
@@ -34,8 +34,10 @@ Scores = NDArray[np.floating]
 
 
 class Auc(NamedTuple):
-    """Area under the ROC curve in [0, 1], its standard error, and the part of that which the
-    draw of the anomalous side makes; both NaN with one score on a side.
+    """Area under the ROC curve in [0, 1] with its standard errors.
+
+    `standard_error` is for a draw of both sides, `of_anomalous` for a draw of the anomalous side
+    alone. Both are NaN when a side has one score.
     """
 
     value: float
@@ -44,8 +46,10 @@ class Auc(NamedTuple):
 
 
 class RocCurve(NamedTuple):
-    """Float64 P each, from (0, 0) to (1, 1): the shares of normal and of anomalous images that
-    score at or above each threshold; the first threshold is above every score, infinite.
+    """Points of a ROC curve, float64 P each, from (0, 0) to (1, 1).
+
+    The rates are the shares of normal and of anomalous images that score at or above each
+    threshold. The first threshold is infinite.
     """
 
     false_positives: NDArray[np.float64]
@@ -54,9 +58,10 @@ class RocCurve(NamedTuple):
 
 
 class RocNumbers(NamedTuple):
-    """What one ROC curve comes down to. `interval` is that of the AUC, None where a side has one
-    image and nothing is known of how images vary. `share` is that of anomalous images: what the
-    average precision of a detector without any skill would be.
+    """Numbers of one ROC curve.
+
+    `interval` is that of the AUC; None when a side has one image, since one image says nothing
+    about variation.
     """
 
     auc: float
@@ -68,25 +73,23 @@ class RocNumbers(NamedTuple):
 
     @property
     def share(self) -> float:
+        """Share of anomalous images: the average precision of a detector without any skill."""
         return self.num_anomalous / (self.num_anomalous + self.num_normal)
 
 
-class AucDifference(NamedTuple):
-    """The AUC of the second detector less that of the first, its standard error, its 95 % interval
-    and the two-sided p-value of no difference.
-    """
-
-    estimate: float
-    standard_error: float
-    low: float
-    high: float
-    p_value: float
-
-
 def delong_components(anomalous: Scores, normal: Scores) -> tuple[Scores, Scores]:
-    """DeLong's structural components, the mean of either the AUC: for each anomalous image the
-    share of normal ones below it, for each normal one that of anomalous ones above it.
+    """Return DeLong's structural components, both with the AUC as their mean.
+
+    They are, for each anomalous image, the share of normal images below it, and for each normal
+    image the share of anomalous images above it. Ties count half. Raises `ValueError` when a side
+    is empty or holds NaN.
+
+    >>> below, above = delong_components(np.array([3.0, 1.0]), np.array([1.0, 2.0]))
+    >>> below.tolist(), above.tolist()
+    ([1.0, 0.25], [0.75, 0.5])
     """
+    from scipy.stats import rankdata
+
     m, n = len(anomalous), len(normal)
     if not m or not n:
         raise ValueError(f"an AUC needs scores on both sides, got {m} and {n}")
@@ -97,8 +100,12 @@ def delong_components(anomalous: Scores, normal: Scores) -> tuple[Scores, Scores
 
 
 def auc(anomalous: Scores, normal: Scores) -> Auc:
-    """P(anomalous > normal) + P(equal) / 2 of two score vectors, in O((m+n) log(m+n)).
+    """Return P(anomalous > normal) + P(equal) / 2 of two score vectors, in O((m+n) log(m+n)).
+
     Raises `ValueError` when one is empty or holds NaN.
+
+    >>> auc(np.array([3.0, 1.0]), np.array([1.0, 2.0])).value  # 2 of 4 pairs, and one tie
+    0.625
     """
     below_m, above_n = delong_components(anomalous, normal)
     m, n = len(below_m), len(above_n)
@@ -109,8 +116,9 @@ def auc(anomalous: Scores, normal: Scores) -> Auc:
 
 
 def auc_interval(anomalous: Scores, normal: Scores) -> Uncertainty | None:
-    """DeLong's 95 % interval of the AUC for another draw of both sides, on the logit scale; None
-    with one score on a side. Raises as `auc` does.
+    """Return DeLong's 95 % interval of the AUC for another draw of both sides, on the logit scale.
+
+    The result is None when a side has one score. Raises as `auc` does.
     """
     found = auc(anomalous, normal)
     if math.isnan(found.standard_error):
@@ -120,7 +128,14 @@ def auc_interval(anomalous: Scores, normal: Scores) -> Uncertainty | None:
 
 
 def roc_curve(anomalous: Scores, normal: Scores) -> RocCurve:
-    """A point for each distinct score. Raises `ValueError` when a side is empty or holds NaN."""
+    """Return the curve, with a point for each distinct score.
+
+    Raises `ValueError` when a side is empty or holds NaN.
+
+    >>> curve = roc_curve(np.array([3.0, 1.0]), np.array([1.0, 2.0]))
+    >>> curve.false_positives.tolist(), curve.true_positives.tolist()
+    ([0.0, 0.0, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0])
+    """
     if not len(anomalous) or not len(normal):
         raise ValueError(f"a ROC curve needs both sides, got {len(anomalous)} and {len(normal)}")
     both = np.concatenate([anomalous, normal]).astype(np.float64)
@@ -135,7 +150,11 @@ def roc_curve(anomalous: Scores, normal: Scores) -> RocCurve:
 
 
 def average_precision(anomalous: Scores, normal: Scores) -> float:
-    """Sum over thresholds of precision times the recall gained. Raises as `roc_curve` does."""
+    """Return the sum over thresholds of precision times gained recall. Raises as `roc_curve`.
+
+    >>> average_precision(np.array([3.0, 1.0]), np.array([1.0, 2.0]))  # (1/1 + 2/4) / 2
+    0.75
+    """
     curve = roc_curve(anomalous, normal)
     found = curve.true_positives[1:] * len(anomalous)
     wrong = curve.false_positives[1:] * len(normal)
@@ -143,8 +162,13 @@ def average_precision(anomalous: Scores, normal: Scores) -> float:
 
 
 def fpr_at_tpr(anomalous: Scores, normal: Scores, tpr: float = TPR) -> float:
-    """Share of normal images at or above the highest threshold that is reached by `tpr` or more of
-    the anomalous ones. Raises as `roc_curve` does.
+    """Return the false positive rate where `tpr` or more of the anomalous images are detected.
+
+    It is the share of normal images at or above the highest threshold that a share `tpr` of the
+    anomalous images reaches. Raises as `roc_curve`, and `ValueError` for a `tpr` outside (0, 1].
+
+    >>> fpr_at_tpr(np.array([3.0, 1.0]), np.array([0.0, 2.0]), tpr=0.5)
+    0.0
     """
     if not 0 < tpr <= 1:
         raise ValueError(f"a true positive rate of {tpr}: expected more than 0, at most 1")
@@ -156,7 +180,7 @@ def fpr_at_tpr(anomalous: Scores, normal: Scores, tpr: float = TPR) -> float:
 
 
 def roc_numbers(scores: Scores, labels: NDArray[np.integer]) -> RocNumbers:
-    """The numbers of scores with labels (1 anomalous, 0 normal). Raises as `roc_curve` does."""
+    """Return the numbers of scores with labels (1 anomalous, 0 normal). Raises as `roc_curve`."""
     anomalous, normal = scores[labels == 1], scores[labels == 0]
     return RocNumbers(
         auc(anomalous, normal).value,
@@ -166,25 +190,3 @@ def roc_numbers(scores: Scores, labels: NDArray[np.integer]) -> RocNumbers:
         len(anomalous),
         len(normal),
     )
-
-
-def compare_aucs(first: tuple[Scores, Scores], second: tuple[Scores, Scores]) -> AucDifference:
-    """DeLong's paired test of two detectors, each given by its scores (anomalous, normal) of the
-    same images in the same order.
-
-    Where the two rank every pair alike the difference is 0 and p is 1; where they differ by the
-    same amount for every image, p is 0. Raises `ValueError` for other numbers of images and for
-    one image on a side, and as `auc` does.
-    """
-    (below_1, above_1), (below_2, above_2) = delong_components(*first), delong_components(*second)
-    if below_1.shape != below_2.shape or above_1.shape != above_2.shape:
-        raise ValueError("a paired test needs the scores of the same images")
-    if min(len(below_1), len(above_1)) < 2:
-        raise ValueError("a paired test needs two images or more on both sides")
-    estimate = float(below_2.mean() - below_1.mean())
-    differences = (below_2 - below_1, above_2 - above_1)
-    error = math.sqrt(sum(side.var(ddof=1) / len(side) for side in differences))
-    if error == 0:
-        return AucDifference(estimate, 0.0, estimate, estimate, 1.0 if estimate == 0 else 0.0)
-    p_value = 2 * float(norm.sf(abs(estimate) / error))
-    return AucDifference(estimate, error, estimate - Z * error, estimate + Z * error, p_value)

@@ -24,7 +24,8 @@ from bench.metrics.base import MetricInputs
 from bench.references.bundle import Reference, load_reference
 from bench.references.lookup import find_manifest
 from bench.statistics.moments import Moments, class_probabilities
-from bench.statistics.neighbours import K_NEAREST, nearest_neighbours
+from bench.statistics.neighbours.results import K_NEAREST
+from bench.statistics.neighbours.search import nearest_neighbours
 
 NUM_REAL = 2000
 MANY = 200_000  # images in a draw that represents the whole population

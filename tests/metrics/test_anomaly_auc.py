@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from bench.metrics.anomaly_auc import ANOMALY_AUC
 from bench.metrics.base import MetricInputs, Sizes, UndefinedMetric
 from bench.statistics.moments import Moments
-from bench.statistics.neighbours import nearest_neighbours
+from bench.statistics.neighbours.search import nearest_neighbours
 from bench.statistics.roc import auc
 
 

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from bench.metrics.authenticity import AUTHENTICITY, authentic
 from bench.metrics.base import MetricInputs, UndefinedMetric
 from bench.statistics.moments import Moments
-from bench.statistics.neighbours import nearest_neighbours
+from bench.statistics.neighbours.search import nearest_neighbours
 
 
 def inputs(real, fake, **more):

@@ -11,7 +11,7 @@ from scipy.stats import mannwhitneyu, norm
 from bench.metrics.base import MetricInputs, UndefinedMetric
 from bench.metrics.ct_score import CELLS, CT_SCORE, Cells, ct_score
 from bench.statistics.moments import Moments
-from bench.statistics.neighbours import nearest_neighbours
+from bench.statistics.neighbours.search import nearest_neighbours
 
 
 def normal(n, d, seed):

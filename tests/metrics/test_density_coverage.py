@@ -13,7 +13,7 @@ from bench.metrics.density_coverage import (
     expected_coverage,
 )
 from bench.statistics.moments import Moments
-from bench.statistics.neighbours import neighbour_pass
+from bench.statistics.neighbours.search import neighbour_pass
 
 
 def normal(n, d, seed):

@@ -20,7 +20,7 @@ from bench.metrics.prd_scores import f_beta_influence
 from bench.metrics.precision_recall import recall_variance
 from bench.metrics.vendi import entropy_influence, vendi_score
 from bench.statistics.moments import Moments
-from bench.statistics.neighbours import neighbour_pass
+from bench.statistics.neighbours.search import neighbour_pass
 
 
 @pytest.fixture(autouse=True, scope="module")

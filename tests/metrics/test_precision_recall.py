@@ -8,7 +8,7 @@ from torch_fidelity.metric_prc import calculate_precision_recall_full
 from bench.metrics.base import MetricInputs, UndefinedMetric
 from bench.metrics.precision_recall import PRECISION, RECALL, precision, realism, recall
 from bench.statistics.moments import Moments
-from bench.statistics.neighbours import neighbour_pass
+from bench.statistics.neighbours.search import neighbour_pass
 
 
 def column(*values):

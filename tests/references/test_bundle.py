@@ -38,7 +38,7 @@ from bench.runtime.cache import Cache
 from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
 from bench.scoring.scorer import Scorer
 from bench.statistics.moments import Moments
-from bench.statistics.neighbours import nearest_neighbours
+from bench.statistics.neighbours.search import nearest_neighbours
 from tests.conftest import RealSample, write_pngs
 from tests.data.test_datasets import write_split
 

@@ -16,7 +16,6 @@ from bench.statistics.roc import (
     auc,
     auc_interval,
     average_precision,
-    compare_aucs,
     fpr_at_tpr,
     roc_curve,
     roc_numbers,
@@ -41,7 +40,6 @@ ALBUMIN, PROTEIN, KG = (
 )
 
 tied = st.lists(st.integers(0, 9), min_size=1, max_size=30).map(lambda x: np.array(x, np.float64))
-several = st.lists(st.integers(0, 9), min_size=2, max_size=30).map(np.array)
 
 
 def stacked(anomalous, normal):
@@ -57,21 +55,6 @@ def test_areas_of_the_worked_example(scores, area, error):
     found = auc(*scores)
     assert found.value == pytest.approx(area, abs=5e-5)
     assert found.standard_error == pytest.approx(error, abs=5e-5)
-
-
-@pytest.mark.parametrize(
-    ("scores", "difference", "error", "chi_square", "p"),
-    [(ALBUMIN, 0.0108, 0.0953, 0.0127, 0.9102), (PROTEIN, -0.0780, 0.1046, 0.5554, 0.4561)],
-)
-def test_differences_of_the_worked_example(scores, difference, error, chi_square, p):
-    """Against the K-G score, to the digits that are printed."""
-    found = compare_aucs(KG, scores)
-    assert found.estimate == pytest.approx(difference, abs=6e-5)
-    assert found.standard_error == pytest.approx(error, abs=6e-5)
-    assert (found.estimate / found.standard_error) ** 2 == pytest.approx(chi_square, abs=6e-5)
-    assert found.p_value == pytest.approx(p, abs=6e-5)
-    assert (found.low + found.high) / 2 == pytest.approx(found.estimate)
-    assert found.high - found.low == pytest.approx(2 * 1.959964 * found.standard_error, rel=1e-6)
 
 
 @given(anomalous=tied, normal=tied)
@@ -114,30 +97,6 @@ def test_by_hand():
     assert fpr_at_tpr(np.arange(20), np.array([0.5, -1])) == 0
 
 
-@given(data=st.data(), anomalous=several, normal=several)
-def test_the_paired_test_is_the_direct_sum(data, anomalous, normal):
-    """Covariances from the kernel over all pairs, as DeLong et al. define them."""
-    same = lambda x: data.draw(  # noqa: E731
-        st.lists(st.integers(0, 9), min_size=len(x), max_size=len(x)).map(np.array)
-    )
-    first, second = (anomalous, normal), (same(anomalous), same(normal))
-    rows, columns = [], []
-    for a, b in (first, second):
-        kernel = (a[:, None] > b[None]) + 0.5 * (a[:, None] == b[None])
-        rows.append(kernel.mean(axis=1))
-        columns.append(kernel.mean(axis=0))
-    covariance = np.cov(rows) / len(anomalous) + np.cov(columns) / len(normal)
-    contrast = np.array([-1, 1])
-    found = compare_aucs(first, second)
-    assert found.estimate == pytest.approx(np.mean(rows[1]) - np.mean(rows[0]), abs=1e-12)
-    assert found.standard_error**2 == pytest.approx(contrast @ covariance @ contrast, abs=1e-12)
-
-
-def test_two_equal_detectors_do_not_differ():
-    found = compare_aucs(KG, (KG[0] * 3, KG[1] * 3))
-    assert found == (0, 0, 0, 0, 1)
-
-
 def test_the_interval_covers_the_area():
     """2,000 draws of 40 and 60 normal scores apart by 1: P = Phi(1 / sqrt 2)."""
     rng = np.random.default_rng(0)
@@ -175,9 +134,5 @@ def test_what_has_no_value():
             function(np.array([np.nan]), one)
     with pytest.raises(ValueError, match="both sides, got 1 and 0"):
         auc(one, empty)
-    with pytest.raises(ValueError, match="the same images"):
-        compare_aucs((two, two), (one, two))
-    with pytest.raises(ValueError, match="two images or more"):
-        compare_aucs((one, two), (one, two))
     with pytest.raises(ValueError, match="true positive rate of 0"):
         fpr_at_tpr(two, two, 0)

@@ -110,7 +110,7 @@ def measure_fid(n: int) -> dict[str, object]:
 
 
 def measure_neighbours(n: int) -> dict[str, object]:
-    from bench.statistics.neighbours import neighbour_pass
+    from bench.statistics.neighbours.search import neighbour_pass
 
     rng = np.random.default_rng(0)
     spectrum = (1 / np.sqrt(1 + np.arange(NUM_FEATURES))).astype(np.float32)

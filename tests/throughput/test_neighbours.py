@@ -27,7 +27,7 @@ from torch_fidelity.metric_prc import calculate_precision_recall_full
 
 from bench.metrics.density_coverage import coverage, density
 from bench.metrics.precision_recall import precision, realism, recall
-from bench.statistics.neighbours import neighbour_pass
+from bench.statistics.neighbours.search import neighbour_pass
 
 NUM = max(200, int(10_000 * float(os.environ.get("LATENTBENCH_BENCH_SCALE", "1"))))
 ROUNDS = int(os.environ.get("LATENTBENCH_BENCH_ROUNDS", "3"))

@@ -24,7 +24,8 @@ from bench.anomaly.detectors.base import (
 )
 from bench.anomaly.detectors.vectors import FeatureReader, PixelReader, VectorDetector
 from bench.errors import UsageError
-from bench.statistics.neighbours import K_NEAREST, nearest_neighbours
+from bench.statistics.neighbours.results import K_NEAREST
+from bench.statistics.neighbours.search import nearest_neighbours
 
 SOURCE = "Ramaswamy et al. 2000"
 

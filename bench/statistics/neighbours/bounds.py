@@ -1,14 +1,14 @@
-"""How far a product may be off, the distances that decide, and the k nearest found so far.
+"""Rounding bounds of a product, exact distances, and the k nearest found so far.
 
 With `s = eps (D + 8)` the rounding of a product is at most `s (|x|^2 + |y|^2)` (Higham, Accuracy
-and Stability of Numerical Algorithms, 2002; and the rounding of centring and norms), so norms
-shrunk by `1 - s` make the product a lower bound of the squared distance, and `2 s` of the norms
-more make it an upper bound. Products run in strict float32
-(`torch.set_float32_matmul_precision("highest")` for their duration): TF32 or bfloat16 would break
-the bound.
+and Stability of Numerical Algorithms, 2002, plus the rounding of centring and norms). Norms shrunk
+by `1 - s` therefore make the product a lower bound of the squared distance, and adding `2 s` of
+the norms makes it an upper bound. Products run in strict float32
+(`torch.set_float32_matmul_precision("highest")` for their duration), because TF32 or bfloat16
+would break the bound.
 
 Candidates for the k nearest are found without sorting a tile: the minima of 32 disjoint groups of
-a row bound its k-th smallest value, and one comparison keeps the few entries below.
+a row bound its k-th smallest value, and one comparison selects the few entries below.
 
 Shape legend: D features, U and V distinct rows, P pairs, G groups, k neighbours.
 """
@@ -21,18 +21,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.statistics.neighbours.distinct import NearestNeighbours
+from bench.statistics.neighbours.results import NearestNeighbours
 
 GROUPS = 32  # disjoint groups whose minima bound the k-th smallest distance
 EXACT_ENTRIES = 1 << 19  # float64 entries of a block of exact differences
-LARGE = 1e30  # above every squared distance of scaled rows
+LARGE = 1e30  # exceeds every squared distance of scaled rows
 TINY = 1e-35  # smaller bounds would be rounded coarsely in float32
 FAINT = 1e-25  # rows with smaller squared norms (scaled) would underflow in float32 products
 TIE = 1e-6  # relative width, in squared distance, of what float32 distances may tie
 
 
 def exact_distances(x_UD: Tensor, y_VD: Tensor, i_P: Tensor, j_P: Tensor) -> Tensor:
-    """The distances that decide, float32 P: differences, squares and sum in float64."""
+    """Return the exact distances of P pairs, float32: differences, squares and sum in float64."""
     d_P = torch.empty(len(i_P), dtype=torch.float32, device=i_P.device)
     step = max(1, EXACT_ENTRIES // x_UD.shape[1])
     for at in range(0, len(i_P), step):
@@ -43,19 +43,20 @@ def exact_distances(x_UD: Tensor, y_VD: Tensor, i_P: Tensor, j_P: Tensor) -> Ten
 
 
 def rounding_slack(dim: int, dtype: torch.dtype) -> float:
-    """Bound on the rounding of a squared distance, relative to the sum of the squared norms."""
+    """Return the rounding bound of a squared distance, relative to the sum of squared norms."""
     return torch.finfo(dtype).eps * (dim + 8)
 
 
 def any_faint(norm_U: Tensor) -> bool:
-    """Whether some rows lie so close to the centre, for the scale, that products underflow."""
+    """Return whether some rows are so close to the centre that their products underflow."""
     return bool(((norm_U > 0) & (norm_U < FAINT)).any())
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Centre (float64 D) and power-of-two scale in which products are taken: the centre keeps
-    cancellation small, the scale keeps squares inside float32.
+    """Centre (float64 D) and power-of-two scale of the rows in products.
+
+    The centre keeps cancellation small, the scale keeps squares within float32.
     """
 
     centre: Tensor
@@ -63,19 +64,19 @@ class Frame:
 
     @classmethod
     def around(cls, x_UD: Tensor, y_VD: Tensor) -> Frame:
-        """Centred on the mean of `x_UD`, scaled for both."""
+        """Return the frame centred on the mean of `x_UD` and scaled for both sets."""
         reach = max(float(bound.abs()) for rows in (x_UD, y_VD) for bound in rows.aminmax())
         scale = 2.0 ** -float(np.ceil(np.log2(reach))) if reach else 1.0
-        # a float32 mean is centre enough, as long as both sets have the same
+        # a float32 mean is precise enough for a centre, as long as both sets share it
         weights_U = torch.full((len(x_UD),), 1 / len(x_UD), device=x_UD.device)
         return cls((weights_U @ x_UD).double(), scale)
 
     def squared(self, d: Tensor) -> Tensor:
-        """Distances of the original rows -> squared distances of this frame, float64."""
+        """Return squared distances of this frame (float64) from distances of the original rows."""
         return d.double().mul(self.scale).square()
 
     def operand(self, x_UD: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """`[x, (1 - s) |x|^2, 1]` (U,D+2) and `|x|^2` (float64 U) of the centred, scaled rows."""
+        """Return `[x, (1 - s) |x|^2, 1]` (U,D+2) and `|x|^2` (float64 U) of the scaled rows."""
         num, dim = x_UD.shape
         out = torch.empty((num, dim + 2), dtype=dtype, device=x_UD.device)
         norm_U = torch.empty(num, dtype=torch.float64, device=x_UD.device)
@@ -89,7 +90,7 @@ class Frame:
 
 
 def as_query(operand: Tensor) -> Tensor:
-    """`[x, |x|^2, 1]` -> `[-2x, 1, |x|^2]`, in place."""
+    """Turn `[x, |x|^2, 1]` into `[-2x, 1, |x|^2]`, in place."""
     operand[:, :-2] *= -2
     operand[:, -2:] = operand[:, -2:].flip(1)
     return operand
@@ -103,12 +104,14 @@ class Limits:
     def __init__(self, num: int, k: int, device: torch.device) -> None:
         self.k = k
         self.minima_GU = torch.full((max(GROUPS, 2 * k), num), torch.inf, device=device)
-        # a finite start: the entries that a tile leaves out are infinite
+        # finite at the start, because masked entries of a tile are infinite
         self.limit_U = torch.full((num,), LARGE if k else -1.0, device=device)
 
     def see(self, tile: Tensor, dim: int, points: slice, slack: Tensor) -> Tensor:
-        """Take in a tile of lower bounds; the neighbours of `points` run along `dim`, and adding
-        `slack` to a point's values makes upper bounds. Returns the minima's upper bounds.
+        """Update the group minima from a tile of lower bounds; return their upper bounds.
+
+        The neighbours of `points` run along `dim`. Adding `slack` to a point's values turns them
+        into upper bounds.
         """
         num = tile.shape[dim]
         groups = min(len(self.minima_GU), num)
@@ -121,7 +124,7 @@ class Limits:
         return upper
 
     def refresh(self, points: slice) -> Tensor:
-        """The bounds of `points`, widened by what may tie in float32."""
+        """Update and return the limits of `points`, widened by what may tie in float32."""
         if self.k:
             least = self.minima_GU[:, points].T.contiguous().topk(self.k, largest=False).values
             bound = least.amax(dim=1).mul_(1 + TIE).clamp_(min=TINY)
@@ -129,14 +132,14 @@ class Limits:
         return self.limit_U[points]
 
     def tighten(self, found_Uk: Tensor) -> None:
-        """Squared distances of the k nearest among the pairs that were settled."""
+        """Lower the limits to `found_Uk`, squared distances of the k nearest exact pairs so far."""
         if self.k:
             bound = found_Uk[:, -1].mul(1 + 3 * TIE).float().clamp_(min=TINY)
             self.limit_U = torch.minimum(self.limit_U, bound)
 
 
 class NearestSoFar:
-    """The k nearest among the pairs merged so far: distances float32 U,k and indices int64 U,k."""
+    """The k nearest among the pairs merged so far: `distances` float32 U,k, `indices` int64 U,k."""
 
     def __init__(self, num: int, k: int, device: torch.device) -> None:
         self.k = k
@@ -144,7 +147,7 @@ class NearestSoFar:
         self.indices = torch.zeros((num, k), dtype=torch.int64, device=device)
 
     def merge(self, point: Tensor, neighbour: Tensor, distance: Tensor) -> None:
-        """Take in pairs that were not merged before."""
+        """Merge pairs that were not merged before."""
         if not self.k:
             return
         has, _ = held = self.distances.isfinite().nonzero(as_tuple=True)
@@ -162,5 +165,5 @@ class NearestSoFar:
         self.indices[point[few], rank[few]] = neighbour[order[few]]
 
     def numpy(self) -> NearestNeighbours:
-        """The same on the host, still among distinct rows."""
+        """Return the neighbours as arrays on the host, still among distinct rows."""
         return NearestNeighbours(self.distances.cpu().numpy(), self.indices.cpu().numpy())

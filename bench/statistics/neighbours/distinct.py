@@ -1,8 +1,8 @@
-"""Distinct rows, and the way back from neighbours among them to neighbours among all rows.
+"""Distinct rows, and the expansion of neighbours among them to neighbours among all rows.
 
-Exact duplicates are collapsed before any distance is taken, so that a thousand copies of one image
-cost what one does and cannot fill a tile with ties; each class keeps its members, in order. Rows
-are equal when their values are: -0.0 and 0.0 are the same.
+Exact duplicates are collapsed before any distance is computed. A thousand copies of one image then
+cost the same as one, and cannot fill a tile with ties. Each class of equal rows lists its members
+in order. Rows are equal when their values are: -0.0 and 0.0 are the same.
 
 Shape legend: N rows, D features, U distinct rows, k neighbours.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,31 +18,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.errors import InputError
-
-
-class NearestNeighbours(NamedTuple):
-    """The k nearest, ascending by distance and then by index.
-
-    `distances`: float32 N,k Euclidean; `indices`: int64 N,k rows of the base set. k is smaller
-    than asked for when the base set is too small.
-    """
-
-    distances: NDArray[np.float32]
-    indices: NDArray[np.int64]
-
-    def at(self, rows: NDArray[np.int64]) -> NearestNeighbours:
-        """Those of the queries `rows`."""
-        return NearestNeighbours(self.distances[rows], self.indices[rows])
+from bench.statistics.neighbours.results import NearestNeighbours
 
 
 def _digest(row: NDArray[np.float32]) -> bytes:
-    """128 bits of the row's values; adding 0.0 makes -0.0 and 0.0 the same."""
+    """Return 128 bits of the row's values; adding 0.0 makes -0.0 and 0.0 the same."""
     return hashlib.blake2b((row + np.float32(0)).tobytes(), digest_size=16).digest()
 
 
 @dataclass(frozen=True)
 class DistinctRows:
-    """The distinct rows of a set in order of first appearance, and who shares them."""
+    """The distinct rows of a set, in order of first appearance, and the classes of equal rows."""
 
     rows: Tensor  # U,D float32 on the device
     class_of: NDArray[np.int64]  # N -> U
@@ -52,8 +37,10 @@ class DistinctRows:
 
     @classmethod
     def of(cls, f_ND: NDArray[np.float32], name: str, device: torch.device) -> DistinctRows:
-        """Of `f_ND`, placed on `device`. Raises `InputError`, which says `name`, on a wrong shape
-        and on values that are not finite.
+        """Return the distinct rows of `f_ND`, placed on `device`.
+
+        Raises `InputError` with `name` in its message for a wrong shape and for values that are
+        not finite.
         """
         if f_ND.ndim != 2 or 0 in f_ND.shape:
             raise InputError(f"{name} must have shape N,D with N, D >= 1, got {f_ND.shape}")
@@ -70,7 +57,7 @@ class DistinctRows:
         return cls(torch.from_numpy(rows).to(device), class_of, counts, first)
 
     def members(self, k: int) -> NDArray[np.int64]:
-        """The first k rows of each class, ascending; -1 where it has fewer. U,k."""
+        """Return the first k rows of each class, ascending, U,k; -1 where it has fewer."""
         order = np.argsort(self.class_of, kind="stable")
         start = np.cumsum(self.counts) - self.counts
         rank = np.arange(len(order)) - start[self.class_of[order]]
@@ -88,8 +75,10 @@ def expanded(
     *,
     exclude_self: bool,
 ) -> NearestNeighbours:
-    """Neighbours among distinct rows -> neighbours among all rows. The k nearest distinct rows,
-    by distance and first member, hold among their members the k nearest rows.
+    """Return neighbours among all rows from neighbours among distinct rows.
+
+    The k nearest distinct rows, by distance and first member, hold the k nearest rows among their
+    members.
     """
     if not exclude_self and len(base.first) == len(base.class_of):
         return found.at(points.class_of)

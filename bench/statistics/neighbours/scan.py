@@ -1,9 +1,10 @@
-"""The scan: tiles of lower bounds, and the few pairs of each that need their distance.
+"""The scan: tiles of lower bounds, and the few pairs of each that need an exact distance.
 
 A tile is one matrix product. Entries below the limit of their row, of their column or of a ball
-become pairs; pairs wait until enough have come together, most are ruled out by limits that have
-tightened since, and the rest get their distance. A tile that keeps too many is done again in
-float64. Within a set only the upper half of the matrix is computed and serves rows and columns.
+become pairs. Pairs are collected; by the time there are enough, tightened limits rule out most of
+them, and exact distances are computed for the rest. A tile with too many pairs is computed again
+in float64. Within one set only the upper half of the matrix is computed; it serves rows and
+columns.
 
 Shape legend: D features, U and V distinct rows of x and y, B rows of a tile, W its columns, P
 pairs, G groups, k neighbours.
@@ -33,7 +34,7 @@ PENDING_PAIRS = 1 << 20  # pairs that wait for their exact distance
 
 
 class Found(NamedTuple):
-    """Of one tile: pairs below some bound, masks of those certainly in balls, and those near."""
+    """The pairs of one tile below some limit, masks of those surely in balls, and of those near."""
 
     pairs: Pairs
     sure: tuple[Tensor, ...]
@@ -41,8 +42,10 @@ class Found(NamedTuple):
 
 
 class Scan:
-    """One pass over the tiles of x (rows) against y (columns); `x is y` for neighbours within a
-    set, where each pair is met once. `k_x`, `k_y`: neighbours wanted for each side.
+    """One pass over the tiles of x (rows) against y (columns).
+
+    With `x is y`, neighbours are within one set and each pair is visited once. `k_x` and `k_y` are
+    the numbers of neighbours to find for each side.
     """
 
     def __init__(self, x_UD: Tensor, y_VD: Tensor, k_x: int, k_y: int, balls: Balls | None) -> None:
@@ -58,7 +61,7 @@ class Scan:
         if not self.within:
             self.limits_y = Limits(len(y_VD), k_y, device)
             self.nearest_y = NearestSoFar(len(y_VD), k_y, device)
-        self.columns = bool(k_y) or balls is not None or self.within  # do columns want anything
+        self.columns = bool(k_y) or balls is not None or self.within  # whether columns need pairs
         self.order, self.num_leading = torch.arange(len(x_UD), device=device), 0
         if balls is not None:
             self.order, self.num_leading = balls.order, balls.num_leading
@@ -70,8 +73,10 @@ class Scan:
         self.pending: list[Pairs] = []
 
     def run(self, tile_rows: int | None) -> None:
-        """Meet every pair once. `tile_rows`: rows of a tile, by default what suits the device; it
-        changes time and memory alone.
+        """Visit every pair once.
+
+        `tile_rows` is the number of rows of a tile, chosen for the device by default. It changes
+        time and memory only.
         """
         num_x, num_y = len(self.x_UD), len(self.y_VD)
         start = number = 0
@@ -94,18 +99,18 @@ class Scan:
 
     def _tile_rows(self, width: int) -> int:
         rows = max(128, TILE_ENTRIES.get(self.x_UD.device.type, TILE_ENTRIES["cpu"]) // width)
-        # within a set the lower half of the first square of a tile is computed in vain
+        # within a set, half of the first square of a tile is computed for nothing
         return min(rows, max(128, len(self.x_UD) // 16)) if self.within else rows
 
     def _product(self, rows: slice, columns: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Lower bounds of squared distances B,W, in `dtype` or better, and squared norms B."""
+        """Return lower bounds of squared distances B,W (`dtype` or better) and squared norms B."""
         x_BD = self.x_UD[self.order[rows]]
         query, norm_B = self.frame.operand(x_BD, dtype)
         if self.faint or any_faint(norm_B):
             dtype = torch.float64
             query, norm_B = self.frame.operand(x_BD, dtype)
         as_query(query)
-        if dtype == torch.float64:  # rare, and short of memory: the columns in pieces
+        if dtype == torch.float64:  # rare, and large in memory: the columns in blocks
             y_WD = self.y_VD[columns]
             blocks = (y_WD[at : at + 1024] for at in range(0, len(y_WD), 1024))
             parts = [query @ self.frame.operand(block, dtype)[0].T for block in blocks]
@@ -117,8 +122,9 @@ class Scan:
         return torch.mm(query, self.base_VD[columns].T, out=tile), norm_B
 
     def _tile(self, rows: slice, dtype: torch.dtype, *, refresh: bool) -> Found:
-        """Of one tile the pairs that something may need, after every limit has seen the tile.
-        `refresh`: tighten the limits of columns as well.
+        """Return the pairs of one tile that may be needed, after all limits have been updated.
+
+        With `refresh` the limits of columns are tightened as well.
         """
         columns = slice(rows.start if self.within else 0, len(self.y_VD))
         tile, norm_B = self._product(rows, columns, dtype)
@@ -155,7 +161,7 @@ class Scan:
         return Found(pairs, sure, self._near(pairs))
 
     def _near(self, pairs: Pairs) -> Tensor:
-        """Pairs whose distance must be known, by the bounds of this moment."""
+        """Return which pairs need an exact distance, by the current limits."""
         near = pairs.decides | (pairs.low <= self.limits_x.limit_U[pairs.i])
         if self.columns:
             near |= pairs.low <= self.limits_y.limit_U[pairs.j]
@@ -164,7 +170,7 @@ class Scan:
         return near
 
     def _settle(self) -> None:
-        """Give the pending pairs their distances, and enter them everywhere."""
+        """Compute the exact distances of the pending pairs and record them."""
         if not self.pending:
             return
         every = slice(0, None)
@@ -188,7 +194,7 @@ class Scan:
 
 
 def _true(mask: Tensor) -> Tensor:
-    """Flat positions of true entries; numpy's search is many times faster than torch's on a CPU."""
+    """Return flat positions of true entries; on a CPU by NumPy, much faster than torch there."""
     if mask.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(mask.numpy()))
     return mask.view(-1).nonzero()[:, 0]

@@ -1,15 +1,13 @@
 """Nearest neighbours of one set in another, and the pass that all neighbour metrics share.
 
-Both agree with the definitions written down as full float64 matrices
-(tests/neighbours/test_search.py) in every index, count and bit of a float32 distance, and with
-scikit-learn's `NearestNeighbors` in float64 to the last bit of float32 (1e-7).
+Both agree with the definitions computed as full float64 matrices
+(tests/statistics/neighbours/test_search.py) in every index, count and bit of a float32 distance,
+and with scikit-learn's `NearestNeighbors` in float64 to the last bit of float32 (1e-7).
 
 Shape legend: N real rows, M fake rows, D features, U and V distinct rows, k neighbours.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,39 +16,14 @@ from numpy.typing import NDArray
 from bench.errors import InputError
 from bench.runtime.devices import strict_float32
 from bench.statistics.neighbours.balls import Balls
-from bench.statistics.neighbours.distinct import DistinctRows, NearestNeighbours, expanded
+from bench.statistics.neighbours.distinct import DistinctRows, expanded
+from bench.statistics.neighbours.results import (
+    K_BALL,
+    K_NEAREST,
+    NearestNeighbours,
+    NeighbourPass,
+)
 from bench.statistics.neighbours.scan import Scan
-
-K_NEAREST = 5  # neighbours kept by a pass; the radius of density and coverage
-K_BALL = 3  # the radius of precision, recall and realism
-
-
-@dataclass(frozen=True)
-class NeighbourPass:
-    """What the metrics, authenticity and pictures of neighbours need of two sets (N real, M fake).
-
-    `real_nearest`, `fake_nearest`: 5 nearest within the set, self excluded. `fake_to_real`: for
-    each fake the 5 nearest reals; `real_to_fake`: for each real the 5 nearest fakes.
-    `in_real_ball` bool M: the fake lies in a ball of a real (radius to its 3rd neighbour, `<=`);
-    `in_fake_ball` bool N: the same with the roles swapped. `num_real_balls` int64 M: the number of
-    real balls of 5 neighbours that hold the fake (`<`). `realism` float32 M: the largest
-    radius / distance over the real balls (k = 3) whose radius is at most the median
-    (Kynkaanniemi 2019, eq. 3); infinite when the fake coincides with such a real, 1 when that
-    real's own radius is 0 as well.
-
-    Balls that do not exist hold nothing: with 3 reals or fewer `in_real_ball` is false and
-    `realism` NaN, with 5 or fewer `num_real_balls` is 0, with 3 fakes or fewer `in_fake_ball` is
-    false. The metrics raise there.
-    """
-
-    real_nearest: NearestNeighbours
-    fake_nearest: NearestNeighbours
-    fake_to_real: NearestNeighbours
-    real_to_fake: NearestNeighbours
-    in_real_ball: NDArray[np.bool_]
-    in_fake_ball: NDArray[np.bool_]
-    num_real_balls: NDArray[np.int64]
-    realism: NDArray[np.float32]
 
 
 def _check_widths(query: DistinctRows, base: DistinctRows) -> None:
@@ -61,14 +34,14 @@ def _check_widths(query: DistinctRows, base: DistinctRows) -> None:
 
 
 def _radius(nearest: NearestNeighbours, k: int) -> NDArray[np.float32]:
-    """Distance to the k-th neighbour, -1 where there is none."""
+    """Return the distance to the k-th neighbour, -1 where there is none."""
     if nearest.distances.shape[1] < k:
         return np.full(len(nearest.distances), -1, np.float32)
     return np.ascontiguousarray(nearest.distances[:, k - 1])
 
 
 def _within(points: DistinctRows, k: int, tile_rows: int | None) -> NearestNeighbours:
-    """The k nearest rows of each row in its own set, itself left out."""
+    """Return the k nearest rows of each row in its own set, itself excluded."""
     k_distinct = min(k, len(points.rows) - 1)
     scan = Scan(points.rows, points.rows, k_distinct, k_distinct, None)
     if k_distinct:
@@ -85,12 +58,18 @@ def nearest_neighbours(
     device: str = "cpu",
     tile_rows: int | None = None,
 ) -> NearestNeighbours:
-    """The k nearest rows of `base` (N,D float32) for each row of `query` (M,D float32).
+    """Return the k nearest rows of `base` (N,D float32) for each row of `query` (M,D float32).
 
-    `exclude_self`: `query` and `base` are one set, and a row is not its own neighbour. Fewer than
-    k where `base` has fewer. Exact; ties go to the lower index. `tile_rows` changes time and
-    memory, not the result. Raises `InputError` on shapes that do not fit and on values that are
-    not finite. Agrees with scikit-learn's brute-force `NearestNeighbors` in float64.
+    The result is exact, ties go to the lower index, and there are fewer than k neighbours when
+    `base` has fewer rows. With `exclude_self`, `query` and `base` must be the same set, and a row
+    is not its own neighbour. `tile_rows` changes time and memory, not the result. Raises
+    `InputError` for shapes that do not fit and for values that are not finite. Agrees with
+    scikit-learn's brute-force `NearestNeighbors` in float64.
+
+    >>> base = np.array([[0.0], [1.0], [3.0]], np.float32)
+    >>> nearest = nearest_neighbours(np.array([[2.5]], np.float32), base, k=2)
+    >>> nearest.indices.tolist(), nearest.distances.tolist()
+    ([[2, 1]], [[0.5, 1.5]])
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
@@ -116,30 +95,36 @@ def neighbour_pass(
     device: str = "cpu",
     tile_rows: int | None = None,
 ) -> NeighbourPass:
-    """Everything the neighbour metrics need of `real` (N,D float32) and `fake` (M,D float32).
+    """Return neighbours and ball membership of `real` (N,D float32) and `fake` (M,D float32).
 
-    `real_nearest`: the stored result of `nearest_neighbours(real, real, 5, exclude_self=True)`,
-    which gives the same pass without that third of the work. Raises `InputError` as
-    `nearest_neighbours` does, and when `real_nearest` is not of these reals' size.
+    `real_nearest` may be the stored result of `nearest_neighbours(real, real, 5,
+    exclude_self=True)`, which saves a third of the work and gives the same pass. Raises
+    `InputError` as `nearest_neighbours` does, and when `real_nearest` does not have the size of
+    these reals.
+
+    >>> real = np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)
+    >>> fake = np.array([[1.5], [9.0]], np.float32)
+    >>> neighbour_pass(real, fake).in_real_ball.tolist()
+    [True, False]
     """
     on = torch.device(device)
     reals = DistinctRows.of(real, "real features", on)
     fakes = DistinctRows.of(fake, "fake features", on)
     _check_widths(fakes, reals)
-    kept = len(real), min(K_NEAREST, len(real) - 1)
+    needed = len(real), min(K_NEAREST, len(real) - 1)
     if real_nearest is not None and (
-        len(real_nearest.distances) != kept[0] or real_nearest.distances.shape[1] < kept[1]
+        len(real_nearest.distances) != needed[0] or real_nearest.distances.shape[1] < needed[1]
     ):
         raise InputError(
             f"stored neighbours of the reals have shape {real_nearest.distances.shape}, "
-            f"these reals need {kept}; prepare the reference again"
+            f"these reals need {needed}; build the reference again"
         )
     with strict_float32():
         if real_nearest is None:
             real_nearest = _within(reals, K_NEAREST, tile_rows)
         else:
             distances, indices = real_nearest
-            real_nearest = NearestNeighbours(distances[:, : kept[1]], indices[:, : kept[1]])
+            real_nearest = NearestNeighbours(distances[:, : needed[1]], indices[:, : needed[1]])
         fake_nearest = _within(fakes, K_NEAREST, tile_rows)
         r3_N = _radius(real_nearest, K_BALL)
         pruned = r3_N > np.median(r3_N)

@@ -6,14 +6,26 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bench.anomaly.benchmark.jobs import Scores
-from bench.anomaly.benchmark.mean_auc import FitInfluence, difference, influence, mean_auc
+from bench.anomaly.benchmark.mean_auc import (
+    FitInfluence,
+    MeanDifference,
+    difference,
+    influence,
+    mean_auc,
+)
 from bench.errors import UsageError
-from bench.statistics.roc import auc, compare_aucs
+from bench.statistics.roc import auc
+from tests.statistics.test_roc import ALBUMIN, KG, PROTEIN
 
 CLASSES = 4
+Sides = tuple[NDArray[np.floating], NDArray[np.floating]]
+
+several = st.lists(st.integers(0, 9), min_size=2, max_size=30).map(np.array)
 
 
 def influences(
@@ -39,13 +51,58 @@ def test_one_fit_has_delongs_error() -> None:
     assert means[0].auc == pytest.approx(whole.value, rel=1e-12)
     assert means[0].standard_error == pytest.approx(whole.standard_error, rel=1e-12)
     assert means[0].seed_sd is None
-    paired = compare_aucs(
-        (first[labels == 1], first[labels == 0]), (second[labels == 1], second[labels == 0])
+
+
+def paired(first: Sides, second: Sides) -> MeanDifference:
+    """The difference of two detectors, each given by its scores (anomalous, normal)."""
+    labels = np.repeat([1, 0], [len(side) for side in first])
+    means = [
+        mean_auc({(0, 0): influence(Scores(np.arange(len(labels)), np.concatenate(s)), labels)})
+        for s in (first, second)
+    ]
+    return difference(*means)
+
+
+@pytest.mark.parametrize(
+    ("scores", "estimate", "error", "chi_square", "p"),
+    [(ALBUMIN, 0.0108, 0.0953, 0.0127, 0.9102), (PROTEIN, -0.0780, 0.1046, 0.5554, 0.4561)],
+)
+def test_differences_of_delongs_worked_example(
+    scores: Sides, estimate: float, error: float, chi_square: float, p: float
+) -> None:
+    """Against the K-G score, to the digits that are printed."""
+    found = paired(KG, scores)
+    assert found.estimate == pytest.approx(estimate, abs=6e-5)
+    assert found.standard_error == pytest.approx(error, abs=6e-5)
+    assert (found.estimate / found.standard_error) ** 2 == pytest.approx(chi_square, abs=6e-5)
+    assert found.p_value == pytest.approx(p, abs=6e-5)
+    assert (found.low + found.high) / 2 == pytest.approx(found.estimate)
+    assert found.high - found.low == pytest.approx(2 * 1.959964 * found.standard_error, rel=1e-6)
+
+
+@given(data=st.data(), anomalous=several, normal=several)
+def test_the_paired_error_is_the_direct_sum(
+    data: st.DataObject, anomalous: NDArray[np.int64], normal: NDArray[np.int64]
+) -> None:
+    """Covariances from the kernel over all pairs, as DeLong et al. define them."""
+    second = tuple(
+        data.draw(st.lists(st.integers(0, 9), min_size=len(x), max_size=len(x)).map(np.array))
+        for x in (anomalous, normal)
     )
-    found = difference(means[0], means[1])
-    assert found.estimate == pytest.approx(paired.estimate, rel=1e-12)
-    assert found.standard_error == pytest.approx(paired.standard_error, rel=1e-12)
-    assert found.p_value == pytest.approx(paired.p_value, rel=1e-9)
+    rows, columns = [], []
+    for a, b in ((anomalous, normal), second):
+        kernel = (a[:, None] > b[None]) + 0.5 * (a[:, None] == b[None])
+        rows.append(kernel.mean(axis=1))
+        columns.append(kernel.mean(axis=0))
+    covariance = np.cov(rows) / len(anomalous) + np.cov(columns) / len(normal)
+    contrast = np.array([-1, 1])
+    found = paired((anomalous, normal), second)
+    assert found.estimate == pytest.approx(np.mean(rows[1]) - np.mean(rows[0]), abs=1e-12)
+    assert found.standard_error**2 == pytest.approx(contrast @ covariance @ contrast, abs=1e-12)
+
+
+def test_two_equal_detectors_do_not_differ() -> None:
+    assert paired(KG, (KG[0] * 3, KG[1] * 3)) == (0, 0, 0, 0, 1)
 
 
 def test_the_error_is_that_of_drawing_test_images_again() -> None:

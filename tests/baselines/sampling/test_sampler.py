@@ -27,7 +27,7 @@ from baselines.training.training_images import TrainingSet
 from bench.errors import UnknownNameError, UsageError
 from bench.extractors import EXTRACTORS
 from bench.metrics.precision_recall import precision, recall
-from bench.statistics.neighbours import neighbour_pass
+from bench.statistics.neighbours.search import neighbour_pass
 from tests.baselines.conftest import small_engine
 from tests.conftest import RealSample
 

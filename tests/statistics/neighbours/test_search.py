@@ -15,13 +15,9 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from bench.errors import InputError
-from bench.statistics.neighbours import (
-    NearestNeighbours,
-    bounds,
-    nearest_neighbours,
-    neighbour_pass,
-    scan,
-)
+from bench.statistics.neighbours import bounds, scan
+from bench.statistics.neighbours.results import NearestNeighbours
+from bench.statistics.neighbours.search import nearest_neighbours, neighbour_pass
 
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 FIELDS = ("in_real_ball", "in_fake_ball", "num_real_balls", "realism")
@@ -346,7 +342,7 @@ MEMORY = """
 import re
 from pathlib import Path
 import numpy as np
-from bench.statistics.neighbours import neighbour_pass
+from bench.statistics.neighbours.search import neighbour_pass
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
