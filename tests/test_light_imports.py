@@ -51,6 +51,15 @@ def test_reading_images_loads_no_torch() -> None:
     assert not loaded & {"torch", "matplotlib", "pandas"}
 
 
+@pytest.mark.parametrize(
+    "code",
+    ["from bench.metrics import METRICS", "import bench.comparing.comparison"],
+    ids=["metrics", "compare"],
+)
+def test_tables_and_comparisons_load_no_library_that_computes(code: str) -> None:
+    assert not modules_after(code) & {"torch", "scipy", "sklearn", "matplotlib", "pandas"}
+
+
 def test_public_names_resolve() -> None:
     import bench
     from bench.scoring.scorer import score

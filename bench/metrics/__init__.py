@@ -50,8 +50,9 @@ from bench.metrics.base import Metric
 from bench.metrics.class_coverage import CLASS_KL, MEAN_CONFIDENCE, MODES_COVERED
 from bench.metrics.ct_score import CT_SCORE
 from bench.metrics.density_coverage import COVERAGE, DENSITY
-from bench.metrics.frechet import FID, FID_INFINITY
-from bench.metrics.held_out_frechet import FID_TEST
+from bench.metrics.fid import FID
+from bench.metrics.fid_infinity import FID_INFINITY
+from bench.metrics.fid_test import FID_TEST
 from bench.metrics.inception_score import INCEPTION_SCORE
 from bench.metrics.kid import KID_POLY3
 from bench.metrics.prd_scores import PRD_F1_8, PRD_F8

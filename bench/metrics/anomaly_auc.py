@@ -1,12 +1,13 @@
-"""Anomaly AUC: does a one-class detector tell the folder from held-out real images?
+"""Anomaly AUC: can a one-class detector tell the folder from held-out real images?
 
 The detector's score is the distance to the 5th nearest real train image, or that of a detector
-that is asked for (`anomaly_auc_by`, `score --detector`). The value is the
-probability that an image of the folder scores above a held-out test image, ties counted half (the
-Mann-Whitney statistic): 0.5 cannot be told apart, 1 every image looks anomalous, below 0.5 the
+named by the user (`anomaly_auc_by`, `score --detector`). The value is the probability that an
+image of the folder scores above a held-out test image, with ties counted half (the Mann-Whitney
+statistic). At 0.5 the two cannot be told apart; at 1 every image looks anomalous; below 0.5 the
 images are more typical than real ones, as after a collapse onto easy modes.
 
-The standard error is DeLong's (see `bench.statistics.roc`).
+Agrees with scikit-learn's `roc_auc_score` to 1e-12. The standard error is DeLong's (see
+`bench.statistics.roc`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from numpy.typing import NDArray
 from bench.metrics.base import Detail, Metric, MetricInputs, MetricValue, Saying, UndefinedMetric
 from bench.statistics.intervals import Uncertainty, share_interval
 from bench.statistics.neighbours.results import K_NEAREST, NearestNeighbours
-from bench.statistics.neighbours.search import nearest_neighbours
 from bench.statistics.roc import auc
 
 Scores = NDArray[np.floating]
@@ -32,7 +32,9 @@ def _scores(nearest: NearestNeighbours) -> NDArray[np.float32]:
 
 
 def _sides(inputs: MetricInputs) -> tuple[Scores, Scores]:
-    """Scores of the folder's images and of held-out ones by the metric's own detector."""
+    """Return the scores of the folder's and of held-out images by the metric's own detector."""
+    from bench.statistics.neighbours.search import nearest_neighbours
+
     nearest, held_out = inputs.held_out_nearest, inputs.held_out_features
     num_real = len(inputs.real_features)
     if num_real < K_NEAREST:
@@ -63,7 +65,7 @@ def _value(folder: Scores, held_out: Scores) -> MetricValue:
 def _uncertainty(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
     error = found.details.get("standard_error_of_folder")
     if not isinstance(error, float):
-        raise UndefinedMetric("one image does not tell how images vary")
+        raise UndefinedMetric("the variation of images cannot be estimated from one image")
     return share_interval(found.value, error, len(inputs.fake_features), "DeLong, held-out fixed")
 
 
@@ -106,8 +108,9 @@ def _by_named_detector(inputs: MetricInputs) -> MetricValue:
 
 
 def anomaly_auc_by(detector: str, constants: Mapping[str, float | int | str]) -> Metric:
-    """The metric judged by another detector, whose scores the inputs carry; its constants name it,
-    so that its values are not taken for those of the metric's own.
+    """Return the metric with the scores of another detector, which the inputs carry.
+
+    Its constants name the detector, so its values differ from those of the metric's own detector.
     """
     return dataclasses.replace(
         ANOMALY_AUC,

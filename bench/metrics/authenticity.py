@@ -1,4 +1,4 @@
-"""Authenticity: the share of the folder's images that are more than copies of training images.
+"""Authenticity: the share of the folder's images that are not near copies of training images.
 
 A fake g with nearest real train image i* is authentic when g is farther from i* than i* is from
 the nearest other train image:
@@ -6,17 +6,17 @@ the nearest other train image:
     d(g, i*) > d(i*, nearest other train image of i*)
 
 Alaa et al. 2022 (arXiv:2102.08921). Their published code searches from real images to fakes; this
-is the rule of the text. Agrees with that rule written as a double loop in float64, to the image.
+is the rule of the text. Agrees with that rule as a double loop in float64, to the image.
 
 A fake is not authentic exactly when it and i* are each other's nearest neighbours. For many images
 of a smooth density that has a known probability: a perfect folder scores 1/3 in one dimension and
-0.379 in two. In many dimensions it is more (two halves of MNIST's train split, 128 features: 0.61;
-its test split: 0.65), so held-out images are the yardstick. A folder far from all real images
-scores 1: a low value is an alarm, a high one proves nothing.
+0.379 in two. In many dimensions the score is higher (two halves of MNIST's train split, 128
+features: 0.61; its test split: 0.65), so it is compared with that of held-out images. A folder far
+from all real images scores 1: a low value is an alarm, but a high one proves nothing.
 
-Only copies of the train images whose features the reference keeps are seen: 10,000 of MNIST's
-60,000, so that images drawn from all of them score 0.52, where held-out ones score 0.65. A copy of
-an image that is in the train set twice, or nearly so, passes as authentic unless it is exact.
+Only copies of the train images whose features the reference stores are detected: 10,000 of MNIST's
+60,000, so images drawn from all of them score 0.52, where held-out images score 0.65. A copy of an
+image that is in the train set twice, or nearly so, counts as authentic unless it is exact.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ from bench.statistics.neighbours.results import NeighbourPass
 
 
 def authentic(neighbours: NeighbourPass) -> NDArray[np.bool_]:
-    """Whether each fake is authentic, bool M. Raises `UndefinedMetric` with one real image."""
+    """Return whether each fake is authentic, bool M.
+
+    Raises `UndefinedMetric` with one real image.
+    """
     within = neighbours.real_nearest.distances
     if not within.shape[1]:
         raise UndefinedMetric("authenticity needs 2 or more real images, got 1")

@@ -1,9 +1,9 @@
-"""What a metric is: a row that binds a pure function to what it needs and how a report reads it.
+"""The row of a metric, its inputs and its results.
 
-A metric file holds the pure functions (arrays in, numbers out) and, at its end, the rows that bind
-them. The literal table `METRICS` in `bench.metrics` lists the rows; a test classifies every one of
-them in the property table. To add a metric: one file, one row there, one row in the property
-table, one golden.
+A metric file holds pure functions (arrays in, numbers out) and, at its end, the rows that bind
+them. The table `METRICS` in `bench.metrics` lists the rows, and the property table of the tests
+classifies each of them. To add a metric: one file, one line in the table, one row in the property
+table. `bench.metrics` shows a complete example.
 
 Shape legend: N samples, D features, K classes.
 """
@@ -13,17 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.frechet_expansion import FrechetExpansion, expand
-from bench.metrics.prd import PRDClusters, PRDCurve, prd_clusters
 from bench.statistics.intervals import Uncertainty
 from bench.statistics.moments import ClassStatistics, Moments, score_splits
 from bench.statistics.neighbours.results import NearestNeighbours, NeighbourPass
-from bench.statistics.neighbours.search import neighbour_pass
+
+if TYPE_CHECKING:
+    from bench.metrics.frechet_expansion import FrechetExpansion
+    from bench.metrics.prd import PRDClusters, PRDCurve
 
 Part = Literal["moments", "class_shares", "features", "held_out"]
 SharedWork = Literal["neighbours", "prd"]  # `MetricInputs.neighbours`, `MetricInputs.prd`
@@ -34,13 +35,15 @@ Detail = float | int | str | list[float] | list[int]
 
 
 class UndefinedMetric(Exception):
-    """The metric has no value on these inputs; the message is the reason a record will carry."""
+    """The metric has no value on these inputs; the message is the reason in the record."""
 
 
 class MetricValue(NamedTuple):
-    """One value. `spread`: standard deviation over splits or subsets where the metric has one
-    (not a standard error). `details`: further finite numbers worth keeping in the record.
-    `n_real`: the number of real images compared with, when it is not all of what is read.
+    """One value of a metric.
+
+    `spread` is the standard deviation over splits or subsets of a metric that has them (not a
+    standard error). `details` are further finite numbers for the record. `n_real` is the number of
+    real images compared with, when it is not the size of what the metric reads.
     """
 
     value: float
@@ -50,8 +53,10 @@ class MetricValue(NamedTuple):
 
 
 class DetectorScores(NamedTuple):
-    """Scores of a named detector, float64: of the folder's kept images, and of the held-out ones
-    of the reference. Higher is more anomalous.
+    """Scores of a named detector, float64; higher is more anomalous.
+
+    `of_folder` are those of the folder's stored images, `of_held_out` those of the reference's
+    held-out images.
     """
 
     detector: str
@@ -60,7 +65,7 @@ class DetectorScores(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Sample counts that an expected value depends on."""
+    """Numbers of images that an expected value depends on."""
 
     n_real: int
     n_fake: int
@@ -68,16 +73,17 @@ class Sizes(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricInputs:
-    """Everything a metric may read. Features are float32 N,D, probabilities float64 N,K.
+    """Everything that a metric may read.
 
-    `fake_features` and `fake_probabilities` are those of the folder's images, or of a fixed random
-    subset when there are very many; `fake_statistics` and `fake_moments_of_all` then cover all
-    of them. `real_features` is the reference's fixed subset of the train split, `real_moments` the
-    moments of the whole train split, `held_out_features` the test split; `real_nearest` and
-    `held_out_nearest` are the nearest neighbours of the former and of the latter in the former,
-    when the reference has them stored. `held_out_moments_of_all` are the moments of the whole test
-    split, when not only of its features. `device` is where the neighbour pass runs.
-    `detector_scores` are those of the detector that `anomaly_auc` is asked of, None for its own.
+    Features are float32 N,D, probabilities float64 N,K. Those of the fakes cover all images of the
+    folder or, for a very large folder, a fixed random subset; then `fake_moments_of_all` and
+    `fake_statistics` cover all of them. `real_features` are the reference's fixed subset of the
+    train split, `real_moments` the moments of the whole train split, and `held_out_features` the
+    test split. `real_nearest` and `held_out_nearest` are the nearest neighbours of the train and
+    of the test features among the train features, when the reference stores them.
+    `held_out_moments_of_all` are the moments of the whole test split, when its features are a
+    subset. The neighbour pass runs on `device`. `detector_scores` are those of the detector named
+    for `anomaly_auc`; None for the metric's own.
     """
 
     fake_features: NDArray[np.float32]
@@ -97,11 +103,12 @@ class MetricInputs:
 
     @cached_property
     def fake_moments(self) -> Moments:
+        """Moments of all fakes."""
         return self.fake_moments_of_all or Moments.of(self.fake_features)
 
     @cached_property
     def held_out_moments(self) -> Moments | None:
-        """Moments of the test split, None without one."""
+        """Moments of the test split; None without one."""
         held_out = self.held_out_features
         if self.held_out_moments_of_all is None and held_out is not None and len(held_out):
             return Moments.of(held_out)
@@ -109,7 +116,7 @@ class MetricInputs:
 
     @cached_property
     def fake_classes(self) -> ClassStatistics | None:
-        """Class statistics of all fakes, for the splits of the seed."""
+        """Class statistics of all fakes, for the splits of the seed; None without a classifier."""
         if self.fake_statistics is not None or self.fake_probabilities is None:
             return self.fake_statistics
         split_N = score_splits(len(self.fake_probabilities), SPLITS, self.seed)
@@ -117,14 +124,16 @@ class MetricInputs:
 
     @property
     def num_fake(self) -> int:
-        """Images of the folder, whether their features were kept or not."""
+        """Number of images of the folder, including those whose features are not stored."""
         if self.fake_moments_of_all is not None:
             return self.fake_moments_of_all.n
         return len(self.fake_features)
 
     @cached_property
     def neighbours(self) -> NeighbourPass:
-        """The one distance pass that all neighbour metrics share."""
+        """The distance pass that all neighbour metrics share."""
+        from bench.statistics.neighbours.search import neighbour_pass
+
         return neighbour_pass(
             self.real_features,
             self.fake_features,
@@ -134,12 +143,16 @@ class MetricInputs:
 
     @cached_property
     def frechet_expansion(self) -> FrechetExpansion:
-        """How FID depends on the draw of the fakes, shared by its intervals."""
+        """Dependence of FID on the draw of the fakes, shared by its intervals."""
+        from bench.metrics.frechet_expansion import expand
+
         return expand(self.real_moments, self.fake_features, self.seed)
 
     @cached_property
     def prd_clusters(self) -> PRDClusters:
-        """The clusterings that the precision-recall curve and its intervals are made of."""
+        """The clusterings behind the precision-recall curve and its intervals."""
+        from bench.metrics.prd_clustering import prd_clusters
+
         return prd_clusters(self.real_features, self.fake_features, self.seed)
 
     @cached_property

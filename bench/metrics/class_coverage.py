@@ -1,23 +1,25 @@
-"""What a classifier sees in the folder: which classes there are, in what shares, how surely.
+"""Class coverage: which classes a classifier sees in the folder, in what shares, how surely.
 
     modes_covered    classes whose share is at least 10 % of their share in the reference
     class_kl         KL(folder || reference) of the histograms of predicted classes, nats
     mean_confidence  mean over the images of the largest class probability
 
-After the mode counts of Che et al. 2017 (arXiv:1612.02136) and the mode coverage and KL of
+They follow the mode counts of Che et al. 2017 (arXiv:1612.02136) and the mode coverage and KL of
 Srivastava et al. 2017 (VEEGAN, arXiv:1705.07761), section 4, with the reference's measured shares
 in place of uniform ones. Each image is one count for its most probable class (the first of ties).
 
 Half a count is added to every class of the reference, so that a class that is absent there and
-present in the folder costs much but not infinitely much: q_k = (n q_k + 1/2) / (n + K/2), n the
-images of the reference. At n = 60,000 and no empty class this moves the KL by less than 1e-4.
+present in the folder costs much, but not infinitely much: q_k = (n q_k + 1/2) / (n + K/2), where n
+is the number of images of the reference. At n = 60,000 without empty classes this changes the KL
+by less than 1e-4.
 
 A perfect sample of n images does not score 0: the expected class_kl is (K - 1) / (2 n) to first
 order, 0.00045 nats for 10,000 images of 10 classes.
 
-Intervals: of modes_covered and class_kl for the shares of infinitely many images (Wilson's bounds
-of every share decide which classes may be covered; delta method to second order around the value
-less its bias of (classes present - 1) / (2 n), Miller 1955), of mean_confidence as of a mean.
+The intervals of modes_covered and class_kl are for the shares of infinitely many images. Wilson's
+bounds of every share decide which classes may be covered. class_kl uses the delta method to second
+order around the value less its bias of (classes present - 1) / (2 n) (Miller 1955).
+mean_confidence has the interval of a mean.
 
 Shape legend: N images, K classes.
 """
@@ -28,7 +30,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from bench.errors import InputError
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
@@ -43,18 +44,25 @@ from bench.statistics.moments import ClassStatistics
 
 COVERED_SHARE = 0.1
 PRIOR_COUNT = 0.5
-MAX_LISTED = 100  # classes whose shares a record lists
+MAX_LISTED = 100  # classes; a record lists no more shares
 
 
 def class_shares(p_NK: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of the images per predicted class, float64 K, summing to 1."""
+    """Return the share of the images per predicted class, float64 K, summing to 1.
+
+    >>> class_shares(np.array([[0.9, 0.1], [0.6, 0.4], [0.5, 0.5], [0.2, 0.8]])).tolist()
+    [0.75, 0.25]
+    """
     return np.bincount(p_NK.argmax(axis=1), minlength=p_NK.shape[1]) / len(p_NK)
 
 
 def modes_covered(shares_K: NDArray[np.float64], reference_K: NDArray[np.float64]) -> int:
-    """How many classes of the reference reach 10 % of their reference share.
+    """Return the number of reference classes that reach 10 % of their reference share.
 
     Raises `InputError` when the two have different numbers of classes.
+
+    >>> modes_covered(np.array([0.5, 0.47, 0.03]), np.array([0.2, 0.4, 0.4]))
+    2
     """
     _check_classes(shares_K, reference_K)
     least_K = COVERED_SHARE * reference_K * (1 - 1e-9)  # exactly 10 % counts, rounding or not
@@ -64,8 +72,14 @@ def modes_covered(shares_K: NDArray[np.float64], reference_K: NDArray[np.float64
 def class_kl(
     shares_K: NDArray[np.float64], reference_K: NDArray[np.float64], n_reference: int
 ) -> float:
-    """KL of the folder's class shares to the reference's in nats, the latter with half a count
-    added to every class. Raises `InputError` when the two have different numbers of classes.
+    """Return the KL divergence of the folder's class shares from the reference's, in nats.
+
+    Half a count is added to every class of the reference, which has `n_reference` images. Raises
+    `InputError` when the two have different numbers of classes.
+
+    >>> shares, reference = np.array([0.5, 0.5]), np.array([1.0, 0.0])
+    >>> round(class_kl(shares, reference, 9), 6)  # reference 0.95 and 0.05; log 0.5 / 0.2179...
+    0.830366
     """
     _check_classes(shares_K, reference_K)
     q_K = _smoothed(reference_K, n_reference)
@@ -103,7 +117,7 @@ def _shares(inputs: MetricInputs) -> tuple[NDArray[np.float64], NDArray[np.float
 
 
 def _listed(shares_K: NDArray[np.float64]) -> dict[str, list[float]]:
-    """The shares as a detail of the record, unless there are too many to read."""
+    """Return the shares as a detail of the record, unless there are too many to read."""
     return {"class_shares": shares_K.tolist()} if len(shares_K) <= MAX_LISTED else {}
 
 
@@ -132,7 +146,9 @@ def _mean_confidence(inputs: MetricInputs) -> MetricValue:
 
 
 def _modes_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
-    """From the classes that are surely covered to those that may be."""
+    """Return the interval from the classes that are surely covered to those that may be."""
+    from scipy.stats import binom
+
     shares, reference = _shares(inputs)
     n = _classes(inputs).n
     present = reference > 0
@@ -171,7 +187,7 @@ def _confidence_interval(inputs: MetricInputs, found: MetricValue) -> Uncertaint
     if p_NK is None or len(p_NK) < 2:
         raise UndefinedMetric("class probabilities of two or more images are needed")
     interval = mean_interval(p_NK.max(axis=1), n, "mean over the images, Hall")
-    value = min(found.value, 1.0)  # a mean of ones may be rounded up
+    value = min(found.value, 1.0)  # a mean of ones may exceed 1 by rounding
     low, high = max(interval.low, 0.0), min(interval.high, 1.0)
     return interval._replace(estimate=value, low=min(low, value), high=max(high, value))
 

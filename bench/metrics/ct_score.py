@@ -1,24 +1,24 @@
-"""C_T: do the folder's images lie closer to the training images than held-out images do?
+"""C_T: are the folder's images closer to the training images than held-out images are?
 
 Features are divided into 3 cells by k-means on the train images. In each cell the distances of the
-generated images to their nearest train image are ranked among those of the held-out ones:
+generated images to their nearest train image are ranked among those of the held-out images:
 
     Z = (U - m n / 2) / sqrt(m n (m + n + 1) / 12),
     U = number of pairs with generated > held-out, ties counted half
 
-and C_T is the mean of Z over the cells, weighted by their share of the held-out images. Cells with
-fewer than 20 generated or held-out images are left out. Far below 0 (-3 is the usual alarm): the
-images are copies; far above: they do not reach the data. Z is a test statistic, not a distance: it
-grows with the square root of the numbers of images. Only copies of the train images whose features
-the reference keeps are seen (measured, 10,000 images drawn from all 60,000 of MNIST: -14; from the
-10,000 kept: -80).
+C_T is the mean of Z over the cells, weighted by their share of the held-out images. Cells with
+fewer than 20 generated or held-out images are excluded. Values far below 0 (-3 is the usual alarm)
+mean that the images are copies; values far above 0, that they do not reach the data. Z is a test
+statistic, not a distance: it grows with the square root of the numbers of images. Only copies of
+the train images whose features the reference stores are detected (measured for 10,000 images drawn
+from all 60,000 of MNIST: -14; from the 10,000 stored: -80).
 
-Meehan, Chaudhuri and Dasgupta 2020 (arXiv:2004.05675). Their code takes the nearest
-train image within the cell and shifts U by 1/2; here it is the nearest of all, as in the paper.
+Meehan, Chaudhuri and Dasgupta 2020 (arXiv:2004.05675). Their code takes the nearest train image
+within the cell and shifts U by 1/2. Here it is the nearest train image of all, as in the paper.
 Z agrees with `scipy.stats.mannwhitneyu` (asymptotic, without continuity) where there are no ties.
 
-The standard error is for the draw of the generated images, cells and held-out images held fixed:
-the infinitesimal jackknife over U and the number of images in each cell.
+The standard error is for the draw of the generated images, with cells and held-out images held
+fixed: the infinitesimal jackknife over U and the number of images in each cell.
 
 Shape legend: N rows, D features, K cells, m generated and n held-out images of a cell.
 """
@@ -29,24 +29,17 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
+from bench.metrics.ct_cells import CELL_SEED, CELLS, Cells
 from bench.statistics.intervals import Uncertainty, normal_interval
-from bench.statistics.neighbours.search import nearest_neighbours
 
-CELLS = 3
-CELL_SEED = 2020
 LEAST_IN_CELL = 20  # of either side, as in the authors' experiments
-DRAFTS = 10
-DRAFT_ROWS = 3072
-LLOYD_STEPS = 50
 
 
 class CTScore(NamedTuple):
-    """`value` and its standard error; Z by cell (NaN where left out), and who is in it."""
+    """C_T with its standard error, and Z (NaN if excluded) and numbers of images by cell."""
 
     value: float
     standard_error: float
@@ -61,7 +54,7 @@ def ct_score(
     held_out: NDArray[np.floating],
     held_out_cells: NDArray[np.int64],
 ) -> CTScore:
-    """C_T of distances to the nearest train image, and the cell in 0 to 2 of each image.
+    """Return C_T from distances to the nearest train image and the cell, 0 to 2, of each image.
 
     Raises `UndefinedMetric` when no cell holds enough images of both sides.
     """
@@ -91,65 +84,16 @@ def ct_score(
 
 
 def _excess(x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Share of `y` below each of `x`, ties counted half, less 1/2."""
+    """Return the share of `y` below each of `x`, ties counted half, less 1/2."""
+    from scipy.stats import rankdata
+
     ranks = rankdata(np.concatenate([x, y]))[: len(x)]
     return np.asarray((ranks - rankdata(x)) / len(y) - 0.5, np.float64)
 
 
-class Cells:
-    """A k-means division of the space of `train_ND` (float32) into 3 cells, always the same."""
-
-    def __init__(self, train_ND: NDArray[np.float32]) -> None:
-        self._mean = train_ND.mean(axis=0, dtype=np.float64)
-        low, high = train_ND.min(axis=0), train_ND.max(axis=0)
-        self._scale = float(np.maximum(high - self._mean, self._mean - low).max()) or 1.0
-        x_ND = self._scaled(train_ND)
-        self._centres_KD = _best_draft(x_ND, np.random.default_rng(CELL_SEED))
-        labels = self._nearest(x_ND)
-        for _ in range(LLOYD_STEPS):
-            member_NK = torch.nn.functional.one_hot(labels, CELLS).to(x_ND.dtype)
-            size_K = member_NK.sum(dim=0)[:, None]
-            means_KD = member_NK.T @ x_ND / size_K.clamp(min=1)
-            # an empty cell keeps its centre
-            self._centres_KD = torch.where(size_K > 0, means_KD, self._centres_KD)
-            previous, labels = labels, self._nearest(x_ND)
-            if torch.equal(previous, labels):
-                break
-
-    def of(self, f_ND: NDArray[np.float32]) -> NDArray[np.int64]:
-        """The cell of each row, int64 N."""
-        return self._nearest(self._scaled(f_ND)).numpy()
-
-    def _scaled(self, f_ND: NDArray[np.float32]) -> torch.Tensor:
-        """About the mean of the train images, of size about 1: k-means minds neither."""
-        return torch.from_numpy(((f_ND - self._mean) / self._scale).astype(np.float32))
-
-    def _nearest(self, x_ND: torch.Tensor) -> torch.Tensor:
-        norm_K = self._centres_KD.square().sum(dim=1)
-        return torch.addmm(norm_K, x_ND, self._centres_KD.T, alpha=-2).argmin(dim=1)
-
-
-def _best_draft(x_ND: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """The k-means++ centres K,D (Arthur and Vassilvitskii 2007) of lowest inertia among DRAFTS."""
-    s_ND = x_ND[torch.from_numpy(rng.permutation(len(x_ND))[:DRAFT_ROWS])]
-    best, least = s_ND[:CELLS], math.inf
-    for _ in range(DRAFTS):
-        chosen = [int(rng.integers(len(s_ND)))]
-        nearest_N = (s_ND - s_ND[chosen[0]]).square().sum(dim=1).double()
-        while len(chosen) < CELLS:
-            # Rows that coincide with a centre have no weight; the floor serves all-equal rows.
-            bounds = (nearest_N + 1e-30).cumsum(dim=0).numpy()
-            row = int(np.searchsorted(bounds, rng.random() * bounds[-1]))
-            chosen.append(min(row, len(s_ND) - 1))
-            distance_N = (s_ND - s_ND[chosen[-1]]).square().sum(dim=1).double()
-            nearest_N = torch.minimum(nearest_N, distance_N)
-        inertia = float(nearest_N.sum())
-        if inertia < least:
-            best, least = s_ND[chosen], inertia
-    return best.clone()
-
-
 def _of_inputs(inputs: MetricInputs) -> CTScore:
+    from bench.statistics.neighbours.search import nearest_neighbours
+
     held_out, nearest = inputs.held_out_features, inputs.held_out_nearest
     if held_out is None or not len(held_out):
         raise UndefinedMetric("the reference has no held-out images")
@@ -181,7 +125,7 @@ def _ct_score(inputs: MetricInputs) -> MetricValue:
 
 def _uncertainty(_: MetricInputs, found: MetricValue) -> Uncertainty:
     error = found.details["standard_error"]
-    assert isinstance(error, float)  # noqa: S101  (as `_ct_score` gives it)
+    assert isinstance(error, float)  # noqa: S101  (`_ct_score` sets it)
     return normal_interval(found.value, error, "infinitesimal jackknife")
 
 

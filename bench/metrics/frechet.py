@@ -1,4 +1,4 @@
-"""Fréchet distance between two sets of features, and its extrapolation to infinitely many images.
+"""Fréchet distance between two sets of features.
 
     FID = |mu1 - mu2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2))
 
@@ -7,18 +7,15 @@ comes from a symmetric problem: with S1 = F F^T it is the sum of the square root
 eigenvalues of F^T S2 F. F is a Cholesky factor, or V sqrt(w) from an eigendecomposition when both
 covariances are singular. When a sample has no more images than features, S2 = A^T A / (n-1) for
 its centred features A, and the n,n matrix A S1 A^T / (n-1) has the same non-zero eigenvalues. Of
-either matrix only the largest min(n1-1, n2-1, D) eigenvalues can differ from zero; the others are
+either matrix only the largest min(n1-1, n2-1, D) eigenvalues can differ from zero. The others are
 dropped, because the square root would turn rounding noise of 1e-16 into 1e-8 for each of them.
 
-Agrees with torch-fidelity 0.4 (`fid_statistics_to_metric`: a general `eigvals`) to 1e-6 relative
-for full-rank covariances; measured agreement is in the tests.
+Agrees with torch-fidelity 0.4 (`fid_statistics_to_metric`, a general `eigvals`) to 1e-9 relative
+for full-rank covariances, and to 1e-6 when images are fewer than features, where torch-fidelity
+adds up noise eigenvalues.
 
-`fid_infinity` is Chong and Forsyth 2020 (arXiv:1911.07023), section 4: FID_n is close to a
-straight line in 1/n; its intercept is the value for infinitely many generated images. The real
-side keeps its own number of images.
-
-Eigenvalues come from `torch.linalg.eigvalsh` in float64: D=2048 on two shared cores 0.6 s, where
-NumPy took 0.9 s and SciPy 15 s (its OpenBLAS suffers from a neighbour on the cores).
+Eigenvalues come from `torch.linalg.eigvalsh` in float64. At D=2048 on two shared cores it takes
+0.6 s, where NumPy takes 0.9 s and SciPy 15 s (its OpenBLAS suffers from other load on the cores).
 
 Shape legend: N samples, D features, R rank.
 """
@@ -26,7 +23,6 @@ Shape legend: N samples, D features, R rank.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,23 +30,19 @@ import torch
 from numpy.typing import NDArray
 
 from bench.errors import InputError
-from bench.metrics.base import Metric, MetricInputs, MetricValue, Saying, UndefinedMetric
-from bench.metrics.frechet_intervals import fid_infinity_interval, fid_interval
+from bench.metrics.base import UndefinedMetric
 from bench.statistics.moments import Moments
 
 EPS = float(np.finfo(np.float64).eps)
-INFINITY_SIZES = 15
 COLUMN_BLOCK = 256
-CANCELLED = 0.1  # share of the expected variance below which a subset is computed from its rows
-INFINITY_MIN_IMAGES = 30  # below it the smallest of the 15 sizes has fewer than 3 images
 
 
 class FrechetDistance(NamedTuple):
     """`value` = `mean_term` + tr(S1) + tr(S2) - 2 `trace_term`, in squared feature units.
 
-    `trace_term` is tr((S1 S2)^(1/2)). `clamped` is the summed size of the negative eigenvalues
-    that were set to zero, relative to tr(S1) tr(S2): rounding, at most 2e-13 D, else the distance
-    is undefined.
+    `trace_term` is tr((S1 S2)^(1/2)). `clamped` is the sum of the negative eigenvalues that were
+    set to zero, relative to tr(S1) tr(S2). It is rounding of at most 2e-13 D; beyond that the
+    distance is undefined.
     """
 
     value: float
@@ -60,25 +52,21 @@ class FrechetDistance(NamedTuple):
 
     @property
     def covariance_term(self) -> float:
-        """What the covariances add to the value."""
+        """Contribution of the covariances to the value."""
         return self.value - self.mean_term
 
 
-class LineFit(NamedTuple):
-    """Least-squares line value = intercept + slope / n, and the standard deviation of its
-    residuals (divisor: points - 2).
-    """
-
-    intercept: float
-    slope: float
-    residual_sd: float
-
-
 def frechet_distance(m1: Moments, m2: Moments) -> FrechetDistance:
-    """Fréchet distance of two samples from their moments (float64 D and D,D).
+    """Return the Fréchet distance of two samples from their moments (float64 D and D,D).
 
     Raises `UndefinedMetric` when a sample has one image, when the result overflows, or when the
-    moments are not those of a sample (a covariance with clearly negative eigenvalues).
+    moments are not those of a sample (a covariance with clearly negative eigenvalues), and
+    `InputError` for different numbers of features.
+
+    >>> ones, nines = np.ones((100, 2)), np.full((100, 2), 9.0)
+    >>> ones[:50, 0] = nines[50:, 0] = 2
+    >>> round(frechet_distance(Moments.of(ones), Moments.of(nines)).value, 4)
+    89.0909
     """
     _check_pair(m1.n, m1.dim, m2.n, m2.dim)
     S1, S2 = (torch.from_numpy(m.covariance()) for m in (m1, m2))
@@ -90,12 +78,12 @@ def frechet_distance(m1: Moments, m2: Moments) -> FrechetDistance:
 
 
 def frechet_distance_to_features(real: Moments, f_ND: NDArray[np.floating]) -> FrechetDistance:
-    """The same from the moments of one sample and the features N,D of the other.
+    """Return the Fréchet distance from the moments of one sample and features N,D of the other.
 
-    Meant for N <= D, where it costs N^2 D instead of D^3. Raises as `frechet_distance`.
+    It is meant for N <= D, where it costs N^2 D instead of D^3. Raises as `frechet_distance`.
     """
     _check_pair(real.n, real.dim, *f_ND.shape)
-    a_ND, mean = _centred(f_ND)
+    a_ND, mean = centred(f_ND)
     S1 = torch.from_numpy(real.covariance())
     _check_finite(S1, a_ND)
     n = len(a_ND)
@@ -104,91 +92,6 @@ def frechet_distance_to_features(real: Moments, f_ND: NDArray[np.floating]) -> F
     trace = float(a_ND.square().sum()) / (n - 1)
     real_trace = max(float(S1.trace()), 0.0)
     return _assemble(real.mean - mean, real_trace, trace, squared_NN, rank)
-
-
-def frechet_distance_low_rank(
-    f1_ND: NDArray[np.floating], f2_ND: NDArray[np.floating]
-) -> FrechetDistance:
-    """The same from the features of both samples, N1,D and N2,D: the trace term is the nuclear
-    norm of A B^T / sqrt((n1-1)(n2-1)) for the centred features A and B.
-
-    Singular values have an absolute error of 1e-16 where square roots of eigenvalues have 1e-8:
-    the most accurate form, and the cheapest when both samples are much smaller than D. Raises as
-    `frechet_distance`.
-    """
-    _check_pair(*f1_ND.shape, *f2_ND.shape)
-    (a, mean1), (b, mean2) = _centred(f1_ND), _centred(f2_ND)
-    _check_finite(a, b)
-    n1, n2 = len(a), len(b)
-    nuclear_norm = float(torch.linalg.svdvals(a @ b.T).sum()) / math.sqrt((n1 - 1) * (n2 - 1))
-    traces = float(a.square().sum()) / (n1 - 1), float(b.square().sum()) / (n2 - 1)
-    return _total(mean1 - mean2, *traces, nuclear_norm, clamped=0.0, dim=a.shape[1])
-
-
-def subset_sizes(n: int) -> list[int]:
-    """The 15 sizes of `fid_infinity`: evenly spaced from n/10 (5,000 when n >= 50,000) to n."""
-    start = 5000 if n >= 50_000 else max(n // 10, 2)
-    return [int(size) for size in np.linspace(start, n, INFINITY_SIZES)]
-
-
-def subset_moments(f_ND: NDArray[np.floating], sizes: Sequence[int], seed: int) -> list[Moments]:
-    """Moments of one random subset of the rows of `f_ND` per size, each drawn on its own.
-
-    Features are centred first, and a subset of more than half of the rows is the whole less the
-    rest, which halves the work. Where that cancels digits (a feature that hardly varies in the
-    subset), the rows are read instead.
-    """
-    rng = np.random.default_rng(seed)
-    x_ND, mean = _centred(f_ND)
-    n = len(x_ND)
-    total_m2 = x_ND.T @ x_ND
-    result = []
-    for size in sizes:
-        order = rng.permutation(n)
-        inverted = size > n // 2
-        part = x_ND[torch.from_numpy(order[size:] if inverted else order[:size])]
-        total, m2 = part.sum(dim=0), part.T @ part
-        if inverted:  # the whole sums to zero
-            total, m2 = -total, total_m2 - m2
-        m2 -= torch.outer(total, total) / size
-        if bool((m2.diagonal() < CANCELLED * size / n * total_m2.diagonal()).any()):
-            result.append(Moments.of(f_ND[order[:size]]))
-        else:
-            result.append(Moments(size, mean + (total / size).numpy(), m2.numpy()))
-    return result
-
-
-def line_in_reciprocal(sizes: Sequence[int], values: Sequence[float]) -> LineFit:
-    """Least-squares line of `values` against 1 / `sizes` (at least three different sizes)."""
-    x, y = 1 / np.asarray(sizes, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    centred = x - x.mean()
-    slope = float(centred @ y / (centred @ centred))
-    intercept = float(y.mean() - slope * x.mean())
-    residual_sd = float(np.sqrt(((y - intercept - slope * x) ** 2).sum() / (len(x) - 2)))
-    return LineFit(intercept, slope, residual_sd)
-
-
-def fid_infinity(
-    real: Moments, f_ND: NDArray[np.floating], seed: int
-) -> tuple[LineFit, list[int], list[float]]:
-    """The line through 15 (size, FID) points of random subsets of `f_ND`; its intercept is
-    FID_infinity and may be slightly negative. Returns the line, the sizes and the 15 values.
-
-    Raises `UndefinedMetric` for fewer than 30 images, and as `frechet_distance`.
-    """
-    n = len(f_ND)
-    if n < INFINITY_MIN_IMAGES:
-        raise UndefinedMetric(
-            f"fid_infinity needs at least {INFINITY_MIN_IMAGES} images for its line, got {n}"
-        )
-    sizes = subset_sizes(n)
-    if n <= real.dim:  # the same subsets, in the form that suits few images
-        rng = np.random.default_rng(seed)
-        rows = [rng.permutation(n)[:size] for size in sizes]
-        values = [frechet_distance_to_features(real, f_ND[chosen]).value for chosen in rows]
-    else:
-        values = [frechet_distance(real, m).value for m in subset_moments(f_ND, sizes, seed)]
-    return line_in_reciprocal(sizes, values), sizes, values
 
 
 def _check_pair(n1: int, dim1: int, n2: int, dim2: int) -> None:
@@ -203,7 +106,8 @@ def _check_finite(*tensors: torch.Tensor) -> None:
         raise UndefinedMetric("features or moments hold NaN, infinite or overflowing values")
 
 
-def _centred(f_ND: NDArray[np.floating]) -> tuple[torch.Tensor, NDArray[np.float64]]:
+def centred(f_ND: NDArray[np.floating]) -> tuple[torch.Tensor, NDArray[np.float64]]:
+    """Return the rows of `f_ND` less their mean, in float64, and the mean."""
     x_ND = f_ND.astype(np.float64)
     mean = x_ND.mean(axis=0)
     x_ND -= mean
@@ -211,8 +115,9 @@ def _centred(f_ND: NDArray[np.floating]) -> tuple[torch.Tensor, NDArray[np.float
 
 
 def _product(n1: int, S1: torch.Tensor, n2: int, S2: torch.Tensor) -> torch.Tensor:
-    """F^T S F with F F^T equal to one of the covariances and S the other: symmetric, with the
-    eigenvalues of S1 S2 that are not zero. Only the lower triangle is meant.
+    """Return F^T S F, where F F^T is one of the covariances and S the other.
+
+    It is symmetric and has the non-zero eigenvalues of S1 S2. Only its lower triangle is valid.
     """
     candidates = sorted(((n1, S1, S2), (n2, S2, S1)), key=lambda row: -row[0])
     for n, S, other in candidates:
@@ -229,8 +134,10 @@ def _product(n1: int, S1: torch.Tensor, n2: int, S2: torch.Tensor) -> torch.Tens
 
 
 def _triangular_product(lower: torch.Tensor, S: torch.Tensor) -> torch.Tensor:
-    """The lower triangle of L^T S L by blocks of columns: what lies above it, and the zeros of L,
-    are not computed, which leaves a third of the operations of two whole products.
+    """Return the lower triangle of L^T S L, computed by blocks of columns.
+
+    Skipping the upper triangle and the zeros of L leaves a third of the operations of two whole
+    products.
     """
     product = torch.zeros_like(S)
     for start in range(0, len(S), COLUMN_BLOCK):
@@ -247,7 +154,8 @@ def _assemble(
     squared: torch.Tensor,
     rank: int,
 ) -> FrechetDistance:
-    """The distance from the symmetric matrix whose eigenvalues are those of S1 S2."""
+    """Return the distance, from a symmetric matrix with the eigenvalues of S1 S2."""
+    _check_finite(squared)
     w = torch.linalg.eigvalsh(squared, UPLO="L")
     scale = max(trace1 * trace2, float(np.finfo(np.float64).tiny))
     clamped = abs(float(w.clamp(max=0).sum())) / scale
@@ -279,73 +187,3 @@ def _total(
             f"the Fréchet distance came out as {value:.3g}, below zero by more than rounding"
         )
     return FrechetDistance(max(value, 0.0), mean_term, trace_term, clamped)
-
-
-def _fid(inputs: MetricInputs) -> MetricValue:
-    real, fake = inputs.real_moments, inputs.fake_features
-    if len(fake) == inputs.num_fake <= real.dim:
-        distance = frechet_distance_to_features(real, fake)
-    else:
-        distance = frechet_distance(real, inputs.fake_moments)
-    return MetricValue(
-        distance.value,
-        details={
-            "mean_term": distance.mean_term,
-            "covariance_term": distance.covariance_term,
-            "clamped": distance.clamped,
-        },
-    )
-
-
-def _fid_infinity(inputs: MetricInputs) -> MetricValue:
-    line, sizes, values = fid_infinity(inputs.real_moments, inputs.fake_features, inputs.seed)
-    return MetricValue(
-        line.intercept,
-        details={
-            "slope": line.slope,
-            "residual_sd": line.residual_sd,
-            "sizes": sizes,
-            "fid_at_sizes": values,
-        },
-    )
-
-
-FID = Metric(
-    name="fid",
-    title="Fréchet distance",
-    meaning="distance from the distribution of real images",
-    unit="squared feature units",
-    citation="Heusel et al. 2017, arXiv:1706.08500",
-    direction="lower",
-    scale="log",
-    compute=_fid,
-    reads=frozenset({"moments"}),
-    uses=frozenset(),
-    sees="all",
-    depends_on_count=True,
-    uncertainty=fid_interval,
-    constants={"covariance_divisor": "n - 1"},
-    highlight=True,
-    saying=Saying(
-        "The distance to real images (FID) is {value}; lower is better.",
-        "The distance to real images (FID) is {value}; the same number of real images would score "
-        "{expected}.",
-        hint="Precision and recall tell whether quality or variety is missing.",
-    ),
-)
-FID_INFINITY = Metric(
-    name="fid_infinity",
-    title="Fréchet distance, extrapolated",
-    meaning="Fréchet distance for infinitely many images",
-    unit="squared feature units",
-    citation="Chong and Forsyth 2020, arXiv:1911.07023",
-    direction="lower",
-    scale="symlog",
-    compute=_fid_infinity,
-    reads=frozenset({"moments"}),
-    uses=frozenset(),
-    sees="subset",
-    depends_on_count=True,
-    uncertainty=fid_infinity_interval,
-    constants={"sizes": INFINITY_SIZES, "min_images": INFINITY_MIN_IMAGES},
-)

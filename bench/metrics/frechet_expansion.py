@@ -1,12 +1,12 @@
-"""The Fréchet distance to second order in the draw of the generated images.
+"""Fréchet distance to second order in the draw of the generated images.
 
 With T the optimal transport map from the fake Gaussian (mu, S) to the real one (mu_r, S_r), an
-image x moves the distance by the influence
+image x changes the distance by the influence
 
     IF(x) = 2 (mu - mu_r).(x - mu) + tr[(I - T) ((x - mu)(x - mu)^T - S)].
 
 All of it comes from one eigendecomposition. With S_r = F F^T, F^T S F = Q diag(s^2) Q^T and
-u = Q^T F^T (x - mu): (x - mu)^T T (x - mu) = sum_i u_i^2 / s_i, and the second derivative of
+u = Q^T F^T (x - mu): (x - mu)^T T (x - mu) = sum_i u_i^2 / s_i. The second derivative of
 tr (S_r S)^(1/2) (divided differences of the square root; Bhatia, Matrix Analysis, V.3) gives for a
 pair of images
 
@@ -15,15 +15,14 @@ pair of images
 w_ij = 1 / (s_i s_j (s_i + s_j)), M = diag(s^2). Its pairs i = j are the bias: of the means,
 E |mu_n - mu|^2 = tr S / n, and of the covariances half of sum_ij w_ij (E u_i^2 u_j^2 - M_ij^2) / n.
 
-Singular covariances: only directions in which both sides vary are kept, and with N images or
-fewer than features the eigenvectors are those of the N,N matrix of products.
+For singular covariances only directions in which both sides vary are used. With no more images
+than features, the eigenvectors are those of the N,N matrix of products.
 
-Shape legend: N images, D features, R kept directions, P pairs.
+Shape legend: N images, D features, R directions in use, P pairs.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -39,19 +38,21 @@ EPS = float(np.finfo(np.float64).eps)
 
 
 class FrechetExpansion(NamedTuple):
-    """`value` of the rows; `bias` times 1/n is what n images exceed the truth by, to first order;
-    `curvature` times 1/n^2 is the next term. `influence` has mean 0.
+    """The distance of a sample, and how it depends on the sample's images.
+
+    n images exceed the true value by `bias` / n to first order, and by `curvature` / n^2 in the
+    next term. `influence` (float64 N) has mean 0.
     """
 
     value: float
     bias: float
     curvature: float
-    influence: NDArray[np.float64]  # N
+    influence: NDArray[np.float64]
     expansion: Expansion
 
 
 class _Spectrum(NamedTuple):
-    """Of one sample: its value, bias, and what its pairs are made of."""
+    """Value and bias of one sample, and the factors u and s of its pairs."""
 
     value: float
     bias: float
@@ -61,8 +62,9 @@ class _Spectrum(NamedTuple):
 
 
 def expand(real: Moments, f_ND: NDArray[np.floating], seed: int) -> FrechetExpansion:
-    """Expansion around the rows of `f_ND` (N,D, at least 4). `seed` orders them: halves and pairs
-    are random.
+    """Return the expansion around the rows of `f_ND` (N,D, at least 4 rows).
+
+    `seed` orders the rows, since halves and pairs are random.
     """
     order = np.random.default_rng(seed).permutation(len(f_ND))
     x_ND = torch.from_numpy(f_ND[order].astype(np.float64))
@@ -87,7 +89,7 @@ def expand(real: Moments, f_ND: NDArray[np.floating], seed: int) -> FrechetExpan
 
 
 def _factor(real: Moments) -> Tensor:
-    """F with S_r = F F^T: Cholesky's, or that of the directions in which the reals vary."""
+    """Return F with S_r = F F^T: Cholesky's, or that of the directions in which the reals vary."""
     S = torch.from_numpy(real.covariance())
     factor: Tensor
     if real.n > real.dim:
@@ -101,6 +103,7 @@ def _factor(real: Moments) -> Tensor:
 
 
 def _spectrum(real_mean: Tensor, factor: Tensor, x_ND: Tensor) -> _Spectrum:
+    """Return value, bias and influence of the rows of `x_ND` from one eigendecomposition."""
     n, dim = x_ND.shape
     mean = x_ND.mean(dim=0)
     a_ND = x_ND - mean
@@ -125,18 +128,19 @@ def _spectrum(real_mean: Tensor, factor: Tensor, x_ND: Tensor) -> _Spectrum:
 
 
 def _kept(w: Tensor, rank: int, dim: int) -> Tensor:
-    """The largest `rank` eigenvalues that are more than rounding."""
+    """Return a mask of the largest `rank` eigenvalues that exceed rounding."""
     kept = w > w.clamp(min=0).sum() * EPS * dim
     kept[: max(len(w) - rank, 0)] = False
     return kept
 
 
 def _weights(s_R: Tensor) -> Tensor:
+    """Return w_ij, R,R."""
     return 1 / (s_R[:, None] * s_R * (s_R[:, None] + s_R))
 
 
 def _pairs(whole: _Spectrum) -> Expansion:
-    """What random pairs of different images tell: each with those 1, 2, ... places on."""
+    """Return the second-order moments from pairs of each image with those 1, 2, ... places on."""
     u_NR, s_R, influence_N = whole.u, whole.s, whole.influence
     n = len(u_NR)
     weight_RR = _weights(s_R)
@@ -155,25 +159,3 @@ def _pairs(whole: _Spectrum) -> Expansion:
         third += 4 * float((together_P * h_P).mean()) / shifts
     third += float((influence_N**3).mean())
     return Expansion(float(influence_N.var()), square, third, n)
-
-
-def line_factors(sizes: list[int]) -> tuple[float, float]:
-    """By how much the intercept of a line through values at 1 / `sizes`, of independent random
-    subsets of the largest size n, raises the variances of the first and the second order.
-
-    With the weights c_k of the intercept, an image is in subset k with probability n_k / n:
-    sum_kl c_k c_l + sum_k c_k^2 (n / n_k - 1), and for pairs of images the same with squares.
-    """
-    n = max(sizes)
-    x = 1 / np.asarray(sizes, np.float64)
-    centred = x - x.mean()
-    c = 1 / len(x) - x.mean() * centred / (centred @ centred)
-    ones = n * x
-    pairs = n * (n - 1) / np.asarray([max(size * (size - 1), 1) for size in sizes])
-    return float(1 + (c**2 * (ones - 1)).sum()), float(1 + (c**2 * (pairs - 1)).sum())
-
-
-def is_finite(found: FrechetExpansion) -> bool:
-    """Whether nothing overflowed."""
-    numbers = (found.value, found.bias, found.curvature, *found.expansion)
-    return all(math.isfinite(number) for number in numbers)

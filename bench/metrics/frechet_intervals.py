@@ -1,15 +1,16 @@
 """Intervals of the Fréchet distance and of its extrapolation, for infinitely many images.
 
-`fid`: the estimate is the value less its bias, by the second-order expansion and, since that
-leaves an error of order 1/n^2, by the same at half the size. `fid_infinity`: the intercept itself.
-Both have the variance of the influence values plus that of the pairs of images, which is all there
-is near zero, where influence vanishes. So no bootstrap is needed there; the tests compare with one.
+For `fid`, the estimate is the value less its bias by the second-order expansion of
+`bench.metrics.frechet_expansion`. That leaves an error of order 1/n^2, which is removed by the
+same expansion at half the size. For `fid_infinity` it is the intercept itself. Both have the
+variance of the influence values plus that of the pairs of images. Near zero, where influence
+vanishes, the pairs are all of it, so no bootstrap is needed there; the tests compare with one.
 
-What the correction of FID leaves is taken as its second term times the ratio of the second to the
-first, and carried along. Where that is more than a standard error (few images for many features of
-like variance: under 3 to 4 images a feature in the worst case, far fewer on digits), there is no
-interval. Nor is there one around an intercept that lies 2.5 of its standard errors from the
-corrected value: then the points are on no line in 1/n.
+The error that remains after the correction of FID is taken as its second term times the ratio of
+the second to the first, and added to the variance. Where it exceeds a standard error there is no
+interval. That happens with few images for many features of similar variance (below 3 to 4 images
+a feature in the worst case, far fewer on digits). There is also no interval around an intercept
+that lies 2.5 standard errors from the corrected value: then the points lie on no line in 1/n.
 
 An estimate near zero may be negative, as an unbiased estimate of a small number must be.
 """
@@ -17,21 +18,26 @@ An estimate near zero may be negative, as an unbiased estimate of a small number
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from bench.metrics.base import MetricInputs, MetricValue, UndefinedMetric
-from bench.metrics.frechet_expansion import FrechetExpansion, is_finite, line_factors
 from bench.statistics.intervals import Uncertainty, score_interval
+
+if TYPE_CHECKING:
+    from bench.metrics.frechet_expansion import FrechetExpansion
 
 LEAST_IMAGES = 100
 MAX_FEATURE = 1e60  # products of four of them are finite
-MAX_LEFT = 1.0  # standard errors that the bias correction may leave
-MAX_APART = 2.5  # standard errors of the intercept to the corrected value
-# The halves hold pairs of images of the same half alone: 4/3 of the pairs across, 2/3 within.
+MAX_LEFT = 1.0  # standard errors of bias that may remain after the correction
+MAX_APART = 2.5  # standard errors between the intercept and the corrected value
+# The halves contain only pairs of images of the same half: 4/3 of the pairs across, 2/3 within.
 PAIR_FACTOR = ((4 / 3) ** 2 + (2 / 3) ** 2) / 2
 
 
 def fid_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
-    """Interval of FID for infinitely many images around the bias-corrected value."""
+    """Return the interval of FID for infinitely many images around the bias-corrected value."""
     n = inputs.num_fake
     expansion = _expansion(inputs)
     first, second = expansion.bias / n, expansion.curvature / n**2
@@ -50,9 +56,9 @@ def fid_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
 
 
 def fid_infinity_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
-    """Interval of FID for infinitely many images around the intercept."""
+    """Return the interval of FID for infinitely many images around the intercept."""
     sizes = found.details["sizes"]
-    assert isinstance(sizes, list)  # noqa: S101  (as the metric gives it)
+    assert isinstance(sizes, list)  # noqa: S101  (the metric sets it)
     expansion = _expansion(inputs)
     parts, n = expansion.expansion, max(int(size) for size in sizes)
     linear, pairs = line_factors([int(size) for size in sizes])
@@ -60,18 +66,41 @@ def fid_infinity_interval(inputs: MetricInputs, found: MetricValue) -> Uncertain
     corrected = expansion.value - expansion.bias / n - expansion.curvature / n**2
     if abs(found.value - corrected) > MAX_APART * math.sqrt(variance):
         raise UndefinedMetric(
-            f"{n} images are too few for these features: FID is on no line in 1/n"
+            f"{n} images are too few for these features: FID does not lie on a line in 1/n"
         )
     return score_interval(found.value, variance, parts, n, "intercept, second-order delta")
 
 
 def _expansion(inputs: MetricInputs) -> FrechetExpansion:
+    """Return the expansion of FID. Raises `UndefinedMetric` where no interval can be computed."""
     num = len(inputs.fake_features)
     if num < LEAST_IMAGES:
         raise UndefinedMetric(f"an interval of FID needs {LEAST_IMAGES} images, got {num}")
     if not float(abs(inputs.fake_features).max()) < MAX_FEATURE or inputs.real_moments.n < 2:
         raise UndefinedMetric("the features are too large for an interval of FID")
     expansion = inputs.frechet_expansion
-    if not is_finite(expansion):
+    if not _is_finite(expansion):
         raise UndefinedMetric("the interval of FID overflows")
     return expansion
+
+
+def line_factors(sizes: list[int]) -> tuple[float, float]:
+    """Return the factors by which extrapolation raises the variances of first and second order.
+
+    The line goes through values at 1 / `sizes`, of independent random subsets of the largest size
+    n. With the weights c_k of its intercept, an image is in subset k with probability n_k / n:
+    sum_kl c_k c_l + sum_k c_k^2 (n / n_k - 1), and for pairs of images the same with squares.
+    """
+    n = max(sizes)
+    x = 1 / np.asarray(sizes, np.float64)
+    centred = x - x.mean()
+    c = 1 / len(x) - x.mean() * centred / (centred @ centred)
+    ones = n * x
+    pairs = n * (n - 1) / np.asarray([max(size * (size - 1), 1) for size in sizes])
+    return float(1 + (c**2 * (ones - 1)).sum()), float(1 + (c**2 * (pairs - 1)).sum())
+
+
+def _is_finite(found: FrechetExpansion) -> bool:
+    """Return whether nothing overflowed."""
+    numbers = (found.value, found.bias, found.curvature, *found.expansion)
+    return all(math.isfinite(number) for number in numbers)

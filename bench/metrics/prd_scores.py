@@ -1,16 +1,17 @@
-"""The two numbers of the PRD curve: `prd_f8` (recall-like) and `prd_f1_8` (precision-like).
+"""PRD scores: `prd_f8` (recall-like) and `prd_f1_8` (precision-like), two numbers of one curve.
 
-Sajjadi et al. 2018 (arXiv:1806.00035), section 4.1; the curve is `bench.metrics.prd`, computed
-once for both rows.
+Sajjadi et al. 2018 (arXiv:1806.00035), section 4.1. The curve is that of `bench.metrics.prd`,
+computed once for both rows.
 
 The interval is for the expectation at this number of images. An image in cell k adds 1 to the
-precision of a run where the generated side is short of the cell (q_k < l p_k), at the slope l of
-the largest F; recall is precision over l. With the cells held fixed that is a mean of independent
-images over the runs; which side a cell is on is taken as the chance of it, for a normal share: a
-few cells near the limit would decide the error alone. The clusterings add the variance over runs,
-divided by their number. Cells depend on the images, which the runs of one draw share: over draws
-of Gaussian features, which have no clusters, the rest of the variance is 1.0 (`prd_f8`) to 1.7
-times (`prd_f1_8`) that of the runs, and 2 times is taken. On digits the runs hardly differ.
+precision of a run where the generated side has less than its share (q_k < l p_k), at the slope l
+of the largest F; recall is precision over l. With fixed cells that is a mean of independent images
+over the runs. Whether a cell has less than its share is replaced by the probability of it, for a
+normally distributed share, since otherwise a few cells near the limit would decide the error. The
+clusterings add the variance over runs, divided by their number. Cells depend on the images, which
+the runs of one draw share. For Gaussian features, which have no clusters, the rest of the variance
+over draws is 1.0 (`prd_f8`) to 1.7 times (`prd_f1_8`) that of the runs, and 2 times is taken. On
+digits the runs hardly differ.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.metrics.prd import ANGLES, CLUSTERS, DRAFTS, RUNS, PRDClusters, max_f_beta
@@ -49,9 +49,13 @@ def _compute(inputs: MetricInputs, beta: float) -> MetricValue:
 def f_beta_influence(
     clusters: PRDClusters, beta: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Influence of each generated row (n, mean 0) on the largest F_beta of the mean curve, and
-    that of each run (R, mean 0) on the mean over runs.
+    """Return the influence of each generated row and of each run on the largest F_beta.
+
+    The influence of the rows (n, mean 0) is on the mean curve, that of the runs (R, mean 0) on the
+    mean over runs.
     """
+    from scipy.special import ndtr
+
     curve = clusters.curve
     weighted = beta**2 * curve.precision + curve.recall
     score = (1 + beta**2) * curve.precision * curve.recall / np.where(weighted > 0, weighted, 1.0)
@@ -66,7 +70,7 @@ def f_beta_influence(
     real_RK, fake_RK = clusters.shares()
     n = clusters.fake.shape[1]
     noise_RK = np.sqrt((fake_RK + 1 / n) * (1 - fake_RK) / n + 1 / n**2)
-    short_RK = norm.cdf((slope * real_RK - fake_RK) / noise_RK)
+    short_RK = ndtr((slope * real_RK - fake_RK) / noise_RK)
     counted = np.take_along_axis(short_RK, clusters.fake, axis=1).mean(axis=0)
     of_run = np.minimum(slope * real_RK, fake_RK).sum(axis=1)
     return gain * (counted - counted.mean()), gain * (of_run - of_run.mean())

@@ -1,20 +1,20 @@
-"""Improved precision and recall: how much of the folder looks real, how much of the real is met.
+"""Improved precision and recall: the share of images that look real, and of real ones covered.
 
 The ball of a sample reaches to its 3rd nearest neighbour in its own set, itself excluded.
 Precision is the share of fakes inside the union of the balls of the reals, recall the share of
-reals inside the union of the balls of the fakes; the surface belongs to the ball (`<=`).
+reals inside the union of the balls of the fakes. The surface belongs to the ball (`<=`).
 
 Kynkaanniemi et al., Improved Precision and Recall Metric for Assessing Generative Models, NeurIPS
-2019; realism is eq. 3. Agrees with torch-fidelity 0.4 (`metric_prc`, same features)
-to the sample, up to samples within float32 rounding of a ball's surface, which torch-fidelity
-decides by rounded distances and this pass by exact ones. prdc 0.2 decides by `<`, so exact copies
-of real images at the surface score there 0.
+2019 (arXiv:1904.06991); realism is eq. 3. Agrees with torch-fidelity 0.4 (`metric_prc`, same
+features) to the sample, except for samples within float32 rounding of a ball's surface, which
+torch-fidelity decides by rounded distances and this pass by exact ones. prdc 0.2 uses `<`, so
+exact copies of real images on the surface score 0 there.
 
-With the reals fixed, precision is a share of independent images: Wilson's interval. The balls of
-recall depend on their neighbours, which makes delete-one jackknife give two to four times the
-variance. Instead recall is taken of disjoint random blocks of fakes, at most 500 in each. Over
-blocks, the mean variance of one real's being met stays about the same at other numbers of fakes,
-since balls adapt; the mean covariance of two reals falls as 1/M, as does the number of pairs that
+With the reals fixed, precision is a share of independent images and has Wilson's interval. The
+balls of recall depend on their neighbours, so a delete-one jackknife gives two to four times the
+variance. Instead, recall is computed for disjoint random blocks of at most 500 fakes. Over blocks,
+the mean variance of whether one real is covered stays about the same at other numbers of fakes,
+since balls adapt. The mean covariance of two reals falls as 1/M, as does the number of pairs that
 lie in one neighbourhood.
 
 Shape legend: M fakes, D features, N reals, B blocks.
@@ -23,15 +23,17 @@ Shape legend: M fakes, D features, N reals, B blocks.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, Saying, UndefinedMetric
 from bench.statistics.intervals import Uncertainty, share_interval, wilson
 from bench.statistics.neighbours.results import K_BALL, NeighbourPass
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BLOCK_SIZE = 500  # fakes
 BLOCK_REALS = 1000
@@ -40,29 +42,40 @@ LEAST_FAKES = 2 * (K_BALL + 2)
 
 
 def precision(neighbours: NeighbourPass) -> float:
-    """Share in [0, 1] of fakes in a real ball. Raises `UndefinedMetric` with 3 reals or fewer."""
+    """Return the share in [0, 1] of fakes in a real ball.
+
+    Raises `UndefinedMetric` with 3 reals or fewer.
+    """
     _check_count("precision_k3", "real", len(neighbours.in_fake_ball))
     return float(neighbours.in_real_ball.mean())
 
 
 def recall(neighbours: NeighbourPass) -> float:
-    """Share in [0, 1] of reals in a fake ball. Raises `UndefinedMetric` with 3 fakes or fewer."""
+    """Return the share in [0, 1] of reals in a fake ball.
+
+    Raises `UndefinedMetric` with 3 fakes or fewer.
+    """
     _check_count("recall_k3", "fake", len(neighbours.in_real_ball))
     return float(neighbours.in_fake_ball.mean())
 
 
 def realism(neighbours: NeighbourPass) -> NDArray[np.float32]:
-    """Realism of each fake, float32 M in [0, inf]: 1 or more inside a real ball whose radius is
-    at most the median. Raises `UndefinedMetric` with 3 reals or fewer.
+    """Return the realism of each fake, float32 M in [0, inf].
+
+    It is 1 or more inside a real ball whose radius is at most the median. Raises
+    `UndefinedMetric` with 3 reals or fewer.
     """
     _check_count("realism", "real", len(neighbours.in_fake_ball))
     return neighbours.realism
 
 
 def recall_variance(real_ND: NDArray[np.float32], fake_MD: NDArray[np.float32], seed: int) -> float:
-    """Variance of recall over draws of the fakes (at least 10). Distances are plain float32
-    products: an estimate of a variance needs no exact decisions.
+    """Return the variance of recall over draws of the fakes (at least 10).
+
+    Distances are plain float32 products, since an estimate of a variance needs no exact decisions.
     """
+    import torch
+
     rng = np.random.default_rng(seed)
     m = len(fake_MD)
     size = min(BLOCK_SIZE, m // 2)
@@ -86,9 +99,11 @@ def recall_variance(real_ND: NDArray[np.float32], fake_MD: NDArray[np.float32], 
 
 
 def _met(real_ND: Tensor, fake_MD: Tensor) -> Tensor:
-    """Whether each real lies in a ball of these fakes, float64 N."""
+    """Return whether each real lies in a ball of these fakes, as 0 or 1 in float64 N."""
+    import torch
+
     square_M = fake_MD.square().sum(dim=1)
-    # |x - y|^2 - |x|^2, which leaves order and membership as they are
+    # |x - y|^2 - |x|^2, which has the same order and membership
     within = torch.addmm(square_M, fake_MD, fake_MD.T, alpha=-2).fill_diagonal_(torch.inf)
     radius_M = within.topk(K_BALL, dim=1, largest=False).values[:, -1] + square_M
     to_fakes = torch.addmm(square_M, real_ND, fake_MD.T, alpha=-2)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, norm
 
 from bench.metrics.base import MetricInputs, UndefinedMetric
-from bench.metrics.ct_score import CELLS, CT_SCORE, Cells, ct_score
+from bench.metrics.ct_cells import CELLS, Cells
+from bench.metrics.ct_score import CT_SCORE, ct_score
 from bench.statistics.moments import Moments
 from bench.statistics.neighbours.search import nearest_neighbours
 

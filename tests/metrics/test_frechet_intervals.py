@@ -12,8 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from bench.metrics import METRICS
 from bench.metrics.base import MetricInputs, UndefinedMetric
-from bench.metrics.frechet import frechet_distance, line_in_reciprocal, subset_sizes
-from bench.metrics.frechet_expansion import expand, line_factors
+from bench.metrics.fid_infinity import line_in_reciprocal, subset_sizes
+from bench.metrics.frechet import frechet_distance
+from bench.metrics.frechet_expansion import expand
+from bench.metrics.frechet_intervals import line_factors
 from bench.statistics.moments import Moments
 
 

@@ -13,8 +13,7 @@ from bench.metrics import METRICS
 from bench.metrics.base import MetricInputs, MetricValue
 from bench.metrics.density_coverage import coverage_variance
 from bench.metrics.inception_score import inception_score, log_score_expansion
-from bench.metrics.kid import kernel_distance
-from bench.metrics.kid_uncertainty import expand_kernel, subset_factors
+from bench.metrics.kid import expand_kernel, kernel_distance, subset_factors
 from bench.metrics.prd import PRDClusters, max_f_beta, prd_curve
 from bench.metrics.prd_scores import f_beta_influence
 from bench.metrics.precision_recall import recall_variance

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import InputError
-from bench.metrics.prd import PRDCurve, max_f_beta, prd_clusters, prd_curve
+from bench.metrics.prd import PRDCurve, max_f_beta, prd_curve
+from bench.metrics.prd_clustering import prd_clusters
 
 
 def reference_curve(eval_dist, ref_dist, num_angles=1001, epsilon=1e-10):

@@ -1,19 +1,19 @@
 """Fréchet distance to held-out real images instead of the train images.
 
-Beside `fid`, which compares with the train split: a generator that repeats few training images
-comes close to the train split and not to the test split. The detail `gap` is `fid_test` - `fid`; it
-is judged by that of held-out real images, since two splits of different sizes or writers differ by
-themselves. A gap far above it is memorising or, where the splits differ, a faithful copy of the
-train split's distribution: copies of many thousand images have the moments of a fresh sample, and
-there only the neighbours tell (`authenticity`, `ct_score`). Measured, 10,000 images: copies of
-MNIST's train images +0.26 where held-out ones have -0.11; of Fashion-MNIST's +0.08 against +0.10,
-no alarm at all.
+`fid` compares with the train split. A generator that repeats few training images comes close to
+the train split, but not to the test split. The detail `gap` is `fid_test` - `fid`. It must be
+compared with the gap of held-out real images, since two splits of different sizes or writers
+differ by themselves. A gap far above that means memorisation or, where the splits differ, a
+faithful copy of the train split's distribution. Copies of many thousand images have the moments of
+a fresh sample, and only neighbours reveal them (`authenticity`, `ct_score`). Measured on 10,000
+images: the gap of copies of MNIST's train images is +0.26, that of held-out images -0.11. For
+Fashion-MNIST it is +0.08 and +0.10, which is no alarm at all.
 
-Scoring held-out images against themselves would give 0, so a perfect submission is stood for by a
-random part of them against the rest, at most one half: a Fréchet distance between samples of one
-distribution is proportional to 1/n1 + 1/n2 to first order, which brings it to the sizes asked for
-(coarsely where there are fewer images than features). The mean of 4 such splits is taken; halves
-of MNIST's test split give 0.10 to 0.20 one by one.
+Scoring held-out images against themselves would give 0. Perfect images are therefore represented
+by a random part of the held-out images, at most half, against the rest. To first order a Fréchet
+distance between samples of one distribution is proportional to 1/n1 + 1/n2, which converts the
+result to the requested sizes (coarsely when there are fewer images than features). The mean of 4
+such splits is taken; single halves of MNIST's test split give 0.10 to 0.20.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
-from bench.metrics.frechet import FID, frechet_distance, frechet_distance_to_features
+from bench.metrics.fid import FID
 from bench.statistics.intervals import Uncertainty
 from bench.statistics.moments import Moments
 
-SPLITS = 4  # of the held-out images, for the yardstick
+SPLITS = 4  # of the held-out images, for the expected value
 
 
 def perfect_fid_test(inputs: MetricInputs) -> float:
-    """What as many images as `inputs` has fakes, of the distribution of the held-out ones, score.
+    """Return the expected score of images from the distribution of the held-out ones.
 
-    Raises `UndefinedMetric` with fewer than 4 held-out images, or fewer than 2 fakes.
+    Their number is that of the fakes of `inputs`. Raises `UndefinedMetric` with fewer than 4
+    held-out images or 2 fakes.
     """
     held_out, whole = inputs.held_out_features, inputs.held_out_moments
     if held_out is None or whole is None or len(held_out) < 4 or inputs.num_fake < 2:
@@ -47,9 +48,12 @@ def perfect_fid_test(inputs: MetricInputs) -> float:
 def _part_against_rest(
     held_out: NDArray[np.float32], num_fake: int, rng: np.random.Generator
 ) -> float:
-    """The distance of `num_fake` random images, at most half of all, to the rest, divided by
-    1/n1 + 1/n2.
+    """Return the distance of `num_fake` random images to the rest, divided by 1/n1 + 1/n2.
+
+    The part has at most half of all images.
     """
+    from bench.metrics.frechet import frechet_distance, frechet_distance_to_features
+
     order = rng.permutation(len(held_out))
     num = min(num_fake, len(held_out) // 2)
     part, rest = held_out[order[:num]], Moments.of(held_out[order[num:]])
@@ -61,11 +65,11 @@ def _part_against_rest(
 
 
 def _against_held_out(inputs: MetricInputs) -> MetricInputs:
-    """The same inputs with the moments of the held-out images in the place of the train ones."""
+    """Return `inputs` with the moments of the held-out images in place of the train moments."""
     moments = inputs.held_out_moments
     if moments is None:
         raise UndefinedMetric("the reference has no held-out images")
-    few = inputs.num_fake <= moments.dim  # then no moments of the fakes are taken at all
+    few = inputs.num_fake <= moments.dim  # then FID reads features, not moments, of the fakes
     return dataclasses.replace(
         inputs,
         real_moments=moments,

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from bench.metrics.base import MetricInputs, UndefinedMetric
-from bench.metrics.frechet import FID, frechet_distance
-from bench.metrics.held_out_frechet import FID_TEST, perfect_fid_test
+from bench.metrics.fid import FID
+from bench.metrics.fid_test import FID_TEST, perfect_fid_test
+from bench.metrics.frechet import frechet_distance
 from bench.references.bundle import Reference, load_reference
 from bench.references.lookup import find_manifest
 from bench.references.perfect_values import held_out_values, metric_inputs, perfect_values
