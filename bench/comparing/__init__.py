@@ -1,1 +1,1 @@
-"""Two records of one submission, compared: `comparison.compare`, and how it is shown."""
+"""Comparison of the records of one submission: `comparison.compare`, and its views."""

@@ -1,4 +1,4 @@
-"""Whether the values of two records mean the same thing, and which records belong together."""
+"""Pairing of records, and the check that two records are comparable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.records.score_record import SHORT_DIGEST, Identity, ScoreRecord, Scor
 
 
 class Pair(NamedTuple):
-    """Two records of one submission, and how it is called."""
+    """Two records of one submission, and its label."""
 
     label: str
     base: ScoreRecord
@@ -20,21 +20,22 @@ class Pair(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Records that belong together, and submissions that only one side holds."""
+    """Pairs of records, and the submissions that only one side has."""
 
     pairs: list[Pair]
-    missing: list[str]  # from NEW
-    added: list[str]  # to BASE
+    missing: list[str]  # in BASE only
+    added: list[str]  # in NEW only
 
 
 def pair_up(
     base: Iterable[ScoreRecord], new: Iterable[ScoreRecord], submission: str | None = None
 ) -> Pairs:
-    """The last record of each submission, by name; where a name was scored by several extractors
-    or protocols, by those as well. One submission a side belong together whatever their names.
+    """Pair the last record of each submission in `base` with that in `new`, by name.
 
-    `submission` takes that one alone. Raises `UnknownNameError`, `NothingFoundError`, and
-    `UsageError` when the two sides share no name.
+    Where a name was scored by several extractors or protocols, they are matched as well. When each
+    side has one submission, the two are paired whatever their names. `submission` selects one
+    name. Raises `UnknownNameError` for a name that no record has, `NothingFoundError` for no
+    records, and `UsageError` when the two sides share no name.
     """
     sides = [_last_of_each(records, submission) for records in (base, new)]
     before, after = sides
@@ -42,10 +43,10 @@ def pair_up(
         (old,), (other,) = before.values(), after.values()
         names = dict.fromkeys(sanitise(each.submission.name) for each in (old, other))
         return Pairs([Pair(" -> ".join(names), old, other)], [], [])
-    crowded = {name for side in sides for name, n in _extractors(side).items() if n > 1}
+    ambiguous = {name for side in sides for name, n in _extractors(side).items() if n > 1}
     keyed = [
         {
-            sanitise(f"{name} ({extractor})" if name in crowded else name): record
+            sanitise(f"{name} ({extractor})" if name in ambiguous else name): record
             for (name, extractor), record in side.items()
         }
         for side in sides
@@ -66,6 +67,7 @@ def pair_up(
 def _last_of_each(
     records: Iterable[ScoreRecord], submission: str | None
 ) -> dict[tuple[str, str], ScoreRecord]:
+    """Return the last record by name and extractor, of all submissions or of the named one."""
     records = list(records)
     if not records:
         raise NothingFoundError("no records to compare")
@@ -80,7 +82,7 @@ def _last_of_each(
 
 
 def _extractors(side: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """How many extractors scored each name."""
+    """Return the number of extractors that scored each name."""
     counts: dict[str, int] = {}
     for name, _ in side:
         counts[name] = counts.get(name, 0) + 1
@@ -88,9 +90,11 @@ def _extractors(side: Iterable[tuple[str, str]]) -> dict[str, int]:
 
 
 def require_comparable(pair: Pair, metrics: Sequence[str], *, other_size: bool = False) -> None:
-    """Raises `UsageError` naming every field of the protocol in which the two differ, and the
-    metrics among `metrics` whose constants differ or, unless `other_size`, which depend on a
-    number of images that does.
+    """Raise `UsageError` when two records cannot be compared.
+
+    The message names every field of the protocol in which they differ, and the metrics whose
+    constants differ. Unless `other_size`, metrics that depend on the number of images must have
+    the same number on both sides.
     """
     base, new = pair.base, pair.new
     kinds = sorted(base.extractor.settings.keys() | new.extractor.settings.keys())
@@ -124,13 +128,13 @@ def require_comparable(pair: Pair, metrics: Sequence[str], *, other_size: bool =
         raise UsageError(
             f"{pair.label}: {base.submission.num_images:,} images in BASE and "
             f"{new.submission.num_images:,} in NEW, and {', '.join(sized)} depend on their number. "
-            f"Score as many images, choose among {', '.join(free)} with --metrics, or "
+            f"Score the same number of images, choose among {', '.join(free)} with --metrics, or "
             "give --allow-other-size"
         )
 
 
 def warnings_of(pair: Pair, metrics: Sequence[str]) -> list[str]:
-    """What a reader should know of two records that may be compared."""
+    """Return warnings about two records that may be compared."""
     base, new = pair.base, pair.new
     warnings = []
     if base.code.digest != new.code.digest:
@@ -162,7 +166,7 @@ def warnings_of(pair: Pair, metrics: Sequence[str]) -> list[str]:
 
 
 def entries_of_both(pair: Pair, metrics: Sequence[str]) -> list[tuple[ScoreValue, ScoreValue]]:
-    """The values of the metrics that both records hold, in the order of the new one."""
+    """Return the values of the metrics that both records have, in the order of the new record."""
     before = {entry.metric: entry for entry in pair.base.values}
     return [
         (before[entry.metric], entry)
@@ -172,6 +176,7 @@ def entries_of_both(pair: Pair, metrics: Sequence[str]) -> list[tuple[ScoreValue
 
 
 def _size_dependent(pair: Pair, metrics: Sequence[str]) -> list[str]:
+    """Return the metrics with different numbers of images that depend on that number."""
     return [
         old.metric
         for old, other in entries_of_both(pair, metrics)
@@ -180,7 +185,7 @@ def _size_dependent(pair: Pair, metrics: Sequence[str]) -> list[str]:
 
 
 def _depends_on_count(name: str) -> bool:
-    """Whether the value depends on the number of images; a metric unknown here is taken to."""
+    """Return whether a metric depends on the number of images; True for one that is unknown."""
     metric = known_metric(name)
     return metric is None or metric.depends_on_count
 

@@ -1,19 +1,19 @@
-"""Did a model get worse? Two records of it, metric by metric, with the luck of the draw told apart.
+"""Did a model get worse? Two records of it, compared metric by metric.
 
-The images of BASE and of NEW are independent draws against one fixed reference, so the difference
-of two values has the variance of the one plus that of the other; for intervals that are not
-symmetric (Wilson's) it is Newcombe's hybrid (Newcombe, Statistics in Medicine 1998, method 10; Zou
-and Donner 2008 for intervals in general), which is the same thing for symmetric ones. The p-value
-is two-sided, of a normal with the width that the interval has towards zero. P-values are
-corrected by Holm over all metrics and submissions compared.
+The images of BASE and of NEW are independent draws against one fixed reference, so the variance of
+the difference of two values is the sum of their variances. For intervals that are not symmetric
+(Wilson's) the interval of the difference is Newcombe's hybrid (Newcombe, Statistics in Medicine
+1998, method 10; Zou and Donner 2008 for intervals in general), which is the same for symmetric
+ones. The p-value is two-sided, of a normal distribution with the width of the interval on the side
+of zero. P-values are corrected by Holm's method over all metrics and submissions compared.
 
-A regression is worse in the metric's direction (farther from the expected value where the metric
-has a target), significant at 0.05 after the correction, and by more than is tolerated. Where
-either value has no interval, the tolerance alone decides, if there is one. Where both records are
-of the same images there is no draw, and every change beyond rounding is significant.
+A regression is worse in the metric's direction (farther from the expected value for a metric with
+a target), significant at 0.05 after the correction, and larger than the tolerance. When either
+value has no interval, the tolerance alone decides, if one is given. When both records are of the
+same images there is no random draw, and every change beyond rounding is significant.
 
-Two models that draw from the same latents are positively correlated: then the test is careful,
-not wrong.
+Two models that draw from the same latents are positively correlated. The test is then
+conservative, but valid.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bench.comparing.comparability import (
     require_comparable,
     warnings_of,
 )
-from bench.comparing.judgement import ALPHA, Change, Judgement
+from bench.comparing.metric_change import ALPHA, Change, ChangeTest
 from bench.comparing.tolerance import Given, Tolerance
 from bench.errors import UnknownNameError, UsageError
 from bench.records.score_record import ScoreRecord
@@ -37,25 +37,25 @@ from bench.statistics.intervals import holm
 
 
 class Comparison(BaseModel):
-    """Every metric compared, what a reader should know, and submissions of one side only."""
+    """The change of every metric, warnings, and the submissions of one side only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     changes: tuple[Change, ...]
     warnings: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()  # in BASE and not in NEW: counts as a regression
-    added: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # in BASE but not in NEW, which is a failure like a regression
+    added: tuple[str, ...] = ()  # in NEW only
     signatures: tuple[tuple[str, str], ...] = ()  # of base and new, by submission
     alpha: float = ALPHA
 
     @property
     def regressions(self) -> list[Change]:
-        """The changes that are regressions."""
+        """Changes with the verdict "regression"."""
         return [change for change in self.changes if change.verdict == "regression"]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is worse and nothing is missing."""
+        """Whether nothing got worse and nothing is missing."""
         return not self.regressions and not self.missing
 
 
@@ -70,9 +70,10 @@ def compare(
 ) -> Comparison:
     """Compare the last record of each submission of `base` with that of `new`.
 
-    `metrics`: names; default: all that both hold. `tolerance`: how much worse is still fine, as
-    `Tolerance.of` takes it. `submission`: that one only. Raises `UsageError` when the records'
-    protocols differ, or their numbers of images without `allow_other_size`.
+    `metrics` are names, by default all that both sides have; they may be metrics whose package is
+    not installed. `tolerance` is how much worse a value may be, in a form that `Tolerance.of`
+    accepts. `submission` selects one name. Raises `UsageError` when the protocols of the records
+    differ, or their numbers of images without `allow_other_size`, and as `pair_up`.
     """
     pairs, missing, added = pair_up(_listed(base), _listed(new), submission)
     names = _chosen(pairs, metrics)
@@ -80,12 +81,12 @@ def compare(
     allowed.check(names)
     for pair in pairs:
         require_comparable(pair, names, other_size=allow_other_size)
-    judgements = [
-        Judgement(pair, old, other, allowed)
+    tests = [
+        ChangeTest(pair, old, other, allowed)
         for pair in pairs
         for old, other in entries_of_both(pair, names)
     ]
-    tested = [each for each in judgements if each.p_value is not None]
+    tested = [each for each in tests if each.p_value is not None]
     for each, p_value in zip(tested, holm([each.p_value or 0.0 for each in tested]), strict=True):
         each.p_value = p_value
     warnings = [
@@ -94,7 +95,7 @@ def compare(
         for warning in warnings_of(pair, names)
     ]
     return Comparison(
-        changes=tuple(each.change() for each in judgements),
+        changes=tuple(each.change() for each in tests),
         warnings=tuple(warnings),
         missing=tuple(missing),
         added=tuple(added),
@@ -107,7 +108,7 @@ def _listed(records: ScoreRecord | Iterable[ScoreRecord]) -> list[ScoreRecord]:
 
 
 def _chosen(pairs: list[Pair], metrics: str | Iterable[str] | None) -> list[str]:
-    """Names of the metrics to compare. Raises `UsageError` for one that a record lacks."""
+    """Return the names of the metrics to compare. Raises `UsageError` for one a record lacks."""
     held = [
         {entry.metric for entry in record.values}
         for _, base, new in pairs

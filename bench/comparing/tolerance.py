@@ -1,4 +1,4 @@
-"""How much worse a metric may become: an amount in its unit, or a share of the base's value."""
+"""Tolerances: how much worse a metric may become, in its unit or as a share of the base value."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ Given = str | float | Mapping[str, str | float] | None
 
 @dataclass(frozen=True)
 class Amount:
-    """`absolute`, in the metric's unit, or `share` of the base's value; never negative."""
+    """A tolerance: `absolute` in the metric's unit plus `share` of the base value, both >= 0."""
 
     absolute: float = 0.0
     share: float = 0.0
 
     @classmethod
     def of(cls, given: str | float) -> Amount:
-        """From "2%", "0.5" or 0.5. Raises `UsageError`."""
+        """Parse "2%", "0.5" or 0.5. Raises `UsageError` for anything else.
+
+        >>> Amount.of("2%")
+        Amount(absolute=0.0, share=0.02)
+        """
         text = str(given).strip()
         try:
             number = float(text.removesuffix("%"))
@@ -33,21 +37,29 @@ class Amount:
         return cls(share=number / 100) if text.endswith("%") else cls(absolute=number)
 
     def at(self, base: float) -> float:
-        """The amount in the metric's unit."""
+        """Return the amount in the metric's unit, for a base value.
+
+        >>> Amount.of("2%").at(-50.0)
+        1.0
+        """
         return self.absolute + self.share * abs(base)
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """An amount for every metric, `usual` where none is named."""
+    """An amount for every metric: `usual`, except for the metrics in `named`."""
 
     usual: Amount = Amount()
     named: Mapping[str, Amount] = field(default_factory=dict)
 
     @classmethod
     def of(cls, given: Given) -> Tolerance:
-        """From "2%", "fid=2%,kid_poly3=0.001", "1%,fid=2%", a number, or a dict of metric to one
-        of them. Raises `UsageError`.
+        """Parse "2%", "fid=2%,kid_poly3=0.001", "1%,fid=2%", a number, or a dict of amounts.
+
+        Raises `UsageError` for an amount that is not a number of 0 or more.
+
+        >>> Tolerance.of("1%,fid=0.5").amount("fid")
+        Amount(absolute=0.5, share=0.0)
         """
         if given is None:
             return cls()
@@ -63,12 +75,12 @@ class Tolerance:
         return cls(usual, named)
 
     def check(self, metrics: Iterable[str]) -> None:
-        """Raises `UnknownNameError` for a name that is not among `metrics`."""
+        """Raise `UnknownNameError` for a named metric that is not among `metrics`."""
         metrics = list(metrics)
         for name in self.named:
             if name not in metrics:
                 raise UnknownNameError("metric in the tolerance", name, metrics)
 
     def amount(self, metric: str) -> Amount:
-        """What is allowed of one metric."""
+        """Return the amount for one metric."""
         return self.named.get(metric, self.usual)

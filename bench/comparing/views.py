@@ -1,7 +1,7 @@
-"""A comparison for people: a table on a terminal, and Markdown for a pull request.
+"""Views of a comparison: a table on a terminal, Markdown for a pull request, JSON.
 
-Names of submissions come from outside. On the terminal they are plain text; in Markdown every
-character of them that could mean something there becomes a character reference.
+Names of submissions come from outside. On the terminal they are plain text. In Markdown every
+character that could be markup becomes a character reference.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.comparing.comparison import Comparison
-from bench.comparing.judgement import Change
+from bench.comparing.metric_change import Change
 from bench.tables.numbers import number
 
 STYLES = {
@@ -25,16 +25,16 @@ STYLES = {
     "not judged": "yellow",
 }
 BETTER = {"lower": "lower", "higher": "higher", "target": "near"}
-NARROW_COLUMNS = 100  # below, the table goes without its less important columns
+NARROW_COLUMNS = 100  # a narrower table omits its less important columns
 RIGHT = {"base", "new", "change", "95 % interval", "p (Holm)", "allowed"}
 SMALLEST_P = 0.0001
-# All but letters, digits, a few harmless signs, an underscore or a point within a word or number,
-# and a colon before a space.
+# Everything except letters, digits, a few harmless signs, an underscore or a point within a word or
+# number, and a colon before a space.
 MARKUP = re.compile(r"[^\w ,()=.:-]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<!\d)\.|\.(?!\d)|:(?! )")
 
 
 def headline(comparison: Comparison) -> str:
-    """The outcome in one line."""
+    """Return the outcome in one line."""
     regressions, missing = comparison.regressions, comparison.missing
     found = []
     if regressions:
@@ -49,7 +49,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """A table for each submission, the notes, the outcome."""
+    """Print a table for each submission, the notes and the outcome."""
     for submission in dict.fromkeys(change.submission for change in comparison.changes):
         console.print(_table(comparison, submission, wide=console.width >= NARROW_COLUMNS))
     for note in notes(comparison):
@@ -105,7 +105,7 @@ def _is_tolerant(comparison: Comparison) -> bool:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What verdicts rest on, each with the metrics that it is about."""
+    """Return the notes on verdicts, each with the metrics that it is about."""
     about: dict[str, list[str]] = {}
     for change in comparison.changes:
         if change.note:
@@ -118,13 +118,13 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def as_json(comparison: Comparison) -> str:
-    """All of it, the outcome first."""
+    """Return the comparison as JSON, with `ok` and the headline first."""
     outcome = {"ok": comparison.ok, "headline": headline(comparison)}
     return json.dumps(outcome | comparison.model_dump(mode="json"), indent=1) + "\n"
 
 
 def markdown(comparison: Comparison) -> str:
-    """For a comment on a pull request."""
+    """Return the comparison as Markdown, for a comment on a pull request."""
     several = len({change.submission for change in comparison.changes}) > 1
     tolerant = _is_tolerant(comparison)
     head = ["submission"] if several else []
@@ -139,10 +139,10 @@ def markdown(comparison: Comparison) -> str:
         cells += [number(change.change, sign=True), _interval(change), _p_value(change)]
         cells += [number(change.allowed), verdict] if tolerant else [verdict]
         lines.append(_row(cells))
-    told = [*notes(comparison), *(f"warning: {warning}" for warning in comparison.warnings)]
-    told += [f"missing in NEW: {name}" for name in comparison.missing]
-    told += [f"in NEW only: {name}" for name in comparison.added]
-    lines += ["", *(f"- {escaped(line)}" for line in told)] if told else []
+    remarks = [*notes(comparison), *(f"warning: {warning}" for warning in comparison.warnings)]
+    remarks += [f"missing in NEW: {name}" for name in comparison.missing]
+    remarks += [f"in NEW only: {name}" for name in comparison.added]
+    lines += ["", *(f"- {escaped(line)}" for line in remarks)] if remarks else []
     lines += ["", "<details><summary>signatures</summary>", ""]
     for base, new in comparison.signatures:
         lines += [f"- BASE {escaped(base)}", f"- NEW {escaped(new)}"]
@@ -154,7 +154,11 @@ def _row(cells: list[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown, HTML and GitHub's mentions and links leave alone, on one line."""
+    """Escape text for Markdown, HTML, and GitHub's mentions and links, on one line.
+
+    >>> escaped("run_1 *final* @team")
+    'run_1 &#42;final&#42; &#64;team'
+    """
     line = " ".join(text.split())
     return MARKUP.sub(lambda found: f"&#{ord(found[0])};", line)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -190,7 +190,9 @@ class Metric:
     direction: Direction  # lower or higher is better; or the expected value is the target
     scale: Scale  # of an axis that shows the values
 
-    compute: Callable[[MetricInputs], MetricValue]  # raises `UndefinedMetric` for no value
+    # Raises `UndefinedMetric` for no value. The code of its module, and of what that imports, is
+    # part of the digest in a record.
+    compute: Callable[[MetricInputs], MetricValue]
     # what it compares with; moments and class shares are those of the whole train split
     reads: frozenset[Part]
     uses: frozenset[SharedWork]  # from which a report also draws pictures
@@ -223,12 +225,6 @@ class Metric:
                 raise ValueError(
                     f"metric {self.name!r}: {name} {sorted(wrong)}: expected {', '.join(valid)}"
                 )
-
-    @property
-    def module(self) -> str:
-        """Name of the module that defines `compute`; its code is part of a record's digest."""
-        function = self.compute.func if isinstance(self.compute, partial) else self.compute
-        return function.__module__
 
 
 CHOICES = {

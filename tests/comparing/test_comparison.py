@@ -180,7 +180,7 @@ def test_without_intervals_the_tolerance_decides_alone() -> None:
     found = only(compare(base, new))
     assert (found.verdict, found.note) == ("not judged", "no interval and no tolerance")
     found = only(compare(base, new, tolerance="0.5%"))
-    assert (found.verdict, found.note) == ("regression", "no interval: by the tolerance alone")
+    assert (found.verdict, found.note) == ("regression", "no interval: the tolerance alone decides")
     assert only(compare(base, new, tolerance="2%")).verdict == "no change"
     half = scored(normal("fid", 100.0, 0.1))
     assert only(compare(half, new, tolerance="0.5%")).p_value is None

@@ -80,6 +80,21 @@ def test_a_metric_of_another_package(
     assert "1 regression (nearest_real)" in capsys.readouterr().out
 
 
+def test_another_version_of_the_metric_is_not_served_from_the_cache(
+    package: Package, digits_folder: Path
+) -> None:
+    first, _ = scored(package, digits_folder, "--metrics", "nearest_real")
+    again, _ = scored(package, digits_folder, "--metrics", "nearest_real")
+    assert again.from_cache
+    assert again.code == first.code
+    package.write("nearest_real.py", MODULE.replace(".mean())", ".mean()) / 4"))
+    changed, _ = scored(package, digits_folder, "--metrics", "nearest_real")
+    assert not changed.from_cache
+    assert changed.code != first.code
+    assert changed.value("nearest_real") == first.value("nearest_real") / 4
+    assert changed.values[0].expected == first.values[0].expected / 4
+
+
 def test_a_broken_package_is_left_out(install: Install, digits_folder: Path) -> None:
     package = install(
         {

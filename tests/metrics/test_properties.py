@@ -156,7 +156,6 @@ def test_row_is_complete(name):
     metric = METRICS[name]
     assert metric.name == name
     assert not metric.meaning.endswith(".")
-    assert metric.module.startswith("bench.metrics.")
     assert metric.uncertainty is not None
     if metric.expected is not None:
         assert math.isfinite(metric.expected(Sizes(10_000, 2_000)))

@@ -1,8 +1,9 @@
-"""What became of one metric of one submission: the change, its interval and the verdict.
+"""The change of one metric of one submission: its interval, its p-value and the verdict.
 
-The difference of two values has the variance of the one plus that of the other; for intervals that
-are not symmetric (Wilson's) it is Newcombe's hybrid. A test is about the shortfall, how far a
-value is from ideal: for a metric with a target the distance from it, wherever the two values lie.
+The variance of a difference is the sum of the two variances. For intervals that are not symmetric
+(Wilson's) the interval of the difference is Newcombe's hybrid. The test is about the shortfall, the
+distance of a value from ideal. For a metric with a target that is the distance from the target, on
+whichever side the two values lie.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ from bench.records.score_record import ScoreValue
 from bench.statistics.intervals import Uncertainty, difference
 
 ALPHA = 0.05
-ROUNDING = 1e-6  # relative: what another library or machine may change
+ROUNDING = 1e-6  # relative change that another library or machine may cause
 
 Verdict = Literal["regression", "improvement", "no change", "not judged"]
 
 
 class Change(BaseModel):
-    """One metric of one submission. `change` is new less base, bias removed where it is known,
-    and `low` to `high` its 95 % interval; `p_value` is that of the shortfall, corrected;
-    `allowed` is the tolerance in the metric's unit. `note` says what the verdict rests on.
+    """The change of one metric of one submission.
+
+    `change` is new less base, without bias where that is known, and `low` to `high` is its 95 %
+    interval. `p_value` is that of the shortfall, after correction. `allowed` is the tolerance in
+    the metric's unit. `note` gives the basis of the verdict.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,8 +49,12 @@ class Change(BaseModel):
     note: str = ""
 
 
-class Judgement:
-    """One metric of one pair: its p-value first, its verdict once that is corrected."""
+class ChangeTest:
+    """The test of one metric of one pair of records.
+
+    Construction computes `p_value`, None where there is none. Once the caller has corrected it for
+    the number of tests, `change` returns the verdict.
+    """
 
     def __init__(self, pair: Pair, base: ScoreValue, new: ScoreValue, tolerance: Tolerance) -> None:
         self._pair, self._base, self._new = pair, base, new
@@ -72,7 +79,7 @@ class Judgement:
             self._worse, self.p_value = found.estimate, found.p_value
 
     def change(self) -> Change:
-        """The verdict, from the corrected p-value."""
+        """Return the change with its verdict, from the corrected p-value."""
         verdict, note = self._verdict()
         return Change(
             submission=self._pair.label,
@@ -94,7 +101,7 @@ class Judgement:
         if base.value is None or new.value is None:
             return self._verdict_without_a_value()
         if self._worse is None:
-            return "not judged", "its target is not known: no expected value in the records"
+            return "not judged", "its target is unknown: the records have no expected value"
         if self._same:
             rounding = ROUNDING * max(abs(base.value), abs(new.value))
             return self._beyond(self._worse, max(self._allowed, rounding), "same images, no draw")
@@ -104,7 +111,7 @@ class Judgement:
         if self.p_value is None and not self._allowed:
             return "not judged", "no interval and no tolerance"
         if self.p_value is None:
-            return self._beyond(worse, self._allowed, "no interval: by the tolerance alone")
+            return self._beyond(worse, self._allowed, "no interval: the tolerance alone decides")
         if self.p_value >= ALPHA:
             return "no change", ""
         return self._beyond(worse, self._allowed, "")
@@ -127,7 +134,7 @@ class Judgement:
 
 
 def _interval(entry: ScoreValue) -> Uncertainty | None:
-    """The interval, about the value itself where a target that holds the same bias is aimed at."""
+    """Return the interval; around the value itself for a target, which has the same bias."""
     found = entry.interval
     if found is None or entry.value is None:
         return None
@@ -142,7 +149,7 @@ def _interval(entry: ScoreValue) -> Uncertainty | None:
 
 
 def _sign(entry: ScoreValue, value: float) -> float | None:
-    """1 where less is better at `value`, -1 where more is; None for an unknown target."""
+    """Return 1 where lower is better at `value`, -1 where higher is, None for an unknown target."""
     if entry.direction == "target":
         return None if entry.expected is None else math.copysign(1.0, value - entry.expected)
     return 1.0 if entry.direction == "lower" else -1.0
@@ -155,15 +162,15 @@ def _point(value: float) -> Uncertainty:
 def _shortfalls(
     base: ScoreValue, before: Uncertainty, new: ScoreValue, after: Uncertainty
 ) -> tuple[Uncertainty, Uncertainty] | None:
-    """Both intervals as distances from ideal, turned over where more is better."""
-    turned = []
+    """Return both intervals as distances from ideal, negated where higher is better."""
+    shortfalls = []
     for entry, found in ((base, before), (new, after)):
         sign = _sign(entry, found.estimate)
         if sign is None:
             return None
         target = entry.expected or 0.0 if entry.direction == "target" else 0.0
         ends = sorted((sign * (found.low - target), sign * (found.high - target)))
-        turned.append(
+        shortfalls.append(
             found._replace(estimate=sign * (found.estimate - target), low=ends[0], high=ends[1])
         )
-    return turned[0], turned[1]
+    return shortfalls[0], shortfalls[1]
