@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bench.scoring.settings import ScoreSettings as ScoreSettings
     from bench.tables.frame import table as table
 
-_HOMES = {
+_MODULES = {
     "evaluate_folder": "bench.anomaly.folder.evaluate",
     "Comparison": "bench.comparing.comparison",
     "compare": "bench.comparing.comparison",
@@ -49,5 +49,5 @@ _HOMES = {
     "table": "bench.tables.frame",
 }
 
-__all__ = list(_HOMES)
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__all__ = list(_MODULES)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

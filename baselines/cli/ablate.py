@@ -367,9 +367,9 @@ def _events(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
     with progress_report(quiet=quiet) as progress:
 
         def report(event: Event) -> None:
-            if event.kind in ("diverged", "failed", "again", "corrupt", "stopping"):
+            if event.kind in ("diverged", "failed", "retried", "corrupt", "stopping"):
                 sys.stderr.write(f"{event.label}: {event.kind}: {event.message}\n")
-            note = event.label if event.kind == "begun" else ""
+            note = event.label if event.kind == "started" else ""
             progress("runs", event.finished, event.total, note)
 
         yield report

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from bench.anomaly.folder.evaluate import evaluate_folder as evaluate_folder
     from bench.anomaly.folder.record import AnomalyRecord as AnomalyRecord
 
-_HOMES = {
+_MODULES = {
     "FolderResult": "bench.anomaly.folder.evaluate",
     "evaluate_folder": "bench.anomaly.folder.evaluate",
     "AnomalyRecord": "bench.anomaly.folder.record",
 }
 
-__all__ = list(_HOMES)
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__all__ = list(_MODULES)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -101,7 +101,7 @@ def _reporter(progress: Report) -> Callable[[Event], None]:
 
     def report(event: Event) -> None:
         progress(STAGE, event.finished, event.total, note=event.label)
-        if event.kind in ("again", "corrupt", "stopping"):
+        if event.kind in ("retried", "corrupt", "stopping"):
             sys.stderr.write(f"latentbench: {event.label}: {event.kind}: {event.message}\n")
 
     return report

@@ -98,7 +98,7 @@ if TYPE_CHECKING:
     from bench.content.reference import reference_content_of as reference_content_of
     from bench.content.training import training_pixels as training_pixels
 
-_HOMES = {
+_MODULES = {
     "content_findings": "bench.content.checking",
     "digest_of_other_packages": "bench.content.checking",
     "is_about_content": "bench.content.checking",
@@ -119,5 +119,5 @@ _HOMES = {
     "training_pixels": "bench.content.training",
 }
 
-__all__ = list(_HOMES)
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__all__ = list(_MODULES)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

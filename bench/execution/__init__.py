@@ -1,1 +1,1 @@
-"""Where work runs, and what of it is done: executors, the ledger, the scheduler that joins them."""
+"""Run jobs anywhere and remember which are done: the ledger, the executors and the scheduler."""

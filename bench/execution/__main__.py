@@ -1,8 +1,9 @@
-"""`python -m bench.execution LEDGER KEY`: do one job of a ledger here, as any worker would.
+"""`python -m bench.execution LEDGER KEY`: run one job of a ledger here, as any worker would.
 
-Slurm's SIGTERM (a node taken back, a time limit) is passed to the work as Ctrl-C, so that it saves;
-the job goes on when it runs again. Exit codes: 0 a result is there, 1 it failed or is being done
-elsewhere, 2 interrupted, 4 no such job or no room on the disk.
+Slurm's SIGTERM (a node taken back, a time limit) interrupts the work like Ctrl-C, so that it saves
+its state; the next run of the job resumes it. Exit codes: 0 the job has a result, 1 it failed or
+runs elsewhere, 2 interrupted, 4 there is no such job, its work cannot be imported, or the disk is
+full.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, EXIT_USAGE
+from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, EXIT_USAGE, UsageError
 from bench.execution.ledger.attempts import may_run
 from bench.execution.ledger.ledger import Ledger
+from bench.execution.ledger.work import work_named
 from bench.execution.performing import Order, Reply, perform
 from bench.runtime.terminal import CommandParser
 
@@ -24,16 +26,22 @@ _CODES = {"disk": EXIT_USAGE, "interrupted": EXIT_INTERRUPTED, "preempted": EXIT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do the job; says in one line what became of it."""
+    """Run the job, print its outcome on one line, and return the exit code."""
     options = _parser().parse_args(arguments)
     ledger = Ledger(options.ledger)
     entry = ledger.entry(options.key)
     if entry.work is None:
         sys.stderr.write(
-            f"{ledger.folder(options.key)}: expected a job here, with a readable job.json; "
-            "the command that plans the jobs writes it\n"
+            f"{ledger.folder(options.key)}: expected a job here, with a readable job.json; run the "
+            "command that plans the jobs to write it\n"
         )
         return EXIT_USAGE
+    if entry.result is None:
+        try:
+            work_named(entry.work)  # before an attempt is recorded
+        except UsageError as error:
+            sys.stderr.write(f"job {options.key}: {error}\n")
+            return EXIT_USAGE
     before = entry.attempts[-1].number if entry.attempts else 0
     order = Order(
         root=str(ledger.root),
@@ -44,16 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         before=(before,),
         executor=_where(),
     )
-    signal.signal(signal.SIGTERM, _as_interrupt)
-    reply = _until_settled(ledger, order, before)
-    told = f": {reply.cause}: {reply.message}" if reply.cause else ""
-    sys.stdout.write(f"{options.key} {reply.outcome}{told}\n")
+    signal.signal(signal.SIGTERM, _interrupt)
+    reply = _run(ledger, order, before)
+    reason = f": {reply.cause}: {reply.message}" if reply.cause else ""
+    sys.stdout.write(f"{options.key} {reply.outcome}{reason}\n")
     if reply.outcome in ("done", "diverged"):
         return EXIT_OK
     return _CODES.get(reply.cause or "", EXIT_INVALID)
 
 
-def _until_settled(ledger: Ledger, order: Order, before: int) -> Reply:
+def _run(ledger: Ledger, order: Order, before: int) -> Reply:
+    """Try the job until it has a result or may not be tried again."""
     while True:
         try:
             (reply,) = perform(order)
@@ -66,7 +75,7 @@ def _until_settled(ledger: Ledger, order: Order, before: int) -> Reply:
             return reply
 
 
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
@@ -76,11 +85,19 @@ def _where() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(prog="python -m bench.execution", description="Do one job of a ledger.")
-    parser.add_argument("ledger", metavar="LEDGER", help="the folder of the ledger")
-    parser.add_argument("key", metavar="KEY", help="the job's key: a folder in LEDGER/jobs")
-    parser.add_argument("--timeout-s", type=float, default=None, help="stop the work after this")
-    parser.add_argument("--max-attempts", type=int, default=3, help="default: 3")
+    parser = CommandParser(prog="python -m bench.execution", description="Run one job of a ledger.")
+    parser.add_argument("ledger", metavar="LEDGER", help="folder of the ledger")
+    parser.add_argument("key", metavar="KEY", help="key of the job: a folder in LEDGER/jobs")
+    parser.add_argument(
+        "--timeout-s",
+        metavar="SECONDS",
+        type=float,
+        default=None,
+        help="stop the work after this time (default: never)",
+    )
+    parser.add_argument(
+        "--max-attempts", metavar="N", type=int, default=3, help="try at most N times (default: 3)"
+    )
     return parser
 
 

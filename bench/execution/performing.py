@@ -1,5 +1,7 @@
-"""What a worker does with an order: claim, attempt, work, result. The same in every executor, in a
-batch script and by hand; what happened is in the ledger before the worker answers.
+"""What a worker does with an order: claim the job, record an attempt, work, record the result.
+
+It is the same in every executor, in a batch script and by hand. Everything is recorded in the
+ledger before the worker replies.
 """
 
 from __future__ import annotations
@@ -26,54 +28,55 @@ Returned = Mapping[str, Any] | BaseException
 
 
 class ExitedError(LatentbenchError):
-    """Work that ended its process instead of returning."""
+    """Raised for work that called `sys.exit` instead of returning."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """Jobs of a ledger for one call of the work."""
 
-    root: str  # of the ledger
+    root: str  # folder of the ledger
     keys: tuple[str, ...]
     work: str  # "package.module:function"
-    work_many: str | None = None  # for several keys
-    timeout_s: float | None = None  # for each job; a call with several may take as many times that
+    work_many: str | None = None  # the same, for a call with several jobs
+    timeout_s: float | None = None  # per job
     max_attempts: int = 3
-    before: tuple[int, ...] = ()  # number of the last attempt of each key that does not count
+    before: tuple[int, ...] = ()  # per key, the last attempt that does not count
     executor: str = "inline"
-    own_process: bool = False  # whether the process may end itself to free a broken GPU context
+    own_process: bool = False  # whether the process may exit to free a broken GPU context
 
     def limit_s(self, stack: int) -> float | None:
-        """For a call with so many jobs."""
+        """Return the time limit of a call with `stack` jobs, in seconds."""
         return None if self.timeout_s is None else self.timeout_s * stack
 
 
 class Reply(NamedTuple):
-    """What became of one key of an order; the whole story is in the ledger."""
+    """The outcome for one key of an order; the ledger holds the details."""
 
     key: str
     outcome: Literal["done", "diverged", "failed", "busy", "given up"]
     cause: Cause | None
     message: str | None
-    aside: tuple[str, ...]  # corrupt files that were moved
+    corrupt: tuple[str, ...]  # unreadable files that were renamed
 
 
 class _Ready(NamedTuple):
     job: Job
     attempts: tuple[Attempt, ...]
-    aside: tuple[str, ...]
+    corrupt: tuple[str, ...]
 
 
-class _Begun(NamedTuple):
+class _Started(NamedTuple):
     job: Job
     attempt: Attempt
     context: WorkContext
-    aside: tuple[str, ...]
+    corrupt: tuple[str, ...]
 
 
 def perform(order: Order) -> tuple[Reply, ...]:
-    """Carry out an order; a reply for each key, in their order. Raises only `SystemExit` when a
-    cluster takes the node back, which is recorded first.
+    """Carry out an order, and return a reply for each of its keys, in their order.
+
+    Raises nothing but `SystemExit`, after recording it, when a cluster takes the node back.
     """
     ledger = Ledger(order.root)
     replies: dict[str, Reply] = {}
@@ -87,34 +90,34 @@ def perform(order: Order) -> tuple[Reply, ...]:
                     replies[key] = Reply(key, "busy", None, None, ())
                     continue
                 held.enter_context(claim)
-                found = _ready(ledger, key, before, order)
+                found = _prepare(ledger, key, before, order)
             except (OSError, Corrupt) as error:
-                replies[key] = _unwritten(key, error)
+                replies[key] = _ledger_failed(key, error)
                 continue
             if isinstance(found, Reply):
                 replies[key] = found
             else:
                 ready.append(found)
-        begun: list[_Begun] = []
+        started: list[_Started] = []
         for item in ready:
             try:
-                begun.append(_begin(ledger, item, order, stack=len(ready)))
+                started.append(_start(ledger, item, order, stack=len(ready)))
             except OSError as error:
-                replies[item.job.key] = _unwritten(item.job.key, error)
-        if begun:
-            replies |= _attempted(ledger, order, begun)
+                replies[item.job.key] = _ledger_failed(item.job.key, error)
+        if started:
+            replies |= _attempt(ledger, order, started)
     if order.own_process and any(reply.cause == "device" for reply in replies.values()):
-        os._exit(70)  # the CUDA context of this process is lost; the ledger has the rest
+        os._exit(70)  # the CUDA context of this process is broken; all is recorded
     return tuple(replies[key] for key in order.keys)
 
 
-def _ready(ledger: Ledger, key: str, before: int, order: Order) -> _Ready | Reply:
-    """A job whose claim is held, unless it is finished or has had all its attempts."""
-    aside = tuple(str(path) for path in ledger.clear_corrupt(key))
+def _prepare(ledger: Ledger, key: str, before: int, order: Order) -> _Ready | Reply:
+    """Return a claimed job, or the reply if it is finished or may not be tried again."""
+    corrupt = tuple(str(path) for path in ledger.clear_corrupt(key))
     ledger.close_lost(key)
     entry = ledger.entry(key)
     if entry.result is not None:
-        return Reply(key, entry.result.state, None, entry.result.message, aside)
+        return Reply(key, entry.result.state, None, entry.result.message, corrupt)
     if entry.job is None:
         raise Corrupt(
             f"{ledger.folder(key) / 'job.json'} is missing or unreadable: register the job again "
@@ -122,11 +125,12 @@ def _ready(ledger: Ledger, key: str, before: int, order: Order) -> _Ready | Repl
         )
     if not tries.may_run([a for a in entry.attempts if a.number > before], order.max_attempts):
         last = entry.attempts[-1]
-        return Reply(key, "given up", None, last.message, aside)
-    return _Ready(entry.job, entry.attempts, aside)
+        return Reply(key, "given up", None, last.message, corrupt)
+    return _Ready(entry.job, entry.attempts, corrupt)
 
 
-def _begin(ledger: Ledger, ready: _Ready, order: Order, *, stack: int) -> _Begun:
+def _start(ledger: Ledger, ready: _Ready, order: Order, *, stack: int) -> _Started:
+    """Record the start of an attempt."""
     job = ready.job
     folder = ledger.work_folder(job.key)
     attempt = Attempt.begun(
@@ -146,62 +150,62 @@ def _begin(ledger: Ledger, ready: _Ready, order: Order, *, stack: int) -> _Begun
         memory_step=attempt.memory_step,
         deadline=None if limit_s is None else time.time() + limit_s,
     )
-    return _Begun(job, attempt, context, ready.aside)
+    return _Started(job, attempt, context, ready.corrupt)
 
 
-def _attempted(ledger: Ledger, order: Order, begun: list[_Begun]) -> dict[str, Reply]:
-    returned, whole_call = _worked(ledger, order, begun)
+def _attempt(ledger: Ledger, order: Order, started: list[_Started]) -> dict[str, Reply]:
+    returned, whole_call = _call(ledger, order, started)
     replies = {}
-    for item, value in zip(begun, returned, strict=True):
+    for item, value in zip(started, returned, strict=True):
         try:
-            reply = _recorded(ledger, item, value, whole_call=whole_call)
+            reply = _record(ledger, item, value, whole_call=whole_call)
         except OSError as error:
-            reply = _unwritten(item.job.key, error)
-        replies[item.job.key] = reply._replace(aside=item.aside)
+            reply = _ledger_failed(item.job.key, error)
+        replies[item.job.key] = reply._replace(corrupt=item.corrupt)
     return replies
 
 
-def _worked(ledger: Ledger, order: Order, begun: list[_Begun]) -> tuple[Sequence[Returned], bool]:
-    """What the work gave for each job, and whether one failure stands for all of them."""
-    limit_s = order.limit_s(len(begun))
+def _call(ledger: Ledger, order: Order, started: list[_Started]) -> tuple[Sequence[Returned], bool]:
+    """Call the work; return its value or exception per job, and whether the whole call failed."""
+    limit_s = order.limit_s(len(started))
     try:
-        with _preemption_recorded(ledger, begun), interruptible(), time_limit(limit_s):
-            if len(begun) == 1:
-                return [work_named(order.work)(begun[0].job.payload, begun[0].context)], False
+        with _recording_preemption(ledger, started), interruptible(), time_limit(limit_s):
+            if len(started) == 1:
+                return [work_named(order.work)(started[0].job.payload, started[0].context)], False
             many = order.work_many or ""
-            given = work_named(many)(
-                [item.job.payload for item in begun], [item.context for item in begun]
+            returned = work_named(many)(
+                [item.job.payload for item in started], [item.context for item in started]
             )
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (recorded, each by its cause)
-        return [error] * len(begun), True
-    if len(given) != len(begun):
-        wrong = UsageError(f"{many} gave {len(given)} results for {len(begun)} jobs")
-        return [wrong] * len(begun), True
-    return list(given), False
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (recorded with its cause)
+        return [error] * len(started), True
+    if len(returned) != len(started):
+        wrong = UsageError(f"{many} returned {len(returned)} results for {len(started)} jobs")
+        return [wrong] * len(started), True
+    return list(returned), False
 
 
 @contextmanager
-def _preemption_recorded(ledger: Ledger, begun: list[_Begun]) -> Iterator[None]:
-    """Record the end of attempts that a cluster's signal handler ends by leaving the process."""
+def _recording_preemption(ledger: Ledger, started: list[_Started]) -> Iterator[None]:
+    """Record the end of attempts when a cluster's signal handler exits the process."""
     try:
         yield
     except SystemExit as error:
         if not is_preempted():
-            raise ExitedError(f"the work left by sys.exit({error.code!r})") from error
-        for item in begun:
-            _recorded(ledger, item, Preempted("the cluster took the node back"), whole_call=True)
+            raise ExitedError(f"the work called sys.exit({error.code!r})") from error
+        for item in started:
+            _record(ledger, item, Preempted("the cluster took the node back"), whole_call=True)
         raise
 
 
-def _recorded(ledger: Ledger, item: _Begun, value: Returned, *, whole_call: bool) -> Reply:
+def _record(ledger: Ledger, item: _Started, value: Returned, *, whole_call: bool) -> Reply:
     """Write how an attempt ended, the result first."""
     key, ended = item.job.key, tries.now()
     changed = folder_state(item.context.folder) != item.attempt.folder_state
     end = replace(item.attempt, ended=ended, progress=changed, whole_call=whole_call)
-    blamed = whole_call and item.attempt.stack > 1  # a stack cannot tell which of its jobs it was
-    if isinstance(value, BaseException) and (blamed or not is_result(value)):
-        end = replace(end, cause=cause_of(value), traceback=_trace(value))
-        return _failed(ledger, key, end, _message(value))
+    is_unclear = whole_call and item.attempt.stack > 1  # any job of the stack may have failed
+    if isinstance(value, BaseException) and (is_unclear or not is_result(value)):
+        end = replace(end, cause=cause_of(value), traceback=_traceback(value))
+        return _fail(ledger, key, end, _message(value))
     diverged = isinstance(value, BaseException)
     values = getattr(value, "details", {}) if isinstance(value, BaseException) else value
     problem = (
@@ -211,7 +215,7 @@ def _recorded(ledger: Ledger, item: _Begun, value: Returned, *, whole_call: bool
     )
     if problem is not None:
         message = f"job {item.job.label!r} ({key}): {problem}; a result holds finite JSON values"
-        return _failed(ledger, key, replace(end, cause="result", whole_call=False), message)
+        return _fail(ledger, key, replace(end, cause="result", whole_call=False), message)
     result = Result(
         state="diverged" if diverged else "done",
         values=dict(values),
@@ -220,13 +224,13 @@ def _recorded(ledger: Ledger, item: _Begun, value: Returned, *, whole_call: bool
         seconds=end.seconds,
         ended=ended,
     )
-    with suppress(FileExistsError):  # a node that was thought dead had finished: the first stays
+    with suppress(FileExistsError):  # a node that seemed dead has finished; its result stays
         ledger.write_result(key, result)
     ledger.write_attempt(key, replace(end, outcome=result.state, message=result.message))
     return Reply(key, result.state, None, result.message, ())
 
 
-def _failed(ledger: Ledger, key: str, end: Attempt, message: str) -> Reply:
+def _fail(ledger: Ledger, key: str, end: Attempt, message: str) -> Reply:
     ledger.write_attempt(key, replace(end, outcome="failed", message=message))
     return Reply(key, "failed", end.cause, message, ())
 
@@ -239,21 +243,22 @@ def _message(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _trace(error: BaseException) -> str:
+def _traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))[-tries.TRACEBACK_CHARACTERS :]
 
 
-def _unwritten(key: str, error: Exception) -> Reply:
-    """The ledger itself could not be written or read."""
+def _ledger_failed(key: str, error: Exception) -> Reply:
+    """Return the reply for a ledger that could not be read or written."""
     cause: Cause = "disk" if isinstance(error, OSError) else "error"
     message = str(error)
     if isinstance(error, FileNotFoundError):
-        message += f" on {socket.gethostname()}; every worker must see the ledger at one path"
+        host = socket.gethostname()
+        message += f" on {host}; every worker must see the ledger at the same path"
     return Reply(key, "failed", cause, message, ())
 
 
-def settle(ledger: Ledger, key: str, cause: Cause = "lost", message: str = LOST) -> bool:
-    """Close the attempt of a worker that is gone; False when somebody holds the claim."""
+def close_attempt(ledger: Ledger, key: str, cause: Cause = "lost", message: str = LOST) -> bool:
+    """Record the end of a lost worker's attempt; return False if the job is claimed."""
     claim = ledger.claim(key)
     if claim is None:
         return False

@@ -1,13 +1,13 @@
-"""Run the jobs of a plan that its ledger does not have yet, wherever work runs.
+"""Run the jobs of a plan that have no result in its ledger, on any executor.
 
-The ledger decides everything: after each call the scheduler reads what the worker recorded, so
-that a killed scheduler, a second one and a batch script that does the same jobs all agree. What
-follows from a failure is in causes.py; an attempt counts against `max_attempts` of this run of the
-scheduler, and the same command later begins a new count. A timeout is tried again only when the
-work's folder had changed, since work that saves nothing would only time out again.
+The ledger decides everything: after each call the scheduler reads what the worker recorded. So a
+killed scheduler, a second one and a batch script with the same jobs all agree. `causes.py` says
+what follows from a failure. Attempts count against `max_attempts` of one scheduler run; the next
+run of the same command starts a new count. A timeout is retried only if the work folder had
+changed, since work that saves nothing would time out again.
 
-A job that another scheduler works on is waited for: its result, or its failure, is taken, and if
-its process dies the job is taken over.
+If another scheduler is running a job, this one waits for its result or failure, and takes the job
+over if that process dies.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from bench.execution.ledger import attempts as tries
 from bench.execution.ledger.causes import Cause, TaskTimeout, WorkerLost
 from bench.execution.ledger.ledger import Entry, Ledger, Result
 from bench.execution.ledger.work import Job, StackedWork, Work, work_name
-from bench.execution.performing import Order, Reply, perform, settle
+from bench.execution.performing import Order, Reply, close_attempt, perform
 
-KILL_AFTER_S = 15.0  # past its time limit, a worker that did not stop the work itself is killed
-_POLL_S = (0.05, 2.0)  # looking after jobs of another scheduler: at first, and at most
+KILL_AFTER_S = 15.0  # a worker that runs this long past its time limit is killed
+_POLL_S = (0.05, 2.0)  # shortest and longest time between looks at another scheduler's jobs
 
 EventKind = Literal[
-    "kept",  # the ledger had the result before this run
-    "begun",  # handed to a worker
-    "busy",  # another scheduler has it: waiting
-    "again",  # failed, and is tried again; the message says why
+    "cached",  # the ledger had the result before this run
+    "started",  # submitted to a worker
+    "busy",  # another scheduler is running it; this one waits
+    "retried",  # failed, and will be tried again; the message says why
     "done",
     "diverged",
     "failed",
-    "corrupt",  # a file was moved aside; the message names it
-    "stopping",  # nothing more is begun; the message says why
+    "corrupt",  # an unreadable file was renamed; the message names it
+    "stopping",  # no further job starts; the message says why
 ]
 
 
 class Event(NamedTuple):
-    """Something happened to a job; `finished` of `total` jobs have an outcome."""
+    """What happened to a job; `finished` of `total` jobs have an outcome."""
 
     kind: EventKind
     label: str
@@ -54,16 +54,16 @@ class Event(NamedTuple):
 
 
 class JobResult(NamedTuple):
-    """The outcome of a job. `values` is None for a failed one; `cause` for any other."""
+    """The outcome of a job. `values` is None if it failed, and `cause` if it did not."""
 
     key: str
     label: str
     state: Literal["done", "diverged", "failed"]
-    values: Mapping[str, Any] | None  # what the work returned; details of a divergence
+    values: Mapping[str, Any] | None  # what the work returned, or the details of a divergence
     message: str | None
     cause: str | None
-    attempts: int  # of all runs of the scheduler
-    seconds: float  # of the last attempt
+    attempts: int  # over all scheduler runs
+    seconds: float  # duration of the last attempt
 
 
 def run_jobs(
@@ -78,19 +78,20 @@ def run_jobs(
     max_attempts: int = 3,
     on_event: Callable[[Event], None] | None = None,
 ) -> tuple[JobResult, ...]:
-    """Do what is not done; the outcomes in the order of the jobs, however they arrived.
+    """Run the jobs that have no result yet, and return all outcomes in the order of the jobs.
 
-    `work(payload, context)` returns a mapping of finite JSON values; `work_many(payloads,
-    contexts)` returns a mapping or an exception for each, and gets up to `stack` jobs of one group
-    at a time. Both are functions at the top of an importable module, or their dotted names.
-    `timeout_s` is for one job; a stack may take as many times that. `workers` are already entered.
+    `work(payload, context)` returns a mapping of finite JSON values. `work_many(payloads,
+    contexts)` receives up to `stack` jobs of one group, and returns a mapping or an exception for
+    each. Both are functions at the top level of an importable module, or their names
+    "package.module:function". `timeout_s` is the limit for one job; that of a stack is multiplied
+    by the number of its jobs. `workers` must have been started as a context manager.
 
-    Raises `UsageError` (two jobs of one key, work that cannot be found, a full disk: everything
-    stays resumable) and `KeyboardInterrupt`, when local workers have saved what they were at; a
-    second Ctrl-C does not wait for them.
+    Raises `UsageError` for two jobs with the same key, for work that cannot be imported, and for a
+    full disk, after which the same command resumes. Raises `KeyboardInterrupt` after local workers
+    have saved their state; a second Ctrl-C does not wait for them.
     """
     if stack > 1 and work_many is None:
-        raise UsageError(f"stack {stack}: expected work_many, which does several jobs in one call")
+        raise UsageError(f"stack {stack}: expected work_many, which runs several jobs in one call")
     if stack < 1 or max_attempts < 1:
         raise UsageError(f"stack {stack}, max_attempts {max_attempts}: expected 1 or more of each")
     run = _Run(
@@ -114,7 +115,7 @@ def run_jobs(
 
 
 class _Run:
-    """The state of one run: every job is finished, pending, busy elsewhere or in flight."""
+    """One scheduler run. Every job is finished, pending, busy elsewhere, or in flight."""
 
     def __init__(
         self,
@@ -135,41 +136,42 @@ class _Run:
         self._finished: dict[str, JobResult] = {}
         self._pending: list[str] = []
         self._busy: set[str] = set()
-        self._flying: dict[Future[tuple[Reply, ...]], tuple[str, ...]] = {}
+        self._in_flight: dict[Future[tuple[Reply, ...]], tuple[str, ...]] = {}
         self._before: dict[str, int] = {}  # last attempt that does not count
-        self._handed: dict[str, int] = {}  # last attempt when it was handed over
-        self._unheard: dict[str, int] = {}  # calls that ended without an attempt in the ledger
+        self._submitted: dict[str, int] = {}  # last attempt at the time of submission
+        self._unrecorded: dict[str, int] = {}  # calls that ended without an attempt in the ledger
         self._stopped: str | None = None
         self._interrupted = False
         self._poll_s = _POLL_S[0]
         for path in ledger.register(jobs, order.work):
-            self._tell("corrupt", path.parent.name, f"{path} was not readable, moved aside")
+            self._emit("corrupt", path.parent.name, f"{path} was unreadable and has been renamed")
 
     def run(self) -> tuple[JobResult, ...]:
-        """Until every job has an outcome."""
+        """Run until every job has an outcome, and return the outcomes."""
         try:
-            self._look()
-            while self._flying or (not self._stopped and len(self._finished) < len(self._jobs)):
-                self._hand_over()
+            self._read_ledger()
+            while self._in_flight or (not self._stopped and len(self._finished) < len(self._jobs)):
+                self._submit()
                 self._collect()
-                self._look_after_busy()
-                self._heed_interrupt()
+                self._check_busy()
+                self._check_interrupted()
         except KeyboardInterrupt:
-            self._wind_down()
+            self._shut_down()
             raise
         if self._stopped is not None:
             raise UsageError(
                 f"stopped with {len(self._finished)} of {len(self._jobs)} jobs finished: "
-                f"{self._stopped}. Put that right and run the same command again; nothing is lost."
+                f"{self._stopped}. Fix this and run the same command again; nothing is lost."
             )
         return tuple(self._finished[key] for key in self._jobs)
 
-    def _heed_interrupt(self) -> None:
-        if self._interrupted:  # a worker was, so we are
+    def _check_interrupted(self) -> None:
+        """Raise `KeyboardInterrupt` if a worker received SIGINT."""
+        if self._interrupted:
             raise KeyboardInterrupt
 
-    def _look(self) -> None:
-        """Sort the jobs by what the ledger says before the run; dear ones first."""
+    def _read_ledger(self) -> None:
+        """Sort the jobs by their state before the run; expensive jobs run first."""
         by_cost = sorted(self._jobs.values(), key=lambda job: -(job.cost or 0.0))
         for job in by_cost:
             entry = self._ledger.entry(job.key)
@@ -177,28 +179,29 @@ class _Run:
             running = entry.state == "running"
             self._before[job.key] = last - 1 if running and last else last
             if entry.result is not None:
-                self._finish(entry, entry.result, kept=True)
+                self._finish(entry, entry.result, cached=True)
             elif running:
                 self._wait_for(job.key)
             else:
                 self._pending.append(job.key)
 
-    def _hand_over(self) -> None:
-        while self._pending and not self._stopped and len(self._flying) < self._workers.width:
+    def _submit(self) -> None:
+        """Submit pending jobs until the workers are busy."""
+        while self._pending and not self._stopped and len(self._in_flight) < self._workers.width:
             keys = self._next_call()
             if not keys:
                 continue
             order = replace(self._order, keys=keys, before=tuple(self._before[key] for key in keys))
             limit_s = order.limit_s(len(keys))
             for key in keys:
-                self._tell("begun", key, "")
+                self._emit("started", key, "")
             future = self._workers.schedule(
                 perform, order, timeout_s=None if limit_s is None else limit_s + KILL_AFTER_S
             )
-            self._flying[future] = keys
+            self._in_flight[future] = keys
 
     def _next_call(self) -> tuple[str, ...]:
-        """The first job that is still to do, and those of its group that may go with it."""
+        """Return the first pending job, and jobs of its group that may run in the same call."""
         keys: list[str] = []
         limit, group = 1, None
         for key in list(self._pending):
@@ -218,46 +221,48 @@ class _Run:
             group = self._jobs[key].group
             keys.append(key)
             self._pending.remove(key)
-            self._handed[key] = entry.attempts[-1].number if entry.attempts else 0
+            self._submitted[key] = entry.attempts[-1].number if entry.attempts else 0
         return tuple(keys)
 
     def _collect(self) -> None:
-        if not self._flying:
+        """Wait for calls to end, and handle their replies."""
+        if not self._in_flight:
             if self._busy and not self._pending:
                 time.sleep(self._poll_s)
             return
         ended, _ = wait(
-            self._flying,
+            self._in_flight,
             timeout=self._poll_s if self._busy else _POLL_S[1],
             return_when=FIRST_COMPLETED,
         )
         for future in ended:
-            self._take(future, self._flying.pop(future))
+            self._handle(future, self._in_flight.pop(future))
 
-    def _take(self, future: Future[tuple[Reply, ...]], keys: Sequence[str]) -> None:
+    def _handle(self, future: Future[tuple[Reply, ...]], keys: Sequence[str]) -> None:
+        """Update the state of the jobs of a call that has ended."""
         try:
             replies = {reply.key: reply for reply in future.result()}
         except (WorkerLost, TaskTimeout) as error:
             cause: Cause = "timeout" if isinstance(error, TaskTimeout) else "lost"
             for key in keys:
-                settle(self._ledger, key, cause, str(error))
+                close_attempt(self._ledger, key, cause, str(error))
             replies = {key: Reply(key, "failed", cause, str(error), ()) for key in keys}
-        except Exception as error:  # noqa: BLE001  (the executor failed; the jobs say so)
+        except Exception as error:  # noqa: BLE001  (a failure of the executor, given to the jobs)
             message = f"{self._workers.name}: {type(error).__name__}: {error}"
             replies = {key: Reply(key, "failed", "error", message, ()) for key in keys}
         for key in keys:
             reply = replies[key]
-            for path in reply.aside:
-                self._tell("corrupt", key, f"{path} was not readable, moved aside")
+            for path in reply.corrupt:
+                self._emit("corrupt", key, f"{path} was unreadable and has been renamed")
             if reply.cause == "disk" and not self._stopped:
                 self._stopped = f"{reply.message}"
-                self._tell("stopping", key, self._stopped)
+                self._emit("stopping", key, self._stopped)
             self._interrupted |= reply.cause == "interrupted"
             self._review(key, reply)
 
     def _review(self, key: str, reply: Reply | None = None) -> None:
-        """Sort a job that is in no list by what the ledger says now."""
-        self._ledger.look_anew(key)
+        """Sort a job by its present state in the ledger."""
+        self._ledger.refresh(key)
         entry = self._ledger.entry(key)
         if entry.result is not None:
             self._finish(entry, entry.result)
@@ -266,29 +271,29 @@ class _Run:
             self._wait_for(key)
             return
         if entry.attempts and entry.attempts[-1].ended is None:
-            settle(self._ledger, key)
+            close_attempt(self._ledger, key)
             entry = self._ledger.entry(key)
-        fresh = [a for a in entry.attempts if a.number > self._before[key]]
-        silent = (
+        counted = [a for a in entry.attempts if a.number > self._before[key]]
+        is_unrecorded = (
             reply is not None
             and reply.outcome == "failed"
-            and (not fresh or fresh[-1].number <= self._handed[key])
+            and (not counted or counted[-1].number <= self._submitted[key])
         )
-        if silent and reply is not None and reply.cause != "disk":
-            self._unheard[key] = self._unheard.get(key, 0) + 1
+        if is_unrecorded and reply is not None and reply.cause != "disk":
+            self._unrecorded[key] = self._unrecorded.get(key, 0) + 1
             self._ledger.register([self._jobs[key]], self._order.work)
-            if self._unheard[key] >= self._order.max_attempts:
+            if self._unrecorded[key] >= self._order.max_attempts:
                 self._fail(entry, reply.cause or "error", reply.message)
                 return
-        if tries.may_run(fresh, self._order.max_attempts):
-            if fresh and not self._stopped:
-                self._tell("again", key, f"{fresh[-1].cause}: {fresh[-1].message}")
+        if tries.may_run(counted, self._order.max_attempts):
+            if counted and not self._stopped:
+                self._emit("retried", key, f"{counted[-1].cause}: {counted[-1].message}")
             self._pending.append(key)
         else:
-            self._fail(entry, fresh[-1].cause or "error", fresh[-1].message)
+            self._fail(entry, counted[-1].cause or "error", counted[-1].message)
 
-    def _look_after_busy(self) -> None:
-        """Take the results of other schedulers; take over what they left."""
+    def _check_busy(self) -> None:
+        """Collect the results of other schedulers, and take over the jobs that they left."""
         free = [key for key in self._busy if not self._ledger.is_claimed(key)]
         for key in sorted(free):
             self._busy.discard(key)
@@ -298,9 +303,9 @@ class _Run:
     def _wait_for(self, key: str) -> None:
         self._busy.add(key)
         self._poll_s = _POLL_S[0]
-        self._tell("busy", key, "another process works on it")
+        self._emit("busy", key, "another process is running it")
 
-    def _finish(self, entry: Entry, result: Result, *, kept: bool = False) -> None:
+    def _finish(self, entry: Entry, result: Result, *, cached: bool = False) -> None:
         self._finished[entry.key] = JobResult(
             entry.key,
             self._jobs[entry.key].label,
@@ -311,7 +316,7 @@ class _Run:
             len(entry.attempts),
             result.seconds,
         )
-        self._tell("kept" if kept else result.state, entry.key, result.message or "")
+        self._emit("cached" if cached else result.state, entry.key, result.message or "")
 
     def _fail(self, entry: Entry, cause: str, message: str | None) -> None:
         self._finished[entry.key] = JobResult(
@@ -324,25 +329,22 @@ class _Run:
             len(entry.attempts),
             entry.attempts[-1].seconds if entry.attempts else 0.0,
         )
-        self._tell("failed", entry.key, f"{cause}: {message}")
+        self._emit("failed", entry.key, f"{cause}: {message}")
 
-    def _wind_down(self) -> None:
-        """Ask running work to save; wait for it where it is ours."""
+    def _shut_down(self) -> None:
+        """Interrupt running work, and wait until it has saved its state if it runs locally."""
         self._workers.interrupt()
-        self._tell_all("stopping", "interrupted")
+        for key in [key for keys in self._in_flight.values() for key in keys]:
+            self._emit("stopping", key, "interrupted")
         if not self._workers.own_process:
             return
-        for future in wait(self._flying).done:
-            for key in self._flying[future]:
+        for future in wait(self._in_flight).done:
+            for key in self._in_flight[future]:
                 if future.exception() is not None:
-                    settle(self._ledger, key)
+                    close_attempt(self._ledger, key)
 
-    def _tell(self, kind: EventKind, key: str, message: str) -> None:
+    def _emit(self, kind: EventKind, key: str, message: str) -> None:
         if self._on_event is not None:
             job = self._jobs.get(key)
             label = key if job is None else job.label
             self._on_event(Event(kind, label, key, message, len(self._finished), len(self._jobs)))
-
-    def _tell_all(self, kind: EventKind, message: str) -> None:
-        for key in [key for keys in self._flying.values() for key in keys]:
-            self._tell(kind, key, message)

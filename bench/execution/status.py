@@ -1,4 +1,4 @@
-"""How far a ledger is: counts, times, what failed and why. Data only; verbs print it."""
+"""The status of a ledger: counts, times, running and failed jobs. Verbs print it."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ class FailedJob(NamedTuple):
 
 
 class RunningJob(NamedTuple):
-    """A job that a live process works on."""
+    """A job that a live process is working on."""
 
     key: str
     label: str
     host: str
     pid: int
     executor: str
-    seconds: float  # since its attempt began
+    seconds: float  # since the attempt started
 
 
 class Status(NamedTuple):
-    """A ledger at one moment; every job counts in one state."""
+    """The state of a ledger at one moment; every job is in one state."""
 
-    counts: dict[State, int]  # all states, the empty ones too
+    counts: dict[State, int]  # every state, also those without jobs
     total: int
-    elapsed_s: float  # since the first attempt began, until the last ended or until now
-    worked_s: float  # of all attempts together
-    remaining_s: float | None  # at the present number of running jobs; None: nothing to go by
+    elapsed_s: float  # from the first attempt until the last one ended, or until now
+    worked_s: float  # sum over all attempts
+    remaining_s: float | None  # with the present number of running jobs; None if unknown
     running: tuple[RunningJob, ...]
     failed: tuple[FailedJob, ...]
-    corrupt: tuple[Path, ...]  # unreadable, or moved aside for that
+    corrupt: tuple[Path, ...]  # unreadable files, including those renamed earlier
 
 
 def status(ledger: Ledger, keys: Iterable[str] | None = None) -> Status:
-    """The status of some jobs, by default all that the ledger has; changes nothing."""
+    """Return the status of some jobs, by default all, and change nothing."""
     entries = ledger.entries(keys)
     counts: dict[State, int] = dict.fromkeys(STATES, 0)
     for entry in entries:
@@ -62,7 +62,7 @@ def status(ledger: Ledger, keys: Iterable[str] | None = None) -> Status:
             if a.ended is not None or entry.state == "running"
         ),
         remaining_s=_remaining_s(entries) if attempts else None,
-        running=tuple(_running(entry) for entry in entries if _at_work(entry)),
+        running=tuple(_running_job(entry) for entry in entries if _is_running(entry)),
         failed=tuple(
             FailedJob(
                 entry.key,
@@ -90,20 +90,21 @@ def _elapsed_s(entries: Sequence[Entry]) -> float:
 
 
 def _remaining_s(entries: Sequence[Entry]) -> float | None:
-    """Work per cost of what is done, times the cost of what is not, over the running jobs."""
+    """Estimate the remaining time from the seconds per unit of cost of the finished jobs."""
     done = [entry for entry in entries if entry.result is not None and entry.attempts]
-    left = [entry for entry in entries if entry.result is None]
+    open_entries = [entry for entry in entries if entry.result is None]
     if not done:
         return None
-    if not left:
+    if not open_entries:
         return 0.0
-    spent = sum(entry.attempts[-1].seconds / entry.attempts[-1].stack for entry in done)
-    pace = spent / sum(_cost(entry) for entry in done)
-    ahead = 0.0
-    for entry in left:
-        own = pace * _cost(entry)
-        ahead += max(0.0, own - entry.attempts[-1].seconds) if _at_work(entry) else own
-    return ahead / max(1, sum(_at_work(entry) for entry in left))
+    spent_s = sum(entry.attempts[-1].seconds / entry.attempts[-1].stack for entry in done)
+    seconds_per_cost = spent_s / sum(_cost(entry) for entry in done)
+    remaining_s = 0.0
+    for entry in open_entries:
+        own_s = seconds_per_cost * _cost(entry)
+        running = _is_running(entry)
+        remaining_s += max(0.0, own_s - entry.attempts[-1].seconds) if running else own_s
+    return remaining_s / max(1, sum(map(_is_running, open_entries)))
 
 
 def _cost(entry: Entry) -> float:
@@ -111,11 +112,11 @@ def _cost(entry: Entry) -> float:
     return cost if cost is not None and cost > 0 else 1.0
 
 
-def _at_work(entry: Entry) -> bool:
+def _is_running(entry: Entry) -> bool:
     return entry.state == "running" and bool(entry.attempts) and entry.attempts[-1].ended is None
 
 
-def _running(entry: Entry) -> RunningJob:
+def _running_job(entry: Entry) -> RunningJob:
     last = entry.attempts[-1]
     return RunningJob(entry.key, _label(entry), last.host, last.pid, last.executor, last.seconds)
 

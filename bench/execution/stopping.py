@@ -1,7 +1,7 @@
-"""How running work is stopped: by SIGINT, which lets it save, and by a time limit.
+"""Stopping running work: by SIGINT, which lets it save its state, and by a time limit.
 
-A worker process of ours hears SIGINT at any moment, but only work is interrupted by it; between
-jobs it is remembered, and no further job begins.
+In a worker process SIGINT interrupts work only. Between jobs it is remembered, and no further job
+starts.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _preempted = threading.Event()
 
 
 def remember_interrupts() -> None:
-    """For worker processes: SIGINT between jobs stops those that have not begun."""
+    """Let SIGINT between jobs keep further jobs from starting; for worker processes."""
     signal.signal(signal.SIGINT, _remember)
 
 
 def stop() -> None:
-    """As if SIGINT had come."""
+    """Keep further jobs from starting, as SIGINT does."""
     _stopped.set()
 
 
 def note_preemption() -> None:
-    """The cluster takes the node back: the `SystemExit` that follows is its doing."""
+    """Record that the cluster takes the node back, which causes the `SystemExit` that follows."""
     _preempted.set()
 
 
 def is_preempted() -> bool:
-    """Whether `note_preemption` was called in this process."""
+    """Return whether `note_preemption` was called in this process."""
     return _preempted.is_set()
 
 
@@ -50,9 +50,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """While inside, SIGINT raises `KeyboardInterrupt`, unless the work handles it otherwise.
+    """Let SIGINT raise `KeyboardInterrupt` inside, unless the work installs another handler.
 
-    In a worker process only; elsewhere SIGINT already means what its program wants it to mean.
+    Only in a worker process; elsewhere the handling of SIGINT is not changed.
     """
     if not _in_main_thread() or signal.getsignal(signal.SIGINT) is not _remember:
         yield
@@ -68,10 +68,10 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
-    """`TaskTimeout` is raised inside once `seconds` are over; None: never.
+    """Raise `TaskTimeout` inside after `seconds`; never for None.
 
-    In the main thread by SIGALRM, which also ends a system call that waits; in another thread by
-    an exception that arrives at its next step of Python.
+    In the main thread SIGALRM does it, which also interrupts a waiting system call. In another
+    thread the exception is raised at the next Python instruction.
     """
     if seconds is None:
         yield
@@ -85,10 +85,10 @@ def time_limit(seconds: float | None) -> Iterator[None]:
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    def late(_number: int, _frame: FrameType | None) -> None:
-        raise TaskTimeout(f"longer than the {seconds:g} s that it may take")
+    def on_alarm(_number: int, _frame: FrameType | None) -> None:
+        raise TaskTimeout(_limit_message(seconds))
 
-    before = signal.signal(signal.SIGALRM, late)
+    before = signal.signal(signal.SIGALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
     try:
         yield
@@ -103,18 +103,18 @@ def _raised_in_thread(seconds: float) -> Iterator[None]:
     lock = threading.Lock()
     over = False
 
-    class Late(TaskTimeout):
+    class LimitPassed(TaskTimeout):  # the interpreter raises a class, without arguments
         def __init__(self) -> None:
-            super().__init__(f"longer than the {seconds:g} s that it may take")
+            super().__init__(_limit_message(seconds))
 
-    def late() -> None:
+    def interrupt() -> None:
         with lock:
             if not over:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(worker), ctypes.py_object(Late)
+                    ctypes.c_ulong(worker), ctypes.py_object(LimitPassed)
                 )
 
-    timer = threading.Timer(seconds, late)
+    timer = threading.Timer(seconds, interrupt)
     timer.daemon = True
     timer.start()
     try:
@@ -123,6 +123,10 @@ def _raised_in_thread(seconds: float) -> Iterator[None]:
         with lock:
             over = True
         timer.cancel()
+
+
+def _limit_message(seconds: float) -> str:
+    return f"ran longer than its time limit of {seconds:g} s"
 
 
 def _in_main_thread() -> bool:

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from bench.intake.spec import load_spec as load_spec
     from bench.intake.stream import ImageStream as ImageStream
 
-_HOMES = {
+_MODULES = {
     "Finding": "bench.intake.findings",
     "Severity": "bench.intake.codes",
     "ImageSet": "bench.intake.image_set",
@@ -87,5 +87,5 @@ _HOMES = {
     "ImageStream": "bench.intake.stream",
 }
 
-__all__ = list(_HOMES)
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__all__ = list(_MODULES)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError
-from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes, write_atomically
+from bench.runtime.npz import arrays_from_bytes, arrays_to_bytes
+from bench.runtime.whole_files import write_atomically
 
 MAX_SIDE_PX = 64
 

@@ -31,8 +31,9 @@ from bench.references.real_images import RealImages, Seen
 from bench.references.sample_cache import cache_sample, cached_sample, sample_key
 from bench.runtime.cache import Cache, cache_key
 from bench.runtime.code_digest import code_digest, module_of
+from bench.runtime.npz import arrays_from_bytes, arrays_to_bytes
 from bench.runtime.progress import Progress
-from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes, write_atomically
+from bench.runtime.whole_files import write_atomically
 from bench.statistics.moments import SUBSET_SEED, SUBSET_SIZE
 
 HELD_OUT_SIZES = (1_000, 2_000, 5_000, 10_000)

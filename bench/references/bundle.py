@@ -30,7 +30,7 @@ from bench.errors import BundleError, InputError
 from bench.extractors.base import ResolvedExtractor
 from bench.intake import parse_size
 from bench.references.manifest import Manifest, read_manifest
-from bench.runtime.whole_files import arrays_from_bytes
+from bench.runtime.npz import arrays_from_bytes
 from bench.statistics.moments import Features, Moments
 from bench.statistics.neighbours.results import NearestNeighbours
 

@@ -9,8 +9,8 @@ from bench.extractors.base import ResolvedExtractor
 from bench.references.feature_extraction import Extraction
 from bench.runtime.cache import Cache, cache_key
 from bench.runtime.code_digest import code_digest
+from bench.runtime.npz import arrays_from_bytes, arrays_to_bytes
 from bench.runtime.provenance import library_versions
-from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
 from bench.statistics.moments import SUBSET_SEED, ClassStatistics, Features, FeatureSample, Moments
 
 KIND = "features"

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.runtime.cache import Cache, cache_key
+from bench.runtime.npz import arrays_from_bytes, arrays_to_bytes
 from bench.runtime.provenance import library_versions
-from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
 
 POINTS = 300  # of each side
 STEPS = 500

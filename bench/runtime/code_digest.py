@@ -37,6 +37,7 @@ NO_VALUES = frozenset(  # modules of this project that values pass by
         "bench.runtime.provenance",
         "bench.runtime.registry",
         "bench.runtime.terminal",
+        "bench.runtime.whole_files",
     }
 )
 MAX_REMEMBERED = 4000  # files; more than that are left over from earlier versions

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 
 
 def lazy_names(
-    package: str, homes: Mapping[str, str]
+    package: str, modules: Mapping[str, str]
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return `__getattr__` and `__dir__` for a package whose names live in other modules.
 
-    `homes` maps each public name to the full name of the module that defines it. The package
+    `modules` maps each public name to the full name of the module that defines it. The package
     repeats these imports under `if TYPE_CHECKING:` for type checkers and for
     `bench.runtime.code_digest`.
 
@@ -22,11 +22,11 @@ def lazy_names(
     """
 
     def get(name: str) -> object:
-        if name not in homes:
+        if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(homes[name]), name)
+        return getattr(importlib.import_module(modules[name]), name)
 
     def names() -> list[str]:
-        return sorted([*vars(sys.modules[package]), *homes])
+        return sorted([*vars(sys.modules[package]), *modules])
 
     return get, names

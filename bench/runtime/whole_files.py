@@ -1,34 +1,22 @@
-"""Files that are written whole or not at all, and arrays as npz bytes without pickle."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
-import io
+import errno
 import os
 import threading
-import zipfile
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.errors import InputError
-
-UNREADABLE = (  # what NumPy and zipfile raise for damaged, encrypted or foreign archives
-    ValueError,
-    OSError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to a temporary file beside `path`, flush it to disk, move it into place."""
+def write_atomically(path: Path, data: bytes, *, replace: bool = True) -> None:
+    """Write a file so that it is either complete or unchanged, even after a crash.
+
+    The data go to a temporary file in the same folder, which is flushed to disk and then moved.
+    Missing folders are created. Raises `OSError`, and `FileExistsError` without `replace` if the
+    file exists.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
@@ -36,33 +24,20 @@ def write_atomically(path: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        if replace:
+            temporary.replace(path)
+        else:
+            _move_to_free_name(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def arrays_to_bytes(arrays: Mapping[str, NDArray[np.generic]], *, compress: bool = False) -> bytes:
-    """An npz archive of plain arrays; the same arrays give the same bytes.
-
-    Written member by member: `np.savez` of older NumPy takes `allow_pickle` for an array.
-    Raises `ValueError` for an array of objects.
-    """
-    buffer = io.BytesIO()
-    kind = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
-    with zipfile.ZipFile(buffer, "w", kind) as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def arrays_from_bytes(data: bytes, name: str) -> dict[str, NDArray[np.generic]]:
-    """The arrays of an npz archive, never unpickling. Raises `InputError` naming `name`."""
+def _move_to_free_name(temporary: Path, path: Path) -> None:
     try:
-        archive = np.load(io.BytesIO(data), allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise InputError(f"{name}: expected an npz archive, got a single npy array")
-        with archive:
-            return {key: archive[key] for key in archive.files}
-    except UNREADABLE as error:
-        raise InputError(f"{name}: not a readable npz archive: {error}") from error
+        os.link(temporary, path)  # unlike a rename, this fails if the name is taken
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():  # on a file system without hard links, the caller must hold a lock
+            raise FileExistsError(errno.EEXIST, "already there", str(path)) from error
+        temporary.replace(path)

@@ -24,7 +24,7 @@ from bench.errors import InputError
 from bench.records.score_record import FindingEntry, ScoreRecord
 from bench.runtime.cache import Cache, cache_key
 from bench.runtime.code_digest import code_digest
-from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
+from bench.runtime.npz import arrays_from_bytes, arrays_to_bytes
 from bench.scoring.target import Target
 from bench.statistics.moments import ClassStatistics
 

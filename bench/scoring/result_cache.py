@@ -26,8 +26,8 @@ from bench.records.score_record import ScoreRecord
 from bench.references.sample_cache import cache_sample, cached_sample, sample_key
 from bench.runtime import provenance
 from bench.runtime.cache import Cache, cache_key
+from bench.runtime.npz import arrays_from_bytes, arrays_to_bytes
 from bench.runtime.progress import CountProgress
-from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
 from bench.scoring.scoring_code import picture_code, scoring_code
 from bench.scoring.target import Target
 from bench.statistics.moments import FeatureSample

@@ -25,7 +25,7 @@ from bench.references.bundle import (
 from bench.references.lookup import find_manifest
 from bench.references.real_images import RealImages
 from bench.runtime.cache import Cache, default_root
-from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
+from bench.runtime.npz import arrays_from_bytes, arrays_to_bytes
 from bench.scoring.content_cache import content_findings_of
 from bench.scoring.scorer import Scorer
 from tests.conftest import RealSample, write_pngs

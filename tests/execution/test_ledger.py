@@ -111,7 +111,7 @@ def test_a_corrupt_result_is_kept_aside_told_and_worked_again(
     aside = path.with_name("result.json.corrupt")
     assert aside.exists()
     (told,) = [event for event in events if event.kind == "corrupt"]
-    assert (told.key, told.message) == ("k1", f"{aside} was not readable, moved aside")
+    assert (told.key, told.message) == ("k1", f"{aside} was unreadable and has been renamed")
     assert ledger.entry("k1").corrupt == (aside,)
     assert len(ledger.entry("k1").attempts) == 2  # the first one is kept
 
@@ -265,10 +265,10 @@ def test_a_ledger_that_vanishes_stops_the_run(ledger: Ledger, trace: Path, inlin
     """As on a node that does not see it: nothing is made up there."""
 
     def vanish(event: Event) -> None:
-        if event.kind == "begun":
+        if event.kind == "started":
             shutil.rmtree(ledger.root)
 
-    with pytest.raises(UsageError, match="every worker must see the ledger at one path"):
+    with pytest.raises(UsageError, match="every worker must see the ledger at the same path"):
         run_jobs(plan(trace, 2), works.square, ledger, inline, on_event=vanish)
     assert calls(trace) == []
 

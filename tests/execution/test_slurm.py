@@ -135,7 +135,7 @@ def test_an_emitted_array_does_what_is_left(
     assert calls(trace) == ["k0", "k1", "k2", "k3"]
     (attempt,) = ledger.entry("k3").attempts
     assert attempt.executor == "slurm job 17"
-    with pytest.raises(NothingFoundError, match="every job has its result"):
+    with pytest.raises(NothingFoundError, match="every job has a result"):
         emit_slurm(plan(trace, 4), "tests.execution.works:square", ledger, tmp_path)
 
 

@@ -19,7 +19,7 @@ from bench.extractors.compact_cnn import CompactCNN, load_model
 from bench.extractors.network import NetworkExtractor
 from bench.references.bundle import load_reference, verify
 from bench.references.lookup import find_manifest
-from bench.runtime.whole_files import arrays_from_bytes
+from bench.runtime.npz import arrays_from_bytes
 from tests.conftest import RealSample
 
 TOLERANCE = 1e-5

@@ -35,7 +35,7 @@ from bench.references.manifest import read_manifest
 from bench.references.perfect_values import held_out_values, perfect_values
 from bench.references.real_images import RealImages
 from bench.runtime.cache import Cache
-from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes
+from bench.runtime.npz import arrays_from_bytes, arrays_to_bytes
 from bench.scoring.scorer import Scorer
 from bench.statistics.moments import Moments
 from bench.statistics.neighbours.search import nearest_neighbours

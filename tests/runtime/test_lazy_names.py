@@ -35,7 +35,7 @@ def test_type_checkers_see_the_same_names_in_the_same_modules(name: str) -> None
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert declared == package._HOMES
+    assert declared == package._MODULES
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import InputError
-from bench.runtime.whole_files import arrays_from_bytes, arrays_to_bytes, write_atomically
+from bench.runtime.npz import arrays_from_bytes, arrays_to_bytes
+from bench.runtime.whole_files import write_atomically
 from bench.statistics.moments import (
     BLOCK,
     ClassStatistics,

@@ -67,7 +67,7 @@ def run_study(
                 _copy_picture(book, run.key, row, out)
 
     def publish_finished(event: Event) -> None:
-        if event.kind in ("kept", "done", "diverged"):
+        if event.kind in ("cached", "done", "diverged"):
             _publish(book, event.key, out, command)
         if on_event is not None:
             on_event(event)

@@ -34,7 +34,8 @@ from bench.data.datasets import Dataset, load_dataset
 from bench.errors import InputError, UsageError
 from bench.execution.ledger.work import Job, WorkContext
 from bench.runtime.devices import device_description
-from bench.runtime.whole_files import arrays_to_bytes, write_atomically
+from bench.runtime.npz import arrays_to_bytes
+from bench.runtime.whole_files import write_atomically
 
 PROTOCOL = 1  # increased when the meaning of the numbers of a job changes
 SCORES = "scores.npz"

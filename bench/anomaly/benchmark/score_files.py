@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.anomaly.benchmark.jobs import SCORES, Scores
 from bench.errors import InputError
-from bench.runtime.whole_files import arrays_from_bytes
+from bench.runtime.npz import arrays_from_bytes
 
 
 def read_scores(folder: Path, *, num_test: int, num_scores: int) -> Scores:

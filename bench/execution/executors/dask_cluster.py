@@ -1,10 +1,9 @@
-"""A dask.distributed cluster that somebody runs. Its workers need this package and see the ledger's
-folder at the same path.
+"""A dask.distributed cluster that is already running.
 
-dask runs a call again when its worker dies (three times by default) and then gives up; each run is
-an attempt in the ledger, and counts. A thread of a dask worker cannot be killed: a time limit is
-raised inside the work, and Ctrl-C leaves what runs to finish under its claim, so that the same
-command takes its result later.
+Its workers need this package and must see the ledger's folder at the same path. If a worker dies,
+dask runs the call again (three times by default); each run is an attempt in the ledger, and counts.
+A thread of a dask worker cannot be killed, so the time limit is raised inside the work. After
+Ctrl-C running work continues under its claim, and the same command collects its result later.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ class DaskWorkers(Workers):
         self.name = f"dask:{address}"
         self._address = address
         self._client: Client | None = None
-        self._width = (-_WIDTH_AGE_S, 1)  # when it was asked, and the answer
+        self._width = (-_WIDTH_AGE_S, 1)  # time of the last request, and its answer
 
     @property
     def width(self) -> int:
-        """Threads of all workers there are now, and at least one."""
+        """The present number of threads of all workers, at least 1."""
         if self._client is not None and time.monotonic() - self._width[0] > _WIDTH_AGE_S:
             threads = sum(self._client.nthreads().values())  # type: ignore[no-untyped-call]
             self._width = (time.monotonic(), max(1, threads))
@@ -63,9 +62,9 @@ class DaskWorkers(Workers):
         *arguments: Any,
         timeout_s: float | None = None,  # noqa: ARG002  (a thread cannot be killed)
     ) -> Future[T]:
-        """See `Workers`; `timeout_s` is the work's own to keep."""
+        """See `Workers`; only the work's own time limit applies."""
         if self._client is None:
-            raise RuntimeError("workers are used inside their context")
+            raise RuntimeError("these workers have not been started; use them in a with statement")
         remote = self._client.submit(task, *arguments, pure=False)
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
@@ -73,10 +72,10 @@ class DaskWorkers(Workers):
         return future
 
     def interrupt(self) -> None:
-        """What is not begun is cancelled when the context is left."""
+        """Do nothing: waiting calls are cancelled when the context is left."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
-        """Leave the cluster; it forgets what has not begun."""
+        """Disconnect from the cluster, which drops the calls that have not started."""
         client, self._client = self._client, None
         if client is not None:
             client.close()  # type: ignore[no-untyped-call]
@@ -91,6 +90,6 @@ def _pass_on(remote: Any, future: Future[T]) -> None:
     except KilledWorker as error:
         future.set_exception(WorkerLost(f"dask gave up: {error}"))
     except (CancelledError, FutureCancelledError) as error:
-        future.set_exception(WorkerLost(f"the dask scheduler let go of the call: {error}"))
-    except BaseException as error:  # noqa: BLE001  (the caller's, by the future)
+        future.set_exception(WorkerLost(f"the dask scheduler dropped the call: {error}"))
+    except BaseException as error:  # noqa: BLE001  (the future raises it)
         future.set_exception(error)

@@ -1,11 +1,11 @@
-"""One option says where work runs.
+"""The option that says where work runs.
 
-inline                     in this process, one call after the other
-local[:N]                  N processes of this machine (default: one for each core)
-dask:ADDRESS               a dask.distributed cluster, by the address of its scheduler
-slurm[:PARTITION][,...]    jobs of Slurm through submitit; gpus=, cpus=, mem_gb=, hours=
-submitit-local             submitit's processes of this machine: what Slurm would run, tried here
-submitit-debug             submitit's jobs in this process
+inline                     in this process, one call after another
+local[:N]                  N processes on this machine (default: one per core)
+dask:ADDRESS               a dask.distributed cluster, given the address of its scheduler
+slurm[:PARTITION][,...]    Slurm jobs through submitit; gpus=, cpus=, mem_gb=, hours=
+submitit-local             submitit processes on this machine, to try out what Slurm would run
+submitit-debug             submitit jobs in this process
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ DEFAULT = "local"
 
 
 def executor_for(text: str = DEFAULT, *, folder: Path | None = None) -> Workers:
-    """The workers that an option names, not yet started: use as a context manager.
+    """Return the workers that an option names; they start when used as a context manager.
 
-    `folder` takes the logs of batch jobs (default: latentbench-slurm in the current one); every
-    node must see it. Raises `UsageError`, for a missing extra too.
+    Logs of batch jobs go to `folder` (default: latentbench-slurm in the current folder), which
+    every node must see. Raises `UsageError` for an option that is not valid.
+
+    >>> executor_for("local:4").width
+    4
     """
     kind, colon, rest = text.partition(":")
     if not colon and "," in kind:  # slurm,gpus=1: no partition named
@@ -53,7 +56,7 @@ def _dask(_text: str, rest: str, _folder: Path) -> Workers:
     from bench.execution.executors.dask_cluster import DaskWorkers  # noqa: PLC0415
 
     if not rest:
-        raise UsageError("executor 'dask': expected dask:ADDRESS, as dask:tcp://10.0.0.1:8786")
+        raise UsageError("executor 'dask': expected dask:ADDRESS, such as dask:tcp://10.0.0.1:8786")
     return DaskWorkers(rest)
 
 
@@ -68,7 +71,8 @@ def _submitit(text: str, rest: str, folder: Path) -> Workers:
 
 def _nothing_after(text: str, rest: str) -> None:
     if rest:
-        raise UsageError(f"executor {text!r}: nothing comes after {text.partition(':')[0]!r}")
+        kind = text.partition(":")[0]
+        raise UsageError(f"executor {text!r}: expected {kind!r} with nothing after it")
 
 
 _KINDS: dict[str, Callable[[str, str, Path], Workers]] = {

@@ -1,4 +1,4 @@
-"""Work in this process, one call after the other: for debugging, and for a run by hand."""
+"""Work in this process, one call after another; for debugging."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from bench.execution.executors.workers import T, Workers
 
 
 class InlineWorkers(Workers):
-    """Calls at once, where it is handed over; only the work's own time limit holds."""
+    """Workers that run each call when it is submitted; only the work's own time limit applies."""
 
     name = "inline"
 
     @property
     def width(self) -> int:
-        """One."""
+        """Always 1."""
         return 1
 
     def schedule(
         self,
         task: Callable[..., T],
         *arguments: Any,
-        timeout_s: float | None = None,  # noqa: ARG002  (nobody is left to kill it)
+        timeout_s: float | None = None,  # noqa: ARG002  (no other process can kill the call)
     ) -> Future[T]:
-        """The finished call."""
+        """Run the call and return its finished future."""
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
         try:
             future.set_result(task(*arguments))
-        except Exception as error:  # noqa: BLE001  (the caller's, by the future)
+        except Exception as error:  # noqa: BLE001  (the future raises it)
             future.set_exception(error)
         return future
 
     def interrupt(self) -> None:
-        """Nothing runs when this is called."""
+        """Do nothing: no call is running when this is called."""

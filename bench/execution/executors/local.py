@@ -1,9 +1,9 @@
-"""Processes of this machine, through pebble: a worker that dies fails its own call only, and a call
-that outlives its time is killed.
+"""Processes on this machine, through pebble.
 
-Workers are spawned, so they hold no lock, thread or CUDA context of this process. They are in
-process groups of their own: Ctrl-C reaches the scheduler alone, which passes it on once. When the
-scheduler is killed, its workers finish and record the jobs they are at, then end.
+A worker that dies fails only its own call, and a call that exceeds its time limit is killed.
+Workers are spawned, so they inherit no lock, thread or CUDA context. Each is in a process group of
+its own: Ctrl-C reaches only the scheduler, which forwards it once. If the scheduler is killed, its
+workers finish and record their present jobs, then exit.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 
 class LocalWorkers(Workers):
-    """`number` processes that share the cores out among their threads."""
+    """`number` processes, whose threads share the cores of this machine."""
 
     own_process = True
 
@@ -65,10 +65,10 @@ class LocalWorkers(Workers):
     ) -> Future[T]:
         """See `Workers`."""
         if self._pool is None or self._signs is None:
-            raise RuntimeError("workers are used inside their context")
+            raise RuntimeError("these workers have not been started; use them in a with statement")
         try:
             inner = self._pool.schedule(task, args=arguments, timeout=timeout_s)
-        except RuntimeError:  # all workers died before they took a task
+        except RuntimeError:  # all workers died before they received a task
             self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
             self._pool = self._new_pool(self._signs.name)
@@ -79,7 +79,7 @@ class LocalWorkers(Workers):
         return outer
 
     def interrupt(self) -> None:
-        """SIGINT to each worker; those that start after this begin nothing."""
+        """Send SIGINT to each worker; workers that start later run nothing."""
         if self._signs is None:
             return
         folder = Path(self._signs.name)
@@ -91,7 +91,7 @@ class LocalWorkers(Workers):
                     os.kill(int(path.name), signal.SIGINT)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers; without `wait`, in the middle of what they do."""
+        """End the workers, after their present calls if `wait` is set."""
         self._end(kill=not wait or cancel_futures)
 
     def _new_pool(self, signs: str) -> ProcessPool:
@@ -120,15 +120,15 @@ def _prepare_worker(signs: str, threads: int) -> None:
     stopping.remember_interrupts()
     os.setpgid(0, 0)
     folder = Path(signs)
-    with suppress(FileNotFoundError):  # the scheduler is gone already
+    with suppress(FileNotFoundError):  # the scheduler has ended already
         (folder / str(os.getpid())).touch()
     if (folder / _STOP).exists():
         stopping.stop()
     for name in _THREAD_VARIABLES:
         os.environ.setdefault(name, str(threads))
-    # threads that wait sleep: where others use the cores, waiting busily cost five times the work
+    # Waiting threads sleep: on shared cores, busy waiting took five times as long as the work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if "torch" in sys.modules:  # the script that was started loads it: the variables come too late
+    if "torch" in sys.modules:  # loaded by the main script, before the variables were set
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
@@ -142,11 +142,11 @@ def _pass_on(inner: Future[T], outer: Future[T], timeout_s: float | None) -> Non
     except TimeoutError as error:
         killed = error.args[:1] == ("Task timeout",)
         outer.set_exception(
-            TaskTimeout(f"killed after {timeout_s:g} s, deaf to its time limit")
+            TaskTimeout(f"killed after {timeout_s:g} s, as it ignored its time limit")
             if killed
             else error
         )
-    except BaseException as error:  # noqa: BLE001  (the caller's, by the future)
+    except BaseException as error:  # noqa: BLE001  (the future raises it)
         outer.set_exception(error)
 
 

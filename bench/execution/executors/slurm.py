@@ -1,8 +1,8 @@
-"""Batch jobs through submitit: Slurm, and its stand-ins on this machine for trying it out.
+"""Batch jobs through submitit: Slurm, and submitit's replacements for it on this machine.
 
-Each call is a batch job of its own. When Slurm takes the node back, submitit queues the job again
-and the work goes on from its folder. Logs and pickles lie in `folder`, which every node must see.
-Ctrl-C leaves running jobs to finish under their claims and cancels those that wait.
+Each call is a batch job. If Slurm takes the node back, submitit queues the job again, and the work
+resumes from its folder. Logs and pickles are stored in `folder`, which every node must see. Ctrl-C
+cancels waiting jobs; running ones continue under their claims.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 _POLL_S = 0.25
 _WIDTH = 500  # jobs in Slurm's queue at a time
 _DEFAULT_HOURS = 24.0
-_LOCAL_ENDS = ("INTERRUPTED", "FINISHED")  # of a process here: its result is there now or never
-_MARGIN_MIN = 3  # submitit signals 90 s before the end, which must not come before the work's own
+_LOCAL_ENDS = ("INTERRUPTED", "FINISHED")  # final states of a process on this machine
+_MARGIN_MIN = 3  # submitit signals 90 s before the end; the work's own limit must pass first
 _SMALLEST = 0.01  # hours, gigabytes
 _PARAMETERS = {"gpus": "gpus_per_node", "cpus": "cpus_per_task", "mem_gb": "mem_gb", "hours": ""}
 
 
 class Resumed:
-    """A call that Slurm may take back and start anew: submitit asks for `checkpoint`."""
+    """A call that Slurm may interrupt and run again; submitit calls `checkpoint` in between."""
 
     def __init__(self, task: Callable[..., Any]) -> None:
         self.task = task
@@ -42,7 +42,7 @@ class Resumed:
         return self.task(*arguments)
 
     def checkpoint(self, *arguments: Any) -> submitit.helpers.DelayedSubmission:
-        """The same call again; what it had done is in the ledger and its folder."""
+        """Return the same call; its progress is in the ledger and its folder."""
         from submitit.helpers import DelayedSubmission  # noqa: PLC0415
 
         note_preemption()
@@ -70,7 +70,7 @@ class SubmititWorkers(Workers):
 
     @property
     def width(self) -> int:
-        """Slurm queues; a machine's own processes and this process do not."""
+        """500 for Slurm, which has a queue; 2 for local processes, 1 for this process."""
         return {"slurm": _WIDTH, "local": 2}.get(self._cluster, 1)
 
     def __enter__(self) -> Self:
@@ -93,20 +93,20 @@ class SubmititWorkers(Workers):
     ) -> Future[T]:
         """See `Workers`."""
         if self._executor is None:
-            raise RuntimeError("workers are used inside their context")
+            raise RuntimeError("these workers have not been started; use them in a with statement")
         self._executor.update_parameters(**self._limits(timeout_s))
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
         job = self._executor.submit(Resumed(task), *arguments)
         if self._cluster == "debug":
-            _do_here(job, future)
+            _run_here(job, future)
         else:
             with self._lock:
                 self._waiting.append(_Waiting(job, future))
         return future
 
     def interrupt(self) -> None:
-        """Take back the jobs that wait in the queue."""
+        """Cancel the jobs that wait in Slurm's queue."""
         if self._cluster == "slurm":
             for item in self._snapshot():
                 if item.job.state.upper() == "PENDING":
@@ -114,7 +114,7 @@ class SubmititWorkers(Workers):
                         item.job.cancel(check=False)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
-        """Stop watching. Slurm's jobs go on; processes of this machine are ended."""
+        """Stop watching. Slurm jobs continue; processes on this machine are ended."""
         self._leaving.set()
         if self._watcher is not None:
             self._watcher.join()
@@ -161,18 +161,18 @@ def _parsed(name: str, rest: str) -> tuple[str, dict[str, Any]]:
         except ValueError:
             raise UsageError(f"executor {name!r}: expected {key}=NUMBER, got {option!r}") from None
         least = 0 if key == "gpus" else 1 if key == "cpus" else _SMALLEST
-        if not least <= parameters[key] < math.inf:  # not a number is neither
+        if not least <= parameters[key] < math.inf:  # also refuses NaN
             raise UsageError(
                 f"executor {name!r}: expected {key} of {least:g} or more, got {option!r}"
             )
     return partition, parameters
 
 
-def _do_here(job: submitit.Job[T], future: Future[T]) -> None:
-    """Run a debug job: not by its own `result`, which opens a debugger when the work raises."""
+def _run_here(job: submitit.Job[T], future: Future[T]) -> None:
+    """Run a debug job without its own `result`, which opens a debugger if the work raises."""
     try:
         future.set_result(job.submission().result())
-    except Exception as error:  # noqa: BLE001  (the caller's, by the future)
+    except Exception as error:  # noqa: BLE001  (the future raises it)
         future.set_exception(error)
 
 
@@ -181,7 +181,7 @@ def _pass_on(item: _Waiting) -> None:
 
     job, future = item
     if job.state in _LOCAL_ENDS and not job.paths.result_pickle.exists():
-        future.set_exception(WorkerLost(f"batch job {job.job_id} was killed"))  # no result comes
+        future.set_exception(WorkerLost(f"batch job {job.job_id} was killed"))
         return
     try:
         future.set_result(job.result())
@@ -189,5 +189,5 @@ def _pass_on(item: _Waiting) -> None:
         future.set_exception(
             WorkerLost(f"batch job {job.job_id} ended as {job.state}: {str(error)[-500:]}")
         )
-    except BaseException as error:  # noqa: BLE001  (the caller's, by the future)
+    except BaseException as error:  # noqa: BLE001  (the future raises it)
         future.set_exception(error)

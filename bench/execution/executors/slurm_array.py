@@ -1,6 +1,6 @@
-"""A plain job array for Slurm: no Python runs on the head node, and nothing but sbatch is needed.
+"""A plain job array for Slurm, which needs only sbatch and runs no Python on the head node.
 
-The list has one command a line, so that `xargs`, GNU parallel or a person can run it as well.
+The list of jobs has one command per line, so `xargs`, GNU parallel or a person can also run it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ ARRAY_SIZE = 1000  # Slurm's MaxArraySize is 1001 unless a site raises it
 
 
 class ArrayFiles(NamedTuple):
-    """What was written; `sbatch` each script."""
+    """The files of a job array; submit each script with `sbatch`."""
 
-    job_list: Path  # a command a line
-    scripts: tuple[Path, ...]  # one for each thousand lines
+    job_list: Path  # one command per line
+    scripts: tuple[Path, ...]  # one per thousand lines
     jobs: int
 
 
@@ -36,15 +36,15 @@ def emit_slurm(
     python: str = sys.executable,
     timeout_s: float | None = None,
 ) -> ArrayFiles:
-    """Register the jobs and write scripts for those without a result into `out`.
+    """Register the jobs, and write scripts for those without a result into the folder `out`.
 
-    `options` are lines for #SBATCH, as "--partition=gpu". Raises `NothingFoundError` when all
-    jobs are done.
+    `options` are added as #SBATCH lines, for example "--partition=gpu". Raises
+    `NothingFoundError` if all jobs are done.
     """
     ledger.register(jobs, work)
     keys = ledger.compare(jobs).to_run
     if not keys:
-        raise NothingFoundError(f"{ledger.root}: every job has its result; no array is needed")
+        raise NothingFoundError(f"{ledger.root}: every job has a result; no array is needed")
     out.mkdir(parents=True, exist_ok=True)
     root = str(ledger.root.resolve())
     limit = [] if timeout_s is None else ["--timeout-s", f"{timeout_s:g}"]
@@ -69,7 +69,7 @@ def _script(job_list: Path, first: int, count: int, options: Sequence[str]) -> s
         f"#SBATCH --output={logs}",
         "#SBATCH --requeue",
         *(f"#SBATCH {option}" for option in options),
-        "# A job that is done already ends at once; one that was interrupted goes on.",
+        "# A finished job ends at once; an interrupted one resumes.",
         f"line=$(({first} + SLURM_ARRAY_TASK_ID))",
         f'command=$(sed -n "${{line}}p" {shlex.quote(str(job_list))})',
         'eval "exec $command"',

@@ -1,4 +1,4 @@
-"""What every executor is: a `concurrent.futures.Executor` with a name, a width and a time limit."""
+"""The base class of executors: a `concurrent.futures.Executor` with a name and a width."""
 
 from __future__ import annotations
 
@@ -12,42 +12,45 @@ T = TypeVar("T")
 
 
 class Workers(Executor):
-    """Where work runs. A context manager: leaving it waits for what was begun, unless it is left
-    by an exception.
+    """The processes or machines that run work, used as a context manager.
 
-    A future raises `WorkerLost` when its worker died and `TaskTimeout` when the executor had to
-    kill it; an exception of the work itself comes as it was.
+    Leaving the context waits for running calls, unless an exception leaves it. A future raises
+    `WorkerLost` if its worker died, `TaskTimeout` if the executor had to kill it, and the
+    exception of the work itself.
     """
 
     name: str  # as in the option: "local:4"
-    own_process = False  # whether each worker process is ours to end
+    own_process = False  # whether worker processes belong to this program and may be ended
 
     @property
     @abstractmethod
     def width(self) -> int:
-        """How many calls are worth handing over at a time."""
+        """The number of calls that are worth submitting at a time."""
 
     @abstractmethod
     def schedule(
         self, task: Callable[..., T], *arguments: Any, timeout_s: float | None = None
     ) -> Future[T]:
-        """Hand over a call of an importable function. `timeout_s` is when a call is killed where
-        that can be done; the work's own limit comes first (`stopping.time_limit`).
+        """Submit a call of an importable function.
+
+        An executor that can kill a call does so after `timeout_s`; the limit of the work itself
+        (`stopping.time_limit`) ends earlier.
         """
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """The standard library's way in, without a limit; keywords are refused."""
+        """Submit a call as `concurrent.futures` does, without time limit or keyword arguments."""
         if kwargs:
-            raise TypeError("keyword arguments are not handed to workers; bind them before")
+            raise TypeError("workers take no keyword arguments; bind them with functools.partial")
         return self.schedule(fn, *args)
 
     @abstractmethod
     def interrupt(self) -> None:
-        """Begin nothing more; local work is asked once, by SIGINT, to save and end, and what runs
-        on a cluster goes on under its claim.
+        """Start no further calls, and send SIGINT once to local work, which saves and ends.
+
+        Work on a cluster continues under its claim.
         """
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,19 +1,19 @@
-"""Why an attempt at a job ended, and what follows from it.
+"""Why an attempt at a job failed, and what happens next.
 
-    cause         what it was                                   what is done
-    memory        out of memory on a GPU or the machine         a stack is halved; a single job is
-                                                                again, one `memory_step` up
-    device        a CUDA error, which spoils its process        again, in a new process
-    lost          the process or node that worked is gone       again, where its folder stands
-    preempted     the cluster took the node back                again, and never counted
-    interrupted   Ctrl-C                                        by the next command
-    timeout       longer than the time allowed                  again if the folder had changed
-    disk          no space left, or a quota used up             everything stops, resumable
-    result        a result that is not finite JSON              failed
-    error         anything else                                 failed
+    cause         meaning                                     what happens
+    memory        out of memory on a GPU or the machine       a stack is halved; a single job is
+                                                              retried with `memory_step` plus one
+    device        a CUDA error, which breaks its process      retried in a new process
+    lost          the working process or node is gone         retried from what its folder holds
+    preempted     the cluster took the node back              retried, and not counted
+    interrupted   Ctrl-C                                      retried by the next command
+    timeout       the time limit passed                       retried if the folder had changed
+    disk          no space left, or a quota is used up        everything stops and can be resumed
+    result        a result that is not finite JSON            failed
+    error         anything else                               failed
 
-Divergence is no cause: it is a result, recorded once and never tried again. Errors are told apart
-by the names of their classes and their texts, so that torch need not be loaded.
+Divergence is not a failure but a result: it is recorded once and never retried. Errors are
+recognised by class names and messages, so that torch need not be imported.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class TaskTimeout(LatentbenchError):
-    """Raised inside work that has run for longer than it may."""
+    """Raised inside work whose time limit has passed."""
 
 
 class WorkerLost(LatentbenchError):
-    """The process that worked is gone without a word; what it recorded is in the ledger."""
+    """The working process ended without an answer; what it recorded is in the ledger."""
 
 
 class Preempted(LatentbenchError):
-    """The cluster took back the node that worked."""
+    """The cluster took back the node that the work ran on."""
 
 
 def is_result(error: BaseException) -> bool:
@@ -70,7 +70,11 @@ def is_result(error: BaseException) -> bool:
 
 
 def cause_of(error: BaseException) -> Cause:
-    """The cause of an exception, of what it was explicitly raised from as well."""
+    """Return the cause of an exception, also looking at the exceptions it was raised from.
+
+    >>> cause_of(MemoryError())
+    'memory'
+    """
     for link in _chain(error):
         cause = _own_cause(link)
         if cause is not None:
@@ -78,7 +82,7 @@ def cause_of(error: BaseException) -> Cause:
     return "error"
 
 
-def _own_cause(error: BaseException) -> Cause | None:  # noqa: PLR0911  (one for each cause)
+def _own_cause(error: BaseException) -> Cause | None:  # noqa: PLR0911  (one per cause)
     text = str(error)
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, KeyboardInterrupt):

@@ -1,13 +1,13 @@
-"""The right to work on a job: an flock on a file, held by the process that works.
+"""Claims: the right to work on a job, an flock on a file held by the working process.
 
-The kernel drops the lock when the last descriptor of the file closes, so at whatever moment the
-process dies, and no stale lock is ever left to judge. On NFS, Linux sends an flock to the server
-as a lock of the whole file (since 2.6.12; mounts with `nolock` or `local_lock=flock` keep it on
-one machine: do not share a ledger over those); a node that vanishes loses it when the server's
-lease runs out, by default after 90 s. On Lustre the mount option `flock` is needed. A child that
-the work forks shares the lock until it ends too.
+The kernel releases the lock when the last descriptor of the file is closed, whenever the process
+dies, so there are no stale locks. On NFS, Linux sends an flock to the server as a lock on the whole
+file (since 2.6.12); a node that vanishes loses it when the server's lease expires, by default after
+90 s. Mounts with `nolock` or `local_lock=flock` keep the lock on one machine: do not share a ledger
+over those. Lustre needs the mount option `flock`. A child process that the work forks holds the
+lock too, until it ends.
 
-NFS may treat two locks of one process as one, so a process also remembers what it holds.
+NFS may treat two locks of one process as one, so each process also remembers which it holds.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _held_lock = threading.Lock()
 
 
 class Claim:
-    """An exclusive lock that is held; a context manager that gives it back."""
+    """An exclusive lock. As a context manager, it is released at the end."""
 
     def __init__(self, name: str, descriptor: int) -> None:
         self._name = name
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Give it back; again does nothing."""
+        """Release the lock, if it has not been released before."""
         with _held_lock:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
@@ -53,9 +53,9 @@ class Claim:
 
 
 def try_claim(path: Path) -> Claim | None:
-    """The lock on `path`, which is made if need be; None when another process or thread has it.
+    """Lock `path`, creating the file if needed; return None if another process or thread has it.
 
-    Raises `OSError` when the file cannot be made or locked at all.
+    Raises `OSError` if the file cannot be created or locked at all.
     """
     name = os.path.realpath(path)
     with _held_lock:
@@ -75,7 +75,10 @@ def try_claim(path: Path) -> Claim | None:
 
 
 def claim_within(path: Path, seconds: float) -> Claim | None:
-    """As `try_claim`, again until `seconds` are over: somebody may only be looking."""
+    """Call `try_claim` until it succeeds or `seconds` have passed.
+
+    `is_claimed` in another process holds the lock for an instant.
+    """
     end = time.monotonic() + seconds
     while True:
         claim = try_claim(path)
@@ -85,7 +88,7 @@ def claim_within(path: Path, seconds: float) -> Claim | None:
 
 
 def is_claimed(path: Path) -> bool:
-    """Whether a live process holds the lock. Looks by taking it for an instant, shared."""
+    """Return whether a live process holds the lock, by taking a shared lock for an instant."""
     name = os.path.realpath(path)
     with _held_lock:
         if name in _held:

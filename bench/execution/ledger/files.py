@@ -1,40 +1,46 @@
-"""JSON files that are whole or absent, and what becomes of those that are neither."""
+"""The JSON files of a ledger: written whole or not at all, and renamed if they are unreadable."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
 import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.errors import LatentbenchError
+from bench.runtime.whole_files import write_atomically
 
 CORRUPT = ".corrupt"
-_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 class Corrupt(LatentbenchError):
-    """A file of a ledger that cannot be read as what it should be; the message names it."""
+    """A file of a ledger that is unreadable; the message names it."""
 
 
 def json_bytes(values: Mapping[str, Any]) -> bytes:
-    """One JSON object. Raises `ValueError` for numbers that are not finite."""
+    """Return the bytes of a JSON object. Raises `ValueError` for numbers that are not finite."""
     return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
 
 
 def json_digest(values: object) -> str:
-    """SHA-256 of a JSON value, whatever the order of its keys."""
+    """Return the SHA-256 of a JSON value, which does not depend on the order of keys.
+
+    >>> json_digest({"a": 1, "b": 2}) == json_digest({"b": 2, "a": 1})
+    True
+    """
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def json_problem(value: object, name: str) -> str | None:  # noqa: PLR0911  (one for each type)
-    """Why a value is not finite JSON, with the place of the first offence; None when it is."""
+def json_problem(value: object, name: str) -> str | None:  # noqa: PLR0911  (one per type)
+    """Return why a value is not finite JSON and where, or None if it is.
+
+    >>> json_problem({"loss": [0.5, float("nan")]}, "result")
+    'result.loss[1] is nan, which is not finite'
+    """
     if value is None or isinstance(value, str | bool | int):
         return None
     if isinstance(value, float):
@@ -57,8 +63,9 @@ def json_problem(value: object, name: str) -> str | None:  # noqa: PLR0911  (one
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a file; None if there is no file. Raises `Corrupt`, and `PermissionError` for
-    one that may be sound but is not ours to read.
+    """Return the object in a JSON file, or None if there is no file.
+
+    Raises `Corrupt`, and `PermissionError` for a file that this user may not read.
     """
     try:
         values = json.loads(path.read_bytes())
@@ -74,37 +81,16 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, values: Mapping[str, Any], *, replace: bool = True) -> None:
-    """Write beside, flush to disk, move into place; without `replace` only where nothing is.
+    """Write a JSON object, whole or not at all.
 
-    Raises `FileExistsError`, and `OSError` as the disk gives it; never leaves half a file.
+    Raises `ValueError` for numbers that are not finite, `OSError`, and without `replace`
+    `FileExistsError` if the file exists.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(json_bytes(values))
-            stream.flush()
-            os.fsync(stream.fileno())
-        if replace:
-            temporary.replace(path)
-        else:
-            _move_to_free_place(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _move_to_free_place(temporary: Path, path: Path) -> None:
-    try:
-        os.link(temporary, path)  # unlike a rename, fails where something is
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        if path.exists():  # a file system without links; the claim keeps others away
-            raise FileExistsError(errno.EEXIST, "already there", str(path)) from error
-        temporary.replace(path)
+    write_atomically(path, json_bytes(values), replace=replace)
 
 
 def set_aside(path: Path) -> Path:
-    """Rename what stands at `path` to a free name ending in .corrupt; gives the name."""
+    """Rename a file or folder to a free name ending in .corrupt, and return that name."""
     number = 1
     while True:
         suffix = CORRUPT if number == 1 else f"-{number}{CORRUPT}"
@@ -116,14 +102,14 @@ def set_aside(path: Path) -> Path:
 
 
 def folder_state(folder: Path) -> str:
-    """A digest of the names, sizes and times of the files below a folder."""
+    """Return a digest of the names, sizes and times of the files below a folder."""
     lines = []
     for parent, _, names in os.walk(folder):
         for name in names:
             path = Path(parent, name)
             try:
                 found = path.stat(follow_symlinks=False)
-            except OSError:  # gone since
+            except OSError:  # deleted meanwhile
                 continue
             lines.append(f"{path.relative_to(folder)}\0{found.st_size}\0{found.st_mtime_ns}")
     return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()

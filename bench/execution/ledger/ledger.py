@@ -1,15 +1,18 @@
-"""The ledger: what of a plan is done, on disk, one directory for each job.
+"""The ledger: jobs and their results on disk, one folder per job.
 
-    ROOT/jobs/KEY/job.json             what it is: label, payload, group, cost, name of the work
-                  claim                locked by the process that works (claims.py)
-                  attempts/0001.json   every attempt, kept: when, where, how it ended and why
-                  work/                folder of the work, kept between attempts: its checkpoints
-                  result.json          written beside and moved into place, never overwritten
+    ROOT/jobs/KEY/job.json             label, payload, group, cost, name of the work
+                  claim                locked by the working process (claims.py)
+                  attempts/0001.json   every attempt: when, where, how and why it ended
+                  work/                folder of the work, with its checkpoints
+                  result.json          written once, never overwritten
 
-Only who holds the claim writes attempts and result, so that a job is done once whatever number of
-schedulers, batch scripts and people work on the ledger. A file that cannot be read is moved aside
-under a name ending in .corrupt, and what it held is done again: a result is worked anew, a
-`job.json` written anew from the plan. A sound result outlives damage to the other files.
+Only the holder of the claim writes attempts and the result. So each job is done once, however many
+schedulers, batch scripts and people work on the ledger. An unreadable file is renamed to a name
+ending in .corrupt and replaced: a result is computed again, and a `job.json` is written again from
+the plan. A valid result survives damage to the other files.
+
+A `job.json` that an earlier version wrote may name work that has moved. Its result is still read;
+planning the job again writes the present name (see `bench.execution.ledger.work.work_named`).
 """
 
 from __future__ import annotations
@@ -42,36 +45,37 @@ _T = TypeVar("_T")
 
 State = Literal["todo", "running", "done", "diverged", "failed", "corrupt"]
 STATES: tuple[State, ...] = ("todo", "running", "done", "diverged", "failed", "corrupt")
-LOOKED_AT_S = 0.3  # longer than anybody only looks at a claim
-LOST = "the process that worked is gone; killed, out of memory, or its node is down"
+PROBE_S = 0.3  # longer than `is_claimed` holds a lock
+REGISTER_LOCK_S = 60.0
+LOST = "the working process is gone: it was killed, ran out of memory, or its node is down"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a job gave: done with its values, or diverged with a message and details."""
+    """The result of a job: its values, or the message and details of a divergence."""
 
     state: Literal["done", "diverged"]
     values: dict[str, Any]
     message: str | None
     attempt: int
-    seconds: float  # of the attempt that gave it
+    seconds: float  # duration of that attempt
     ended: str
 
 
 class Entry(NamedTuple):
-    """All that the ledger says of one job."""
+    """Everything that the ledger holds about one job."""
 
     key: str
     state: State
-    job: Job | None  # None: never registered, or unreadable
+    job: Job | None  # None if it was never registered or is unreadable
     work: str | None  # "package.module:function"
     result: Result | None
     attempts: tuple[Attempt, ...]  # the readable ones, oldest first
-    corrupt: tuple[Path, ...]  # unreadable now, and those that were moved aside earlier
+    corrupt: tuple[Path, ...]  # unreadable files, including those renamed earlier
 
 
 class Changed(NamedTuple):
-    """A label whose job is another one now."""
+    """A label whose job in the plan differs from the one in the ledger."""
 
     label: str
     old_key: str
@@ -79,31 +83,31 @@ class Changed(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A plan beside its ledger; keys in the order of the plan, then of the ledger."""
+    """A plan compared with a ledger; keys in the order of the plan, then of the ledger."""
 
-    done: tuple[str, ...]  # with a result, diverged ones too
+    done: tuple[str, ...]  # jobs with a result, including divergence
     to_run: tuple[str, ...]
-    orphans: tuple[str, ...]  # in the ledger, in the plan neither by key nor by label
+    orphans: tuple[str, ...]  # in the ledger, but not in the plan by key or by label
     changed: tuple[Changed, ...]
 
 
 class Ledger:
-    """The jobs below a folder, which is made when the first is registered."""
+    """The jobs below a folder, which is created when the first job is registered."""
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
 
     def folder(self, key: str) -> Path:
-        """Everything of one job."""
+        """Return the folder of a job."""
         return self.root / "jobs" / key
 
     def work_folder(self, key: str) -> Path:
-        """Where the work keeps its own files."""
+        """Return the folder in which the work of a job keeps its files."""
         return self.folder(key) / "work"
 
     def keys(self) -> tuple[str, ...]:
-        """Of all jobs, sorted."""
-        with _permitted(), suppress(FileNotFoundError, NotADirectoryError):
+        """Return the keys of all jobs, sorted."""
+        with _explain_permissions(), suppress(FileNotFoundError, NotADirectoryError):
             return tuple(
                 sorted(
                     path.name
@@ -116,56 +120,63 @@ class Ledger:
         return ()
 
     def register(self, jobs: Iterable[Job], work: str) -> tuple[Path, ...]:
-        """Write what jobs are where that is new or changed; gives what was moved aside as corrupt.
+        """Write the descriptions of jobs that are new or changed, with `work` as their work.
 
-        Raises `UsageError` when two jobs have one key.
+        Returns the unreadable files that were renamed. Raises `UsageError` if two jobs have the
+        same key.
         """
         jobs = list(jobs)
         if len({job.key for job in jobs}) < len(jobs):
-            raise UsageError(_twice(jobs))
+            raise UsageError(_duplicate_key(jobs))
         (self.root / "jobs").mkdir(parents=True, exist_ok=True)
-        aside: list[Path] = []
-        lock = claim_within(self.root / "register.lock", 60.0)
+        corrupt: list[Path] = []
+        path = self.root / "register.lock"
+        lock = claim_within(path, REGISTER_LOCK_S)
         if lock is None:
             raise UsageError(
-                f"{self.root / 'register.lock'} is held by another process for a minute"
+                f"{path} has been locked by another process for {REGISTER_LOCK_S:.0f} s; wait "
+                "until it has registered its jobs, and try again"
             )
-        with lock, _permitted():
+        with lock, _explain_permissions():
             for job in jobs:
-                aside += self._register(job, work)
-        return tuple(aside)
+                corrupt += self._register(job, work)
+        return tuple(corrupt)
 
     def claim(self, key: str) -> Claim | None:
-        """The right to work on a job; None when another process or thread has it."""
+        """Return the right to work on a job, or None if another process or thread has it."""
         path = self.folder(key) / "claim"
         if path.is_dir():
             set_aside(path)
-        return claim_within(path, LOOKED_AT_S)
+        return claim_within(path, PROBE_S)
 
     def is_claimed(self, key: str) -> bool:
-        """Whether a live process works on the job."""
+        """Return whether a live process works on the job."""
         return is_claimed(self.folder(key) / "claim")
 
-    def look_anew(self, key: str) -> None:
-        """Make NFS forget what it remembers of a job's folder: a change of ours invalidates it.
+    def refresh(self, key: str) -> None:
+        """Make an NFS client read a job's folder again, by changing the folder.
 
-        Without this a client may miss for a minute a result that another node has just written.
+        Otherwise the client may not see for a minute what another node has just written.
         """
-        with suppress(OSError):  # a ledger that may only be read
+        with suppress(OSError):  # a read-only ledger
             for folder in (self.folder(key), self.folder(key) / "attempts"):
-                place = folder / f".look.{os.getpid()}.{threading.get_ident()}"
-                place.touch()
-                place.unlink()
+                path = folder / f".look.{os.getpid()}.{threading.get_ident()}"
+                path.touch()
+                path.unlink()
 
     def entry(self, key: str) -> Entry:
-        """Read one job; changes nothing. Raises `UsageError` naming a file that may not be read."""
-        with _permitted():
+        """Read one job and change nothing.
+
+        Raises `UsageError` for a file that this user may not read.
+        """
+        with _explain_permissions():
             return self._entry(key)
 
     def _entry(self, key: str) -> Entry:
         folder = self.folder(key)
         corrupt = [*folder.glob(f"*{CORRUPT}"), *folder.glob(f"attempts/*{CORRUPT}")]
-        claimed = self.is_claimed(key)  # before the rest: what ends meanwhile is then seen whole
+        # The claim is read first: if the attempt ends meanwhile, its result is read below.
+        claimed = self.is_claimed(key)
         described = _unless_corrupt(
             lambda: _read_job(folder / "job.json", key), folder / "job.json", corrupt
         )
@@ -180,11 +191,11 @@ class Ledger:
         return Entry(key, state, job, work, result, attempts, (*corrupt, *damaged))
 
     def entries(self, keys: Iterable[str] | None = None) -> tuple[Entry, ...]:
-        """Several jobs, by default all."""
+        """Read several jobs, by default all."""
         return tuple(self.entry(key) for key in (self.keys() if keys is None else keys))
 
     def compare(self, jobs: Iterable[Job]) -> Comparison:
-        """What a plan asks for beside what the ledger holds; changes nothing."""
+        """Compare the jobs of a plan with the ledger and change nothing."""
         jobs = list(jobs)
         planned = {job.key for job in jobs}
         finished = {job.key for job in jobs if self.entry(job.key).result is not None}
@@ -205,48 +216,49 @@ class Ledger:
             changed=tuple(changed),
         )
 
-    # What follows is for the holder of the claim.
+    # The methods below are for the holder of the claim.
 
     def clear_corrupt(self, key: str) -> tuple[Path, ...]:
-        """Move aside what cannot be read of result and attempts, drop what was half-written, and
-        make the folders.
+        """Rename an unreadable result and unreadable attempts, and return the new names.
+
+        Also deletes temporary files that a killed process left, and creates missing folders.
         """
         folder = self.folder(key)
-        aside = []
+        corrupt = []
         for name in ("attempts", "work"):
             path = folder / name
             if path.exists() and not path.is_dir():
-                aside.append(set_aside(path))
+                corrupt.append(set_aside(path))
             path.mkdir(parents=True, exist_ok=True)
-        self.look_anew(key)
+        self.refresh(key)
         for path in (*folder.glob(".result.json.*"), *folder.glob("attempts/.*.tmp")):
-            path.unlink(missing_ok=True)  # whoever wrote these was killed
+            path.unlink(missing_ok=True)
         _, damaged = self._attempts(key)
-        aside += [set_aside(path) for path in damaged]
+        corrupt += [set_aside(path) for path in damaged]
         try:
             _read_result(folder / "result.json", key)
         except Corrupt:
-            aside.append(set_aside(folder / "result.json"))
-        return tuple(aside)
+            corrupt.append(set_aside(folder / "result.json"))
+        return tuple(corrupt)
 
     def next_number(self, key: str) -> int:
-        """Of the next attempt: above all before it, the unreadable ones too."""
+        """Return the number of the next attempt, counting unreadable ones."""
         names = [path.name[:4] for path in (self.folder(key) / "attempts").glob("[0-9]*")]
         return 1 + max((int(name) for name in names if name.isdigit()), default=0)
 
     def write_attempt(self, key: str, attempt: Attempt) -> None:
-        """Keep the start of an attempt, or its end over its start."""
+        """Write an attempt; at its end, over what was written at its start."""
         folder = self.folder(key) / "attempts"
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / f"{attempt.number:04d}.json", vars(attempt))
 
     def write_result(self, key: str, result: Result) -> None:
-        """Keep a result. Raises `FileExistsError` when there is one."""
+        """Write a result. Raises `FileExistsError` if there is one."""
         values = {"key": key, **vars(result), "digest": json_digest(result.values)}
         write_json(self.folder(key) / "result.json", values, replace=False)
 
     def close_lost(self, key: str, cause: Cause = "lost", message: str = LOST) -> None:
-        """Write the end of the last attempt if whoever made it could not."""
+        """Record the end of the last attempt if its process could not do so."""
         attempts, _ = self._attempts(key)
         if attempts and attempts[-1].ended is None:
             last = attempts[-1]
@@ -265,23 +277,23 @@ class Ledger:
 
     def _register(self, job: Job, work: str) -> list[Path]:
         folder = self.folder(job.key)
-        aside = []
+        corrupt = []
         if folder.exists() and not folder.is_dir():
-            aside.append(set_aside(folder))
+            corrupt.append(set_aside(folder))
         folder.mkdir(exist_ok=True)
         path = folder / "job.json"
         values = {"work": work, **vars(job), "payload": dict(job.payload)}
         try:
             if read_json(path) == values:
-                return aside
+                return corrupt
             _read_job(path, job.key)
         except Corrupt:
-            aside.append(set_aside(path))
+            corrupt.append(set_aside(path))
         write_json(path, values)
-        return aside
+        return corrupt
 
     def _attempts(self, key: str) -> tuple[tuple[Attempt, ...], tuple[Path, ...]]:
-        sound, damaged = [], []
+        readable, damaged = [], []
         folder = self.folder(key) / "attempts"
         if folder.exists() and not folder.is_dir():
             return (), (folder,)
@@ -289,21 +301,24 @@ class Ledger:
             try:
                 values = read_json(path)
                 if values is not None:
-                    sound.append(Attempt.read(values, str(path)))
+                    readable.append(Attempt.read(values, str(path)))
             except Corrupt:
                 damaged.append(path)
-        return tuple(sound), tuple(damaged)
+        return tuple(readable), tuple(damaged)
 
 
 @contextmanager
-def _permitted() -> Iterator[None]:
-    """A file of another user is neither absent nor corrupt: its result must not be done again."""
+def _explain_permissions() -> Iterator[None]:
+    """Raise `UsageError` for a `PermissionError`.
+
+    A file that this user may not read is neither absent nor corrupt: its job must not run again.
+    """
     try:
         yield
     except PermissionError as error:
         raise UsageError(
             f"{error.filename}: not readable by this user ({error.strerror}); ask its owner for "
-            "the right to read and write the ledger (chmod -R), or use a ledger of your own"
+            "the right to read and write the ledger (chmod -R), or use another ledger"
         ) from error
 
 
@@ -315,9 +330,9 @@ def _read_job(path: Path, key: str) -> tuple[Job, str] | None:
         work = values.pop("work")
         job = Job(**values)
         if not isinstance(work, str) or not isinstance(job.label, str) or job.key != key:
-            raise Corrupt(f"{path} is not the description of job {key}")
+            raise Corrupt(f"{path} does not describe job {key}")
     except (TypeError, KeyError, UsageError) as error:
-        raise Corrupt(f"{path} is not the description of a job: {error}") from error
+        raise Corrupt(f"{path} does not describe a job: {error}") from error
     return job, work
 
 
@@ -327,7 +342,7 @@ def _read_result(path: Path, key: str) -> Result | None:
         return None
     try:
         result = Result(**{name: values[name] for name in Result.__dataclass_fields__})
-        sound = (
+        valid = (
             values["key"] == key
             and result.state in ("done", "diverged")
             and isinstance(result.values, dict)
@@ -335,8 +350,8 @@ def _read_result(path: Path, key: str) -> Result | None:
         )
     except (KeyError, ValueError) as error:
         raise Corrupt(f"{path} is not a result: {error!r}") from error
-    if not sound:
-        raise Corrupt(f"{path} is not the result of job {key}, or was altered")
+    if not valid:
+        raise Corrupt(f"{path} is not the result of job {key}, or was edited")
     return result
 
 
@@ -363,11 +378,10 @@ def _state(
     return "failed"
 
 
-def _twice(jobs: Sequence[Job]) -> str:
+def _duplicate_key(jobs: Sequence[Job]) -> str:
     labels: dict[str, list[str]] = defaultdict(list)
     for job in jobs:
         labels[job.key].append(job.label)
     key, same = next((key, names) for key, names in labels.items() if len(names) > 1)
-    return (
-        f"jobs {' and '.join(repr(name) for name in same)} have one key, {key}: expected one each"
-    )
+    named = " and ".join(repr(name) for name in same)
+    return f"jobs {named} have the same key, {key}: give each job a key of its own"

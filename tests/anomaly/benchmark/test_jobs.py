@@ -112,12 +112,12 @@ def test_the_same_command_does_only_what_is_missing(tmp_path: Path, outcome: Out
     ledger = Ledger(tmp_path / "ledger")
     events: list[Event] = []
     again = run_benchmark(PLAN, ledger, "inline", on_event=events.append)
-    assert {event.kind for event in events} == {"kept"}
+    assert {event.kind for event in events} == {"cached"}
     assert again.rows == outcome.rows
     begun: list[Event] = []
     more = changed(PLAN, num_seeds=3, pairs=())
     grown = run_benchmark(more, ledger, "inline", on_event=begun.append)
-    assert sum(event.kind == "begun" for event in begun) == 3  # the third seed of the forest
+    assert sum(event.kind == "started" for event in begun) == 3  # the third seed of the forest
     assert len(of_kind(grown, "class")) == 3 + 3 * 3
 
 
