@@ -148,7 +148,7 @@ def test_what_is_left_of_a_run_without_a_checkpoint_is_begun_anew(
     words = [part for text in TINY for part in ("--set", text)]
     train = ["train", "course-gan", "--data", str(digits_path), *words, "--out", str(tmp_path)]
     assert run([*train, "--resume", "--eager"]) == EXIT_OK
-    assert "no checkpoint to go on from; the run begins anew" in capsys.readouterr().err
+    assert "no checkpoint to resume from; training starts anew" in capsys.readouterr().err
     (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
     whole = (folder / CHECKPOINT).read_bytes()
     (folder / CHECKPOINT).unlink()  # as a kill leaves it
