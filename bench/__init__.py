@@ -4,8 +4,8 @@
     record = bench.score("samples/", reference="mnist")
     bench.table(record)
 
-Importing this package loads neither torch nor matplotlib; the names below load what they need when
-they are first used.
+Importing this package loads neither torch nor matplotlib. Each name below loads what it needs on
+first use.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Every exception that Latentbench raises for its users, and the exit codes of the command.
+"""The exceptions that Latentbench raises for its users, and the exit codes of the command.
 
-    LatentbenchError               3  anything that is our own fault
-    ├── UsageError                 4  an option, name or path that cannot be used as given
-    │   ├── UnknownNameError       4  a name that is not in a table; lists the valid ones
-    │   └── BundleError            4  a reference bundle or weights file missing, damaged, unfit
-    ├── InputError                 1  images that are not what they should be
+    LatentbenchError               3  any other error
+    ├── UsageError                 4  an option, name or path that cannot be used
+    │   ├── UnknownNameError       4  a name that is not in a table; lists the valid names
+    │   └── BundleError            4  a reference bundle or weights file: missing, damaged or unfit
+    ├── InputError                 1  images that are not as expected
     │   └── InvalidSubmission      1  the same, with every finding of the audit
     └── NothingFoundError          5  an empty folder, an empty archive, no records
 
@@ -28,19 +28,23 @@ EXIT_NOTHING_FOUND = 5
 
 
 class LatentbenchError(Exception):
-    """Root of the tree; `exit_code` is what the command exits with."""
+    """The base class; the command exits with `exit_code`."""
 
     exit_code = EXIT_INTERNAL
 
 
 class UsageError(LatentbenchError):
-    """An option, name or path that cannot be used as given."""
+    """An option, name or path that cannot be used."""
 
     exit_code = EXIT_USAGE
 
 
 class UnknownNameError(UsageError):
-    """A name that a table does not hold."""
+    """A name that is not in a table.
+
+    >>> print(UnknownNameError("metric", "fdi", ["fid", "kid"]))
+    unknown metric 'fdi'. Did you mean 'fid'? Valid: fid, kid
+    """
 
     def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
         import difflib  # noqa: PLC0415  (start-up time)
@@ -52,19 +56,19 @@ class UnknownNameError(UsageError):
 
 
 class BundleError(UsageError):
-    """A reference bundle or a weights file that is missing, damaged or does not fit."""
+    """A reference bundle or weights file that is missing, is damaged or does not fit."""
 
 
 class InputError(LatentbenchError):
-    """Images that are not what they should be."""
+    """Images that are not as expected."""
 
     exit_code = EXIT_INVALID
 
 
 class InvalidSubmission(InputError):
-    """A submission with at least one finding of severity error; `findings` has all of them.
+    """A submission with at least one finding of severity error.
 
-    The message is a summary line; the findings carry names, counts and fixes.
+    The message is a summary line; `findings` holds all findings, with names, counts and fixes.
     """
 
     def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
@@ -73,6 +77,6 @@ class InvalidSubmission(InputError):
 
 
 class NothingFoundError(LatentbenchError):
-    """A place that exists and holds nothing to work on."""
+    """A folder, archive or file that exists and is empty."""
 
     exit_code = EXIT_NOTHING_FOUND

@@ -1,11 +1,10 @@
-"""Data sets as uint8 arrays: MNIST and Fashion-MNIST from a local copy, any other by torchvision.
+"""Data sets as uint8 arrays: MNIST and Fashion-MNIST from local files, others through torchvision.
 
-A name of the form `torchvision:CIFAR10` is that class of `torchvision.datasets`, found below the
-root as torchvision lays it out. For the two built-in names these places are searched
-in this order: the root given (`--data-root`), the directory in the environment variable
-`LATENTBENCH_DATA`, the user's data directory, Debian's package `dataset-fashion-mnist`. A root has
-torchvision's layout (`ROOT/MNIST/raw/train-images-idx3-ubyte`, plain or .gz) or holds the four
-files itself.
+A name such as `torchvision:CIFAR10` is a class of `torchvision.datasets`, whose files have
+torchvision's layout below the root. For `mnist` and `fashion-mnist` the files are looked for in the
+root that is given (`--data-root`), else in the folder `LATENTBENCH_DATA`, else in the user's data
+folder; then in the folder of Debian's package `dataset-fashion-mnist`. A root has torchvision's
+layout (`ROOT/MNIST/raw/train-images-idx3-ubyte`, plain or .gz) or contains the four files itself.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ TORCHVISION = "torchvision:"
 
 
 class Dataset(NamedTuple):
-    """One split. `images` uint8 N,H,W,1 in the file's order; `labels` int64 N."""
+    """One split: `images` uint8 N,H,W,C in the order of the file, `labels` int64 N."""
 
     name: str
     split: str
@@ -37,8 +36,8 @@ class Dataset(NamedTuple):
 
 
 class _Source(NamedTuple):
-    folder: str  # torchvision's folder and class name
-    debian: str | None  # folder below DEBIAN_ROOT
+    folder: str  # name of torchvision's class and folder
+    debian: str | None  # folder in DEBIAN_ROOT
     sizes: dict[str, int]
 
 
@@ -49,7 +48,10 @@ DATASETS = {
 
 
 def user_data_dir() -> Path:
-    """Where downloads go: `LATENTBENCH_DATA`, or `latentbench` below the XDG data directory."""
+    """Return the folder of downloads: `LATENTBENCH_DATA`, or `latentbench` in the XDG data folder.
+
+    Raises `UsageError` for an account without a home folder.
+    """
     if configured := os.environ.get("LATENTBENCH_DATA"):
         return Path(configured)
     if base := os.environ.get("XDG_DATA_HOME"):
@@ -77,11 +79,11 @@ def _find(folders: list[Path], stem: str) -> Path | None:
 def load_dataset(
     name: str, split: str, *, data_root: Path | None = None, download: bool = False
 ) -> Dataset:
-    """Images and labels of one split.
+    """Return the images and labels of one split ("train" or "test").
 
-    With `download`, a set that is nowhere on disk is fetched by torchvision into `data_root` (or
-    the user's data directory) first. Raises `UnknownNameError`, `UsageError` (not found, with the
-    places searched), `InputError` (damaged files, counts that disagree).
+    With `download`, torchvision first downloads a data set that is not found into `data_root`, or
+    into the user's data folder. Raises `UnknownNameError`, `UsageError` if the files are not found
+    (the message lists the folders), and `InputError` if they are damaged or do not fit.
     """
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
@@ -101,8 +103,8 @@ def load_dataset(
         searched = ", ".join(str(folder) for folder in folders)
         raise UsageError(
             f"data set {name!r}: {stems[0]}[.gz] and {stems[1]}[.gz] not found in {searched}. "
-            "Give their root with --data-root or LATENTBENCH_DATA, or fetch them with --download "
-            "(of train, ablate, ladder and reference build)."
+            "Give their root with --data-root or LATENTBENCH_DATA, or download them with "
+            "--download (of train, ablate, ladder and reference build)."
         )
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
@@ -118,20 +120,20 @@ def load_dataset(
 
 
 def _download(source: _Source, root: Path) -> None:
-    from torchvision import datasets  # noqa: PLC0415  (heavy, only needed to fetch)
+    from torchvision import datasets  # noqa: PLC0415  (slow to import)
 
     try:
         getattr(datasets, source.folder)(root=str(root), download=True)
     except Exception as error:
         raise UsageError(
             f"{source.folder} could not be downloaded into {root}: {error}. "
-            "Copy the four idx files there by hand and give the root with --data-root."
+            "Copy the four idx files to a folder and give that folder with --data-root."
         ) from error
 
 
 def _load_torchvision(name: str, split: str, root: Path, *, download: bool) -> Dataset:
-    """A class of `torchvision.datasets` with a `train` argument, `data` and `targets`."""
-    from torchvision import datasets  # noqa: PLC0415  (heavy, only for its own data sets)
+    """Load a class of `torchvision.datasets` that has an argument `train`, `data` and `targets`."""
+    from torchvision import datasets  # noqa: PLC0415  (slow to import)
 
     class_name = name.removeprefix(TORCHVISION)
     if class_name not in datasets.__all__:
@@ -145,12 +147,12 @@ def _load_torchvision(name: str, split: str, root: Path, *, download: bool) -> D
     except (TypeError, AttributeError) as error:
         raise UsageError(
             f"data set {name!r} has no train and test arrays in memory; "
-            "write its images into two folders and give those"
+            "write its images into two folders and give these instead"
         ) from error
     except Exception as error:
         raise UsageError(
             f"data set {name!r} could not be loaded from {root}: {error}. "
-            "Give its root with --data-root, or fetch it with --download."
+            "Give its root with --data-root, or download it with --download."
         ) from error
     if images.ndim == 3:
         images = images[..., None]

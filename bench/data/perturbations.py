@@ -1,9 +1,9 @@
-"""Controlled damage at five rising levels, to see whether a metric notices and in which order.
+"""Controlled damage at five increasing levels, to see whether a metric ranks them in order.
 
 The ladder of Heusel et al. 2017 (FID, Fig. 3 and appendix: noise, blur, implanted rectangles,
-swirl, salt and pepper, mixture with another data set), with rotation, elastic deformation and two
-faults of generators, dropped classes and one class repeated. Every level keeps the number of
-images.
+swirl, salt and pepper, mixture with another data set), without the swirl, and with rotation,
+elastic deformation and two faults of generators: dropped classes and one repeated class. The number
+of images never changes.
 
 Shape legend: N images, H W pixels, C channels.
 """
@@ -21,8 +21,10 @@ NUM_LEVELS = 5
 
 
 class RealImages(NamedTuple):
-    """What a perturbation draws from. `pool` is uint8 M,H,W,C with `labels` int64 M; the images to
-    perturb are `pool[chosen]`; `other` is uint8 K,H,W,C of another data set.
+    """The images that a perturbation uses.
+
+    `pool` is uint8 M,H,W,C with `labels` int64 M. The images to perturb are `pool[chosen]`, with
+    `chosen` int64 N. `other` is uint8 K,H,W,C from another data set.
     """
 
     pool: NDArray[np.uint8]
@@ -32,6 +34,7 @@ class RealImages(NamedTuple):
 
     @property
     def images(self) -> NDArray[np.uint8]:
+        """A copy of the images to perturb, uint8 N,H,W,C."""
         return self.pool[self.chosen]
 
 
@@ -39,7 +42,7 @@ Apply = Callable[[RealImages, float, np.random.Generator], NDArray[np.uint8]]
 
 
 class Perturbation(NamedTuple):
-    """One kind of damage; `levels` rise, `unit` says in what."""
+    """One kind of damage: its increasing `levels` in `unit`, and the function that applies it."""
 
     name: str
     unit: str
@@ -53,20 +56,20 @@ def _to_uint8(values: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def gaussian_noise(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Add normal noise of standard deviation `level` (of the range 0 to 1)."""
+    """Add normal noise with standard deviation `level`, as a share of the value range."""
     images = real.images
     noise = rng.standard_normal(images.shape, dtype=np.float32)
     return _to_uint8(images + 255 * level * noise)
 
 
 def gaussian_blur(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:  # noqa: ARG001
-    """Blur with a Gaussian of standard deviation `level` px."""
+    """Blur with a Gaussian of standard deviation `level`, in pixels."""
     blurred = ndimage.gaussian_filter(real.images.astype(np.float32), (0, level, level, 0))
     return _to_uint8(blurred)
 
 
 def salt_and_pepper(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Set a share `level` of the pixels to black or white, evenly."""
+    """Set a share `level` of the pixels to black or white, with equal probability."""
     images = real.images
     where = rng.random(images.shape[:3]) < level
     value = np.where(rng.random(images.shape[:3]) < 0.5, 0, 255).astype(np.uint8)
@@ -75,7 +78,7 @@ def salt_and_pepper(real: RealImages, level: float, rng: np.random.Generator) ->
 
 
 def rotation(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Rotate every image by `level` degrees, half of them each way."""
+    """Rotate every image by `level` degrees, clockwise or not with equal probability."""
     images = real.images
     clockwise = rng.random(len(images)) < 0.5
     for sign, where in ((1, clockwise), (-1, ~clockwise)):
@@ -88,7 +91,7 @@ def rotation(real: RealImages, level: float, rng: np.random.Generator) -> NDArra
 
 
 def elastic(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Displace pixels by a smooth random field of root-mean-square length `level` px
+    """Displace pixels by a smooth random field of root-mean-square length `level`, in pixels
     (Simard et al. 2003, sigma 4 px).
     """
     images = real.images
@@ -112,7 +115,7 @@ def elastic(real: RealImages, level: float, rng: np.random.Generator) -> NDArray
 def erased_rectangles(
     real: RealImages, level: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Blacken one square covering a share `level` of each image, anywhere inside it."""
+    """Blacken one square at a random position in each image, of a share `level` of its area."""
     images = real.images
     n, height, width, _ = images.shape
     side = max(1, round((level * height * width) ** 0.5))
@@ -125,8 +128,9 @@ def erased_rectangles(
 
 
 def dropped_classes(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Leave the `level` classes of the highest numbers out and fill up from the others, without
-    repeating an image as long as there are enough.
+    """Draw the images from all but the `level` classes with the highest numbers.
+
+    No image is repeated if there are enough of them.
     """
     kept = np.flatnonzero(real.labels <= real.labels.max() - int(level))
     n = len(real.chosen)
@@ -135,7 +139,7 @@ def dropped_classes(real: RealImages, level: float, rng: np.random.Generator) ->
 
 
 def repeated_class(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Replace a share `level` by images of class 1, drawn with repetition."""
+    """Replace a share `level` of the images by images of class 1, drawn with replacement."""
     images = real.images
     num_replaced = round(level * len(images))
     where = rng.permutation(len(images))[:num_replaced]
@@ -144,7 +148,7 @@ def repeated_class(real: RealImages, level: float, rng: np.random.Generator) -> 
 
 
 def mixture(real: RealImages, level: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Replace a share `level` by images of another data set, drawn without repetition."""
+    """Replace a share `level` by images of another data set, drawn without replacement."""
     images = real.images
     num_replaced = round(level * len(images))
     where = rng.permutation(len(images))[:num_replaced]

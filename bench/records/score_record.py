@@ -1,7 +1,7 @@
-"""`ScoreRecord`: what one scoring of one submission found, complete enough to be compared later.
+"""`ScoreRecord`: the scores of one submission, with everything needed to compare them later.
 
-Records are JSON objects, one a line in an append-only JSONL file. No value is ever NaN or infinite:
-a metric without a value carries the reason instead.
+Records are JSON objects, one per line of an append-only JSONL file. No value is NaN or infinite: a
+metric without a value has a reason instead.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class _Model(BaseModel):
 
 
 class FindingEntry(_Model):
-    """One finding, of the audit (see `bench.intake.Finding`) or about the content of the images.
+    """A finding of the audit (see `bench.intake.Finding`) or about the content of the images.
 
-    `figures` are the numbers that the message is made of, by name.
+    `figures` are the numbers in the message, by name.
     """
 
     code: str
@@ -49,8 +49,8 @@ class FindingEntry(_Model):
 class IntervalEntry(_Model):
     """A confidence interval; see `bench.statistics.intervals.Uncertainty`.
 
-    It is about the draw of the submission's images; the reference is held fixed. It lies around
-    `estimate`, which is the value less its bias where the metric has one.
+    It covers the random draw of the submission's images; the reference is fixed. It is centred on
+    `estimate`, which is the value minus its bias if the metric has one.
     """
 
     estimate: FiniteFloat
@@ -62,11 +62,11 @@ class IntervalEntry(_Model):
 
 
 class ScoreValue(_Model):
-    """One metric's value. Either `value` is a number, or `reason` says why there is none.
+    """The value of one metric: `value` is a number, or `reason` says why there is none.
 
-    `spread` is the deviation over the metric's splits or subsets, not a standard error.
-    `expected` is what a perfect submission of this size scores, and `expected_source` says how
-    that is known: a closed form, or held-out real images scored by the same code.
+    `spread` is the standard deviation over the metric's splits or subsets, not a standard error.
+    `expected` is the score of a perfect submission of this size, and `expected_source` says where
+    it comes from: a closed form, or held-out real images scored by the same code.
     """
 
     metric: str
@@ -91,7 +91,7 @@ class ScoreValue(_Model):
 
 
 class Submission(_Model):
-    """What was scored: where it came from, its size and its content digests (SHA-256, hex)."""
+    """The scored images: origin, size and content digests (SHA-256, hex)."""
 
     name: str
     source: str
@@ -100,22 +100,24 @@ class Submission(_Model):
     height_px: Count
     width_px: Count
     channels: Literal[1, 3]
-    resize: str | None = None  # WIDTHxHEIGHT that images of other sizes were brought to
+    resize: str | None = None  # WIDTHxHEIGHT to which images of other sizes were resized
     digest: str
     pixel_digest: str
     sequence_digest: str
 
 
 class Identity(_Model):
-    """A name and the SHA-256 of what it stood for."""
+    """A name and the SHA-256 of what it stands for."""
 
     name: str
     digest: str
 
 
 class ExtractorIdentity(Identity):
-    """An extractor: the digest of its weights, whether they are the published ones, and its layer,
-    protocol and precision where it has a choice of them.
+    """An extractor: its name, the digest of its weights, and its settings.
+
+    `settings` holds layer, protocol and precision, as far as the extractor offers a choice;
+    `verified` says whether the weights are the published ones.
     """
 
     settings: dict[str, str] = {}
@@ -123,12 +125,12 @@ class ExtractorIdentity(Identity):
 
     @property
     def label(self) -> str:
-        """Name and settings, for people."""
+        """The name and the settings, to be shown."""
         return " ".join([self.name, *self.settings.values()])
 
 
 class ScoreRecord(_Model):
-    """One scoring: identity of everything that went in, every value that came out."""
+    """The scores of one submission, and the identity of everything they depend on."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     created_at: str
@@ -137,9 +139,9 @@ class ScoreRecord(_Model):
     extractor: ExtractorIdentity
     code: Identity
     seed: int
-    subset: Count | None = None  # images whose features were kept, when not all
+    subset: Count | None = None  # number of images whose features were stored, if not all
     official: bool
-    detector: str | None = None  # of anomaly_auc, when not its own
+    detector: str | None = None  # the detector of anomaly_auc, if not the default
     device: str
     libraries: dict[str, str]
     timings_s: dict[str, FiniteFloat]
@@ -149,8 +151,11 @@ class ScoreRecord(_Model):
 
     @property
     def signature(self) -> str:
-        """One line: equal signatures mean equal images in equal order, protocol and code, so equal
-        values; two numbers may be compared when all but `n` and `images` agree, and `n` nearly.
+        """The identity of the record on one line.
+
+        Equal signatures mean equal images in equal order, equal protocol and code, and so equal
+        values. Two values are comparable if their signatures agree except for `images` and small
+        differences in `n`.
         """
 
         def short(identity: Identity) -> str:
@@ -174,7 +179,7 @@ class ScoreRecord(_Model):
         )
 
     def value(self, metric: str) -> float:
-        """The number of one metric. Raises `InputError` when it has none, with the reason."""
+        """Return the value of a metric. Raises `InputError`, with the reason, if it has none."""
         for entry in self.values:
             if entry.metric == metric:
                 if entry.value is None:
@@ -185,8 +190,10 @@ class ScoreRecord(_Model):
 
 
 def append_record(record: ScoreRecord, path: str | Path) -> None:
-    """Append one line under a lock, flushed to disk. A line torn by an earlier crash stays alone
-    on its line, so that the new one is whole.
+    """Append a record to a JSONL file, under a lock, and flush it to disk.
+
+    If an earlier crash left half a line, the record starts a new one. Raises `OSError`, and leaves
+    the file unchanged, if the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -202,21 +209,21 @@ def append_record(record: ScoreRecord, path: str | Path) -> None:
             stream.write(line)
             stream.flush()
             os.fsync(stream.fileno())
-        except OSError:  # a full disk: leave the file as it was
+        except OSError:
             os.ftruncate(stream.fileno(), size)
             raise
 
 
 def write_record(record: ScoreRecord, path: str | Path) -> None:
-    """Write one record as an indented JSON file, whole or not at all."""
+    """Write a record as an indented JSON file, whole or not at all."""
     write_atomically(Path(path), record.model_dump_json(indent=1).encode() + b"\n")
 
 
 def read_records(path: str | Path) -> list[ScoreRecord]:
-    """The records of a .jsonl file (one a line) or of a .json file (one).
+    """Return the records of a .jsonl file (one per line) or of a .json file (one).
 
-    Raises `InputError` naming file and line for a line that is no record, `NothingFoundError` for
-    a file without any.
+    Raises `InputError`, which names file and line, for a line that is not a record, and
+    `NothingFoundError` for a file without records.
     """
     path = Path(path)
     try:
@@ -245,8 +252,9 @@ def read_records(path: str | Path) -> list[ScoreRecord]:
 
 
 def record_file_name(record: ScoreRecord) -> str:
-    """`NAME-IMAGES-PROTOCOL.json`: another submission, other images, another reference, seed or
-    choice of metrics is another file.
+    """Return the file name `NAME-IMAGES-PROTOCOL.json` of a record.
+
+    Records of other submissions, images, references, seeds or metrics have other names.
     """
     protocol = [record.submission.source, record.signature]
     protocol += [entry.metric for entry in record.values]
@@ -256,6 +264,10 @@ def record_file_name(record: ScoreRecord) -> str:
 
 
 def safe_file_name(name: str) -> str:
-    """Letters, digits, dot, minus and underscore of a name, at most 60, never empty or hidden."""
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)
-    return kept.lstrip(".")[:60] or "submission"
+    """Return a name with unsafe characters replaced, of at most 60 characters, and not hidden.
+
+    >>> safe_file_name("team a/samples")
+    'team_a_samples'
+    """
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)
+    return safe.lstrip(".")[:60] or "submission"

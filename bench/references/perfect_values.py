@@ -125,11 +125,6 @@ def held_out_values(
     return values | computed
 
 
-def _code_of(metrics: Iterable[Metric]) -> str:
-    modules = {module_of(metric.compute) for metric in metrics}
-    return code_digest(__name__, "bench.metrics", *sorted(modules))
-
-
 def perfect_values(
     reference: Reference,
     metrics: Iterable[Metric],

@@ -1,9 +1,8 @@
 """The cache on disk: results addressed by the digest of everything they depend on.
 
-`LATENTBENCH_CACHE`, or `latentbench` below the XDG cache directory, holds one file an entry,
-`KIND/KEY`. Entries are written to a temporary name and moved into place, so that a killed run and
-two runs at once leave whole entries only; a damaged entry reads as absent. Nothing here is needed
-for correctness: deleting any of it costs time only.
+Each entry is one file, `KIND/KEY`, in the folder `LATENTBENCH_CACHE`, or in `latentbench` in the
+XDG cache folder. Entries are written whole or not at all, so killed and concurrent runs do no harm;
+a damaged entry counts as absent. Deleting entries costs time and changes no result.
 """
 
 from __future__ import annotations
@@ -21,18 +20,21 @@ from bench.runtime.whole_files import write_atomically
 
 DIGEST_BYTES = 32
 KINDS = ("code", "content", "embeddings", "exhibits", "features", "held-out", "hints", "scores")
-ENTRY = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\..*\.tmp")  # and what a killed write left
+ENTRY = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\..*\.tmp")  # or a temporary file of a killed run
 
 
 class KindSize(NamedTuple):
-    """Entries and bytes of one kind."""
+    """The number of entries of one kind, and their bytes."""
 
     num_entries: int
     num_bytes: int
 
 
 def default_root() -> Path:
-    """`LATENTBENCH_CACHE`, or `latentbench` below the XDG cache directory."""
+    """Return the cache's folder: `LATENTBENCH_CACHE`, or `latentbench` in the XDG cache folder.
+
+    Raises `UsageError` for an account without a home folder.
+    """
     if configured := os.environ.get("LATENTBENCH_CACHE"):
         return Path(configured)
     if base := os.environ.get("XDG_CACHE_HOME"):
@@ -41,29 +43,36 @@ def default_root() -> Path:
 
 
 def home_folder(variable: str) -> Path:
-    """The user's home; for an account without one, an error that names the variable to set."""
+    """Return the user's home folder.
+
+    Raises `UsageError`, which names the environment variable to set, if there is none.
+    """
     try:
         return Path.home()
     except RuntimeError as error:
         raise UsageError(
-            f"this account has no home folder; say with {variable} where files may be kept"
+            f"this account has no home folder; set {variable} to a folder for such files"
         ) from error
 
 
 def cache_key(parts: Mapping[str, object]) -> str:
-    """SHA-256 in hex of the parts as canonical JSON."""
+    """Return the SHA-256, in hex, of the parts as canonical JSON.
+
+    >>> cache_key({"seed": 0, "n": 10}) == cache_key({"n": 10, "seed": 0})
+    True
+    """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Cache:
-    """Entries below `root`; with `root=None` nothing is found and nothing is kept."""
+    """A cache in the folder `root`. With `root=None` it finds and stores nothing."""
 
     def __init__(self, root: Path | None) -> None:
         self.root = root
 
     def get(self, kind: str, key: str) -> bytes | None:
-        """The bytes of an entry, or None when it is absent or damaged."""
+        """Return the bytes of an entry, or None if it is absent or damaged."""
         if self.root is None:
             return None
         try:
@@ -74,9 +83,7 @@ class Cache:
         return payload if hashlib.sha256(payload).digest() == digest else None
 
     def put(self, kind: str, key: str, payload: bytes) -> None:
-        """Keep an entry. A cache that cannot be written (full disk, read-only) is passed over:
-        the result at hand is worth more than its copy.
-        """
+        """Store an entry. Does nothing if the cache cannot be written (full disk, read-only)."""
         if self.root is None:
             return
         try:
@@ -91,7 +98,7 @@ class Cache:
         return sorted(path for path in entries if ENTRY.fullmatch(path.name) and path.is_file())
 
     def sizes(self) -> dict[str, KindSize]:
-        """Entries and bytes by kind."""
+        """Return the number of entries and their bytes, by kind."""
         sizes: dict[str, KindSize] = {}
         for path in self._files():
             count, total = sizes.get(path.parent.name, KindSize(0, 0))
@@ -99,7 +106,7 @@ class Cache:
         return sizes
 
     def clear(self) -> KindSize:
-        """Delete every entry; says how many there were."""
+        """Delete every entry, and return their number and bytes."""
         files = self._files()
         total = sum(path.stat().st_size for path in files)
         for path in files:

@@ -1,8 +1,8 @@
-"""Downloading one large file: resumed, checked, and in place only when it is whole.
+"""Download a large file: resumed after a broken transfer, and moved into place once it is verified.
 
-The bytes go to `NAME.part` beside the target, under a lock that a killed process gives up, and
-are renamed when their SHA-256 is the expected one. What a broken transfer leaves in the part is
-where the next attempt goes on.
+The bytes are written to `NAME.part` in the folder of the target, under a lock that ends with the
+process, and the file is renamed if its SHA-256 is the expected one. The next attempt continues
+where a broken transfer ended. The library pooch is not used because it cannot resume a download.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bench.runtime.progress import Progress
 fcntl: ModuleType | None
 try:
     import fcntl
-except ImportError:  # no such locks on Windows: two at once cost time there, the digest guards
+except ImportError:  # Windows: concurrent downloads cost time, and the digest is checked anyway
     fcntl = None
 
 
@@ -41,7 +41,7 @@ HTTP_RANGE_NOT_SATISFIABLE = 416
 
 
 class _Broken(OSError):
-    """A transfer that ended early; the next attempt goes on from there."""
+    """A transfer that ended early; the next attempt continues from there."""
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
@@ -59,38 +59,42 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def require_safe(url: str) -> None:
-    """Raises `BundleError` unless the URL is https, or http to this machine itself."""
+    """Raise `BundleError` unless the URL is https, or http to this machine.
+
+    >>> require_safe("https://example.org/weights.pth")
+    """
     parts = urlsplit(url)
     if parts.scheme == "https" and parts.hostname:
         return
     if parts.scheme == "http" and parts.hostname in LOOPBACK:
         return
-    raise BundleError(f"{url}: weights are fetched over https only")
+    raise BundleError(f"{url}: weights are downloaded over https only")
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hex, read in pieces."""
+    """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def fetch(url: str, target: Path, sha256: str, *, progress: Progress | None = None) -> str:
-    """Download `url` to `target`, whose SHA-256 must start with `sha256`; the whole digest in hex.
+    """Download `url` to `target`, whose SHA-256 must start with `sha256`, and return its SHA-256.
 
-    Waits for another process that is fetching the same file. Raises `BundleError` with the
-    reason when the file cannot be had, and leaves no `target` then.
+    Waits for another process that is downloading the same file. `progress` is called with the file
+    name, the bytes so far and the total. Raises `BundleError`, and leaves no `target`, if the
+    download fails.
     """
     require_safe(url)
     part = target.with_name(f"{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _exclusive(part, lambda size: _report(progress, target.name, size, 0)) as stream:
-            if target.exists():  # fetched by the process that held the lock
+            if target.exists():  # downloaded by the process that held the lock
                 part.unlink()
                 return _require(sha256_of(target), sha256, target, url)
             resumed = stream.seek(0, io.SEEK_END) > 0
             digest = _attempts(url, stream, target.name, progress)
-            if resumed and not digest.startswith(sha256):  # the part was of some other file
+            if resumed and not digest.startswith(sha256):  # the part came from another file
                 stream.truncate(0)
                 digest = _attempts(url, stream, target.name, progress)
             if not digest.startswith(sha256):
@@ -100,15 +104,13 @@ def fetch(url: str, target: Path, sha256: str, *, progress: Progress | None = No
             part.replace(target)
             _sync_folder(target.parent)
     except OSError as error:
-        raise BundleError(f"{error} (while fetching {url} to {part})") from error
+        raise BundleError(f"{error} (while downloading {url} to {part})") from error
     return digest
 
 
 def _require(digest: str, expected: str, target: Path, url: str) -> str:
     if not digest.startswith(expected):
-        raise BundleError(
-            f"what {url} sent for {target.name} has SHA-256 {digest}, expected {expected}"
-        )
+        raise BundleError(f"{target.name} from {url} has SHA-256 {digest}, expected {expected}")
     return digest
 
 
@@ -119,13 +121,16 @@ def _report(progress: Progress | None, name: str, done: int, total: int) -> None
 
 @contextmanager
 def _exclusive(part: Path, waiting: Callable[[int], None]) -> Iterator[io.FileIO]:
-    """The part, open for appending and locked; `waiting` gets its size while another has it."""
+    """Yield the part, open for appending and locked.
+
+    While another process holds the lock, `waiting` is called with the size of the part.
+    """
     while True:
         with io.FileIO(part, "a+b") as stream:
             while not _lock(stream):
                 waiting(os.fstat(stream.fileno()).st_size)
                 time.sleep(PAUSE_S)
-            # Whoever held the lock may have renamed the file that is open here.
+            # The process that held the lock may have renamed the file that is open here.
             if part.exists() and os.path.samestat(part.stat(), os.fstat(stream.fileno())):
                 yield stream
                 return
@@ -144,7 +149,7 @@ def _lock(stream: io.FileIO) -> bool:
 
 
 def _attempts(url: str, stream: io.FileIO, name: str, progress: Progress | None) -> str:
-    """Fill the part, going on where a broken transfer ended; its SHA-256."""
+    """Fill the part, resuming broken transfers, and return its SHA-256."""
     best = stream.seek(0, io.SEEK_END)
     fruitless = 0
     while True:
@@ -156,10 +161,10 @@ def _attempts(url: str, stream: io.FileIO, name: str, progress: Progress | None)
         except (OSError, HTTPException) as error:
             reached = stream.seek(0, io.SEEK_END)
             fruitless = 0 if reached > best else fruitless + 1
-            refused = isinstance(error, HTTPError) and error.code < 500  # it will say so again
+            refused = isinstance(error, HTTPError) and error.code < 500  # retrying is no use
             if refused or best == reached == 0 or fruitless == FRUITLESS_ATTEMPTS:
-                kept = f"; {reached:,} bytes are kept and the next run goes on" if reached else ""
-                raise BundleError(f"{_reason(error)}{kept}") from error
+                note = f"; the next run resumes after {reached:,} bytes" if reached else ""
+                raise BundleError(f"{_reason(error)}{note}") from error
             best = max(best, reached)
             time.sleep(PAUSE_S * (1 + fruitless))
     stream.seek(0)
@@ -168,12 +173,12 @@ def _attempts(url: str, stream: io.FileIO, name: str, progress: Progress | None)
 
 def _reason(error: Exception) -> str:
     if isinstance(error, HTTPError):
-        return f"the server answers {error.code} {error.reason}"
+        return f"the server answered {error.code} {error.reason}"
     return f"{getattr(error, 'reason', None) or error or type(error).__name__}"
 
 
 def _receive(url: str, stream: io.FileIO, name: str, progress: Progress | None) -> None:
-    """One request, appended to the part. Raises `_Broken` when it ends early."""
+    """Append the answer to one request to the part. Raises `_Broken` if it ends early."""
     start = stream.seek(0, io.SEEK_END)
     headers = {"User-Agent": "latentbench", "Accept-Encoding": "identity"}
     if start:
@@ -188,9 +193,9 @@ def _receive(url: str, stream: io.FileIO, name: str, progress: Progress | None) 
             if error.code != HTTP_RANGE_NOT_SATISFIABLE or not start:
                 raise
             if error.headers.get("Content-Range", "") == f"bytes */{start}":
-                return  # the part is the whole file already
+                return  # the part is already complete
             stream.truncate(0)
-            raise _Broken("the server has no more bytes than the part on disk") from error
+            raise _Broken("the file on the server is shorter than the part on disk") from error
     with response:
         done = _position(response, start, stream)
         length = response.headers.get("Content-Length")
@@ -204,7 +209,7 @@ def _receive(url: str, stream: io.FileIO, name: str, progress: Progress | None) 
 
 
 def _position(response: HTTPResponse, start: int, stream: io.FileIO) -> int:
-    """Where the body begins: at the end of the part, or at 0 of an emptied one."""
+    """Return where the body begins in the part, which is emptied if the server did not resume."""
     if not start:
         return 0
     if response.status != HTTP_PARTIAL:
@@ -212,7 +217,7 @@ def _position(response: HTTPResponse, start: int, stream: io.FileIO) -> int:
         return 0
     if not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
         stream.truncate(0)
-        raise _Broken("the server sent another range than the one asked for")
+        raise _Broken("the server sent another range than was requested")
     return start
 
 
@@ -223,12 +228,12 @@ def _write(stream: io.FileIO, chunk: bytes, name: str) -> None:
             rest = rest[stream.write(rest) :]
     except OSError as error:
         raise BundleError(
-            f"cannot write {name}.part: {error.strerror}; make room, the next run goes on"
+            f"cannot write {name}.part: {error.strerror}; free some space, and the next run resumes"
         ) from error
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename last through a power cut, where the system lets folders be synced."""
+    """Make the rename survive a power failure, if the system can sync folders."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -3,8 +3,8 @@
     [project.entry-points."latentbench.metrics"]
     my-metric = "my_package.my_metric:MY_METRIC"
 
-The names of a table are known without importing anything; a row of another package is loaded when
-it is first used, and a package that is broken leaves the rest of the table usable.
+The names of a table are known without importing anything. A row of another package is loaded on
+first use, and a broken package leaves the rest of the table usable.
 """
 
 from __future__ import annotations
