@@ -46,7 +46,8 @@ def extractors() -> None:
     from bench.tables.console import print_rows
 
     rows = []
-    for row in EXTRACTORS.values():
+    extractor_rows, broken = EXTRACTORS.loadable()
+    for row in extractor_rows:
         size = "any size" if row.side_px is None else f"{row.side_px}x{row.side_px} px"
         choices = [row.layers, row.protocols, row.precisions]
         rows.append(
@@ -64,6 +65,7 @@ def extractors() -> None:
         ["extractor", "what it is", "features", "input", "choices", "weights sha256"],
         rows,
     )
+    sys.stderr.writelines(f"latentbench: {one.name} omitted: {one.reason}\n" for one in broken)
 
 
 def detectors() -> None:

@@ -1,6 +1,49 @@
-"""The table of extractors. Rows are light; a network is loaded when its row is asked to."""
+"""The table of extractors: networks, and other computations, from images to features.
+
+An extractor is one file with a loader, and one row here; the network is loaded when it is first
+used. Another package adds an extractor with a module like this one, `profiles.py`:
+
+    import hashlib
+
+    import numpy as np
+
+    from bench.extractors.base import ComputedWeights, ExtractorRow
+    from bench.statistics.moments import Features
+
+    PROFILES = ExtractorRow(
+        name="profiles",
+        title="mean grey level of every row and column",
+        loader="profiles:Profiles",
+        weights=ComputedWeights(hashlib.sha256(b"profiles, version 1").hexdigest()),
+        feature_dim=None,  # depends on the size of the images
+        num_classes=None,
+        channels=3,
+        citation="an example",
+    )
+
+
+    class Profiles:
+        batch_size = 256  # images
+
+        def __init__(self, resolved, device):
+            self.name, self.digest, self.device = resolved.name, resolved.digest, device
+
+        def __call__(self, images, *, progress=None):  # uint8 N,H,W,C
+            rows, columns = (images.mean(axis=(axis, 3), dtype="float32") for axis in (2, 1))
+            return Features(np.concatenate([rows, columns], axis=1))
+
+and an entry point in its pyproject.toml:
+
+    [project.entry-points."latentbench.extractors"]
+    profiles = "profiles:PROFILES"
+
+Once the package is installed, `latentbench score samples/ --reference real/ --extractor profiles`
+uses it. A module with a row should import no torch; a loader that needs it belongs in another.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from bench.errors import UnknownNameError, UsageError
 from bench.extractors import custom
@@ -14,6 +57,7 @@ from bench.extractors.base import (
 from bench.extractors.fidelity_rows import FIDELITY_ROWS
 from bench.extractors.weights_files import HostedWeights
 from bench.runtime.progress import Progress
+from bench.runtime.registry import Registry
 
 _ROWS = (
     ExtractorRow(
@@ -107,21 +151,22 @@ _ROWS = (
 )
 
 ALL_PROTOCOLS = "all"
-FORMS = {  # names that stand for whole families
+FORMS = {  # names of whole families
     "torchvision:NAME": "a torchvision classification backbone, such as torchvision:resnet50",
     custom.FORM: "a class of your own",
 }
 
-EXTRACTORS: dict[str, ExtractorRow] = {row.name: row for row in _ROWS}
-if len(EXTRACTORS) != len(_ROWS):
-    raise ValueError("two extractors of one name")
+EXTRACTORS = Registry("extractor", "latentbench.extractors", ExtractorRow, _ROWS)
 
 
 def extractor_row(name: str) -> ExtractorRow:
-    """The row of that name, of `torchvision:NAME` or of a user's `package.module:Class`.
+    """Return the row of that name, of `torchvision:NAME` or of a user's `package.module:Class`.
 
-    Raises `UnknownNameError` listing the valid names and forms, and `UsageError` when the module
-    or network after the colon cannot be used.
+    Raises `UnknownNameError`, which lists the valid names and forms, `UsageError` when the module
+    or network after the colon cannot be used, and `LatentbenchError` for a row of a broken package.
+
+    >>> extractor_row("digits").feature_dim
+    128
     """
     if name in EXTRACTORS:
         return EXTRACTORS[name]
@@ -140,17 +185,17 @@ def resolve_extractors(
     *,
     download: Progress | None = None,
 ) -> list[ResolvedExtractor]:
-    """The extractor of that name, or one for each of its protocols when that is `all`."""
+    """Return the extractor of that name; with the protocol "all", one for each of its protocols.
+
+    Raises as `extractor_row` and `ExtractorRow.resolve` do, and `UsageError` for "all" without a
+    choice of protocols.
+    """
     row = extractor_row(name)
     if choice.protocol != ALL_PROTOCOLS:
         return [row.resolve(choice, download=download)]
     if not row.protocols:
         raise UsageError(f"extractor {name!r} has no choice of protocol; leave it out")
     return [
-        row.resolve(_with_protocol(choice, protocol), download=download)
+        row.resolve(replace(choice, protocol=protocol), download=download)
         for protocol in row.protocols
     ]
-
-
-def _with_protocol(choice: ExtractorChoice, protocol: str) -> ExtractorChoice:
-    return ExtractorChoice(**{**vars(choice), "protocol": protocol})

@@ -1,10 +1,9 @@
-"""What an extractor is: uint8 images in, features out, with a name, settings and a digest.
+"""The interface of an extractor: uint8 images in, features out.
 
-Three steps, each later and heavier than the one before. An `ExtractorRow` of the table says what
-there is; `row.resolve(choice)` checks the options, finds the weights and knows their digest, so
-that cached features and stored references can be matched; `load` builds the network. An extractor
-file holds one network family and a loader; nothing heavy is imported before `load`. To add an
-extractor: one file with a loader, one row in `bench.extractors`.
+There are three steps, from light to heavy. An `ExtractorRow` of the table describes an extractor.
+`row.resolve(choice)` checks the options and finds the weights with their digest, so that cached
+features and stored references can be matched. `load` builds the network; no deep-learning library
+is imported before.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from bench.statistics.moments import Features
 MIN_SIDE_PX = 8
 MAX_SIDE_PX = 2048
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-OUT_OF_MEMORY = (  # in PyTorch's, CUDA's, cuBLAS's, cuDNN's and C++'s words, in lower case
+OUT_OF_MEMORY = (  # in messages of PyTorch, CUDA, cuBLAS, cuDNN and C++, in lower case
     "out of memory",
     "can't allocate memory",
     "not enough memory",
@@ -57,7 +56,7 @@ class Extractor(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Images that are computed together; giving fewer at a time wastes the device."""
+        """Number of images that are computed together; smaller calls waste the device."""
 
     def __call__(
         self, images: NDArray[np.uint8], *, progress: CountProgress | None = None
@@ -66,47 +65,42 @@ class Extractor(Protocol):
 
 @runtime_checkable
 class QueueingExtractor(Extractor, Protocol):
-    """An extractor that may be given the next images before the features of the last are fetched.
+    """An extractor that accepts the next images before the features of the last are fetched.
 
-    Optional: one that computes when it is called need not have it.
+    This is optional: an extractor that computes at once has no `begin`.
     """
 
     def begin(
         self, images: NDArray[np.uint8], *, progress: CountProgress | None = None
     ) -> Callable[[], Features]:
-        """Queue the images on the device. What is returned waits for their features, which are
-        those of a call; it is called once. Raises as a call does.
+        """Queue the images on the device, and return a function that waits for their features.
+
+        The function is called once. Features and errors are those of a call of the extractor.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractorChoice:
-    """What a user may say about an extractor; None is the extractor's own default.
-
-    `weights` is a file to load instead of the one that is looked up (or a folder that holds it);
-    one whose digest is not the published one is refused unless `unverified_weights` is set.
-    `batch_size` is in images; results do not depend on it beyond rounding. `compiled` has the
-    network compiled when that pays: for very many images on a GPU.
-    """
+    """The options of an extractor; None is the extractor's own default."""
 
     layer: str | None = None
-    protocol: str | None = None
+    protocol: str | None = None  # how images are resized
     precision: str | None = None
-    weights: Path | None = None
-    unverified_weights: bool = False
-    batch_size: int | None = None
-    compiled: bool = False
+    weights: Path | None = None  # file, or folder that holds it; None: looked up or downloaded
+    unverified_weights: bool = False  # accept weights with another digest than the published one
+    batch_size: int | None = None  # images; results do not depend on it beyond rounding
+    compiled: bool = False  # compile the network when that pays: very many images on a GPU
 
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """Weights that come with the package: a file below `bench/extractors/weights`."""
+    """Weights in the package: a file below `bench/extractors/weights`."""
 
     file: str
     sha256: str
 
     def read(self, name: str) -> bytes:
-        """The bytes, checked. Raises `BundleError` when they are damaged."""
+        """Return the bytes of the file. Raises `BundleError` when it is damaged."""
         file = resources.files("bench.extractors") / "weights" / self.file
         try:
             data = file.read_bytes()
@@ -123,8 +117,9 @@ class PackagedWeights:
 
 @dataclass(frozen=True)
 class ComputedWeights:
-    """No weights file: what the extractor computes is fixed by its code, and `sha256` stands for
-    it (of the weights that a seed generates, or of the definition).
+    """An extractor without a weights file: its code defines what it computes.
+
+    `sha256` identifies that: the digest of the weights that a seed generates, or of a definition.
     """
 
     sha256: str
@@ -137,37 +132,35 @@ Weights = PackagedWeights | HostedWeights | ComputedWeights
 class ExtractorRow:
     """One row of the table.
 
-    `loader` is "module:function", called with the `ResolvedExtractor` and a device. `feature_dim`
-    is that of the default layer, None when it depends on the images. `side_px` is the one size
-    that is taken, None for any. `channels` is what the network sees: colour is reduced to luma
-    for 1, grey is replicated for 3. The first of `layers`, `protocols` and `precisions` is the
-    default; an empty tuple means that there is no such choice. `precision_shifts` says, for
-    precisions other than the first, how far they were measured to move the FID. `compiles` says
-    whether there is a compiled form. `learnt` says in words what the weights were fitted to, empty
-    for a fixed computation that has seen nothing; `labels_of` is the data set of
-    `bench.data.datasets` whose labels they have seen.
+    The first of `layers`, `protocols` and `precisions` is the default; an empty tuple means that
+    the extractor has no such choice.
     """
 
     name: str
     title: str
-    loader: str
+    loader: str  # "module:function", called with the `ResolvedExtractor` and a device
     weights: Weights
-    feature_dim: int | None
-    num_classes: int | None
-    channels: Literal[1, 3]
+    feature_dim: int | None  # of the default layer; None: depends on the images
+    num_classes: int | None  # of a classifier
+    channels: Literal[1, 3]  # that the network sees: 1 reduces colour to luma, 3 repeats grey
     citation: str
-    side_px: int | None = None
+    side_px: int | None = None  # the one size of images that is accepted; None: any
     layers: tuple[str, ...] = ()
     protocols: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
-    precision_shifts: Mapping[str, str] = field(default_factory=dict)
-    compiles: bool = False
-    learnt: str = ""
-    labels_of: str | None = None
+    precision_shifts: Mapping[str, str] = field(default_factory=dict)  # measured shift of the FID
+    compiles: bool = False  # there is a compiled form
+    learnt: str = ""  # what the weights were fitted to, in words; empty if to nothing
+    labels_of: str | None = None  # data set of `bench.data.datasets` whose labels they have seen
 
     def settings_of(self, choice: ExtractorChoice) -> dict[str, str]:
-        """The settings that a choice amounts to, checked: layer, protocol, precision, where the
-        extractor has them. Raises `UnknownNameError` and `UsageError`.
+        """Return the layer, protocol and precision of a choice, as far as the extractor has them.
+
+        Raises `UsageError` for a choice that it does not have, `UnknownNameError` for a value.
+
+        >>> from bench.extractors import EXTRACTORS
+        >>> EXTRACTORS["inception"].settings_of(ExtractorChoice(layer="64"))
+        {'layer': '64', 'protocol': 'torch-fidelity', 'precision': 'exact'}
         """
         settings = {}
         for kind, wanted, offered in (
@@ -186,10 +179,10 @@ class ExtractorRow:
     def resolve(
         self, choice: ExtractorChoice | None = None, *, download: Progress | None = None
     ) -> ResolvedExtractor:
-        """Check the choice and find the weights, fetching them once if need be.
+        """Check the choice and find the weights, downloading them if necessary.
 
         Raises `UsageError` for options that the extractor does not have, `BundleError` for
-        weights that cannot be had or have another digest.
+        weights that cannot be found or have another digest.
         """
         choice = choice or ExtractorChoice()
         settings = self.settings_of(choice)
@@ -227,17 +220,15 @@ class ExtractorRow:
 class ResolvedExtractor:
     """An extractor whose identity is known and whose network is not loaded yet.
 
-    `digest` is the SHA-256 of its weights, `settings` its layer, protocol and precision where it
-    has them: features are comparable when name, digest and settings are equal. `verified` is
-    False for weights that are not the published ones.
+    Features are comparable when name, digest and settings are equal.
     """
 
     row: ExtractorRow
-    digest: str
-    settings: Mapping[str, str] = field(default_factory=dict)
-    weights_path: Path | None = None
-    verified: bool = True
-    batch_size: int | None = None
+    digest: str  # SHA-256 of the weights
+    settings: Mapping[str, str] = field(default_factory=dict)  # layer, protocol, precision
+    weights_path: Path | None = None  # of hosted weights
+    verified: bool = True  # the weights are the published ones
+    batch_size: int | None = None  # images; None: the extractor's own
     compiled: bool = False
 
     @property
@@ -246,14 +237,14 @@ class ResolvedExtractor:
 
     @property
     def label(self) -> str:
-        """The name with the settings that are not the default, for tables and file names."""
+        """The name with the settings that differ from the default, for tables and file names."""
         defaults = self.row.settings_of(ExtractorChoice())
         changed = [value for kind, value in self.settings.items() if defaults[kind] != value]
         return "-".join([self.name, *changed])
 
     def load(self, device: str = "cpu") -> Extractor:
-        """The network on `device`. Raises `BundleError` for weights that do not fit, `UsageError`
-        when there is no memory for them.
+        """Return the network on `device`. Raises `BundleError` for weights that do not fit, and
+        `UsageError` when the device lacks memory for them.
         """
         module, function = self.row.loader.split(":")
         load: Callable[[ResolvedExtractor, str], Extractor]
@@ -267,13 +258,13 @@ class ResolvedExtractor:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that an allocation failed, on the GPU or on the CPU."""
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in said for words in OUT_OF_MEMORY)
+    """Return whether an exception is about a failed allocation, on the GPU or on the CPU."""
+    message = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in message for words in OUT_OF_MEMORY)
 
 
 def not_enough_memory(name: str, device: str, what: str, error: BaseException) -> UsageError:
-    """The error for the user when `what` does not fit into memory."""
+    """Return the error for the user when `what` does not fit into memory."""
     reason = str(error).splitlines() or [type(error).__name__]
     return UsageError(
         f"extractor {name!r} on {device}: not enough memory for {what}: {reason[0].rstrip('.')}. "
@@ -282,7 +273,11 @@ def not_enough_memory(name: str, device: str, what: str, error: BaseException) -
 
 
 def luma(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey N,H,W,1 from N,H,W,C: itself when C = 1, else ITU-R BT.601 luma, rounded to nearest."""
+    """Return grey images N,H,W,1 for N,H,W,C: ITU-R BT.601 luma, rounded, unless C is 1.
+
+    >>> luma(np.array([[[[255, 0, 0]]]], np.uint8)).item()
+    76
+    """
     if images.shape[3] == 1:
         return images
     grey = images.astype(np.float32) @ np.array(LUMA, np.float32)
@@ -291,7 +286,7 @@ def luma(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def require_images(images: NDArray[np.uint8], name: str, side_px: int | None = None) -> None:
-    """Raises `InputError` unless `images` is uint8 N,H,W,C with N >= 1, of `side_px` if given."""
+    """Raise `InputError` unless `images` is uint8 N,H,W,C with N >= 1, of `side_px` if given."""
     if images.ndim != 4 or images.dtype != np.uint8 or len(images) == 0:
         raise InputError(
             f"extractor {name!r} needs uint8 images N,H,W,C with N >= 1, "

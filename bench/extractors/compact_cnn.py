@@ -2,10 +2,10 @@
 
 Six 3x3 convolutions (1-32 at 28 px, 32-48 and a residual pair at 14 px, the same at 7 px), no
 normalisation layers: the batch norms of training are folded into the weights. The penultimate
-features are the spatial means of three depths side by side, 32 + 48 + 48 = 128 values, so that a
-Fréchet distance sees stroke texture (noise, blur) as well as shape and class; each feature is
+features are the spatial means at three depths, concatenated, 32 + 48 + 48 = 128 values, so that a
+Fréchet distance sees stroke texture (noise, blur) as well as shape and class. Each feature is
 standardised to mean 0 and variance 1 over the data set's train split, which makes every distance
-a multiple of the data's own spread. The class logits are linear in those features.
+a multiple of the data's own spread. The class logits are linear in these features.
 
 Trained by `python -m baselines.tools.train_extractor` on the train split only.
 
@@ -27,7 +27,7 @@ STEM_WIDTH = 32
 TRUNK_WIDTH = 48
 FEATURE_DIM = STEM_WIDTH + 2 * TRUNK_WIDTH
 NUM_CLASSES = 10
-BATCH_SIZE = 250  # measured on two cores: 64 to 250 alike, 500 takes 1.7 times as long
+BATCH_SIZE = 250  # measured on two cores: 64 to 250 take the same time, 500 takes 1.7 times as long
 
 
 class CompactCNN(nn.Module):
@@ -58,7 +58,7 @@ class CompactCNN(nn.Module):
         self.register_buffer("feature_std", torch.ones(FEATURE_DIM))
 
     def pooled(self, x: Tensor) -> Tensor:
-        """Spatial means of the three depths before standardisation: N,1,28,28 -> N,128."""
+        """Return the spatial means at the three depths before standardisation, N,128."""
         stem = F.relu(self.stem((x - self.pixel_mean) / self.pixel_std))  # N,32,28,28
         mid = F.relu(self.mid_in(F.max_pool2d(stem, 2)))  # N,48,14,14
         mid = F.relu(mid + self.mid_b(F.relu(self.mid_a(mid))))
@@ -72,7 +72,7 @@ class CompactCNN(nn.Module):
 
 
 def load_model(weights: PackagedWeights, name: str) -> CompactCNN:
-    """The network of one row. Raises `BundleError` when the weights do not fit it."""
+    """Return the network of one row. Raises `BundleError` when the weights do not fit it."""
     model = CompactCNN()
     try:
         model.load_state_dict(load_safetensors(weights.read(name)))
@@ -82,9 +82,9 @@ def load_model(weights: PackagedWeights, name: str) -> CompactCNN:
 
 
 def load(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
-    """The extractor of one row. Raises `BundleError` when the weights do not fit the network."""
+    """Return the extractor of one row. Raises `BundleError` when the weights do not fit it."""
     weights = resolved.row.weights
-    assert isinstance(weights, PackagedWeights)  # noqa: S101  (so the table says)
+    assert isinstance(weights, PackagedWeights)  # noqa: S101  (as in the table)
     model = load_model(weights, resolved.name)
     model = model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -1,14 +1,14 @@
-"""A network that is compiled once that pays: not before the plain one has run as long as compiling
+"""A network that is compiled when that pays: after it has run uncompiled for as long as compiling
 takes.
 
-Compiling costs seconds before it saves any, and how many images will come is not known where they
-stream. Rent the plain network until as much was spent on it as compiling costs, then buy: never
-more than twice what the best choice in hindsight would have cost (the ski rental bound of Karlin
-et al., Algorithmica 1988), and a small folder pays nothing. What is spent is the time that the
-device computes; it does not grow while no images come.
+Compiling takes seconds before it saves any, and in a stream the number of images is not known. This
+is the ski rental problem: "rent" the plain network until that has cost as much as compiling, then
+"buy". The total cost is at most twice that of the best choice in hindsight (Karlin et al.,
+Algorithmica 1988), and a small folder pays nothing. The cost counted is the computing time of the
+device, which does not grow while it waits for images.
 
-Only whole batches run compiled: a smaller last one would be compiled anew. Where compiling fails,
-as without a C compiler, the plain network goes on.
+Only full batches run compiled, since a smaller last batch would be compiled again. If compiling
+fails, for example without a C compiler, the plain network is used.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ COMPILE_COST_S = 23.0  # measured once for InceptionV3 on an H200 with torch 2.1
 
 
 class CompiledOncePaid:
-    """Calls `network` on batches of `batch_size` images, compiled after `cost_s` seconds of plain
-    running. `compile_s` is what compilation took with its first batch, or took until it failed;
-    None before. `failure` says in a line why it failed.
+    """Calls `network` on batches of `batch_size` images, compiled after `cost_s` seconds of
+    running uncompiled.
+
+    `compile_s` is the time of compiling with its first batch, or until it failed; None before.
+    `failure` is the reason of a failure in one line.
     """
 
     def __init__(
@@ -42,8 +44,8 @@ class CompiledOncePaid:
         self.failure: str | None = None
 
     def resize(self, batch_size: int) -> None:
-        """Batches have another size from now on; the compiled form of the old one is given up, and
-        a new one has to pay anew.
+        """Change the size of batches. The compiled form of the old size is discarded, and that of
+        the new one has to pay again.
         """
         self._batch_size = batch_size
         self._compiled, self._paid, self._has_run = None, _Paid(), False
@@ -87,11 +89,11 @@ class CompiledOncePaid:
 
 
 class _Paid:
-    """Seconds that calls took. A GPU works on after a call returns: its own clock counts there."""
+    """The time that calls took. A GPU computes after a call returns, so its own clock is used."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
-        self._under_way: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        self._running: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
     def run(self, network: Callable[..., Any], x: Tensor, *options: Any) -> Any:
         if not x.is_cuda:
@@ -105,12 +107,12 @@ class _Paid:
         begin.record(stream)
         outputs = network(x, *options)
         end.record(stream)
-        self._under_way.append((begin, end))
+        self._running.append((begin, end))
         return outputs
 
     def seconds(self) -> float:
-        """Of all calls that have ended; asking waits for none."""
-        while self._under_way and self._under_way[0][1].query():  # type: ignore[no-untyped-call]
-            begin, end = self._under_way.pop(0)
+        """Return the time of all calls that have ended, without waiting for others."""
+        while self._running and self._running[0][1].query():  # type: ignore[no-untyped-call]
+            begin, end = self._running.pop(0)
             self._seconds += begin.elapsed_time(end) / 1e3
         return self._seconds

@@ -1,10 +1,10 @@
-"""A convolution with its batch norm folded in, in each of the precisions that features come in.
+"""A convolution with its batch norm folded in, in each precision of an extractor.
 
-`exact` is float32; `tf32`, `tf32x3` and `fp16` are what `bench.extractors.inception` says of them.
-On a GPU its own units round; on a CPU the same roundings are computed in float32, and the exact
-form takes oneDNN's convolution with the rectifier as a post-operation. With `fp16` a GPU also
-stores what the convolution gives, its bias, and the sum of both as halves (cuDNN's convolution
-takes no bias, PyTorch adds it after); the CPU form rounds them alike.
+`exact` is float32; `bench.extractors.inception` describes `tf32`, `tf32x3` and `fp16`. A GPU rounds
+in hardware. On a CPU the same roundings are computed in float32, and the exact form uses oneDNN's
+convolution with the ReLU as a post-operation. With `fp16`, a GPU also stores the output of the
+convolution, its bias and their sum as halves (cuDNN's convolution takes no bias, PyTorch adds it
+afterwards); the CPU form rounds them in the same way.
 
 Shape legend: N images, C channels, H W pixels.
 """
@@ -22,7 +22,7 @@ TF32_DROPPED_BITS = 13
 
 
 def round_to_tf32(x: Tensor) -> Tensor:
-    """float32 rounded to the 10 bits of mantissa of TF32, to nearest, ties to even."""
+    """Return float32 rounded to the 10 bits of mantissa of TF32, to nearest, ties to even."""
     bits = x.view(torch.int32)
     odd = (bits >> TF32_DROPPED_BITS) & 1
     rounded = (bits + ((1 << (TF32_DROPPED_BITS - 1)) - 1) + odd) & -(1 << TF32_DROPPED_BITS)
@@ -30,18 +30,18 @@ def round_to_tf32(x: Tensor) -> Tensor:
 
 
 def two_tf32(x: Tensor) -> Tensor:
-    """The sum of the nearest TF32 number and the one nearest to the rest, in float32."""
+    """Return the nearest TF32 number plus the one nearest to the remainder, in float32."""
     high = round_to_tf32(x)
     return high + round_to_tf32(x - high)
 
 
 def round_to_half(x: Tensor) -> Tensor:
-    """float32 rounded to float16, kept in float32."""
+    """Return float32 rounded to float16, as float32."""
     return x.half().float()
 
 
 class Conv(nn.Module):
-    """A convolution with its batch norm folded in; with `relu`, the rectifier as well.
+    """A convolution with its batch norm folded in, followed by a ReLU if `relu` is set.
 
     `forward(x)` takes and returns N,C,H,W in the precision's own dtype.
     """
@@ -65,7 +65,7 @@ class Conv(nn.Module):
         self._packed: Tensor | None = None
 
     def set_precision(self, precision: str, device: str) -> None:
-        """Round or split the weights once; what is left is done for each batch."""
+        """Round or split the weights once; inputs and outputs are rounded for each batch."""
         emulated = not device.startswith("cuda")
         weight = self.weight.data
         if precision == "tf32" and emulated:
@@ -102,7 +102,7 @@ class Conv(nn.Module):
         return out.relu_() if self.relu else out
 
     def _fused(self, x: Tensor) -> Tensor:
-        """oneDNN's convolution with the rectifier as a post-operation, on packed weights."""
+        """Return the result of oneDNN's convolution with the ReLU as a post-operation."""
         stride, padding = [self.stride, self.stride], list(self.padding)
         if self._packed is None:
             self._packed = torch.ops.mkldnn._reorder_convolution_weight(
@@ -125,7 +125,7 @@ class Conv(nn.Module):
 
 @functools.cache
 def _has_fused_convolution() -> bool:
-    """Whether this build of torch has the fused convolution its own compiler uses on CPUs."""
+    """Return whether this build of torch has the fused convolution of its compiler for CPUs."""
     return bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
         hasattr(torch.ops.mkldnn, name)
         for name in ("_convolution_pointwise", "_reorder_convolution_weight")

@@ -16,11 +16,10 @@ It returns float32 N,D as a NumPy array, a torch tensor or `bench.statistics.mom
 
 Optional class attributes: `name` (a title for tables), `digest` (any text that changes when the
 features do, best the SHA-256 of the weights), `feature_dim`, `channels` (3, or 1 for grey).
-Without `digest`, the SHA-256 of the source file that defines the class stands for it: it does not
-see weights files or other modules, so say `digest` when there are any.
+Without `digest`, the SHA-256 of the source file that defines the class is used. It does not cover
+weights files or other modules, so set `digest` if there are any.
 
-The current directory is importable, after everything that is installed: a file there can be
-named, and cannot take the place of a package.
+Modules are imported from installed packages first, then from the current directory.
 """
 
 from __future__ import annotations
@@ -59,9 +58,9 @@ Array = NDArray[np.float32]
 
 
 def row_of(name: str) -> ExtractorRow:
-    """The row of `package.module:Class`; imports the module and does not construct the class.
+    """Return the row of `package.module:Class`, importing the module without making an instance.
 
-    Raises `UsageError` when the module or the class cannot be had, or an attribute is unfit.
+    Raises `UsageError` when the module or the class cannot be found, or an attribute is unfit.
     """
     cls = import_class(name)
     digest = _attribute(cls, name, "digest", str)
@@ -84,14 +83,14 @@ def row_of(name: str) -> ExtractorRow:
 
 
 def import_class(name: str) -> type:
-    """The class that `package.module:Class` names. Raises `UsageError`."""
+    """Return the class that `package.module:Class` names. Raises `UsageError`."""
     if not NAME.fullmatch(name):
         raise UsageError(f"extractor {name!r}: expected {FORM}")
     module_name, _, qualified = name.partition(":")
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
-    importlib.invalidate_caches()  # the file may be newer than the last look into its folder
+    importlib.invalidate_caches()  # the file may be newer than the last listing of its folder
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -107,7 +106,7 @@ def import_class(name: str) -> type:
         ) from error
     except (Exception, SystemExit) as error:
         raise UsageError(
-            f"extractor {name}: importing {module_name} fails: {_said(error)}"
+            f"extractor {name}: importing {module_name} fails: {_format(error)}"
         ) from error
     for part in qualified.split("."):
         if not hasattr(found, part):
@@ -125,7 +124,7 @@ def import_class(name: str) -> type:
 def _attribute(
     cls: type, name: str, attribute: str, kind: type, allowed: tuple[object, ...] = ()
 ) -> Any:
-    """A class attribute of the type `kind`, or None when there is none."""
+    """Return a class attribute of the type `kind`, or None when there is none."""
     value = getattr(cls, attribute, None)
     if value is None:
         return None
@@ -158,24 +157,24 @@ def _source_digest(cls: type, name: str) -> str:
     return hashlib.sha256(Path(source).read_bytes()).hexdigest()
 
 
-def _said(error: BaseException) -> str:
+def _format(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
 def load(resolved: ResolvedExtractor, device: str) -> CustomExtractor:
-    """Construct the class and wrap it. Raises `UsageError` when its constructor fails."""
+    """Make an instance and wrap it. Raises `UsageError` when the constructor fails."""
     name = resolved.name
     cls = import_class(name)
     try:
         instance = cls(device=device) if _takes_device(cls) else cls()
     except (Exception, SystemExit) as error:
-        raise UsageError(f"extractor {name}: its constructor fails: {_said(error)}") from error
+        raise UsageError(f"extractor {name}: its constructor fails: {_format(error)}") from error
     digest = getattr(instance, "digest", None)
     if isinstance(digest, str) and _hex(digest) != resolved.digest:
         raise UsageError(
-            f"extractor {name}: digest is {digest!r} once it is constructed and was another before "
-            "that; set it as a class attribute, so that stored features are told apart"
+            f"extractor {name}: digest is {digest!r} in an instance and another in the class; set "
+            "it as a class attribute, so that stored features can be told apart"
         )
     return CustomExtractor(
         name=name,
@@ -191,7 +190,7 @@ def load(resolved: ResolvedExtractor, device: str) -> CustomExtractor:
 def _takes_device(cls: type) -> bool:
     try:
         parameters = inspect.signature(cls).parameters.values()
-    except (ValueError, TypeError):  # a constructor in C that does not say
+    except (ValueError, TypeError):  # a constructor in C without a signature
         return False
     return any(
         p.kind is p.VAR_KEYWORD or (p.name == "device" and p.kind is not p.POSITIONAL_ONLY)
@@ -201,9 +200,10 @@ def _takes_device(cls: type) -> bool:
 
 @dataclass
 class CustomExtractor:
-    """A user's object as an `Extractor`, with everything that it returns checked.
+    """A user's object as an `Extractor` whose results are checked.
 
-    Raises `UsageError` when it raises, or returns anything but finite float32 N,D of one D.
+    A call raises `UsageError` when the object raises, or returns anything but finite float32 N,D
+    with the same D every time.
     """
 
     name: str
@@ -234,7 +234,7 @@ class CustomExtractor:
         return Features(np.concatenate(values), np.concatenate(logits) if logits else None)
 
     def _seen(self, batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The batch in the channels asked for, as a copy that the class may overwrite."""
+        """Return the batch with the class's `channels`, as a copy that the class may overwrite."""
         if self.channels == 1:
             return luma(batch).copy()
         return np.repeat(batch, 3 // batch.shape[3], axis=3)
@@ -246,11 +246,12 @@ class CustomExtractor:
             raise
         except (Exception, SystemExit) as error:
             raise UsageError(
-                f"extractor {self.name} fails on images {batch.dtype} {batch.shape}: {_said(error)}"
+                f"extractor {self.name} fails on images {batch.dtype} {batch.shape}: "
+                f"{_format(error)}"
             ) from error
 
     def _features(self, returned: object, num: int, start: int) -> Features:
-        """Checked copies: a class may return the same buffer every time."""
+        """Return checked copies, since a class may return the same buffer every time."""
         logits = None
         if isinstance(returned, Features):
             if returned.logits is not None:
@@ -262,7 +263,7 @@ class CustomExtractor:
         return Features(values, logits)
 
     def _checked(self, returned: object, what: str, num: int, start: int) -> Array:
-        torch = sys.modules.get("torch")  # a tensor cannot be without it
+        torch = sys.modules.get("torch")  # a tensor needs it
         if torch is not None and isinstance(returned, torch.Tensor):
             returned = self._require_float32(returned.detach().cpu(), what).numpy()
         if not isinstance(returned, np.ndarray):

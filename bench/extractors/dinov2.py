@@ -1,9 +1,9 @@
 """The vision transformers of DINOv2 (Oquab et al. 2023, arXiv:2304.07193), in inference form.
 
-torch-fidelity gets this network from `torch.hub.load("facebookresearch/dinov2")`, which clones a
-repository and runs whatever code is in it that day; so it is written here, for the backbones
-without registers. Module names are those of the published weights. Attention is torch's fused
-one, which differs from the reference's written-out softmax by rounding only.
+torch-fidelity loads this network by `torch.hub.load("facebookresearch/dinov2")`, which clones a
+repository and runs its current code; therefore it is written here, for the backbones without
+registers. Module names are those of the published weights. Attention is PyTorch's fused form, which
+differs from the reference's explicit softmax by rounding only.
 
 Shape legend: N images, T tokens (class token first), D width, G patches a side.
 """
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 PATCH_PX = 14
-TRAINED_PATCHES = 37  # a side: positions were learnt at 518 px
+TRAINED_PATCHES = 37  # per side: positions were learnt at 518 px
 LAYER_NORM_EPS = 1e-6
 POSITION_OFFSET = 0.1  # the reference adds it to G before interpolating; it shifts the result
 
@@ -124,7 +124,9 @@ class Dinov2(nn.Module):
         width = shape.width
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, TRAINED_PATCHES**2 + 1, width))
-        self.mask_token = nn.Parameter(torch.zeros(1, width))  # of training; in every weights file
+        self.mask_token = nn.Parameter(
+            torch.zeros(1, width)
+        )  # for training only; every weights file has it
         self.patch_embed = PatchEmbed(width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.depth))
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
@@ -139,7 +141,7 @@ class Dinov2(nn.Module):
         return features
 
     def positions(self, patches: int) -> Tensor:
-        """Learnt positions for G x G patches, float32 1,1+G*G,D: bicubic from the 37 x 37."""
+        """Return positions for G x G patches, float32 1,1+G*G,D, bicubic from the learnt ones."""
         if patches == TRAINED_PATCHES:
             return self.pos_embed
         grid = self.pos_embed[:, 1:].reshape(1, TRAINED_PATCHES, TRAINED_PATCHES, -1)

@@ -1,10 +1,10 @@
-"""torch-fidelity's CLIP, DINOv2 and VGG16: its forward as it is, around weights that we checked.
+"""torch-fidelity's CLIP, DINOv2 and VGG16: its own forward, with verified weights.
 
-torch-fidelity's constructors fetch or unpickle weights themselves (CLIP runs a TorchScript
-archive, DINOv2 a cloned repository, VGG16 a full unpickle), so they are not called: the object is
-made without them, given a network of the published shape, and our verified tensors are loaded
-strictly. Resize, normalisation and layers are the ones of its `forward`, so features are equal;
-the tests hold them to 1e-5 relative.
+The constructors of torch-fidelity download or unpickle weights themselves (CLIP runs a TorchScript
+archive, DINOv2 a cloned repository, VGG16 a full unpickle), so they are not called. The object is
+made without them and given a network of the published shape with verified tensors. Resizing,
+normalisation and layers are those of its `forward`, so features are equal, to 1e-5 relative in the
+tests.
 
 Shape legend: N images, C channels, H W pixels, D features.
 """
@@ -42,7 +42,7 @@ class ClipShape(NamedTuple):
     patch_px: int | None = None
 
 
-# Radford et al. 2021, tables 19 and 20; torch-fidelity reads the same off the weights.
+# Radford et al. 2021, tables 19 and 20; torch-fidelity derives the same from the weights.
 CLIP_SHAPES = {
     "clip-rn50": ClipShape(1024, 224, (3, 4, 6, 3), 64),
     "clip-rn101": ClipShape(512, 224, (3, 4, 23, 3), 64),
@@ -57,12 +57,12 @@ CLIP_SHAPES = {
 
 
 def load_clip(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
-    """The image tower of CLIP. Raises `BundleError` when the weights do not fit the variant."""
+    """Load the image tower of CLIP. Raises `BundleError` for weights of another network."""
     state = _state(resolved)
     image_tower = {name: value for name, value in state.items() if name.startswith("visual.")}
     if not image_tower:
         raise BundleError(
-            f"weights {resolved.weights_path} hold no tensor 'visual.*': not those of "
+            f"weights {resolved.weights_path} hold no tensor 'visual.*'; they are not those of "
             f"{resolved.name!r}"
         )
     with torch.device("meta"):
@@ -75,7 +75,7 @@ def load_clip(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
 
 
 def load_dinov2(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
-    """The class token of DINOv2. Raises `BundleError` when the weights do not fit the variant."""
+    """Load DINOv2; features are its class token. Raises `BundleError` as `load_clip` does."""
     with torch.device("meta"):
         model = Dinov2(DINOV2_SHAPES[resolved.name])
     load_strictly(model, _state(resolved), f"weights {resolved.weights_path} of {resolved.name!r}")
@@ -84,22 +84,22 @@ def load_dinov2(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
 
 
 def load_vgg16(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
-    """VGG16 up to its second hidden layer. Raises `BundleError` when the weights do not fit."""
+    """Load VGG16 up to its second hidden layer. Raises `BundleError` as `load_clip` does."""
     with torch.device("meta"):
         model = torchvision.models.vgg16()
     load_strictly(model, _state(resolved), f"weights {resolved.weights_path} of {resolved.name!r}")
-    del model.classifier[4:]  # what follows fc2: as torch-fidelity
+    del model.classifier[4:]  # the layers after fc2, as in torch-fidelity
     extractor = _bare(FeatureExtractorVGG16, resolved.name, resolved.settings["layer"], model)
     return _runner(resolved, extractor, device)
 
 
 def _state(resolved: ResolvedExtractor) -> dict[str, Tensor]:
-    assert resolved.weights_path is not None  # noqa: S101  (so the table says)
+    assert resolved.weights_path is not None  # noqa: S101  (as in the table)
     return load_state(resolved.weights_path)
 
 
 def _bare(kind: type[nn.Module], name: str, layer: str, model: nn.Module) -> Any:
-    """torch-fidelity's extractor around `model`, without the constructor that would load it."""
+    """Return torch-fidelity's extractor with `model`, without calling its constructor."""
     extractor: Any = kind.__new__(kind)
     FeatureExtractorBase.__init__(extractor, name, [layer])
     extractor.feature_extractor_internal_dtype = torch.float32

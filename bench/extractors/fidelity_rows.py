@@ -1,7 +1,7 @@
 """Rows of torch-fidelity's CLIP, DINOv2 and VGG16. See `bench.extractors.fidelity_nets`.
 
-Names, URLs, file names in torch's cache and the digests of CLIP and VGG16 are torch-fidelity
-0.4's own (and torchvision's for VGG16); a test holds them equal. Nobody publishes digests for
+Names, URLs, file names in torch's cache and the digests of CLIP and VGG16 are those of
+torch-fidelity 0.4 (for VGG16, of torchvision), as a test checks. No digests are published for
 DINOv2: these are the ones that independent public projects pin for the files at these URLs.
 """
 

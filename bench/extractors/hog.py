@@ -1,15 +1,17 @@
-"""`hog`: histograms of oriented gradients, a feature made by hand: no weights, no labels.
+"""`hog`: histograms of oriented gradients, a hand-crafted feature without weights or labels.
 
 Dalal & Triggs 2005 ("Histograms of oriented gradients for human detection", section 6), their
 best settings: gradients by [-1, 0, 1] without smoothing (0 at the border), of the channel with the
 largest; 9 orientations over 0 to 180 degrees, votes by magnitude, interpolated linearly between
 orientations and bilinearly between cells; blocks of 2x2 cells, one cell apart, normalised by L2,
-clipped at 0.2, normalised again (L2-Hys). Not theirs: the cell. Theirs is 8 px of a 64x128 window;
-here a seventh of the shorter side (4 px at 28, at least 2), so that 28x28 and 280x280 px have the
-same 1,296 features; a cell that does not fit in whole at the right or the bottom is left out, and
-so is the Gaussian window over a block (worth 1 % by their figures).
+clipped at 0.2, normalised again (L2-Hys).
 
-Float32; within 1e-5 of a direct float64 sum over pixels (tests).
+Two things differ. A cell is 8 px of a 64x128 window in the paper; here it is a seventh of the
+shorter side (4 px at 28, at least 2), so that 28x28 and 280x280 px have the same 1,296 features,
+and an incomplete cell at the right or the bottom is omitted. The Gaussian window over a block,
+worth 1 % in the paper, is omitted.
+
+Computed in float32; within 1e-5 of a direct float64 sum over pixels (tests).
 
 Shape legend: N images, H W pixels, O = 9 orientations, Y X cells, D = 36 (Y - 1) (X - 1).
 """
@@ -31,7 +33,7 @@ CELLS = 7  # along the shorter side
 MIN_CELL_PX = 2
 BLOCK = 2  # cells along a side of a block
 CLIP = 0.2
-EPSILON = 0.01  # of a block's norm, in units of gray levels / 255: keeps flat blocks flat
+EPSILON = 0.01  # of a block's norm, in units of grey levels / 255: keeps flat blocks flat
 BATCH_SIZE = 512
 BLOCK_PX = {"cpu": 2**18, "cuda": 2**23}  # pixels at a time: histograms near the cache
 DEFINITION = (
@@ -42,13 +44,15 @@ DIGEST = hashlib.sha256(DEFINITION.encode()).hexdigest()
 
 
 def cell_px(height: int, width: int) -> int:
-    """The side of a cell for images of this size."""
+    """Return the side of a cell in px for images of this size."""
     return max(MIN_CELL_PX, min(height, width) // CELLS)
 
 
 def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
-    """uint8 N,C,H,W -> horizontal and vertical slope N,H,W of the channel where it is largest (the
-    first of equal ones: squares of whole numbers are exact), in gray levels / 255.
+    """Return the horizontal and vertical slope N,H,W of uint8 N,C,H,W, in grey levels / 255.
+
+    At each pixel it is that of the channel with the largest slope, the first of equal ones; squares
+    of whole numbers are exact.
     """
     x = x.float()
     across, down = torch.zeros_like(x), torch.zeros_like(x)
@@ -67,7 +71,7 @@ def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def votes(across: Tensor, down: Tensor) -> Tensor:
-    """Magnitudes N,O,H,W, each shared by the two orientations next to it."""
+    """Return the magnitudes N,O,H,W, each shared between the two nearest orientations."""
     magnitude = torch.hypot(across, down)
     angle = torch.atan2(down, across).remainder(math.pi)  # of a line, not of an arrow
     place = angle * (ORIENTATIONS / math.pi) - 0.5  # bin centres are whole numbers
@@ -81,7 +85,7 @@ def votes(across: Tensor, down: Tensor) -> Tensor:
 
 
 def cell_histograms(votes_NOHW: Tensor, cell: int) -> Tensor:
-    """N,O,Y,X: every pixel's votes shared bilinearly by the four cells whose centres are next."""
+    """Return N,O,Y,X: the votes of each pixel, shared bilinearly between the four nearest cells."""
     size = 2 * cell - cell % 2
     offsets = torch.arange(size, device=votes_NOHW.device) - (size - 1) / 2
     slope = 1 - offsets.abs() / cell
@@ -90,7 +94,7 @@ def cell_histograms(votes_NOHW: Tensor, cell: int) -> Tensor:
 
 
 def blocks(histograms: Tensor) -> Tensor:
-    """N,D: blocks row by row, each normalised by L2-Hys."""
+    """Return N,D: the blocks row by row, each normalised by L2-Hys."""
     found = histograms.unfold(2, BLOCK, 1).unfold(3, BLOCK, 1)  # N,O,Y-1,X-1,2,2
     found = found.permute(0, 2, 3, 1, 4, 5).flatten(3)
     return _normalised(_normalised(found).clamp(max=CLIP)).flatten(1)
@@ -101,12 +105,12 @@ def _normalised(vectors: Tensor) -> Tensor:
 
 
 def hog(x: Tensor) -> Tensor:
-    """uint8 N,C,H,W -> float32 N,D."""
+    """Return the features of uint8 N,C,H,W, float32 N,D."""
     return blocks(cell_histograms(votes(*gradients(x)), cell_px(x.shape[2], x.shape[3])))
 
 
 def load(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
-    """The extractor of the row."""
+    """Return the extractor of the row."""
     block_px = BLOCK_PX[torch.device(device).type]
 
     def forward(x: Tensor) -> tuple[Tensor, None]:

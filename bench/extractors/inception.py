@@ -1,21 +1,21 @@
 """InceptionV3 with the 2015 TensorFlow weights, in inference form: the literature's FID.
 
-Architecture and weights file are torch-fidelity's ("inception-v3-compat"); the values are those of
-its `FeatureExtractorInceptionV3`, to 1e-6 relative in features with precision `exact`. What is
-different is how they are computed:
+Architecture and weights file are torch-fidelity's ("inception-v3-compat"). With precision `exact`,
+features agree with its `FeatureExtractorInceptionV3` to 1e-6 relative. They are computed
+differently:
 
-- batch norms are folded into the convolutions (in float64), the ReLU joins the convolution;
-- channels-last layout, small batches on a CPU (activations stay in its cache);
-- an average pool followed by a 1x1 convolution is done the other way round: both are linear, and
+- batch norms are folded into the convolutions (in float64), and ReLUs are fused with them;
+- the layout is channels-last, and batches on a CPU are small, so that activations stay in cache;
+- an average pool followed by a 1x1 convolution is done in the other order: both are linear, and
   the pool then sees 32 to 192 channels instead of 192 to 2048;
 - resizing is two matrix products on the device (`resampling`).
 
 Precisions. `exact`: float32 throughout, TF32 off. `tf32`: convolutions round their inputs and
-weights to 10 bits of mantissa, which PyTorch does on a GPU unless told not to. `tf32x3`: inputs and
-weights each as the sum of two such numbers, and the three products that matter (Ootomo and Yokota
-2022, arXiv:2203.03341), which leaves 1e-6. `fp16`: inputs, weights and outputs in half precision,
-sums over products in float32. A CPU has no such units and computes the same roundings in float32,
-so that a GPU's number can be checked, not faster but comparably.
+weights to 10 bits of mantissa, the default of PyTorch on a GPU. `tf32x3`: inputs and weights are
+each the sum of two such numbers, and the three largest products are added (Ootomo and Yokota 2022,
+arXiv:2203.03341), with an error of 1e-6. `fp16`: inputs, weights and outputs in half precision,
+sums over products in float32. A CPU computes the same roundings in float32: not faster, but
+comparable with a GPU.
 
 Shape legend: N images, C channels, H W pixels, D features, K classes.
 """
@@ -41,14 +41,14 @@ from bench.extractors.weights_files import load_state
 from bench.runtime.devices import free_memory_bytes, strict_float32, tf32_allowed
 
 SIDE_PX = 299
-CPU_BATCH = 8  # measured: 2 to 64 on two cores; larger batches leave the cache
+CPU_BATCH = 8  # measured: best of 2 to 64 on two cores; larger batches do not fit the cache
 CUDA_BATCH = 500
 BYTES_AN_IMAGE = 24 << 20  # peak of the activations of one image in float32, with a margin
 EPS = 0.001
 
 
 class PooledConv(nn.Module):
-    """3x3 average over the pixels inside the image, then a 1x1 `Conv`, in the cheaper order."""
+    """3x3 average over the pixels inside the image and a 1x1 `Conv`, in the cheaper order."""
 
     def __init__(self, conv: Conv) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class MaxPool(nn.Module):
 
 
 class Branches(nn.Module):
-    """Several paths over one input, their outputs side by side along the channels."""
+    """Several paths over one input, with their outputs concatenated along the channels."""
 
     def __init__(self, *branches: nn.Module) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Branches(nn.Module):
 
 
 class _Builder:
-    """Takes the state dict apart: each convolution by its name, its batch norm folded in."""
+    """Takes tensors from a state dict: each convolution by its name, its batch norm folded in."""
 
     def __init__(self, state: dict[str, Tensor], path: Path) -> None:
         self.state, self.path = dict(state), path
@@ -139,7 +139,7 @@ class _Builder:
         return found
 
     def _float32(self, value: Tensor, what: str) -> Tensor:
-        """A rectifier may turn NaN into 0, so that nothing later would tell."""
+        """Return float32, checked here because a ReLU may turn NaN into 0."""
         value = value.float()
         if not bool(torch.isfinite(value).all()):
             raise BundleError(
@@ -150,7 +150,7 @@ class _Builder:
 
 
 class _RandomBuilder(_Builder):
-    """Makes up each tensor that is asked for, and keeps it under its name."""
+    """Draws each tensor at random, and keeps it in `made` under its name."""
 
     def __init__(self, seed: int) -> None:
         super().__init__({}, Path("random weights"))
@@ -171,8 +171,8 @@ class _RandomBuilder(_Builder):
 
 
 def random_state(seed: int = 0) -> dict[str, Tensor]:
-    """Weights in the form of the published file that nobody trained: He-scaled convolutions, batch
-    norms that are far from identity. Good for whether two programs agree, and how fast they are.
+    """Return random weights in the form of the published file: He-scaled convolutions, and batch
+    norms that are far from identity. They serve to compare two programs and their speed.
     """
     builder = _RandomBuilder(seed)
     Inception(builder)
@@ -183,8 +183,8 @@ class Inception(nn.Module):
     """`forward(x, layer)`: scaled input N,3,299,299 -> (features N,D, logits N,1008), float32.
 
     Features are the spatial means after the first and second max pool (64, 192), before the
-    auxiliary classifier (768), at the end (2048), or the class logits with bias. The logits
-    returned beside are without bias, which the Inception Score takes.
+    auxiliary classifier (768), at the end (2048), or the class logits with bias. The second result
+    are the logits without bias, which the Inception Score uses.
     """
 
     def __init__(self, take: _Builder) -> None:
@@ -236,7 +236,7 @@ class Inception(nn.Module):
         return pooled if features is None else features, logits
 
     def set_precision(self, precision: str, device: str) -> None:
-        """Move to `device` with the convolutions in that precision; the rest stays float32."""
+        """Move the network to `device` with convolutions in `precision`; the rest stays float32."""
         for module in self.modules():
             if isinstance(module, Conv):
                 module.set_precision(precision, device)
@@ -318,7 +318,7 @@ def _block_d(take: _Builder, name: str) -> Branches:
 
 
 def _block_e(take: _Builder, name: str, inputs: int, *, pools_average: bool) -> Branches:
-    """The last two blocks. The TensorFlow graph pools by maximum in the last one."""
+    """Return one of the last two blocks. The TensorFlow graph pools by maximum in the last one."""
 
     def split(branch: str) -> Branches:
         return Branches(
@@ -344,19 +344,22 @@ def _block_e(take: _Builder, name: str, inputs: int, *, pools_average: bool) -> 
 
 @functools.lru_cache(maxsize=2)
 def _network(path: Path, _digest: str, precision: str, device: str) -> Inception:
-    """One network for all protocols and layers of the same weights."""
+    """Return the network, the same one for all protocols and layers of these weights."""
     network = read_network(path)
     network.set_precision(precision, device)
     return network
 
 
 def read_network(path: Path) -> Inception:
-    """The network of a weights file, on the CPU in float32. Raises `BundleError`."""
+    """Return the network of a weights file, on the CPU in float32. Raises `BundleError`."""
     return Inception(_Builder(load_state(path), path)).eval()
 
 
 def load(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
-    """The extractor for one layer, protocol and precision. Raises `BundleError`."""
+    """Return the extractor for one layer, protocol and precision.
+
+    Raises `BundleError` for weights of another network, and `UsageError` for compiling on a CPU.
+    """
     layer, protocol, precision = (
         resolved.settings[kind] for kind in ("layer", "protocol", "precision")
     )
@@ -370,7 +373,7 @@ def load(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
     if resolved.compiled:
         if not device.startswith("cuda"):
             raise UsageError(
-                "--compile is for a GPU; on a CPU the plain network is the faster one (measured: "
+                "--compile is for a GPU; on a CPU the plain network is faster (measured: "
                 "24 images/s against 22). Leave it out."
             )
         run = compiling = CompiledOncePaid(network, batch_size)

@@ -1,9 +1,9 @@
-"""Running a network over images: batches, transfer, memory, and checks of what comes out.
+"""Run a network over images: batches, transfer and memory.
 
 Every extractor that is a torch network is a `NetworkExtractor` around a `forward` function. On a
-GPU, batches are copied from pinned memory and results copied back while the next batch is already
+GPU, batches are copied from pinned memory, and results are copied back while the next batch is
 queued, so that the device does not wait for Python. A batch that does not fit into memory is
-halved and tried again; rows depend on their own image alone, so the score stays the same.
+halved and tried again; a row depends on its own image only, so the score stays the same.
 
 Shape legend: N images, C channels, H W pixels, D features, K classes.
 """
@@ -42,9 +42,9 @@ class NetworkExtractor:
 
     `forward` takes uint8 N,C,H,W on the device, C = `channels`, and returns float32 features N,D
     and, of a classifier, logits N,K, both on the device. `precision` is the context it runs in.
-    `batch_size` in images shrinks for good when memory runs out. Raises `UsageError` when it runs
-    out for a single image. `first_batch_s` is how long the first batch took: what loading and
-    tuning cost; `compiling` tells what compiling did.
+    `batch_size`, in images, is reduced permanently when memory runs out. A call raises `UsageError`
+    when memory runs out for a single image. `first_batch_s` is the time of the first batch, which
+    includes loading and tuning; `compiling` reports on compiling.
     """
 
     name: str
@@ -66,10 +66,10 @@ class NetworkExtractor:
     def begin(
         self, images: NDArray[np.uint8], *, progress: CountProgress | None = None
     ) -> Callable[[], Features]:
-        """Queue all batches; what is returned waits for the last one."""
+        """Queue all batches, and return a function that waits for the last one."""
         require_images(images, self.name, self.side_px)
         begun: list[_Pending] = []
-        done, num_images = 0, len(images)  # no closure holds the images
+        done, num_images = 0, len(images)  # the closure must not hold the images
         with torch.inference_mode(), self.precision():
             for pending in self._run(images):
                 if begun:
@@ -89,7 +89,7 @@ class NetworkExtractor:
         return finish
 
     def _run(self, images: NDArray[np.uint8]) -> Iterator[_Pending]:
-        """Batch after batch on its way. The one before is awaited when the next is queued."""
+        """Yield batch after batch, queued on the device."""
         start = 0
         while start < len(images):
             batch = images[start : start + self.batch_size]
@@ -118,11 +118,11 @@ class NetworkExtractor:
         if self.compiling is not None:
             self.compiling.resize(self.batch_size)
         if self.device.startswith("cuda"):
-            torch.cuda.synchronize(self.device)  # if the device itself has failed, it says so here
+            torch.cuda.synchronize(self.device)  # raises here if the device itself has failed
             torch.cuda.empty_cache()
 
     def _to_device(self, images: NDArray[np.uint8]) -> Tensor:
-        """uint8 n,C,H,W on the device, from n,H,W,c."""
+        """Return uint8 n,C,H,W on the device, from n,H,W,c."""
         if self.channels == 1:
             images = luma(images)
         x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
@@ -132,14 +132,14 @@ class NetworkExtractor:
 
 
 class _Pending:
-    """Outputs on their way to the CPU."""
+    """Outputs that are being copied to the CPU."""
 
     def __init__(self, outputs: Outputs) -> None:
         self._outputs = tuple(_to_host(part) for part in outputs)
         self._event: torch.cuda.Event | None = None
         if outputs[0].is_cuda:
             self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            # the copies are on the stream of their own device, which need not be the current one
+            # copies run on the stream of their own device, which may not be the current device
             self._event.record(torch.cuda.current_stream(outputs[0].device))
 
     def result(self) -> Outputs:

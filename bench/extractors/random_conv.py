@@ -1,15 +1,15 @@
 """`random-conv`: a convolutional network with fixed random weights; nothing to download.
 
 Naeem et al. 2020 (arXiv:2002.09797, section 4.2) find that for images far from ImageNet, random
-embeddings judge fidelity and diversity at least as well as trained ones. Five 3x3 convolutions
-with ReLU, each but the first after a 2x2 mean; the features are the spatial mean and standard
-deviation of every channel of every depth. Shallow depths see noise, blur and contrast, deep ones
-(the fifth: 78 px wide) shapes and so what classes there are. Means and deviations over space
-make any size from 8 to 2048 px fit; what is larger than 78 px is seen as texture.
+embeddings measure fidelity and diversity at least as well as trained ones. The network has five 3x3
+convolutions with ReLU, each but the first after a 2x2 mean. The features are the spatial mean and
+standard deviation of every channel at every depth. Shallow depths see noise, blur and contrast;
+deep ones (the fifth sees 78 px) see shapes and thereby classes. Means and deviations over space
+exist for any size from 8 to 2048 px; structures larger than 78 px are seen as texture.
 
-He-uniform weights (He et al. 2015, variance 2 / fan-in) come from the raw 64-bit words of PCG64,
-which NumPy guarantees for good, by operations that IEEE 754 defines to the last bit: the same
-on every machine and in every release, and checked by their SHA-256.
+He-uniform weights (He et al. 2015, variance 2 / fan-in) are computed from the raw 64-bit words of
+PCG64, which NumPy keeps stable, by operations that IEEE 754 defines to the last bit. They are the
+same on every machine and in every release, and checked by their SHA-256.
 
 Shape legend: N images, C channels, H W pixels, D = 544 features.
 """
@@ -32,11 +32,11 @@ SEED = 0
 WIDTHS = (32, 48, 64, 64, 64)
 BATCH_SIZE = 1024
 BLOCK_PX = {"cpu": 2**18, "cuda": 2**23}  # pixels at a time: activations near the cache
-GREY, CONTRAST = 127.5, 63.75  # pixels are read from -2 to 2, so that black and white both act
+GREY, CONTRAST = 127.5, 63.75  # scale pixels to -2..2, so that black and white both act
 
 
 def generated_weights() -> list[NDArray[np.float32]]:
-    """The kernels, float32 out,in,3,3, uniform within sqrt(6 / fan-in)."""
+    """Return the kernels, float32 out,in,3,3, uniform within sqrt(6 / fan-in)."""
     words = np.random.PCG64(SEED)
     kernels = []
     channels = 3
@@ -51,12 +51,12 @@ def generated_weights() -> list[NDArray[np.float32]]:
 
 
 def digest_of(kernels: list[NDArray[np.float32]]) -> str:
-    """SHA-256 of the kernels one after the other, little-endian, in hex."""
+    """Return the SHA-256 of the kernels one after the other, little-endian, in hex."""
     return hashlib.sha256(b"".join(k.astype("<f4").tobytes() for k in kernels)).hexdigest()
 
 
 def pooled(x: Tensor, kernels: list[Tensor]) -> Tensor:
-    """uint8 N,3,H,W -> float32 N,D: of each depth the means, then the standard deviations."""
+    """Return the features of uint8 N,3,H,W, float32 N,D: for each depth means, then deviations."""
     x = ((x.float() - GREY) / CONTRAST).contiguous(memory_format=torch.channels_last)
     statistics = []
     for depth, kernel in enumerate(kernels):
@@ -69,7 +69,7 @@ def pooled(x: Tensor, kernels: list[Tensor]) -> Tensor:
 
 
 def load(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
-    """The extractor of the row. Raises `LatentbenchError` when the weights come out differently."""
+    """Return the extractor of the row. Raises `LatentbenchError` when the weights differ."""
     generated = generated_weights()
     found = digest_of(generated)
     if found != resolved.digest:

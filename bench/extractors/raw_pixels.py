@@ -1,10 +1,10 @@
 """`pixels`: the image itself as a feature vector, value/255, row by row, red green blue.
 
-A baseline that every other extractor should beat: distances between pixels see brightness and
-place, and little of what a picture shows. Grey is replicated to three channels, so that the
-dimension depends on the image size alone: a set whose images all happen to be grey is read as
-one channel, and must be comparable with a set in colour. For grey images squared distances are
-three times those of one channel. (Luma would not do: a set in the wrong colours would be perfect.)
+A baseline that every other extractor should beat: distances between pixels depend on brightness
+and position, and little on what a picture shows. Grey is repeated to three channels, so that the
+dimension depends on the image size only: a set in which all images are grey is read as one channel,
+and must be comparable with a set in colour. For grey images, squared distances are three times
+those of one channel. Luma instead would make a set in the wrong colours perfect.
 
 Shape legend: N images, H W pixels, C channels, D = H W 3 features.
 """
@@ -30,7 +30,7 @@ DIGEST = hashlib.sha256(DEFINITION.encode()).hexdigest()
 
 @dataclass
 class RawPixels:
-    """An `Extractor` without a network; works on the CPU whatever the device."""
+    """An `Extractor` without a network; it computes on the CPU for any device."""
 
     name: str
     digest: str
@@ -60,5 +60,5 @@ class RawPixels:
 
 
 def load(resolved: ResolvedExtractor, _device: str) -> RawPixels:
-    """The extractor of the row."""
+    """Return the extractor of the row."""
     return RawPixels(resolved.name, resolved.digest)

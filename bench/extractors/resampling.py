@@ -2,10 +2,10 @@
 
 Most of the disagreement between libraries about "the FID" of one folder comes from here: the
 kernel, the grid, and whether the image is low-pass filtered before it is made smaller. Each of
-these resizes is separable and linear, so each is one matrix for the rows and one for the columns,
-built in numpy by the rule of the library it stands for; the same two products run on CPU and GPU.
-The matrices are sparse and multiplied densely all the same: even for 2048 px, gathering the few
-pixels that count took 2 to 20 times as long.
+these resizes is separable and linear, so it is one matrix for the rows and one for the columns,
+built in NumPy by the rule of its library; the same two products run on CPU and GPU. The matrices
+are sparse but multiplied as dense ones: even for 2048 px, gathering the few pixels with a weight
+took 2 to 20 times as long.
 
 torch-fidelity  bilinear on the corner-aligned grid of TensorFlow 1 (source = target x in/out), no
                 low-pass; (v - 128) / 128. torch-fidelity 0.4 and the original TensorFlow FID.
@@ -15,7 +15,7 @@ clean-fid       bicubic (a = -0.5) with low-pass, half-pixel grid, clipped to 0.
 pytorch-fid     bilinear, half-pixel grid, no low-pass; (v - 127.5) / 127.5. pytorch-fid 0.3.0.
 torchmetrics    bilinear with low-pass, half-pixel grid; (v - 128) / 128. torchmetrics from 1.8 on.
 
-Agreement with those packages is tested on their own code: pixels to 1e-4 of 255.
+Tests compare with the code of those packages: pixels agree to 1e-4 of 255.
 
 Shape legend: N images, C channels, H W pixels, S side of the square output.
 """
@@ -35,16 +35,16 @@ Matrix = NDArray[np.floating]  # S,n: each output pixel as weights of the n inpu
 
 
 def tensorflow1_bilinear(n: int, size: int) -> Matrix:
-    """Source coordinate = target x n/size, without half-pixel centres; rounded to float32 as
-    TensorFlow 1 and torch-fidelity do.
+    """Return the weights for source = target x n/size, without half-pixel centres, rounded to
+    float32 as in TensorFlow 1 and torch-fidelity.
     """
     source = np.arange(size, dtype=np.float32) * np.float32(n / size)
     return _lerp(source, n)
 
 
 def half_pixel_bilinear(n: int, size: int) -> Matrix:
-    """Source coordinate = (target + 1/2) x n/size - 1/2, clamped at 0; two taps whatever the
-    scale (`torch.nn.functional.interpolate`, align_corners=False).
+    """Return the weights for source = (target + 1/2) x n/size - 1/2, clamped at 0, with two taps
+    at any scale (`torch.nn.functional.interpolate`, align_corners=False).
     """
     target = np.arange(size, dtype=np.float32) + np.float32(0.5)
     source = np.maximum(target * np.float32(n / size) - np.float32(0.5), 0)
@@ -63,8 +63,9 @@ def _lerp(source: NDArray[np.float32], n: int) -> Matrix:
 
 
 def antialiased(n: int, size: int, kernel: Callable[[Matrix], Matrix], support: float) -> Matrix:
-    """Half-pixel grid, the kernel widened by n/size when the image gets smaller, weights
-    normalised at the borders (Pillow's resize, and torch's with antialias=True).
+    """Return the weights on the half-pixel grid, with the kernel widened by n/size when the image
+    gets smaller and weights normalised at the borders (Pillow's resize, and torch's with
+    antialias=True).
     """
     scale = n / size
     widening = max(scale, 1.0)
@@ -80,12 +81,12 @@ def antialiased(n: int, size: int, kernel: Callable[[Matrix], Matrix], support: 
 
 
 def triangle(x: Matrix) -> Matrix:
-    """Linear interpolation's kernel; support 1."""
+    """Return the kernel of linear interpolation; support 1."""
     return np.asarray(np.maximum(1 - np.abs(x), 0))
 
 
 def keys_cubic(x: Matrix) -> Matrix:
-    """Keys' cubic convolution with a = -0.5 (Catmull-Rom); support 2."""
+    """Return Keys' cubic kernel with a = -0.5 (Catmull-Rom); support 2."""
     x = np.abs(x)
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
@@ -93,11 +94,11 @@ def keys_cubic(x: Matrix) -> Matrix:
 
 
 class Protocol(NamedTuple):
-    """How pixels 0..255 of any size become the network's input."""
+    """The rule by which pixels 0..255 of any size become the input of the network."""
 
     matrix: Callable[[int, int], Matrix]
     centre: float  # v -> (v - centre) / centre
-    clips: bool  # to 0..255 after resizing: the cubic kernel overshoots
+    clips: bool  # to 0..255 after resizing, since the cubic kernel overshoots
 
 
 PROTOCOLS = {
@@ -128,7 +129,7 @@ def _along(x: Tensor, dim: int, protocol: str, size: int) -> Tensor:
 
 
 def resample(x: Tensor, protocol: str, size: int) -> Tensor:
-    """float32 N,C,size,size in 0..255 from uint8 N,C,H,W, by the rule of `protocol`.
+    """Return float32 N,C,size,size in 0..255 from uint8 N,C,H,W, by the rule of `protocol`.
 
     A grey image that was expanded to three channels is resized once.
     """
@@ -143,7 +144,7 @@ def resample(x: Tensor, protocol: str, size: int) -> Tensor:
 
 
 def network_input(x: Tensor, protocol: str, size: int) -> Tensor:
-    """`resample`, scaled to about -1..1 and laid out channels-last: float32 N,C,size,size."""
+    """Return `resample` scaled to about -1..1, float32 N,C,size,size in channels-last layout."""
     centre = PROTOCOLS[protocol].centre
     resized = resample(x, protocol, size)
     out = torch.empty(

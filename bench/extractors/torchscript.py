@@ -1,14 +1,14 @@
-"""The tensors of a TorchScript archive, read without running any of its code.
+"""Read the tensors of a TorchScript archive without running its code.
 
 `torch.jit.load` compiles and may run the code of an archive, and `torch.load(weights_only=True)`
-refuses one. OpenAI's CLIP weights come in no other form. An archive is a zip file: `data.pkl`
-holds the tree of modules, `data/0`, `data/1`, ... the storages of its tensors, `code/` the source.
-Here `data.pkl` goes through an unpickler that knows tensors, lists and nothing else: a module of
-the archive becomes a plain object that keeps its attributes, every other name is refused, and
-`code/` is not opened.
+refuses one. OpenAI's CLIP weights are published in this form only. An archive is a zip file:
+`data.pkl` holds the tree of modules, `data/0`, `data/1`, ... the storages of its tensors, `code/`
+the source. Here `data.pkl` is read by an unpickler that knows tensors and lists only: a module of
+the archive becomes a plain object with its attributes, every other name is refused, and `code/` is
+not opened.
 
-The names are those of `torch.jit.load(path).state_dict()`, which a test holds equal; a tensor that
-a module keeps without registering it is listed as well.
+The names are those of `torch.jit.load(path).state_dict()`, as a test checks; a tensor that is an
+attribute of a module without being registered is listed as well.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LISTS = ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlis
 
 
 class _Module:
-    """Stands for any class of the archive: keeps the attributes, has no behaviour."""
+    """An object of any class of the archive: its attributes without its behaviour."""
 
     attributes: dict[str, object]
 
@@ -79,7 +79,7 @@ class _Unpickler(pickle.Unpickler):
             return DTYPES[name]
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
-        functions = _functions()  # made afresh, so that no archive can leave a mark on them
+        functions = _functions()  # made anew, so that no archive can change them for the next
         if (module, name) in functions:
             return functions[module, name]
         raise pickle.UnpicklingError(f"the archive asks for {module}.{name}")
@@ -102,7 +102,7 @@ def _functions() -> dict[tuple[str, str], Callable[..., object]]:
 
 
 def is_torchscript(path: Path) -> bool:
-    """Whether a file is a zip archive with the constants that only TorchScript has."""
+    """Return whether a file is a zip archive with the constants that only TorchScript has."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -110,10 +110,10 @@ def is_torchscript(path: Path) -> bool:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Every parameter and buffer of a TorchScript archive by its dotted name, on the CPU.
+    """Return every parameter and buffer of an archive by its dotted name, on the CPU.
 
     Raises `pickle.UnpicklingError` for an archive that holds more than modules and tensors, and
-    whatever zipfile and torch raise for a damaged one.
+    what zipfile and torch raise for a damaged one.
     """
     with zipfile.ZipFile(path) as archive:
         [root] = [

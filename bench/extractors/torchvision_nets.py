@@ -2,9 +2,9 @@
 
 Images are prepared by the `transforms()` of those weights (resize with antialias, centre crop,
 mean and standard deviation), in batches on the device. Features are the input of the last linear
-layer that a forward runs, as the training library calls it the penultimate layer; logits are the
-output. That layer is found by running the network once without values (on torch's meta device),
-so a network that has none is refused before anything is downloaded.
+layer that a forward runs (the penultimate layer); logits are its output. The layer is found by
+running the network once without values, on torch's meta device, so that a network without such a
+layer is refused before anything is downloaded.
 
 Shape legend: N images, C channels, H W pixels, D features, K classes.
 """
@@ -28,7 +28,7 @@ from bench.extractors.weights_reading import load_strictly
 
 PREFIX = "torchvision:"
 BATCH_SIZE = {"cpu": 16, "cuda": 128}
-# What torchvision's own builders set when they load published weights.
+# Options that torchvision's own builders set when they load published weights.
 AUXILIARY: dict[str, dict[str, object]] = {
     "googlenet": {"transform_input": True, "aux_logits": True, "init_weights": False},
     "inception_v3": {"transform_input": True, "aux_logits": True, "init_weights": False},
@@ -46,12 +46,12 @@ class Head(NamedTuple):
 
 
 def names() -> list[str]:
-    """Every classification network of the installed torchvision."""
+    """Return the name of every classification network of the installed torchvision."""
     return [str(name) for name in torchvision.models.list_models(module=torchvision.models)]
 
 
 def row_of(name: str) -> ExtractorRow:
-    """The row of `torchvision:NAME`.
+    """Return the row of `torchvision:NAME`.
 
     Raises `UnknownNameError` for a name that torchvision does not have, `UsageError` for a
     network without a linear last layer.
@@ -62,7 +62,7 @@ def row_of(name: str) -> ExtractorRow:
     weights = default_weights(model)
     head = head_of(model)
     file_name = weights.url.rsplit("/", 1)[1]
-    digest = file_name.rsplit("-", 1)[-1].removesuffix(".pth")  # torch.hub's convention
+    digest = file_name.rsplit("-", 1)[-1].removesuffix(".pth")  # a convention of torch.hub
     if not DIGEST.fullmatch(digest):
         raise UsageError(f"{name}: torchvision publishes no digest for {weights.url}")
     return ExtractorRow(
@@ -79,14 +79,14 @@ def row_of(name: str) -> ExtractorRow:
 
 
 def default_weights(model: str) -> Any:
-    """The member of torchvision's weights enum that it recommends for `model`."""
+    """Return the weights that torchvision recommends for `model`."""
     return torchvision.models.get_model_weights(model).DEFAULT
 
 
 def build(model: str) -> nn.Module:
-    """The network on the meta device: shapes without values, for the size of its default weights.
+    """Return the network on the meta device: shapes without values, for its default weights.
 
-    Draws nothing from the global random generator.
+    The global random generator is not used.
     """
     options = dict(AUXILIARY.get(model, {}))
     if model.startswith("vit_"):
@@ -102,7 +102,7 @@ def build(model: str) -> nn.Module:
 
 
 def head_of(model: str) -> Head:
-    """The last linear layer of `model`. Raises `UsageError` when its output is not the logits."""
+    """Return the last linear layer of `model`. Raises `UsageError` if its output is not logits."""
     network = build(model)
     called: list[tuple[str, Tensor, Tensor]] = []
 
@@ -128,8 +128,8 @@ def head_of(model: str) -> Head:
 
 
 def load(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
-    """The extractor of one network. Raises `BundleError` when the weights do not fit it."""
-    assert resolved.weights_path is not None  # noqa: S101  (so the row says)
+    """Return the extractor of one network. Raises `BundleError` when the weights do not fit."""
+    assert resolved.weights_path is not None  # noqa: S101  (as in the row)
     model = resolved.name.removeprefix(PREFIX)
     network = build(model)
     state = load_state(resolved.weights_path)
@@ -143,7 +143,7 @@ def load(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
     layer.register_forward_pre_hook(lambda _layer, inputs: penultimate.append(inputs[0]))
 
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
-        penultimate.clear()  # of a forward that ran out of memory after the hook
+        penultimate.clear()  # left by a forward that ran out of memory after the hook
         logits: Tensor = network(prepare(x))
         return penultimate.pop(), logits
 

@@ -1,17 +1,17 @@
-"""Weights that are published elsewhere: found on disk, or downloaded once, checked, kept.
+"""Weights that are published elsewhere: found on disk, or downloaded once and checked.
 
-Looked up in this order; the first place that has the file decides:
+The places are searched in this order; the first that has the file decides:
 
 1. the file given (`--weights`), or the folder given that holds it;
 2. `LATENTBENCH_WEIGHTS`: a file is used as if it were given, a folder that lacks the file is
-   passed over (so one folder serves many extractors);
-3. torch's hub cache, where torch-fidelity, torchvision and pytorch-fid leave theirs;
+   skipped (so one folder serves many extractors);
+3. torch's hub cache, where torch-fidelity, torchvision and pytorch-fid store theirs;
 4. a download into that cache.
 
-The SHA-256 is computed every time. A file whose digest is not the published one is refused; one
-of the first two places is accepted with `unverified`, and said to be so.
+The SHA-256 is computed every time. A file with another digest than the published one is refused;
+from the first two places it is accepted with `unverified`, and reported as such.
 
-`load_state` reads a file without running any code that it may hold.
+`load_state` reads a file without running code in it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 @dataclass(frozen=True)
 class HostedWeights:
-    """A published weights file. `sha256` is its digest in hex, or the first 8 digits or more."""
+    """A published weights file. `sha256` is its digest in hex, or at least its first 8 digits."""
 
     url: str
     file_name: str
@@ -63,11 +63,11 @@ def locate(
     unverified: bool = False,
     progress: Progress | None = None,
 ) -> WeightsFile:
-    """The weights file, looked up as the module says, downloaded if it is nowhere.
+    """Return the weights file, searched for as the module describes.
 
-    `given` is a file, or a folder that holds `source.file_name`. `unverified` accepts a file
-    that was given, or named by the variable, though its digest differs; never one of the cache
-    or a download. Raises `BundleError` that names the file, the digests, the URL and what to do.
+    `given` is a file, or a folder that holds `source.file_name`. `unverified` accepts another
+    digest for a file that is given or named by the variable, but not from the cache or a download.
+    Raises `BundleError`, which names the file, the digests, the URL and what to do.
     """
     named, option = _named(source, given)
     if named is not None:
@@ -101,7 +101,7 @@ def hub_folder() -> Path:
 
 
 def _named(source: HostedWeights, given: Path | None) -> tuple[Path | None, str]:
-    """The file that the option or else the variable names, if any, and which of the two."""
+    """Return the file that the option or else the variable names, if any, and which of the two."""
     if given is not None:
         given = given.expanduser()
         if given.is_dir() and not (given / source.file_name).exists():
@@ -145,13 +145,12 @@ def _checked(
 
 
 def load_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file by name, on the CPU.
+    """Return the tensors of a weights file by name, on the CPU.
 
     Reads safetensors (by its suffix), a dict of tensors by `torch.save` (`weights_only=True`) and
-    TorchScript archives (see `bench.extractors.torchscript`); none of it can run code. Raises
-    `BundleError`
-    when the file is unreadable, holds anything but a dict of tensors, unpacks to far more than
-    its size, or has NaN or infinite weights.
+    TorchScript archives (see `bench.extractors.torchscript`); none of these can run code. Raises
+    `BundleError` when the file is unreadable, holds anything but a dict of tensors, unpacks to far
+    more than its size, or has NaN or infinite weights.
     """
     from bench.extractors.weights_reading import read_state  # noqa: PLC0415  (loads torch)
 

@@ -1,6 +1,6 @@
-"""Reading a weights file without running any code that it may hold.
+"""Read a weights file without running code in it.
 
-See `bench.extractors.weights_files.load_state`, which says what is read and refused.
+`bench.extractors.weights_files.load_state` describes which files are read and which are refused.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from bench.errors import BundleError
 from bench.extractors.torchscript import is_torchscript, read_tensors
 
-UNPACKED_MARGIN = 16 * 2**20  # what the code and version entries of a real archive may unpack to
+UNPACKED_MARGIN = 16 * 2**20  # allowed for the code and version entries of an archive
 SHOWN = 3  # tensors that an error names
-GLOBAL = re.compile(r"GLOBAL ([\w.]+)")  # what a pickle asks for, in PyTorch's refusal
+GLOBAL = re.compile(r"GLOBAL ([\w.]+)")  # the name that a pickle imports, in PyTorch's refusal
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file by name. Raises `BundleError`."""
+    """Return the tensors of a weights file by name. Raises as `load_state` does."""
     try:
         _refuse_bomb(path)
         state = _read(path)
@@ -40,23 +40,23 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _reason(error: Exception) -> str:
-    """In a line. What PyTorch says of a refused pickle ends in the advice to run its code."""
-    said = str(error).strip().splitlines() or [type(error).__name__]
+    """Return the reason in one line, without PyTorch's advice to run the code of a pickle."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
     if not isinstance(error, pickle.UnpicklingError):
-        return said[0][:300]
-    asked = [line for line in said if "GLOBAL" in line]
-    if not asked:
-        return "it is no pickle of tensors alone, or it is damaged"
-    found = GLOBAL.search(asked[0])
+        return lines[0][:300]
+    refused = [line for line in lines if "GLOBAL" in line]
+    if not refused:
+        return "it is not a pickle of tensors alone, or it is damaged"
+    found = GLOBAL.search(refused[0])
     named = f" ({found.group(1)[:100]})" if found else ""
     return f"its pickle asks for more than tensors{named}, which could run code"
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Put `state` into `module`, which may be on the meta device, in the module's own dtypes.
+    """Load `state` into `module`, which may be on the meta device, in the module's own dtypes.
 
-    Raises `BundleError` that begins with `what` and names the first tensors that are missing, too
-    many, or of another shape or kind.
+    Raises `BundleError`, which begins with `what` and names the first tensors that are missing,
+    unknown, or of another shape or kind.
     """
     expected = module.state_dict()
     fitting = OrderedDict(
@@ -106,7 +106,7 @@ def _refuse_bomb(path: Path) -> None:
     if unpacked > size + UNPACKED_MARGIN:
         raise BundleError(
             f"weights {path}: {size:,} bytes that unpack to {unpacked:,}; torch stores weights "
-            "uncompressed, so this is no file of its making"
+            "uncompressed, so it did not write this file"
         )
 
 
@@ -114,7 +114,7 @@ def _require_tensors(state: object, path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not state:
         raise BundleError(f"weights {path} hold a {type(state).__name__}, not a dict of tensors")
     result: OrderedDict[str, Tensor] = OrderedDict()
-    if hasattr(state, "_metadata"):  # versions by which modules read files of older releases
+    if hasattr(state, "_metadata"):  # versions that let modules read files of older releases
         result._metadata = state._metadata  # type: ignore[attr-defined]
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
