@@ -157,7 +157,7 @@ def _metrics_table() -> str:
     lines = ["| metric | what it measures | better | paper |", "|---|---|---|---|"]
     for row in METRICS.values():
         better = {"lower": "lower", "higher": "higher", "target": "near the perfect value"}
-        lines.append(f"| `{row.name}` | {row.title} | {better[row.direction]} | {row.citation} |")
+        lines.append(f"| `{row.name}` | {row.meaning} | {better[row.direction]} | {row.citation} |")
     return "\n".join(lines)
 
 
@@ -178,6 +178,27 @@ def _log() -> str:
     lines = []
     for row in sorted(_rows("log.jsonl"), key=lambda row: row["date"], reverse=True):
         lines += [f"- **{row['title']}** ({row['date']}; {row['source']}). {row['text']}"]
+    return "\n".join(lines)
+
+
+def _speed() -> str:
+    rows = _rows("speed/rows.jsonl")
+    machine = rows[0]
+    lines = [
+        f"{machine['machine']}, {machine['threads']} threads, torch {machine['torch']}, "
+        f"{machine['date']}; medians, with the range of the ratio over the rounds.",
+        "",
+        "| job | Latentbench | peer | | ratio |",
+        "|---|---:|---|---:|---:|",
+    ]
+    for row in rows:
+        cells = [row["job"], f"{row['ours']:,.3g} {row['unit']}", row.get("peer", ""), "", ""]
+        if "ratio" in row:
+            cells[3] = f"{row['theirs']:,.3g} {row['unit']}"
+            cells[4] = f"{row['ratio']:.2f}"
+            if row["rounds"] > 1:
+                cells[4] += f" ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -218,6 +239,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "metrics": _metrics_table,
     "example-plan": _example_plan,
     "log": _log,
+    "speed": _speed,
 }
 VALUES: dict[str, Callable[[], Mapping[str, str]]] = {
     "demo": _demo_values,
