@@ -182,24 +182,22 @@ def _log() -> str:
 
 
 def _speed() -> str:
-    rows = _rows("speed/rows.jsonl")
-    machine = rows[0]
-    lines = [
-        f"{machine['machine']}, {machine['threads']} threads, torch {machine['torch']}, "
-        f"{machine['date']}; medians, with the range of the ratio over the rounds.",
-        "",
-        "| job | Latentbench | peer | | ratio |",
-        "|---|---:|---|---:|---:|",
-    ]
-    for row in rows:
-        cells = [row["job"], f"{row['ours']:,.3g} {row['unit']}", row.get("peer", ""), "", ""]
+    lines: list[str] = []
+    machine = ""
+    for row in _rows("speed/rows.jsonl"):
+        found = f"{row['machine']}, {row['threads']} threads, torch {row['torch']}, {row['date']}"
+        if found != machine:
+            machine = found
+            lines += ["", f"{machine}; medians of {row['rounds']} rounds:", ""]
+            lines += ["| job | Latentbench | peer | | ratio |", "|---|---:|---|---:|---:|"]
+        cells = [row["job"], f"{row['ours']:,.4g} {row['unit']}", row.get("peer", ""), "", ""]
         if "ratio" in row:
-            cells[3] = f"{row['theirs']:,.3g} {row['unit']}"
+            cells[3] = f"{row['theirs']:,.4g} {row['unit']}"
             cells[4] = f"{row['ratio']:.2f}"
-            if row["rounds"] > 1:
+            if "ratio_low" in row:
                 cells[4] += f" ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join(lines[1:])
 
 
 def _mean_fids(study: str) -> dict[str, str]:
