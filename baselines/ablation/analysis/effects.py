@@ -232,27 +232,27 @@ def _effect(metric: str, coding: Coded, levels: Levels, fit: Fit, chosen: dict[s
 
 
 def _notes(coding: Coded, fit: Fit, levels: Levels, num_seeds: int, num_missing: int) -> list[str]:
-    said = []
+    notes = []
     pairs = [term for term in coding.left_out if len(term) == 2]
     lost = [term for term in coding.left_out if len(term) == 1]
     for (factor,) in lost:
-        said.append(f"{factor}: these runs cannot separate its levels from the other terms")
+        notes.append(f"{factor}: these runs cannot separate its levels from the other terms")
     if pairs and len(pairs) == math.comb(len(levels), 2):
-        said.append(
+        notes.append(
             "this design cannot estimate interactions: an effect holds next to the base, and may "
             "differ in other combinations"
         )
     elif pairs:
-        said.append(f"interactions that cannot be estimated: {', '.join(map(name_of, pairs))}")
+        notes.append(f"interactions that cannot be estimated: {', '.join(map(name_of, pairs))}")
     if num_seeds == 1:
-        said.append("there is one seed, so there are no intervals; add seeds")
+        notes.append("there is one seed, so there are no intervals; add seeds")
     elif fit.df <= 0:
-        said.append("too few runs to estimate the variance, so there are no intervals; add seeds")
+        notes.append("too few runs to estimate the variance, so there are no intervals; add seeds")
     elif fit.total_ss == 0:
-        said.append("all runs have the same value")
+        notes.append("all runs have the same value")
     elif fit.residual_ss == 0:
-        said.append("the effects explain all differences, so there are no intervals")
+        notes.append("the effects explain all differences, so there are no intervals")
     if num_missing:
         left = "run has no value and is" if num_missing == 1 else "runs have no value and are"
-        said.append(f"{num_missing} {left} left out; outcomes and ranks include all runs")
-    return said
+        notes.append(f"{num_missing} {left} left out; outcomes and ranks include all runs")
+    return notes

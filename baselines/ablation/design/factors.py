@@ -28,9 +28,9 @@ MAX_NAME = 200  # characters
 def checked_name(name: str, kind: str) -> str:
     """Return the name if it fits into a line of a table. Raises `UsageError` if not."""
     if not name or not name.isprintable() or len(name) > MAX_NAME:
-        told = f"{name[:20]}..." if len(name) > MAX_NAME else name
+        shown = f"{name[:20]}..." if len(name) > MAX_NAME else name
         raise UsageError(
-            f"{kind} {told!r}: expected 1 to {MAX_NAME} printable characters on one line; give "
+            f"{kind} {shown!r}: expected 1 to {MAX_NAME} printable characters on one line; give "
             "levels names, as [factors.NAME] does"
         )
     return name

@@ -193,7 +193,7 @@ def _readme(report: _Report) -> str:
     lines += quoted(report.described.note)
     lines += [f"{'; '.join(report.facts)}. Made by", ""]
     lines += [f"    {report.described.command}", "", "## Conclusions", ""]
-    lines += [f"- {MARKS[said.tone]} {markdown_text(said.text)}" for said in report.sentences]
+    lines += [f"- {MARKS[one.tone]} {markdown_text(one.text)}" for one in report.sentences]
     for anchor, name in report.sections()[1:-1]:
         lines += ["", f"## {name}", ""]
         lines += [report.notes[anchor], ""] if anchor in report.notes else []

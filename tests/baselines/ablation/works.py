@@ -18,7 +18,7 @@ SAVE, EVALUATE = RunFolder.save, EvaluatedRun._evaluate
 
 
 def killed_once(payload: Mapping[str, Any], context: WorkContext) -> Mapping[str, Any]:
-    """In its first attempt a run of learning rate 2e-4 is killed behind its second checkpoint,
+    """In its first attempt, a run with learning rate 2e-4 is killed after its second checkpoint,
     after further steps, any other when one of its evaluations is scored.
     """
     if context.attempt > 1:

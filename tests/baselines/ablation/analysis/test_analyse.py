@@ -1,4 +1,4 @@
-"""From a plan and its results to every part of a report, on results with a known truth."""
+"""The whole analysis of a plan, on results with known effects."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_no_factor_can_have_the_name_of_a_column(monkeypatch: pytest.MonkeyPatch
 
 
 def changed(plan: AblationPlan, **values: float | None) -> dict[str, RunResult]:
-    """Results in which some metrics are what is said."""
+    """Results in which some metrics have the given values."""
     found = {}
     for run in make_runs(plan):
         result = result_of(run)

@@ -1,4 +1,4 @@
-"""Trade-offs, curves and the plain words, on tables whose truth is known."""
+"""Trade-offs, curves and conclusions, on tables with known effects."""
 
 from __future__ import annotations
 

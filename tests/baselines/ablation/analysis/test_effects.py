@@ -78,11 +78,11 @@ def test_agrees_with_statsmodels(frame: pd.DataFrame) -> None:
             for factor, level, sign in zip(effect.term, effect.levels, signs, strict=True):
                 at &= (grid[factor] == (level if sign else MIXED[factor][0])).to_numpy()
             weights += (-1) ** (len(signs) - sum(signs)) * at / at.sum()
-        told = model.t_test(weights @ x)
-        assert effect.estimate == pytest.approx(told.effect.item(), rel=EXACT, abs=EXACT)
-        assert effect.standard_error == pytest.approx(told.sd.item(), rel=EXACT)
-        assert effect.p_value == pytest.approx(told.pvalue.item(), rel=1e-7)
-        low, high = told.conf_int()[0]
+        expected = model.t_test(weights @ x)
+        assert effect.estimate == pytest.approx(expected.effect.item(), rel=EXACT, abs=EXACT)
+        assert effect.standard_error == pytest.approx(expected.sd.item(), rel=EXACT)
+        assert effect.p_value == pytest.approx(expected.pvalue.item(), rel=1e-7)
+        low, high = expected.conf_int()[0]
         assert (effect.low, effect.high) == pytest.approx((low, high), rel=EXACT, abs=EXACT)
     assert found.sigma == pytest.approx(np.sqrt(model.mse_resid), rel=EXACT)
     assert found.df == model.df_resid
@@ -92,10 +92,10 @@ def test_agrees_with_statsmodels(frame: pd.DataFrame) -> None:
 def test_sums_of_squares_are_those_of_anova_lm(frame: pd.DataFrame) -> None:
     found = metric_effects(frame, MIXED, "fid")
     model = smf.ols(FORMULA, frame).fit()
-    told = sm.stats.anova_lm(model, typ=3)
+    expected = sm.stats.anova_lm(model, typ=3)
     for share in found.shares:
         names = [f"C({part}, Sum)" for part in share.source.split(" x ")]
-        row = told.loc["Residual" if share.source == "residual" else ":".join(names)]
+        row = expected.loc["Residual" if share.source == "residual" else ":".join(names)]
         assert share.sum_of_squares == pytest.approx(row["sum_sq"], rel=EXACT)
         assert share.df == row["df"]
         if share.f is not None:

@@ -53,11 +53,11 @@ def test_differences_are_scipys_paired_t(seed: int, num: int) -> None:
     generator = np.random.default_rng(seed)
     base, other = generator.normal(0, 1, num), generator.normal(0.5, 2, num)
     found = paired_difference(frame_of(list(base), list(other)), "fid", "A=on", "A=off")
-    told = ttest_rel(other, base)
+    expected = ttest_rel(other, base)
     assert found is not None
     assert found.estimate == pytest.approx((other - base).mean())
-    assert found.p_value == pytest.approx(told.pvalue, rel=1e-9)
-    bounds = told.confidence_interval()
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+    bounds = expected.confidence_interval()
     assert (found.low, found.high) == pytest.approx((bounds.low, bounds.high), rel=1e-9)
     assert (found.p_sign_flip is None) == (num > 14)
 
@@ -66,10 +66,10 @@ def test_differences_are_scipys_paired_t(seed: int, num: int) -> None:
 @given(st.integers(0, 10_000), st.integers(2, 9))
 def test_sign_flip_is_scipys_exact_permutation_test(seed: int, num: int) -> None:
     x = np.random.default_rng(seed).normal(0.4, 1, num).round(1)
-    told = permutation_test(
+    expected = permutation_test(
         (x,), lambda d, axis: d.sum(axis=axis), permutation_type="samples", n_resamples=np.inf
     )
-    assert sign_flip(x) == pytest.approx(told.pvalue)
+    assert sign_flip(x) == pytest.approx(expected.pvalue)
 
 
 def test_sign_flip_by_hand() -> None:
@@ -146,8 +146,8 @@ def test_shares_have_wilsons_interval() -> None:
 @given(st.tuples(*(st.integers(1, 12) for _ in range(2))), st.data())
 def test_fisher_is_scipys_for_two_levels(totals: tuple[int, int], data: st.DataObject) -> None:
     bad = [data.draw(st.integers(0, total)) for total in totals]
-    told = scipy_fisher([bad, [n - k for n, k in zip(totals, bad, strict=True)]]).pvalue
-    assert fisher_exact(bad, totals) == pytest.approx(told, rel=1e-9)
+    expected = scipy_fisher([bad, [n - k for n, k in zip(totals, bad, strict=True)]]).pvalue
+    assert fisher_exact(bad, totals) == pytest.approx(expected, rel=1e-9)
 
 
 def test_fisher_of_three_levels_by_hand() -> None:
@@ -169,8 +169,8 @@ def test_fisher_of_several_levels_is_the_sum_over_all_tables(
         if sum(table) == sum(bad)
     ]
     seen = math.prod(math.comb(n, k) for n, k in zip(totals, bad, strict=True))
-    told = sum(weight for weight in tables if weight <= seen) / sum(tables)
-    assert fisher_exact(bad, totals) == pytest.approx(told, rel=1e-9)
+    expected = sum(weight for weight in tables if weight <= seen) / sum(tables)
+    assert fisher_exact(bad, totals) == pytest.approx(expected, rel=1e-9)
 
 
 def test_fisher_of_many_levels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,10 +181,10 @@ def test_fisher_of_many_levels(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = np.random.default_rng(5).multivariate_hypergeometric(totals, sum(bad), size=40_000)
     log_ways = np.log([math.comb(5, k) for k in range(6)])
     weights = log_ways[drawn].sum(axis=1)
-    told = (weights <= log_ways[bad].sum() + 1e-9).mean()
-    error = math.sqrt(told * (1 - told) / 40_000)
+    expected = (weights <= log_ways[bad].sum() + 1e-9).mean()
+    error = math.sqrt(expected * (1 - expected) / 40_000)
     exact = fisher_exact(bad, totals)
-    assert abs(exact - told) < 4 * error
+    assert abs(exact - expected) < 4 * error
     monkeypatch.setattr(outcomes, "MAX_TABLES", 10)
     assert fisher_exact(bad, totals) != exact
     assert abs(fisher_exact(bad, totals) - exact) < 4 * error

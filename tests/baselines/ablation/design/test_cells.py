@@ -97,7 +97,7 @@ def test_presets_can_be_run(name: str) -> None:
 
 def test_conflicting_tricks_name_the_cell_and_the_reason() -> None:
     factors = ["minibatch-discrimination", "minibatch-standard-deviation"]
-    with pytest.raises(UsageError, match=r"cell 'minibatch-discrimination=on, .*=on'.*put a layer"):
+    with pytest.raises(UsageError, match=r"cell 'minibatch-discrimination=on, .*=on'.*add a layer"):
         runs_of(factors=factors)
     assert len(runs_of(factors=factors, design="one-at-a-time")) == 6
 
@@ -131,8 +131,12 @@ def test_costs_come_from_the_table_first() -> None:
 
 def test_finished_runs_improve_the_estimate() -> None:
     runs = runs_of()
-    told = {runs[0].key: 10 * tabulated_s(runs[0].config), runs[2].key: tabulated_s(runs[2].config)}
-    found = estimates(runs, told)
+    slow, usual = runs[0], runs[2]
+    measured = {
+        slow.key: 10 * tabulated_s(slow.config),
+        usual.key: tabulated_s(usual.config),
+    }
+    found = estimates(runs, measured)
     assert found[runs[1].key] == pytest.approx((22.0, "same cell"))
     assert found[runs[3].key].seconds == pytest.approx(tabulated_s(runs[3].config))
     # others: the geometric mean of 10 and 1
@@ -141,7 +145,7 @@ def test_finished_runs_improve_the_estimate() -> None:
 
 
 def test_scoring_has_its_costs() -> None:
-    """Two evaluations of 1,000 images; a run that took twice as long makes the others dearer."""
+    """Two evaluations of 1,000 images; a run that took twice as long doubles the estimates."""
     runs = runs_of(num_images=1_000)
     (usual,) = {round(seconds, 9) for seconds in scoring_estimates(runs, {}).values()}
     assert usual == pytest.approx(2 * (EVALUATION_S + 1_000 * IMAGE_S))

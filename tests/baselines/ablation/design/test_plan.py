@@ -51,7 +51,7 @@ def test_the_example_runs_as_it_is(tmp_path: Path) -> None:
 
 
 def test_every_commented_out_key_of_the_example_is_valid() -> None:
-    """Each one put in place of what it cannot stand beside."""
+    """Each one replaces the keys that it excludes."""
     lines = re.sub(r"^# (?=[\w\"]\S* = )", "", example_plan(), flags=re.MULTILINE).splitlines()
     excluded = ("num_steps", "resolution", "budget")
     plan = tomllib.loads("\n".join(line for line in lines if not line.startswith(excluded)))

@@ -1,4 +1,4 @@
-"""ELBOs and the bound on the mutual information, beside plain NumPy and what is known of them."""
+"""ELBOs and the bound on the mutual information, compared with plain NumPy."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ def test_samples_are_kept_on_request(tmp_path: Path) -> None:
 
 
 def test_wrong_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for extra, told in (
+    for extra, expected in (
         (["--share", "2"], "share 2.0: expected more than 0"),
         (["--share", "0.5", "--cpu-sized"], "both set the budget"),
         (["--executor", "nowhere"], "unknown executor 'nowhere'"),
@@ -201,7 +201,7 @@ def test_wrong_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         with pytest.raises(SystemExit) as caught:
             main([*arguments(tmp_path, "vae"), *extra])
         assert caught.value.code == EXIT_USAGE
-        assert told in capsys.readouterr().err
+        assert expected in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
     with pytest.raises(SystemExit) as caught:
         main(["--render", "--out", str(tmp_path / "typo")])

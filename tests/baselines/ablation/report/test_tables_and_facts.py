@@ -49,9 +49,9 @@ def test_tables_as_text(analysis: Analysis) -> None:
     assert set(found) == {"effects-table", "variance-table", "cells-table", "outcomes-table",
                           "differences-table", "efficiency-table"}  # fmt: skip
     shares = {row[0]: row[1] for row in found["variance-table"].rows}
-    told = {share.source: share.share for share in analysis.effects[0].shares}
-    assert list(shares) == list(told)
-    assert shares["non-saturating"] == f"{100 * told['non-saturating']:.0f} %"
+    expected = {share.source: share.share for share in analysis.effects[0].shares}
+    assert list(shares) == list(expected)
+    assert shares["non-saturating"] == f"{100 * expected['non-saturating']:.0f} %"
     for table in found.values():
         assert all(len(row) == len(table.heads) for row in table.rows)
         lines = to_markdown(table)
@@ -64,11 +64,11 @@ def test_tables_as_text(analysis: Analysis) -> None:
 def test_facts_of_a_fraction() -> None:
     plan = preset_plan("course", design="fractional-factorial", resolution=4, num_steps=4690)
     facts = design_facts(plan, make_runs(plan))
-    told = dict(facts)
-    assert told["fraction"] == "2^(4-1) of resolution IV"
-    assert told["generator"].startswith("non-saturating = label-noise x replay-buffer x")
-    assert told["budget"] == "4,690 steps (10 % of the recipe's 46,900)"
-    assert budget(plan, make_runs(plan)) == told["budget"]
+    expected = dict(facts)
+    assert expected["fraction"] == "2^(4-1) of resolution IV"
+    assert expected["generator"].startswith("non-saturating = label-noise x replay-buffer x")
+    assert expected["budget"] == "4,690 steps (10 % of the recipe's 46,900)"
+    assert budget(plan, make_runs(plan)) == expected["budget"]
 
 
 def test_results_that_do_not_fit_together_are_told(plan: AblationPlan) -> None:

@@ -41,7 +41,7 @@ def done(job: Job, folder: Path, **more: int) -> RunResult:
 
 
 def numbers(result: RunResult) -> list[tuple[int, dict[str, float | None]]]:
-    """What does not depend on the machine's pace."""
+    """The part of a result that does not depend on the machine's speed."""
     return [(entry.step, entry.values) for entry in result.evaluations]
 
 
@@ -194,7 +194,7 @@ def test_a_late_divergence_keeps_what_was_reached(
 
     monkeypatch.setattr(Engine, "run_block", block)
     job = jobs_of(make_plan())[0]
-    for _ in range(2):  # told again without training
+    for _ in range(2):  # the second time without training
         with pytest.raises(TrainingDiverged) as caught:
             evaluated_runs.do_run(job.payload, context_of(job, tmp_path / "work"))
         result = RunResult.model_validate(caught.value.details)

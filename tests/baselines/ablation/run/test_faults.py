@@ -42,7 +42,7 @@ def keys_of(ledger: Ledger) -> list[str]:
 
 
 def starts(ledger: Ledger) -> dict[str, int]:
-    """How often the training of each job began or went on."""
+    """How often the training of each job started or resumed."""
     return {
         key: sum(
             event["event"] in ("start", "resume")
@@ -138,19 +138,19 @@ def test_a_loss_that_is_nan_at_once_is_a_result_and_the_others_go_on(
     make_plan: MakePlan, ledger: Ledger
 ) -> None:
     plan = make_plan(factors={"learning_rate": [2e-4, 1e30]}, num_evaluations=1)
-    told: list[str] = []
+    kinds: list[str] = []
     ablation = run_ablation(
-        plan, ledger.root, executor="inline", on_event=lambda event: told.append(event.kind)
+        plan, ledger.root, executor="inline", on_event=lambda event: kinds.append(event.kind)
     )
     assert ablation.failed == ()
-    assert sorted(told).count("diverged") == 2
+    assert sorted(kinds).count("diverged") == 2
     assert ablation.analysis is not None
     usual, bad = ablation.analysis.cells
     assert (usual.num_diverged, bad.num_diverged, bad.share) == (0, 2, 1.0)
     reasons = [r.reason for r in ablation.results.values() if r.outcome == "diverged"]
     assert reasons == ["g_loss is not finite at step 0"] * 2
     text = "\n".join(said.text for said in ablation.analysis.sentences)
-    assert "Of 4 runs 2 diverged" in text
+    assert "Of 4 runs, 2 diverged" in text
     again = run_ablation(plan, ledger.root, executor="inline")
     assert again.results == ablation.results
     assert set(starts(ledger).values()) == {1}  # never tried again
@@ -208,7 +208,7 @@ def test_a_full_disk_stops_everything_and_nothing_is_lost(
     }
 
 
-def test_a_corrupt_result_is_worked_anew(make_plan: MakePlan, ledger: Ledger) -> None:
+def test_a_corrupt_result_is_repeated(make_plan: MakePlan, ledger: Ledger) -> None:
     plan = make_plan(seeds=1, num_evaluations=1)
     before = inline(plan, ledger)
     key = jobs_of(plan)[0].key
@@ -250,7 +250,7 @@ def test_failed_runs_are_told_with_their_reason(
     [
         (
             {"factors": ["minibatch-discrimination"], "sampling": {"rejection_gamma": 80}},
-            "tiny: minibatch-discrimination=on: its samples cannot be drawn so.*minibatch layer",
+            "tiny: minibatch-discrimination=on: its samples cannot be drawn.*minibatch layer",
         ),
         ({"factors": {"loss": ["hinge", "minimax"]}, "sampling": {"budget": 2}},
          "tiny: loss=hinge"),
