@@ -134,7 +134,7 @@ def test_a_plan_that_cannot_be_run_is_refused_before_anything_is_written(
     [
         ([], EXIT_USAGE, "one of the presets tricks, course"),
         (["cours"], EXIT_USAGE, "Did you mean 'course'"),
-        (["none.toml"], EXIT_USAGE, "none.toml: cannot be read as a plan"),
+        (["none.toml"], EXIT_USAGE, "none.toml: cannot be read: "),
         (["status"], EXIT_USAGE, "give the folder of an ablation"),
         (["status", "."], EXIT_NOTHING_FOUND, "no ledger of an ablation here"),
         (["report", "."], EXIT_NOTHING_FOUND, "no ablation here (plan.json is missing)"),
@@ -209,12 +209,12 @@ def test_results_are_analysed_once(
         times.append(arguments)
         return analyse(*arguments)
 
-    for module in ("run.running", "report.report"):
+    for module in ("run.run_ablation", "report.page"):
         monkeypatch.setattr(f"baselines.ablation.{module}.analyse", counted)
     write(num_evaluations=1, seeds=1)
     assert run(["ablate", "plan.toml", "--executor", "inline", "--quiet"]) == EXIT_OK
     assert len(times) == 1
-    assert "Nothing can be said with one seed" in capsys.readouterr().out
+    assert "One seed allows no conclusions" in capsys.readouterr().out
     assert run(["ablate", "report", "latentbench-ablation/tiny"]) == EXIT_OK
     assert len(times) == 2
 
@@ -240,7 +240,7 @@ def test_a_dry_run_tells_what_its_estimate_rests_on(
     assert run(["ablate", "plan.toml", "--executor", "inline", "--quiet"]) == EXIT_OK
     capsys.readouterr()
     assert run(["ablate", "plan.toml", "--dry-run", "--num-seeds", "2"]) == EXIT_OK
-    assert "one run at a time, by the runs that are done here" in capsys.readouterr().out
+    assert "one run at a time, estimated from finished runs" in capsys.readouterr().out
     assert run(["ablate", "plan.toml", "--dry-run"]) == EXIT_OK
     assert "\n0 of 2 runs to do\n" in capsys.readouterr().out
 
@@ -286,7 +286,7 @@ def test_status_of_every_state(
     assert "6 runs: 1 todo, 1 running, 1 done, 1 diverged, 1 failed, 1 corrupt" in shown
     assert "seven is not a colour" in shown
     assert "local:2" in shown
-    assert "not readable, done again by the next command" in shown
+    assert "not readable, will be repeated by the next command" in shown
     assert " of work, about " in shown
 
 
@@ -380,5 +380,5 @@ def test_conflicting_results_are_told(
     capsys.readouterr()
     assert run(["ablate", "report", str(out)]) == EXIT_OK
     said = capsys.readouterr().out
-    assert "✕ The results are trained on 2 different images (ffffffff in 1 run; " in said
-    assert "✕ The results are of 2 different devices" in said
+    assert "✕ The results have 2 different sets of training images (ffffffff in 1 run; " in said
+    assert "✕ The results have 2 different devices" in said
