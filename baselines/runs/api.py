@@ -172,6 +172,6 @@ def _scalar_writer(folder: Path) -> ScalarWriter:
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
     except ImportError as error:
-        raise UsageError("TensorBoard is not installed: pip install latentbench[track]") from error
+        raise UsageError("TensorBoard is not installed: pip install tensorboard") from error
     writer: ScalarWriter = SummaryWriter(str(folder))
     return writer

@@ -39,7 +39,7 @@ def to_parquet(records: Sequence[ScoreRecord]) -> bytes:
         table(records).to_parquet(buffer, index=False)
     except ImportError as error:
         raise UsageError(
-            "Parquet needs pyarrow: pip install 'latentbench[parquet]', or choose another --format"
+            "Parquet needs pyarrow: pip install pyarrow, or choose another --format"
         ) from error
     return buffer.getvalue()
 

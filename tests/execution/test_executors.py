@@ -53,14 +53,13 @@ def test_names_that_cannot_be_used(text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "module", "extra"),
-    [("dask:tcp://host:1", "distributed", "dask"), ("slurm", "submitit", "slurm")],
+    ("text", "module"), [("dask:tcp://host:1", "distributed"), ("slurm", "submitit")]
 )
 def test_a_missing_extra_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, module: str, extra: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, module: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UsageError, match=rf'pip install "latentbench\[{extra}\]"'):
+    with pytest.raises(UsageError, match=f"pip install {module}"):
         executor_for(text, folder=tmp_path).__enter__()
 
 

@@ -88,5 +88,5 @@ def _parquet(frame: pd.DataFrame) -> bytes:
         return frame.to_parquet(index=False)
     except ImportError as error:
         raise UsageError(
-            "Parquet needs pyarrow: pip install 'latentbench[parquet]', or choose csv"
+            "Parquet needs pyarrow: pip install pyarrow, or choose csv"
         ) from error
