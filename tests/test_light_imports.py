@@ -1,13 +1,15 @@
-"""What must stay light: `import bench`, `--help`, and the process that decodes images."""
+"""What must stay light: imports, help, lists, audits, cached scores, comparisons, CSV reports."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "scipy", "sklearn", "numpy")
+COMPUTING = {"torch", "scipy.stats", "sklearn", "matplotlib"}
 
 
 def modules_after(code: str) -> set[str]:
@@ -53,11 +55,58 @@ def test_reading_images_loads_no_torch() -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["from bench.metrics import METRICS", "import bench.comparing.comparison"],
-    ids=["metrics", "compare"],
+    [
+        "from bench.metrics import METRICS",
+        "from bench.anomaly.detectors import DETECTORS",
+        "import bench.comparing.comparison",
+    ],
+    ids=["metrics", "detectors", "compare"],
 )
 def test_tables_and_comparisons_load_no_library_that_computes(code: str) -> None:
     assert not modules_after(code) & {"torch", "scipy", "sklearn", "matplotlib", "pandas"}
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A record to compare and to report."""
+    from bench.records.score_record import write_record
+    from tests.records.test_score_record import record as made
+
+    path = tmp_path_factory.mktemp("records") / "record.json"
+    write_record(made(), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("verb", "allowed"),
+    [
+        ("metrics", set()),
+        ("extractors", set()),
+        ("reference list", set()),
+        ("cache", set()),
+        ("audit FOLDER", set()),
+        ("audit FOLDER --content", set()),
+        ("audit FOLDER --content --reference mnist", {"scipy"}),
+        ("compare RECORD RECORD", {"scipy"}),
+        ("report RECORD --format csv --out -", {"pandas"}),
+    ],
+)
+def test_a_verb_that_computes_nothing_loads_no_library_that_does(
+    verb: str, allowed: set[str], digits_folder: Path, record: Path
+) -> None:
+    words = verb.replace("FOLDER", str(digits_folder)).replace("RECORD", str(record)).split()
+    loaded = modules_after(f"import bench.__main__ as m; assert m.run({words!r}) == 0")
+    assert not loaded & COMPUTING
+    assert loaded & {"pandas", "scipy"} <= allowed
+
+
+def test_a_cached_score_loads_no_library_that_computes(digits_folder: Path, tmp_path: Path) -> None:
+    words = ["score", str(digits_folder), "--out", str(tmp_path), "--quiet"]
+    code = f"import bench.__main__ as m; assert m.run({words!r}) == 0"
+    assert "torch" in modules_after(code)
+    loaded = modules_after(code)
+    assert not loaded & COMPUTING
+    assert not loaded & {"pandas", "scipy"}
 
 
 def test_public_names_resolve() -> None:

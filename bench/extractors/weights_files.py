@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import BundleError
-from bench.runtime.download import fetch, sha256_of
 from bench.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -72,11 +71,13 @@ def locate(
     named, option = _named(source, given)
     if named is not None:
         return _checked(named, option, source, unverified=unverified)
+    from bench.runtime import download  # noqa: PLC0415  (loads urllib and ssl)
+
     cached = hub_folder() / source.file_name
     if cached.exists():
         return _checked(cached, None, source, unverified=False)
     try:
-        digest = fetch(source.url, cached, source.sha256, progress=progress)
+        digest = download.fetch(source.url, cached, source.sha256, progress=progress)
     except BundleError as error:
         raise BundleError(
             f"weights {source.file_name} are not on this machine and cannot be downloaded: "
@@ -124,6 +125,8 @@ def _named(source: HostedWeights, given: Path | None) -> tuple[Path | None, str]
 def _checked(
     path: Path, option: str | None, source: HostedWeights, *, unverified: bool
 ) -> WeightsFile:
+    from bench.runtime.download import sha256_of  # noqa: PLC0415  (loads urllib and ssl)
+
     try:
         digest = sha256_of(path)
     except OSError as error:

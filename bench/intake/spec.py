@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -127,6 +126,8 @@ def example_spec() -> str:
 
 def _parse(data: bytes, source: str) -> SubmissionSpec:
     try:
+        import tomllib
+
         table = tomllib.loads(data.decode("utf-8"))
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
         raise UsageError(f"{source} is not valid TOML: {sanitise(str(error))}") from error

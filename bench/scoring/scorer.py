@@ -169,8 +169,8 @@ class Scorer:
                 found = hint.found
         if found is None:
             stream, found = self._features.of_file(reading, watch, progress)
+            self._results.put_hint(reading, identity_of(stream))
         identity, report = identity_of(stream), stream.report
-        self._results.put_hint(reading, identity)
         images = _Images(
             submission=self._submission(
                 identity, submission_name(path), report.source, report.kind

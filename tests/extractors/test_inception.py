@@ -477,7 +477,7 @@ def test_without_weights_and_network_the_way_out_is_shown(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(
-        "bench.extractors.weights_files.fetch",
+        "bench.runtime.download.fetch",
         lambda *_, **__: (_ for _ in ()).throw(BundleError("no network")),
     )
     with pytest.raises(BundleError) as caught:

@@ -59,7 +59,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise BundleError("no network")
 
-    monkeypatch.setattr("bench.extractors.weights_files.fetch", fail)
+    monkeypatch.setattr("bench.runtime.download.fetch", fail)
 
 
 def forbid_networks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,10 @@ pixels).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import IsolationForest  # type: ignore[import-untyped]
 
 from bench.anomaly.detectors.base import (
     DetectorRow,
@@ -26,6 +27,9 @@ from bench.anomaly.detectors.base import (
 )
 from bench.anomaly.detectors.components import VARIANCE, Preparation, preparation_of
 from bench.anomaly.detectors.vectors import PixelReader, VectorDetector
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import IsolationForest  # type: ignore[import-untyped]
 
 NAME = "isolation-forest"
 TREES = 100
@@ -55,6 +59,8 @@ class Forest:
     def fit(self, f_ND: NDArray[np.float32]) -> None:
         """Grow the trees."""
         x_ND = self._prepared.fit(f_ND)
+        from sklearn.ensemble import IsolationForest  # noqa: PLC0415  (slow to import)
+
         self._forest = IsolationForest(
             n_estimators=self._trees,
             max_samples=min(self._samples, len(x_ND)),

@@ -25,7 +25,6 @@ from bench.anomaly.detectors.base import (
 from bench.anomaly.detectors.vectors import FeatureReader, PixelReader, VectorDetector
 from bench.errors import UsageError
 from bench.statistics.neighbours.results import K_NEAREST
-from bench.statistics.neighbours.search import nearest_neighbours
 
 SOURCE = "Ramaswamy et al. 2000"
 
@@ -50,6 +49,8 @@ class KthNeighbour:
 
     def scores(self, f_MD: NDArray[np.float32]) -> NDArray[np.float64]:
         normal = require_fitted(self._normal, self.name)
+        from bench.statistics.neighbours.search import nearest_neighbours  # noqa: PLC0415  (torch)
+
         nearest = nearest_neighbours(f_MD, normal, self.at_least, device=self._device)
         return nearest.distances[:, self.at_least - 1].astype(np.float64)
 

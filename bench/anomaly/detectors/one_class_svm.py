@@ -27,7 +27,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.svm import OneClassSVM  # type: ignore[import-untyped]
 
 from bench.anomaly.detectors.base import (
     DetectorRow,
@@ -67,6 +66,8 @@ class Support(NamedTuple):
         """Return the support vectors of the prepared normal images, with or without their squared
         distances given.
         """
+        from sklearn.svm import OneClassSVM  # type: ignore[import-untyped]  # noqa: PLC0415  (slow)
+
         if squared_NN is None:
             svm = OneClassSVM(kernel="rbf", nu=nu, gamma=gamma, cache_size=CACHE_MB).fit(x_NC)
         else:
