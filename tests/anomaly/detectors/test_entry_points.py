@@ -116,4 +116,4 @@ def test_the_list_tells_what_does_not_load(capsys: pytest.CaptureFixture[str]) -
     assert "own-good" in shown.out
     assert "own-network: " in shown.out  # among the networks
     for name in BROKEN:
-        assert f"{name} left out: " in shown.err
+        assert f"{name} omitted: " in shown.err
