@@ -201,7 +201,7 @@ def test_dimensions_that_change(
 ) -> None:
     collector = FeatureCollector("net", 30, subset=subset, seed=SEED)
     collector.add(features_of(10, *first))
-    with pytest.raises(InputError, match=f"'net' gave {message}; every image must have as many"):
+    with pytest.raises(InputError, match=f"'net' gave {message}; every image must have the same number"):
         collector.add(features_of(10, *then))
 
 
@@ -227,8 +227,8 @@ def test_what_is_let_go_is_not_held_by_what_is_kept() -> None:
     collector = FeatureCollector("net", 40_000, subset=1_000, seed=SEED)
     for start in range(0, 40_000, 500):
         collector.add(features_of(500, d=64, k=10, seed=start))
-    arrays = [part.values for part in collector._kept]
-    arrays += [part.logits for part in collector._kept if part.logits is not None]
+    arrays = [part.values for part in collector._stored]
+    arrays += [part.logits for part in collector._stored if part.logits is not None]
     assert all(array.base is None or array.base.nbytes == array.nbytes for array in arrays)
     assert sum(array.nbytes for array in arrays) <= 1_000 * (64 + 10) * 4
     waiting = sum(len(part.values) for part in collector._waiting)

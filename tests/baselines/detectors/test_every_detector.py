@@ -273,7 +273,7 @@ def test_sides_that_differ(device: str, ones: Pictures) -> None:
 
 def test_images_too_large_for_the_baselines(device: str) -> None:
     images = np.zeros((4, 80, 80, 1), np.uint8)
-    with pytest.raises(InputError, match="at most 64 px a side"):
+    with pytest.raises(InputError, match="sides of at most 64 px"):
         shortest_on(device, "ae-dense").fit(images)
 
 
