@@ -53,7 +53,7 @@ def test_a_fit_that_fails_exits_1(
         raise UsageError("not today")
 
     row = DETECTORS["pca"]
-    monkeypatch.setitem(DETECTORS, "pca", type(row)(**{**vars(row), "make": broken}))
+    monkeypatch.setitem(DETECTORS._rows, "pca", type(row)(**{**vars(row), "make": broken}))
     assert run([*COMMAND, "--detectors", "pca,knn-pixels"]) == EXIT_INVALID
     captured = capsys.readouterr()
     assert "mnist pca 0 seed 0 failed: not today" in captured.err

@@ -228,7 +228,7 @@ def test_what_gives_no_scores_is_not_published(
 ) -> None:
     make = _ends_early(fits=fits, found=found)
     row = DetectorRow(name="ends", title="t", source="s", make=make, reads=reads)
-    monkeypatch.setitem(DETECTORS, "ends", row)
+    monkeypatch.setitem(DETECTORS._rows, "ends", row)
     scorer = Scorer(reference=manifest, detector="ends", use_cache=False, **ONE)
     with pytest.raises(LatentbenchError, match=f"detector 'ends'.*{message}"):
         scorer.score(place / "samples")
@@ -245,7 +245,7 @@ def test_a_budget_that_a_network_never_reads(
 ) -> None:
     make = _ends_early(fits=True, found=np.zeros)
     row = DetectorRow(name="ends", title="t", source="s", make=make, trains=True)
-    monkeypatch.setitem(DETECTORS, "ends", row)
+    monkeypatch.setitem(DETECTORS._rows, "ends", row)
     scorer = Scorer(reference=manifest, detector="ends", budget="cpu", use_cache=False, **ONE)
     with pytest.raises(UsageError, match="detector 'ends' takes no options, got budget"):
         scorer.score(place / "samples")
@@ -271,7 +271,7 @@ class Centroid:
 def centroid(monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector that counts as a network."""
     row = DetectorRow(name="centroid", title="t", source="s", make=Centroid, trains=True)
-    monkeypatch.setitem(DETECTORS, "centroid", row)
+    monkeypatch.setitem(DETECTORS._rows, "centroid", row)
     monkeypatch.setattr(Centroid, "asked", [])
 
 

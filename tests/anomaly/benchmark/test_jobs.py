@@ -128,7 +128,7 @@ def test_a_detector_that_fails_is_told_and_the_others_go_on(
         raise UsageError("pca cannot be made today")
 
     row = DETECTORS["pca"]
-    monkeypatch.setitem(DETECTORS, "pca", type(row)(**{**vars(row), "make": broken}))
+    monkeypatch.setitem(DETECTORS._rows, "pca", type(row)(**{**vars(row), "make": broken}))
     plan = Benchmark(detectors=("pca", "knn-pixels"), num_seeds=1)
     found = run_benchmark(plan, Ledger(tmp_path / "ledger"), "inline")
     assert len(found.failed) == 3
@@ -237,7 +237,7 @@ def test_classes_of_a_network_are_fitted_as_one_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = DetectorRow(name="centroid", title="t", source="s", make=Centroid, trains=True)
-    monkeypatch.setitem(DETECTORS, "centroid", row)
+    monkeypatch.setitem(DETECTORS._rows, "centroid", row)
     monkeypatch.setattr(Centroid, "calls", [])
     plan = Benchmark(detectors=("centroid",), num_seeds=1)
     alone = run_benchmark(plan, Ledger(tmp_path / "alone"), "inline")

@@ -34,7 +34,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         raise UsageError(f"{name} cannot be made today")
 
     row = DETECTORS[name]
-    monkeypatch.setitem(DETECTORS, name, DetectorRow(**{**vars(row), "make": fails}))
+    monkeypatch.setitem(DETECTORS._rows, name, DetectorRow(**{**vars(row), "make": fails}))
 
 
 def test_a_detector_that_fails_does_not_take_the_others_along(
@@ -173,7 +173,7 @@ def test_a_budget_is_for_networks(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     row = DetectorRow(name="centroid", title="t", source="s", make=Centroid, trains=True)
-    monkeypatch.setitem(DETECTORS, "centroid", row)
+    monkeypatch.setitem(DETECTORS._rows, "centroid", row)
     monkeypatch.setattr(Centroid, "asked", [])
     paths = place / "train", place / "test"
     found = evaluate_folder(*paths, detectors="centroid,knn-pixels", budget="cpu")

@@ -101,7 +101,7 @@ FAILING: dict[str, tuple[type[Own], str]] = {
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, (kind, _) in {**FAILING, "own": (Own, "")}.items():
         row = DetectorRow(name=name, title="t", source="s", make=kind)
-        monkeypatch.setitem(DETECTORS, name, row)
+        monkeypatch.setitem(DETECTORS._rows, name, row)
 
 
 @pytest.fixture
