@@ -70,10 +70,10 @@ def test_a_subset_draws_what_a_data_set_of_its_own_would(
 
 def test_subsets_must_fit(digits: TrainingSet) -> None:
     game = small_game("ae-dense", digits)
-    with pytest.raises(UsageError, match="1 runs need as many subsets of the data, got 2"):
+    with pytest.raises(UsageError, match="1 runs: expected 1 subsets, got 2"):
         Engine(game, digits, subsets=[torch.arange(3)] * 2)
     for bad in (torch.tensor([500]), torch.tensor([-1]), torch.arange(0)):
-        with pytest.raises(UsageError, match=r"subset 0 of the data: expected places 0\.\.499"):
+        with pytest.raises(UsageError, match=r"subset 0 of the data: expected indices 0\.\.499"):
             Engine(game, digits, subsets=[bad])
 
 
