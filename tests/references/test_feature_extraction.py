@@ -201,7 +201,9 @@ def test_dimensions_that_change(
 ) -> None:
     collector = FeatureCollector("net", 30, subset=subset, seed=SEED)
     collector.add(features_of(10, *first))
-    with pytest.raises(InputError, match=f"'net' gave {message}; every image must have the same number"):
+    with pytest.raises(
+        InputError, match=f"'net' gave {message}; every image must have the same number"
+    ):
         collector.add(features_of(10, *then))
 
 
