@@ -30,4 +30,4 @@ def recipes() -> None:
         )
         sys.stdout.write("\n")
     for broken in tricks.broken:
-        sys.stderr.write(f"{broken.reason}\n")
+        sys.stderr.write(f"latentbench: {broken.name} omitted: {broken.reason}\n")

@@ -59,7 +59,7 @@ def test_a_finding_of_another_package(install: Install, manifest: Path, folder: 
 
     package = install({"dark_corners.py": MODULE}, ENTRIES)
     command = ("score", str(folder), "--reference", str(manifest), "--metrics", "fid", "--json")
-    done = package.run(*command, "--no-exhibits")
+    done = package.run(*command, "--no-pictures")
     assert done.returncode == EXIT_OK, done.stderr
     record = ScoreRecord.model_validate_json(done.stdout)
     assert not record.from_cache  # the cached record was made without this check
@@ -69,7 +69,7 @@ def test_a_finding_of_another_package(install: Install, manifest: Path, folder: 
     # the corners of 50 images are at 60, those of 150 at 255: (50 * 60 + 150 * 255) / 200
     assert found.figures["corners"] == pytest.approx(206.25, abs=1)
     assert found.figures["reference_corners"] == pytest.approx(255, abs=1)
-    again = ScoreRecord.model_validate_json(package.run(*command, "--no-exhibits").stdout)
+    again = ScoreRecord.model_validate_json(package.run(*command, "--no-pictures").stdout)
     assert again.from_cache
     assert again.findings == record.findings
 

@@ -42,7 +42,7 @@ def test_a_metric_of_another_package(
     package: Package, digits_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record, errors = scored(package, digits_folder, "--metrics", "nearest_real,fid")
-    assert "left out" not in errors
+    assert "omitted" not in errors
     assert [entry.metric for entry in record.values] == ["fid", "nearest_real"]
     entry = record.values[1]
     assert entry.value is not None
@@ -110,7 +110,7 @@ def test_a_broken_package_is_left_out(install: Install, digits_folder: Path) -> 
     )
     record, errors = scored(package, digits_folder)
     assert [entry.metric for entry in record.values] == [*OWN, "nearest_real"]
-    assert "left out: metric 'missing': no_such_module:ROW cannot be loaded" in errors
+    assert "omitted: metric 'missing': no_such_module:ROW cannot be loaded" in errors
     assert "metric 'incomplete': scale ['cubic']: expected linear, log, symlog" in errors
     assert "repair or uninstall package toy" in errors
     refused = package.run("score", str(digits_folder), "--metrics", "incomplete")

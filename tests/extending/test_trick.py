@@ -126,7 +126,7 @@ def test_a_broken_package_leaves_the_others_usable(install: Install) -> None:
     listed = package.run("recipes")
     assert listed.returncode == EXIT_OK
     assert "drift-penalty" in listed.stdout
-    assert "trick 'ema' of drift_penalty:DRIFT_PENALTY: the name is taken" in listed.stderr
+    assert "ema of drift_penalty:DRIFT_PENALTY omitted: the name 'ema' is taken" in listed.stderr
     assert "trick 'bad': misnamed:DRIFT_PENALTY cannot be loaded" in listed.stderr
     on = ("--set", "tricks.ema=on", "--set", "tricks.drift-penalty=on")
     shown = package.run("train", "course-gan", *on, "--dry-run")

@@ -87,6 +87,4 @@ def _parquet(frame: pd.DataFrame) -> bytes:
     try:
         return frame.to_parquet(index=False)
     except ImportError as error:
-        raise UsageError(
-            "Parquet needs pyarrow: pip install pyarrow, or choose csv"
-        ) from error
+        raise UsageError("Parquet needs pyarrow: pip install pyarrow, or choose csv") from error

@@ -46,7 +46,7 @@ class DaskWorkers(Workers):
             from distributed import Client  # noqa: PLC0415  (an extra)
         except ImportError as error:
             raise UsageError(
-                f'executor {self.name}: dask is not installed; pip install distributed'
+                f"executor {self.name}: dask is not installed; pip install distributed"
             ) from error
         try:
             self._client = Client(self._address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]

@@ -78,7 +78,7 @@ class SubmititWorkers(Workers):
             import submitit  # noqa: PLC0415  (an extra)
         except ImportError as error:
             raise UsageError(
-                f'executor {self.name}: submitit is not installed; pip install submitit'
+                f"executor {self.name}: submitit is not installed; pip install submitit"
             ) from error
         try:
             self._executor = submitit.AutoExecutor(self._folder.resolve(), cluster=self._cluster)
