@@ -152,7 +152,7 @@ def load_training_set(
     except InvalidSubmission as error:
         raise InvalidSubmission(
             f"{source}: cannot train on this folder or archive: all files must be images of one "
-            "size and kind, as above; `latentbench audit` lists every file",
+            f"size and kind, as above; `latentbench audit {sanitise(source)}` lists every file",
             error.findings,
         ) from error
     if images is None:

@@ -48,7 +48,7 @@ def audit(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Write a corrected copy of the submission to this new folder.",
+            help="Write a corrected copy, with all of the images, to this new folder.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -99,8 +99,8 @@ def audit(
             sys.stderr.write(f"{report.source}:\n")
         _print_report(report, findings, json_lines=json_lines)
         codes.append(EXIT_OK if report.valid else EXIT_INVALID)
-    if repair is not None:
-        _repair(submissions[0], repair, wanted, quiet=quiet)
+    if repair is not None and not _repair(submissions[0], repair, wanted, quiet=quiet):
+        codes.append(EXIT_INVALID)
     if any(codes):
         raise typer.Exit(max(codes))
 
@@ -155,7 +155,8 @@ def _print_failure(path: str, error: LatentbenchError, *, json_lines: bool) -> N
         sys.stderr.write(f"latentbench: {error}\n")
 
 
-def _repair(path: str, out: Path, spec: SubmissionSpec | None, *, quiet: bool) -> None:
+def _repair(path: str, out: Path, spec: SubmissionSpec | None, *, quiet: bool) -> bool:
+    """Write the corrected copy and report on it; return whether there is one."""
     from bench.intake import repair as run_repair
     from bench.runtime.progress import progress_report
     from bench.tables.console import print_findings
@@ -164,15 +165,18 @@ def _repair(path: str, out: Path, spec: SubmissionSpec | None, *, quiet: bool) -
         repaired = run_repair(
             path, out, spec=spec, progress=lambda done, total: progress("repair", done, total)
         )
-    sys.stderr.write(
-        f"latentbench: {repaired.num_written:,} images written to {out}\n"
-        if repaired.out is not None
-        else "latentbench: nothing could be repaired, nothing was written\n"
-    )
-    for title, findings in (("converted", repaired.converted), ("left out", repaired.left_out)):
-        if findings:
-            sys.stderr.write(f"{title}:\n")
-            print_findings(findings)
+    refused = ", ".join(f"{finding.code} ({finding.count:,})" for finding in repaired.refused)
+    if repaired.out is None:
+        sys.stderr.write(
+            f"latentbench: nothing was written to {out}, because not every image can be repaired: "
+            f"{refused}. Make these files again, or remove them, and repeat the command\n"
+        )
+        return False
+    sys.stderr.write(f"latentbench: all {repaired.num_written:,} images written to {out}\n")
+    print_findings(repaired.converted, repaired=True)
+    if refused:
+        sys.stderr.write(f"not in the copy: {refused}\n")
+    return True
 
 
 def _shape(report: AuditReport) -> str:

@@ -114,6 +114,13 @@ CODES: dict[str, Code] = {
         f"Save with 8 bits. {_REPAIR}",
         "info",
     ),
+    "near-grey": Code(
+        "RGB images are grey except for rounding; extractors of grey images see their luma",
+        "The scores hardly change. To have exactly grey files, `latentbench audit --repair OUT` "
+        "writes all images as grey PNG.",
+        "warning",
+        "warning",
+    ),
     "lossy-format": Code(
         "images were compressed with loss, which changes every score",
         f"{_SAVE} straight from the generator.",

@@ -72,29 +72,36 @@ class ImageSet:
         return self.identity.sequence_digest
 
 
+COLOUR_STEP_PX = 4  # between the pixels that tell whether an image is clearly coloured
+NEAR_GREY = 2  # grey levels; channels that differ by no more are rounding, not colour
+
+
 @dataclass(frozen=True)
 class Block:
     """Consecutive images of one shape.
 
     `start` is the position of the first one. `file_channels` is the number of channels in the
-    files; `images` (uint8 n,H,W,C) has C = 1 if all of them are grey.
+    files; `images` (uint8 n,H,W,C) has C = 1 if all of them are grey. `colour` (uint8 n) is the
+    largest difference between the channels of a pixel, in grey levels; of an image where it
+    exceeds `NEAR_GREY`, it may be the largest among some of the pixels.
     """
 
     start: int
     file_channels: int
     images: U8
-    is_grey: NDArray[np.bool_]  # n
+    colour: U8
     digests: list[bytes]
+
+    @property
+    def num_images(self) -> int:
+        return len(self.colour)
 
 
 def make_block(start: int, images: U8) -> Block:
     """Return images (uint8 n,H,W,C) as a block, with their pixel digests."""
-    n, height, width, channels = images.shape
-    if channels == 1:
-        is_grey = np.ones(n, np.bool_)
-    else:
-        same = (images[..., 0] == images[..., 1]) & (images[..., 1] == images[..., 2])
-        is_grey = same.all(axis=(1, 2))
+    height, width, channels = images.shape[1:]
+    colour = colour_of(images)
+    is_grey = colour == 0
     grey = np.ascontiguousarray(images[..., :1]) if is_grey.any() else images
     seeds = {c: hashlib.sha256(_SHAPE.pack(height, width, c)) for c in (1, 3)}
     digests = []
@@ -102,7 +109,32 @@ def make_block(start: int, images: U8) -> Block:
         digest = seeds[1 if one_channel else 3].copy()
         digest.update((grey[i] if one_channel else np.ascontiguousarray(images[i])).data)
         digests.append(digest.digest())
-    return Block(start, channels, grey if is_grey.all() else images, is_grey, digests)
+    return Block(start, channels, grey if is_grey.all() else images, colour, digests)
+
+
+def colour_of(images: U8) -> U8:
+    """Return the largest difference between the channels of a pixel of each image, uint8 n.
+
+    Images are uint8 n,H,W,C. A sample of the pixels is looked at first, and all of them only of
+    images whose sample is nearly grey.
+
+    >>> colour_of(np.array([[[[7, 7, 7]]], [[[7, 8, 7]]]], np.uint8)).tolist()
+    [0, 1]
+    """
+    if images.shape[3] == 1:
+        return np.zeros(len(images), np.uint8)
+    colour = _largest_difference(images[:, ::COLOUR_STEP_PX, ::COLOUR_STEP_PX])
+    open_ = np.flatnonzero(colour <= NEAR_GREY)
+    if len(open_):
+        colour[open_] = _largest_difference(images if len(open_) == len(images) else images[open_])
+    return colour
+
+
+def _largest_difference(images: U8) -> U8:
+    red, green, blue = (images[..., channel] for channel in range(3))
+    highest = np.maximum(np.maximum(red, green), blue)
+    lowest = np.minimum(np.minimum(red, green), blue)
+    return np.asarray((highest - lowest).max(axis=(1, 2)), np.uint8)
 
 
 def join(blocks: Sequence[Block]) -> U8:

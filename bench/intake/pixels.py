@@ -40,9 +40,9 @@ def decode_image(
 ) -> Decoded:
     """Return the one image in `data`. The extension of `name` gives the expected format.
 
-    With `convert`, files that can become 8-bit grey or RGB without loss do, and their `note` says
-    what they were. With `size` (height, width), an image of another size is resized. Raises
-    `Rejected`.
+    With `convert`, files that can become 8-bit grey or RGB without further loss do, and their
+    `note` says what they were. With `size` (height, width), an image of another size is resized.
+    Raises `Rejected`.
     """
     if not data:
         raise Rejected("empty-file")
@@ -55,15 +55,14 @@ def decode_image(
     note = ""
     if found != promised:
         note = "wrong-format"
-        if not convert or found not in PLUGINS or is_lossy(found, data):
+        if not convert or found not in PLUGINS:
             raise Rejected(note, f"content is {found.upper()}")
     if found == "png":
         decoded = _decode_png(data, convert, size)
-    elif convert and is_lossy(found, data):
-        raise Rejected("lossy-format", found.upper())
     else:
         decoded = _decode_other(data, found, convert, size)
-    return decoded._replace(note=note) if note else decoded
+    is_kept = not note or decoded.note == "lossy-format"  # the note that matters more
+    return decoded if is_kept else decoded._replace(note=note)
 
 
 def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -99,7 +98,8 @@ def _decode_other(data: bytes, found: str, convert: bool, size: tuple[int, int] 
     if image.mode in CHANNELS and "transparency" not in image.info:
         lossless = "lossless-format" if convert else ""
         return _pixels(image, "lossy-format" if is_lossy(found, data) else lossless, size)
-    return _exact(image, convert, size)
+    decoded = _exact(image, convert, size)
+    return decoded._replace(note="lossy-format") if is_lossy(found, data) else decoded
 
 
 def _exact(image: Image.Image, convert: bool, size: tuple[int, int] | None) -> Decoded:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from bench.intake.image_set import U8, Block, ImageSet, SetIdentity, identify, j
 from bench.intake.names import sanitise
 from bench.intake.sizes import Size, check_size
 from bench.intake.sources import Kind, kind_of, list_source
-from bench.intake.spec import SubmissionSpec
+from bench.intake.spec import SubmissionSpec, is_builtin
 from bench.intake.tally import Tally
 from bench.intake.unfilter import unfilter
 from bench.runtime.progress import CountProgress
@@ -40,7 +41,8 @@ class AuditReport:
 
     `source` is the path, safe to print. `num_files` counts image files, or images of an array,
     readable or not. `identity` and `images` are None if any finding is an error; `images` is also
-    None if the pixels were not kept.
+    None if the pixels were not kept. `command` is the audit on the command line that
+    gives the same findings.
     """
 
     source: str
@@ -49,6 +51,7 @@ class AuditReport:
     images: ImageSet | None
     num_files: int
     identity: SetIdentity | None
+    command: str = "latentbench audit"
 
     @property
     def valid(self) -> bool:
@@ -61,10 +64,15 @@ class AuditReport:
         if errors:
             listed = ", ".join(f"{finding.code} ({finding.count:,})" for finding in errors)
             raise InvalidSubmission(
-                f"{self.source}: not a valid submission: {listed}. "
-                "Run `latentbench audit` to see which files, and what to do.",
+                f"{self.source}: not a valid submission: {listed}. {self._advice(errors)}",
                 self.findings,
             )
+
+    def _advice(self, errors: list[Finding]) -> str:
+        """Return the command that shows the errors, or the fix of one that no command shows."""
+        if all(finding.code == "too-much-data" for finding in errors):
+            return errors[0].fix
+        return f"`{self.command}` shows which files, and what to do."
 
 
 def audit(
@@ -172,6 +180,7 @@ class Reader:
         self._max_ahead_bytes = max_ahead_bytes
         self._entries: list[Entry] = []
         self._array: U8 | None = None
+        self._spec = spec
         self._list(spec, limit)
         self._tally = Tally(self._names, spec, self._collector)
         self._tally.check_count(self._num_files)
@@ -272,8 +281,17 @@ class Reader:
             findings=self._collector.findings(),
             images=None,
             num_files=self._num_files,
+            command=_command(self._path, self._spec),
             identity=None if self.failed else identify(self._names, self._digests, *self._shape),
         )
+
+
+def _command(path: Path, spec: SubmissionSpec | None) -> str:
+    """Return the command line of an audit; a spec that is not built in is called FILE."""
+    source = shlex.quote(sanitise(str(path), 400))
+    if spec is None:
+        return f"latentbench audit {source}"
+    return f"latentbench audit {source} --spec {spec.name if is_builtin(spec) else 'FILE'}"
 
 
 def _checked_resize(resize: tuple[int, int] | None, spec: SubmissionSpec | None) -> Size | None:

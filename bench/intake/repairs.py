@@ -1,8 +1,13 @@
-"""`repair`: a corrected copy of a submission, without the images that would need a guess.
+"""`repair`: a corrected copy of a submission, with all of its images or not at all.
 
-Palettes, opaque alpha, fewer than 8 bits, R=G=B and other lossless formats become 8-bit grey or RGB
-PNG with the same pixels. Images that would need a guess (16 bits, real transparency, lossy
-compression, damaged files, a size or colour other than the spec's) are left out and listed.
+Palettes, opaque alpha, fewer than 8 bits, other lossless formats and R=G=B become 8-bit grey or RGB
+PNG with the same pixels. Nearly grey images (see `image_set.NEAR_GREY`) become grey, their ITU-R
+BT.601 luma, if the spec asks for grey or no image of the submission is coloured. Without a spec,
+JPEG becomes PNG with the pixels that a score would read.
+
+Images that would need a guess (16 bits, real transparency, damaged files, a size or colour other
+than the spec's, lossy compression that a spec does not accept) cannot be repaired. They are listed,
+and no copy is written: a copy with fewer images would be another submission.
 """
 
 from __future__ import annotations
@@ -13,11 +18,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from bench.errors import UsageError
 from bench.intake.arrays import index_names, read_array
 from bench.intake.decoder import decode
 from bench.intake.findings import Collector, Finding
-from bench.intake.image_set import U8
+from bench.intake.formats import format_of_name
+from bench.intake.image_set import NEAR_GREY, U8, colour_of
 from bench.intake.names import is_clean, sanitise
 from bench.intake.reading import pixels_of
 from bench.intake.sources import kind_of, list_source
@@ -29,16 +37,18 @@ from bench.runtime.progress import CountProgress
 class RepairReport:
     """The result of `repair`.
 
-    `converted` lists the files that were converted, `left_out` those that are missing from the copy
-    and why. All other files have the pixels and the mode that they had. `out` is None if no image
-    could be written.
+    `num_images` counts what is named like an image, or the images of an array. `converted` lists
+    the files that were converted; the others have the pixels and the mode that they had.
+    `refused` lists what cannot be repaired, and what is no image, such as folders and notes. `out`
+    is None, and `num_written` is 0, if any image cannot be repaired.
     """
 
     source: str
     out: Path | None
+    num_images: int
     num_written: int
     converted: tuple[Finding, ...]
-    left_out: tuple[Finding, ...]
+    refused: tuple[Finding, ...]
 
 
 def repair(
@@ -51,10 +61,10 @@ def repair(
 ) -> RepairReport:
     """Write a corrected copy of a submission to the new folder `out`, completely or not at all.
 
-    `path` is a folder, zip, npz, npy or idx file. With `spec`, images that do not meet it are left
-    out. `progress` and `num_workers` are those of `audit`. Raises `UsageError` if `out` exists and
-    is not an empty folder, if it lies inside the source, or if the spec does not accept PNG; also
-    raises what `audit` raises.
+    `path` is a folder, zip, npz, npy or idx file. With `spec`, every image of the copy meets it.
+    If any image cannot be repaired, nothing is written. `progress` and `num_workers` are those of
+    `audit`. Raises `UsageError` if `out` exists and is not an empty folder, if it lies inside the
+    source, or if the spec does not accept PNG; also raises what `audit` raises.
 
     >>> import tempfile
     >>> import numpy as np
@@ -67,13 +77,14 @@ def repair(
     source = Path(path)
     kind = kind_of(source)
     _check_target(source, out, spec)
-    left_out = Collector(strict=spec is not None)
-    writer = _Writer(spec, left_out)
+    refused = Collector(strict=spec is not None)
+    writer = _Writer(spec, refused)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         if kind in ("folder", "zip"):
-            listing = list_source(source, kind, left_out)
+            listing = list_source(source, kind, refused)
+            num_images = listing.num_images
             temporary.mkdir(parents=True)
             writer.open(temporary, listing.names)
             for run in decode(
@@ -81,25 +92,29 @@ def repair(
             ):
                 names = listing.names[run.start : run.start + run.count]
                 if run.kind == "rejected":
-                    left_out.add(run.note, names, run.detail)
+                    refused.add(run.note, names, run.detail)
                 else:
                     writer.write(run.start, pixels_of(run), run.note)
         else:
-            array = read_array(source, kind, left_out)
+            array = read_array(source, kind, refused)
+            num_images = 0 if array is None else len(array)
             temporary.mkdir(parents=True)
             if array is not None:
                 writer.open(temporary, [name + b".png" for name in index_names(len(array))])
                 writer.write(0, array, "")
-        if writer.num_written:
+        writer.finish()
+        is_complete = 0 < num_images == writer.num_written
+        if is_complete:
             temporary.replace(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return RepairReport(
         source=sanitise(str(source), 400),
-        out=out if writer.num_written else None,
-        num_written=writer.num_written,
+        out=out if is_complete else None,
+        num_images=num_images,
+        num_written=writer.num_written if is_complete else 0,
         converted=writer.converted.findings(),
-        left_out=tuple(finding for finding in left_out.findings() if finding.code != "bad-name"),
+        refused=tuple(finding for finding in refused.findings() if finding.code != "bad-name"),
     )
 
 
@@ -114,15 +129,18 @@ def _check_target(source: Path, out: Path, spec: SubmissionSpec | None) -> None:
 
 
 class _Writer:
-    """A writer of PNG files to one folder, without images that the spec does not accept."""
+    """A writer of PNG files to one folder; what the spec does not accept goes to `refused`."""
 
-    def __init__(self, spec: SubmissionSpec | None, left_out: Collector) -> None:
+    def __init__(self, spec: SubmissionSpec | None, refused: Collector) -> None:
         self.converted = Collector()
         self.num_written = 0
         self._spec = spec
-        self._left_out = left_out
+        self._mode = "any" if spec is None else spec.mode
+        self._refused = refused
         self._names: list[bytes] = []
         self._targets: list[Path] = []
+        self._near_grey: list[int] = []  # positions, written as they are
+        self._has_colour = False
 
     def open(self, folder: Path, names: list[bytes]) -> None:
         self._names = names
@@ -130,47 +148,78 @@ class _Writer:
 
     def write(self, start: int, images: U8, note: str) -> None:
         """Write images (uint8 n,H,W,C); `note` is the code of what they were converted from."""
+        colour = colour_of(images).tolist()
         for i, image in enumerate(images, start):
             name = self._names[i]
-            if refusal := self._refuse(image):
-                self._left_out.add(refusal, [name])
+            refusal = self._refuse(name, image, colour[i - start], note)
+            if refusal is not None:
+                self._refused.add(refusal[0], [name], refusal[1])
                 continue
-            for code in self._save(image, self._targets[i], note):
+            for code in self._save(i, image, colour[i - start], note):
                 self.converted.add(code, [name])
             if not is_clean(name):
                 self.converted.add("bad-name", [name])
             self.num_written += 1
 
-    def _refuse(self, image: U8) -> str:
+    def _refuse(self, name: bytes, image: U8, colour: int, note: str) -> tuple[str, str] | None:
+        """Return the code and the detail of what the spec does not accept."""
         spec = self._spec
         if spec is None:
-            return ""
-        if image.shape[0] != (spec.height_px or image.shape[0]):
-            return "wrong-size"
-        if image.shape[1] != (spec.width_px or image.shape[1]):
-            return "wrong-size"
-        return "wrong-mode" if spec.mode == "grey" and not _is_grey(image) else ""
+            return None
+        if note == "lossy-format" and not _accepts_lossy(spec, name):
+            return note, ""
+        height, width = image.shape[:2]
+        if (height, width) != (spec.height_px or height, spec.width_px or width):
+            return "wrong-size", f"{width}x{height} px"
+        if spec.mode == "grey" and colour > NEAR_GREY:
+            return "wrong-mode", "coloured, expected grey"
+        return None
 
-    def _save(self, image: U8, target: Path, note: str) -> Iterator[str]:
-        """Save as grey PNG if R=G=B, unless the spec asks for RGB; yield codes of the changes."""
-        from PIL import Image  # importing this module stays cheap
-
+    def _save(self, position: int, image: U8, colour: int, note: str) -> Iterator[str]:
+        """Save one image in the mode that the spec asks for; yield codes of the changes."""
         if note:
             yield note
-        wants_rgb = self._spec is not None and self._spec.mode == "rgb"
-        if wants_rgb and image.shape[2] == 1:
-            yield "wrong-mode"
-            image = image.repeat(3, axis=2)
-        elif not wants_rgb and image.shape[2] == 3 and _is_grey(image):
-            yield "grey-as-rgb"
-            image = image[..., :1]
-        pixels = image[..., 0] if image.shape[2] == 1 else image
-        with target.open("xb") as stream:
-            Image.fromarray(pixels).save(stream, "PNG")
+        if self._mode == "rgb":
+            if image.shape[2] == 1:
+                yield "wrong-mode"
+                image = image.repeat(3, axis=2)
+        elif image.shape[2] == 3:
+            if colour == 0:
+                yield "grey-as-rgb"
+                image = image[..., :1]
+            elif colour > NEAR_GREY:
+                self._has_colour = True
+            else:
+                self._near_grey.append(position)
+        _save_png(image, self._targets[position])
+
+    def finish(self) -> None:
+        """Make nearly grey images grey, once it is known that the submission is not coloured."""
+        if self._has_colour and self._mode != "grey":
+            return
+        from PIL import Image
+
+        for position in self._near_grey:
+            with Image.open(self._targets[position]) as image:
+                grey = np.asarray(image.convert("L"))
+            self._targets[position].unlink()
+            _save_png(grey[..., None], self._targets[position])
+            self.converted.add("near-grey", [self._names[position]])
 
 
-def _is_grey(image: U8) -> bool:
-    return bool((image == image[..., :1]).all())
+def _accepts_lossy(spec: SubmissionSpec, name: bytes) -> bool:
+    """Return whether a spec accepts the loss that files of this name have."""
+    found = format_of_name(name)
+    return found != "png" and found in spec.formats
+
+
+def _save_png(image: U8, target: Path) -> None:
+    """Save one image (uint8 H,W,C) to a new file."""
+    from PIL import Image  # importing this module stays cheap
+
+    pixels = image[..., 0] if image.shape[2] == 1 else image
+    with target.open("xb") as stream:
+        Image.fromarray(pixels).save(stream, "PNG")
 
 
 def target_names(names: list[bytes]) -> list[str]:

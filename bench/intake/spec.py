@@ -80,6 +80,15 @@ def builtin_specs() -> tuple[str, ...]:
     )
 
 
+def is_builtin(spec: SubmissionSpec) -> bool:
+    """Return whether a spec is one that `load_spec` accepts by its name.
+
+    >>> is_builtin(load_spec("mnist-10k")), is_builtin(SubmissionSpec(name="mnist-10k"))
+    (True, False)
+    """
+    return spec.name in builtin_specs() and spec == load_spec(spec.name)
+
+
 def load_spec(name_or_path: str) -> SubmissionSpec:
     """Return a built-in spec by its name, or the spec in a TOML file.
 

@@ -251,12 +251,12 @@ def _joined(blocks: Iterable[Block]) -> Iterator[U8]:
     waiting: list[Block] = []
     num_images = num_bytes = 0
     for block in blocks:
-        num_images += len(block.is_grey)
+        num_images += block.num_images
         num_bytes += block.images.nbytes
         if waiting and (num_images > BLOCK_IMAGES or num_bytes > BLOCK_BYTES):
             yield _writable(waiting)
             waiting = []
-            num_images, num_bytes = len(block.is_grey), block.images.nbytes
+            num_images, num_bytes = block.num_images, block.images.nbytes
         waiting.append(block)
     if waiting:
         yield _writable(waiting)

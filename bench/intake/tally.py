@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intake.findings import Collector
-from bench.intake.image_set import Block
+from bench.intake.image_set import NEAR_GREY, Block
 from bench.intake.spec import SubmissionSpec
 
 # The colour mode in the file of an image; 0 if it was not read.
-GREY, GREY_AS_RGB, COLOURED = 1, 2, 3
+GREY, GREY_AS_RGB, NEARLY_GREY, COLOURED = 1, 2, 3, 4
 SHOWN_SIZES = 10
 
 
@@ -36,6 +36,7 @@ class Tally:
         self._sizes: dict[tuple[int, int], int] = {}  # (height, width) -> 1, 2, ...
         self._size_N = np.zeros(len(names), np.int32)  # 0: not read
         self._mode_N = np.zeros(len(names), np.uint8)
+        self._near_grey_by = 0  # grey levels; the largest difference in a nearly grey image
         self._resized: list[bytes] = []
         self._sizes_in_files: Counter[tuple[int, int]] = Counter()
 
@@ -54,10 +55,14 @@ class Tally:
         Once it returns False, `check` reports an error.
         """
         size = block.images.shape[1:3]
-        stop = block.start + len(block.is_grey)
+        stop = block.start + block.num_images
         self._size_N[block.start : stop] = self._sizes.setdefault(size, len(self._sizes) + 1)
-        in_rgb = np.where(block.is_grey, GREY_AS_RGB, COLOURED)
+        is_near = block.colour <= NEAR_GREY
+        in_rgb = np.where(is_near, NEARLY_GREY, COLOURED)
+        in_rgb[block.colour == 0] = GREY_AS_RGB
         self._mode_N[block.start : stop] = GREY if block.file_channels == 1 else in_rgb
+        if is_near.any():
+            self._near_grey_by = max(self._near_grey_by, int(block.colour[is_near].max()))
         if len(self._sizes) > 1:
             return False
         if self._spec is None:
@@ -67,7 +72,7 @@ class Tally:
             return False
         if self._spec.mode == "rgb":
             return block.file_channels != 1
-        return self._spec.mode == "any" or bool(block.is_grey.all())
+        return self._spec.mode == "any" or bool(is_near.all())
 
     def note_resized(self, place: int, height: int, width: int) -> None:
         """Note that the image at `place` had another size in its file."""
@@ -99,8 +104,9 @@ class Tally:
             self._collector.add("resized", self._resized, detail)
 
     def _check_modes(self) -> None:
-        grey, grey_as_rgb, coloured = (
-            self._names_of(self._mode_N == mode) for mode in (GREY, GREY_AS_RGB, COLOURED)
+        grey, grey_as_rgb, nearly_grey, coloured = (
+            self._names_of(self._mode_N == mode)
+            for mode in (GREY, GREY_AS_RGB, NEARLY_GREY, COLOURED)
         )
         mode = "any" if self._spec is None else self._spec.mode
         if mode == "grey" and coloured:
@@ -109,11 +115,18 @@ class Tally:
             self._collector.add("wrong-mode", grey, "grey, expected RGB")
         elif coloured and grey:
             self._collector.add("mixed-modes", grey)
+        if nearly_grey and (mode == "grey" or (mode == "any" and not coloured)):
+            self._collector.add("near-grey", nearly_grey, _levels(self._near_grey_by))
         if grey_as_rgb and not coloured:
             self._collector.add("grey-as-rgb", grey_as_rgb)
 
     def _names_of(self, chosen_N: NDArray[np.bool_]) -> list[bytes]:
         return [self._names[i] for i in np.flatnonzero(chosen_N).tolist()]
+
+
+def _levels(number: int) -> str:
+    """Return how far the channels of nearly grey images are apart."""
+    return f"the channels of a pixel differ by up to {number} of 255 grey levels"
 
 
 def _table(sizes: Counter[tuple[int, int]]) -> str:

@@ -272,9 +272,7 @@ class Scorer:
         self._last.clear()
         records = []
         for target, one in zip(targets, found, strict=True):
-            shown = images._replace(
-                findings=(*images.findings, *target.warnings(images.submission))
-            )
+            shown = images._replace(findings=_with_warnings(images, target))
             record = one
             if isinstance(record, FeatureSample):
                 cached = self._results.record(target, images.submission.sequence_digest)
@@ -355,6 +353,17 @@ class Scorer:
 
     def _inputs(self, target: Target, sample: FeatureSample) -> MetricInputs:
         return metric_inputs(target.reference, sample, seed=self.settings.seed, device=self.device)
+
+
+def _with_warnings(images: _Images, target: Target) -> tuple[FindingEntry, ...]:
+    """Return the findings of the audit and the warnings about extractor and reference.
+
+    Nearly grey images lose no colour by becoming grey.
+    """
+    warnings = list(target.warnings(images.submission))
+    if any(finding.code == "near-grey" for finding in images.findings):
+        warnings = [one for one in warnings if one.code != "colour-to-grey"]
+    return (*images.findings, *warnings)
 
 
 def _from_cache(record: ScoreRecord, images: _Images, watch: Stopwatch) -> ScoreRecord:

@@ -19,18 +19,24 @@ SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 WIDE_COLUMNS = 100  # below this width, plain tables lose their last column
 
 
-def print_findings(findings: Iterable[Finding | FindingEntry]) -> None:
-    """Print findings on stderr in the given order: severity, code, count, message, names, fix."""
+def print_findings(findings: Iterable[Finding | FindingEntry], *, repaired: bool = False) -> None:
+    """Print findings on stderr in the given order: severity, code, count, message, names, fix.
+
+    Those that were `repaired` have neither severity nor fix any more.
+    """
     stderr = console(stderr=True)
     for finding in findings:
         head = Text(f"{finding.severity} ", style=SEVERITY_STYLES[finding.severity])
+        if repaired:
+            head = Text("repaired ", style="green")
         head.append(f"{finding.code} ({finding.count:,}): ", style="bold")
         head.append(finding.message)
         stderr.print(head, overflow="fold")
         if finding.examples:
             more = ", ..." if finding.count > len(finding.examples) else ""
             stderr.print(Text(f"    {', '.join(finding.examples)}{more}", "dim"), overflow="fold")
-        stderr.print(Text(f"    fix: {finding.fix}"), overflow="fold")
+        if not repaired:
+            stderr.print(Text(f"    fix: {finding.fix}"), overflow="fold")
 
 
 def print_rows(columns: list[str], rows: Iterable[list[str]]) -> None:

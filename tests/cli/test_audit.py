@@ -33,9 +33,32 @@ def test_audit_repairs(
     (workdir / "rgb" / "torn.png").write_bytes((workdir / "rgb" / "00000.png").read_bytes()[:50])
     assert run(["audit", "rgb", "--repair", "fixed"]) == EXIT_INVALID
     err = capsys.readouterr().err
-    assert "5 images written to fixed" in err
-    assert "torn.png" in err
+    assert "nothing was written to fixed" in err
+    assert "can be repaired: png-truncated (1)" in err
+    assert not (workdir / "fixed").exists()
+    (workdir / "rgb" / "torn.png").unlink()
+    (workdir / "rgb" / "notes.txt").write_text("x")
+    assert run(["audit", "rgb", "--repair", "fixed"]) == EXIT_OK
+    err = capsys.readouterr().err
+    assert "all 5 images written to fixed" in err
+    repaired = err.partition("written to fixed")[2]
+    assert "repaired grey-as-rgb (5)" in repaired
+    assert "fix:" not in repaired
+    assert "not in the copy: junk-file (1)" in repaired
     assert run(["audit", "fixed"]) == EXIT_OK
+    assert capsys.readouterr().err == ""
+
+
+def test_the_command_in_an_error_shows_the_errors(
+    mnist: RealSample, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An audit without the spec would call this folder valid."""
+    write_pngs(mnist.images[:5], workdir / "my samples")
+    assert run(["score", "my samples", "--spec", "mnist-10k"]) == EXIT_INVALID
+    err = capsys.readouterr().err
+    assert "`latentbench audit 'my samples' --spec mnist-10k` shows" in err
+    assert run(["audit", "my samples", "--spec", "mnist-10k"]) == EXIT_INVALID
+    assert "wrong-count" in capsys.readouterr().err
 
 
 def test_several_submissions(

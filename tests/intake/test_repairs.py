@@ -43,10 +43,15 @@ def by_code(findings):
     return {finding.code: finding.examples for finding in findings}
 
 
+BROKEN = ("deep.png", "alpha.png", "cut.png")
+
+
 def test_repair(mess, tmp_path):
+    for name in BROKEN:
+        (mess / name).unlink()
     out = tmp_path / "fixed"
     report = repair(mess, out)
-    assert report.num_written == 8
+    assert report.num_written == report.num_images == len(list(out.iterdir())) == 10
     assert by_code(report.converted) == {
         "palette": ("palette.png",),
         "alpha-opaque": ("opaque.png",),
@@ -55,41 +60,69 @@ def test_repair(mess, tmp_path):
         "low-bit-depth": ("bits.png",),
         "lossless-format": ("lossless.bmp",),
         "wrong-format": ("misnamed.png",),
+        "lossy-format": ("jpeg.jpg", "jpeg.png"),
     }
-    assert by_code(report.left_out) == {
-        "lossy-format": ("jpeg.jpg",),
-        "wrong-format": ("jpeg.png",),
-        "bit-depth-16": ("deep.png",),
-        "alpha": ("alpha.png",),
-        "png-truncated": ("cut.png",),
-        "junk-file": ("notes.txt",),
-    }
+    assert by_code(report.refused) == {"junk-file": ("notes.txt",)}
     for name in ("palette", "opaque", "rgb"):
         image = Image.open(out / f"{name}.png")
         assert image.mode == "L"
         assert np.array_equal(np.asarray(image), digit(5))
     for name in ("lossless", "misnamed"):
         assert np.array_equal(np.asarray(Image.open(out / f"{name}.png")), COLOUR)
+    jpeg = np.asarray(Image.open(mess / "jpeg.jpg"))
+    for name in ("jpeg.png", "jpeg-2.png"):
+        assert np.array_equal(np.asarray(Image.open(out / name)), jpeg)
     again = audit(out)
     assert again.valid
     assert [f.code for f in again.findings] == ["mixed-modes"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["fixed", "mess"]
 
 
-def test_a_spec_leaves_out_what_it_does_not_accept(mess, tmp_path):
+def test_a_copy_has_all_images_or_is_not_written(mess, tmp_path):
+    report = repair(mess, tmp_path / "fixed")
+    assert (report.out, report.num_written, report.num_images) == (None, 0, 13)
+    assert by_code(report.refused) == {
+        "bit-depth-16": ("deep.png",),
+        "alpha": ("alpha.png",),
+        "png-truncated": ("cut.png",),
+        "junk-file": ("notes.txt",),
+    }
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mess"]
+
+
+def test_a_spec_refuses_what_it_does_not_accept(mess, tmp_path):
+    for name in BROKEN:
+        (mess / name).unlink()
     (mess / "large.png").write_bytes(encode(digit(1, 32)))
-    report = repair(mess, tmp_path / "fixed", spec=load_spec("mnist-10k"))
-    left_out = by_code(report.left_out)
-    assert left_out["wrong-size"] == ("large.png",)
-    assert left_out["wrong-mode"] == ("lossless.bmp", "misnamed.png")
-    codes = [f.code for f in audit(tmp_path / "fixed", spec=load_spec("mnist-10k")).findings]
-    assert codes == ["wrong-count"]
+    spec = load_spec("mnist-10k").model_copy(update={"count": None})
+    report = repair(mess, tmp_path / "fixed", spec=spec)
+    assert report.out is None
+    assert by_code(report.refused) == {
+        "wrong-size": ("large.png",),
+        "wrong-mode": ("lossless.bmp", "misnamed.png"),
+        "lossy-format": ("jpeg.jpg", "jpeg.png"),
+        "junk-file": ("notes.txt",),
+    }
+    for name in ("large.png", "lossless.bmp", "misnamed.png", "jpeg.jpg", "jpeg.png"):
+        (mess / name).unlink()
+    assert repair(mess, tmp_path / "fixed", spec=spec).num_written == 6
+    assert audit(tmp_path / "fixed", spec=spec).findings == ()
+
+
+def test_a_spec_that_names_jpeg_accepts_its_loss(tmp_path):
+    folder = tmp_path / "s"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(encode(digit(2), "JPEG"))
+    spec = load_spec("mnist-10k").model_copy(update={"count": 1, "formats": ("jpeg", "png")})
+    assert repair(folder, tmp_path / "out", spec=spec).num_written == 1
+    (folder / "a.jpg").rename(folder / "a.png")
+    assert repair(folder, tmp_path / "again", spec=spec).out is None
 
 
 def test_a_good_folder_is_copied_with_the_same_pixels(tmp_path):
     folder = make_folder(tmp_path / "s", 3)
     report = repair(folder, tmp_path / "deep" / "out")
-    assert (report.num_written, report.converted, report.left_out) == (3, (), ())
+    assert (report.num_written, report.converted, report.refused) == (3, (), ())
     assert audit(tmp_path / "deep" / "out").images.digest == audit(folder).images.digest
 
 
@@ -107,8 +140,12 @@ def test_zip_and_arrays(tmp_path):
             archive.write(path, f"s/{path.name}")
         archive.writestr("../evil.png", b"x")
     report = repair(tmp_path / "s.zip", tmp_path / "from_zip")
-    assert report.num_written == 3
-    assert by_code(report.left_out) == {"zip-unsafe-path": ("../evil.png",)}
+    assert (report.out, report.num_images) == (None, 4)
+    assert by_code(report.refused) == {"zip-unsafe-path": ("../evil.png",)}
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, f"s/{path.name}")
+    assert repair(tmp_path / "s.zip", tmp_path / "from_zip").num_written == 3
     np.save(tmp_path / "a.npy", np.stack([digit(i) for i in range(3)]))
     assert repair(tmp_path / "a.npy", tmp_path / "from_npy").num_written == 3
     expected = audit(folder).images.pixel_digest

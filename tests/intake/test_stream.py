@@ -303,5 +303,5 @@ def test_neighbouring_blocks_are_joined(counts, most_images, most_bytes):
     result = [np.broadcast_to(images, (*images.shape[:3], 3)) for images in joined]
     assert np.array_equal(np.concatenate([*result, np.empty((0, 2, 2, 3))]),
                           np.concatenate([*rgb, np.empty((0, 2, 2, 3))]))  # fmt: skip
-    largest = max((len(block.is_grey) for block in blocks), default=0)
+    largest = max((block.num_images for block in blocks), default=0)
     assert all(len(images) <= max(most_images, largest) for images in joined)
