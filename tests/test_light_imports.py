@@ -83,6 +83,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("metrics", set()),
         ("extractors", set()),
         ("reference list", set()),
+        ("detectors", set()),
         ("cache", set()),
         ("audit FOLDER", set()),
         ("audit FOLDER --content", set()),

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from baselines.detectors.engine_fits import epochs_of, one_class_config
+from baselines.detectors.engine_fits import one_class_config
 from baselines.detectors.options import DetectorOptions, options_of
 from baselines.detectors.recipe_detector import (
     RecipeDetector,
@@ -37,17 +37,20 @@ from baselines.detectors.recipe_detector import (
     ReconstructingDetector,
     Scorer,
 )
+from baselines.detectors.table import (
+    ANOGAN_CPU,
+    ANOGAN_LAMBDA,
+    ANOGAN_RATE,
+    ANOGAN_STEPS,
+    GAN_CPU,
+    epochs_of,
+)
 from baselines.models.random_draws import derive_seed
 from baselines.recipes.config import RunConfig
 from baselines.sampling.trained import Trained
-from baselines.training.training_images import MAX_SIDE_PX, scaled
-from bench.anomaly.detectors.base import DetectorRow, DetectorSettings
+from baselines.training.training_images import scaled
+from bench.anomaly.detectors.base import DetectorSettings
 
-CPU: dict[str, float | int | str] = {"epochs": 10, "width": 16}
-SEARCH_CPU: dict[str, float | int | str] = {**CPU, "num_steps": 20, "search_rate": 0.2}
-LAMBDA = 0.1
-NUM_STEPS = 500
-SEARCH_RATE = 0.05
 SEARCHED = 100  # images of a chunk
 
 
@@ -65,9 +68,9 @@ class GANDetectorOptions(DetectorOptions):
 class AnoGANOptions(GANDetectorOptions):
     """Options of AnoGAN. `weight` is lambda."""
 
-    num_steps: int = Field(NUM_STEPS, ge=1)
-    search_rate: float = Field(SEARCH_RATE, gt=0)
-    weight: float = Field(LAMBDA, ge=0, le=1)
+    num_steps: int = Field(ANOGAN_STEPS, ge=1)
+    search_rate: float = Field(ANOGAN_RATE, gt=0)
+    weight: float = Field(ANOGAN_LAMBDA, ge=0, le=1)
 
 
 class Search(NamedTuple):
@@ -135,8 +138,8 @@ def _config(options: GANDetectorOptions, settings: DetectorSettings) -> RunConfi
     )
 
 
-def _discriminator(settings: DetectorSettings) -> RecipeDetector:
-    options = options_of(GANDetectorOptions, settings, "gan-discriminator", CPU)
+def discriminator(settings: DetectorSettings) -> RecipeDetector:
+    options = options_of(GANDetectorOptions, settings, "gan-discriminator", GAN_CPU)
 
     def prepare(trained: Trained, _normal: NDArray[np.uint8]) -> Scorer:
         return lambda images: verdict_scores(trained, images)
@@ -152,8 +155,8 @@ def _discriminator(settings: DetectorSettings) -> RecipeDetector:
     )
 
 
-def _anogan(settings: DetectorSettings) -> ReconstructingDetector:
-    options = options_of(AnoGANOptions, settings, "anogan", SEARCH_CPU)
+def anogan(settings: DetectorSettings) -> ReconstructingDetector:
+    options = options_of(AnoGANOptions, settings, "anogan", ANOGAN_CPU)
 
     def found(trained: Trained) -> Callable[[Tensor], Search]:
         return lambda images: search(trained, images, options, settings.seed)
@@ -171,40 +174,3 @@ def _anogan(settings: DetectorSettings) -> ReconstructingDetector:
         prepare=lambda trained, _normal: lambda images: found(trained)(images).scores,
     )
     return ReconstructingDetector(family, restore)
-
-
-DISCRIMINATOR = DetectorRow(
-    name="gan-discriminator",
-    title="the discriminator's logit of a GAN of normal images",
-    source="Goodfellow et al. 2014; as a detector: Schlegl et al. 2017, section 3",
-    make=_discriminator,
-    seeded=True,
-    trains=True,
-    max_side_px=MAX_SIDE_PX,
-    constants={
-        "epochs": epochs_of("dcgan"),
-        "cpu epochs": CPU["epochs"],
-        "width": 64,
-        "cpu width": CPU["width"],
-    },
-)
-ANOGAN = DetectorRow(
-    name="anogan",
-    title="AnoGAN: search of a GAN's latent space, residual and discrimination loss",
-    source="Schlegl et al. 2017",
-    make=_anogan,
-    seeded=True,
-    trains=True,
-    max_side_px=MAX_SIDE_PX,
-    constants={
-        "epochs": epochs_of("dcgan"),
-        "cpu epochs": CPU["epochs"],
-        "width": 64,
-        "cpu width": CPU["width"],
-        "lambda": LAMBDA,
-        "num_steps": NUM_STEPS,
-        "search_rate": SEARCH_RATE,
-        "cpu num_steps": SEARCH_CPU["num_steps"],
-        "cpu search_rate": SEARCH_CPU["search_rate"],
-    },
-)

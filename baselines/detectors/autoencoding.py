@@ -16,19 +16,18 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from baselines.detectors.engine_fits import epochs_of, one_class_config
+from baselines.detectors.engine_fits import one_class_config
 from baselines.detectors.options import DetectorOptions, options_of
 from baselines.detectors.recipe_detector import (
     RecipeFamily,
     ReconstructingDetector,
     Scorer,
 )
+from baselines.detectors.table import AUTOENCODER_CPU, CONV_CPU, epochs_of
 from baselines.models.autoencoders import Autoencoder
 from baselines.sampling.trained import Trained
-from baselines.training.training_images import MAX_SIDE_PX, scaled
-from bench.anomaly.detectors.base import DetectorRow, DetectorSettings
-
-CPU_EPOCHS = 30
+from baselines.training.training_images import scaled
+from bench.anomaly.detectors.base import DetectorSettings
 
 
 class AutoencoderDetectorOptions(DetectorOptions):
@@ -59,10 +58,6 @@ class DenoisingOptions(AutoencoderDetectorOptions):
     """Options of the denoising autoencoders. `recipe` chooses the corruption."""
 
     recipe: Literal["ae-denoising-gaussian", "ae-denoising-masking"] = "ae-denoising-gaussian"
-
-
-CPU: dict[str, float | int | str] = {"epochs": CPU_EPOCHS}
-CONV_CPU: dict[str, float | int | str] = {"epochs": 10, "width": 16}
 
 
 @torch.no_grad()
@@ -105,57 +100,16 @@ def _make(
     return ReconstructingDetector(family, reconstructed)
 
 
-def _dense(settings: DetectorSettings) -> ReconstructingDetector:
-    return _make("ae-dense", settings, options_of(DenseOptions, settings, "ae-dense", CPU))
+def dense(settings: DetectorSettings) -> ReconstructingDetector:
+    return _make(
+        "ae-dense", settings, options_of(DenseOptions, settings, "ae-dense", AUTOENCODER_CPU)
+    )
 
 
-def _conv(settings: DetectorSettings) -> ReconstructingDetector:
+def conv(settings: DetectorSettings) -> ReconstructingDetector:
     return _make("ae-conv", settings, options_of(ConvOptions, settings, "ae-conv", CONV_CPU))
 
 
-def _denoising(settings: DetectorSettings) -> ReconstructingDetector:
-    options = options_of(DenoisingOptions, settings, "ae-denoising", CPU)
+def denoising(settings: DetectorSettings) -> ReconstructingDetector:
+    options = options_of(DenoisingOptions, settings, "ae-denoising", AUTOENCODER_CPU)
     return _make("ae-denoising", settings, options)
-
-
-DENSE = DetectorRow(
-    name="ae-dense",
-    title="reconstruction error of a dense autoencoder",
-    source="Hinton & Salakhutdinov 2006",
-    make=_dense,
-    seeded=True,
-    trains=True,
-    max_side_px=MAX_SIDE_PX,
-    constants={"epochs": epochs_of("ae-dense"), "cpu epochs": CPU_EPOCHS, "code_dim": 32},
-)
-CONV = DetectorRow(
-    name="ae-conv",
-    title="reconstruction error of a convolutional autoencoder (DCAE)",
-    source="Masci et al. 2011; as a detector: Ruff et al. 2018",
-    make=_conv,
-    seeded=True,
-    trains=True,
-    max_side_px=MAX_SIDE_PX,
-    constants={
-        "epochs": epochs_of("ae-conv"),
-        "cpu epochs": CONV_CPU["epochs"],
-        "code_dim": 16,
-        "width": 32,
-        "cpu width": CONV_CPU["width"],
-    },
-)
-DENOISING = DetectorRow(
-    name="ae-denoising",
-    title="reconstruction error of a denoising autoencoder",
-    source="Vincent et al. 2010",
-    make=_denoising,
-    seeded=True,
-    trains=True,
-    max_side_px=MAX_SIDE_PX,
-    constants={
-        "epochs": epochs_of("ae-denoising-gaussian"),
-        "cpu epochs": CPU_EPOCHS,
-        "code_dim": 32,
-        "gaussian corruption": 0.3,
-    },
-)

@@ -47,9 +47,10 @@ from baselines.detectors.svdd_objectives import (
     one_class_objective,
     reconstruction_objective,
 )
+from baselines.detectors.table import DEEP_SVDD_CPU
 from baselines.detectors.together import require_sets, require_together
 from baselines.models.random_draws import derive_seed
-from bench.anomaly.detectors.base import Detector, DetectorRow, DetectorSettings, Option
+from bench.anomaly.detectors.base import Detector, DetectorSettings, Option
 from bench.errors import UsageError
 
 Boundary = Literal["one-class", "soft"]
@@ -71,15 +72,6 @@ class DeepSVDDOptions(DetectorOptions):
     nu: float = Field(0.1, gt=0, lt=1)
     weight_decay: float = Field(0.5e-6, ge=0)
     pretrain_weight_decay: float = Field(0.5e-3, ge=0)
-
-
-CPU: dict[str, float | int | str] = {
-    "epochs": 20,
-    "pretrain_epochs": 20,
-    "milestone": 15,
-    "warm_up_epochs": 2,
-    "learning_rate": 1e-3,
-}
 
 
 class DeepSVDD:
@@ -208,43 +200,11 @@ def _schedule(options: DeepSVDDOptions, stage: str, *, pretraining: bool) -> Sch
     )
 
 
-def _one_class(settings: DetectorSettings) -> DeepSVDD:
-    options = options_of(DeepSVDDOptions, settings, "deep-svdd", CPU)
+def one_class(settings: DetectorSettings) -> DeepSVDD:
+    options = options_of(DeepSVDDOptions, settings, "deep-svdd", DEEP_SVDD_CPU)
     return DeepSVDD("deep-svdd", "one-class", settings, options)
 
 
-def _soft(settings: DetectorSettings) -> DeepSVDD:
-    options = options_of(DeepSVDDOptions, settings, "deep-svdd-soft", CPU)
+def soft(settings: DetectorSettings) -> DeepSVDD:
+    options = options_of(DeepSVDDOptions, settings, "deep-svdd-soft", DEEP_SVDD_CPU)
     return DeepSVDD("deep-svdd-soft", "soft", settings, options)
-
-
-CONSTANTS: dict[str, float | int | str] = {
-    "epochs": 150,
-    "pretrain_epochs": 150,
-    "batch_size": 200,
-    "learning_rate": 1e-4,
-    "rep_dim": 32,
-    "weight_decay": 0.5e-6,
-    "pretrain_weight_decay": 0.5e-3,
-    "cpu epochs": CPU["epochs"],
-    "cpu pretrain_epochs": CPU["pretrain_epochs"],
-    "cpu learning_rate": CPU["learning_rate"],
-}
-ONE_CLASS = DetectorRow(
-    name="deep-svdd",
-    title="one-class Deep SVDD",
-    source="Ruff et al. 2018, equation 4",
-    make=_one_class,
-    seeded=True,
-    trains=True,
-    constants=CONSTANTS,
-)
-SOFT = DetectorRow(
-    name="deep-svdd-soft",
-    title="soft-boundary Deep SVDD",
-    source="Ruff et al. 2018, equation 3",
-    make=_soft,
-    seeded=True,
-    trains=True,
-    constants={**CONSTANTS, "nu": 0.1, "warm_up_epochs": 10},
-)

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from baselines.detectors.chunks import repeatable
+from baselines.detectors.table import EPOCH_IMAGES
 from baselines.detectors.together import require_sets, set_name
 from baselines.recipes.config import RunConfig, make_config
 from baselines.recipes.table import recipe_row
@@ -31,18 +32,10 @@ from baselines.training.checkpoint import non_finite_tensor
 from baselines.training.engine import BlockTerms, Engine, first_non_finite, train_through
 from baselines.training.training_images import training_set
 
-EPOCH_IMAGES = 6000
-
 
 def steps_of(epochs: float, batch_size: int) -> int:
     """Return the steps that see `epochs` times `EPOCH_IMAGES` images; at least one."""
     return max(1, round(epochs * EPOCH_IMAGES / batch_size))
-
-
-def epochs_of(recipe: str) -> int:
-    """Return the length of a recipe in these epochs."""
-    config = make_config({**recipe_row(recipe).settings, "recipe": recipe})
-    return round(config.num_steps * config.batch_size / EPOCH_IMAGES)
 
 
 def one_class_config(

@@ -41,6 +41,7 @@ from baselines.detectors.dirichlet import fit_dirichlet
 from baselines.detectors.engine_fits import steps_of
 from baselines.detectors.fitting import Job, Schedule, train_jobs
 from baselines.detectors.options import DetectorOptions, options_of, told
+from baselines.detectors.table import GEOTRANS_CPU
 from baselines.detectors.together import require_sets, require_together, set_name
 from baselines.detectors.transforms import (
     TransformedBatches,
@@ -52,11 +53,10 @@ from baselines.detectors.wide_net import WideResNet
 from baselines.models.random_draws import derive_seed
 from baselines.runs.train import TrainingDiverged
 from baselines.training.training_images import scaled
-from bench.anomaly.detectors.base import Detector, DetectorRow, DetectorSettings, Option
+from bench.anomaly.detectors.base import Detector, DetectorSettings, Option
 from bench.errors import LatentbenchError, UsageError
 
 NAME = "geotrans"
-NUM_TRANSFORMS = 72
 SCORED = 20  # images of a chunk, each in all transforms
 
 
@@ -73,14 +73,6 @@ class GeoTransOptions(DetectorOptions):
     first_stride: Literal[1, 2] = 2
     score: Literal["dirichlet", "simple"] = "dirichlet"
     fit_images: int = Field(6000, ge=2)
-
-
-CPU: dict[str, float | int | str] = {
-    "epochs": 0.25,  # ten classes of MNIST in about 20 core-minutes, 1 epoch in 35
-    "width": 1,
-    "learning_rate": 2e-3,
-    "fit_images": 1000,
-}
 
 
 @torch.no_grad()
@@ -229,25 +221,5 @@ def fit_together(
         each.take_up(job, normal, indices, set_name(NAME, number, len(own)))
 
 
-def _make(settings: DetectorSettings) -> GeoTrans:
-    return GeoTrans(settings, options_of(GeoTransOptions, settings, NAME, CPU))
-
-
-GEOTRANS = DetectorRow(
-    name=NAME,
-    title="72 geometric transforms told apart by a small WRN-10, Dirichlet score",
-    source="Golan & El-Yaniv 2018; Dirichlet: section 4; network: Zagoruyko & Komodakis 2016",
-    make=_make,
-    seeded=True,
-    trains=True,
-    square=True,
-    constants={
-        "transforms": NUM_TRANSFORMS,
-        "network": "WRN-10-2 behind a 5x5 convolution of stride 2 (paper: WRN-10-4, stride 1)",
-        "cpu network": "WRN-10-1 behind a 5x5 convolution of stride 2",
-        "epochs": 3,
-        "cpu epochs": CPU["epochs"],
-        "fit_images": 6000,
-        "cpu fit_images": CPU["fit_images"],
-    },
-)
+def geotrans(settings: DetectorSettings) -> GeoTrans:
+    return GeoTrans(settings, options_of(GeoTransOptions, settings, NAME, GEOTRANS_CPU))

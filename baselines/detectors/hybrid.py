@@ -20,16 +20,14 @@ from pydantic import Field
 from sklearn.svm import OneClassSVM  # type: ignore[import-untyped]
 from torch import Tensor
 
-from baselines.detectors.engine_fits import epochs_of, one_class_config
+from baselines.detectors.engine_fits import one_class_config
 from baselines.detectors.options import DetectorOptions, options_of
 from baselines.detectors.recipe_detector import RecipeDetector, RecipeFamily, Scorer
+from baselines.detectors.table import CONV_CPU, SVM_IMAGES, epochs_of
 from baselines.sampling.trained import Trained
-from baselines.training.training_images import MAX_SIDE_PX
-from bench.anomaly.detectors.base import DetectorRow, DetectorSettings
+from bench.anomaly.detectors.base import DetectorSettings
 
 NAME = "ae-oc-svm"
-SVM_IMAGES = 10_000
-CPU: dict[str, float | int | str] = {"epochs": 10, "width": 16}
 
 
 class HybridOptions(DetectorOptions):
@@ -65,8 +63,8 @@ def _prepare(options: HybridOptions, trained: Trained, normal: NDArray[np.uint8]
     return score
 
 
-def _make(settings: DetectorSettings) -> RecipeDetector:
-    options = options_of(HybridOptions, settings, NAME, CPU)
+def hybrid(settings: DetectorSettings) -> RecipeDetector:
+    options = options_of(HybridOptions, settings, NAME, CONV_CPU)
     model_options = {"code_dim": options.code_dim}
     if options.width is not None and options.recipe == "ae-conv":
         model_options["width"] = options.width
@@ -87,22 +85,3 @@ def _make(settings: DetectorSettings) -> RecipeDetector:
             prepare=lambda trained, normal: _prepare(options, trained, normal),
         )
     )
-
-
-HYBRID = DetectorRow(
-    name=NAME,
-    title="one-class SVM on the codes of a convolutional autoencoder",
-    source="Andrews et al. 2016; Golan & El-Yaniv 2018, section 5 (CAE-OC-SVM)",
-    make=_make,
-    seeded=True,
-    trains=True,
-    max_side_px=MAX_SIDE_PX,
-    constants={
-        "epochs": epochs_of("ae-conv"),
-        "cpu epochs": CPU["epochs"],
-        "code_dim": 32,
-        "nu": 0.1,
-        "gamma": "1 / (Z var)",
-        "svm_images": SVM_IMAGES,
-    },
-)

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from baselines.detectors.engine_fits import epochs_of, one_class_config
+from baselines.detectors.engine_fits import one_class_config
 from baselines.detectors.options import DetectorOptions, options_of
 from baselines.detectors.recipe_detector import RecipeFamily, ReconstructingDetector, Scorer
+from baselines.detectors.table import ELBO_DRAWS, VAE_CPU, epochs_of
 from baselines.models.likelihoods import (
     bernoulli_log_likelihood,
     gaussian_log_likelihood,
@@ -29,11 +30,8 @@ from baselines.models.likelihoods import (
 from baselines.models.random_draws import derive_seed
 from baselines.models.vae import VAE
 from baselines.sampling.trained import Trained
-from baselines.training.training_images import MAX_SIDE_PX, scaled
-from bench.anomaly.detectors.base import DetectorRow, DetectorSettings
-
-CPU: dict[str, float | int | str] = {"epochs": 30}
-DRAWS = 8
+from baselines.training.training_images import scaled
+from bench.anomaly.detectors.base import DetectorSettings
 
 
 class VAEDetectorOptions(DetectorOptions):
@@ -44,7 +42,7 @@ class VAEDetectorOptions(DetectorOptions):
     latent_dim: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
     batch_size: int | None = Field(None, ge=2)
-    draws: int = Field(DRAWS, ge=2, multiple_of=2)
+    draws: int = Field(ELBO_DRAWS, ge=2, multiple_of=2)
 
 
 def _network(trained: Trained) -> VAE:
@@ -95,7 +93,7 @@ def negative_elbo(trained: Trained, noise: Tensor, images: Tensor) -> Tensor:
 
 
 def _make(name: str, settings: DetectorSettings) -> ReconstructingDetector:
-    options = options_of(VAEDetectorOptions, settings, name, CPU)
+    options = options_of(VAEDetectorOptions, settings, name, VAE_CPU)
     config = one_class_config(
         options.recipe,
         seed=settings.seed,
@@ -117,36 +115,9 @@ def _make(name: str, settings: DetectorSettings) -> ReconstructingDetector:
     return ReconstructingDetector(family, reconstructed)
 
 
-def _reconstruction(settings: DetectorSettings) -> ReconstructingDetector:
+def reconstruction(settings: DetectorSettings) -> ReconstructingDetector:
     return _make("vae-reconstruction", settings)
 
 
-def _elbo(settings: DetectorSettings) -> ReconstructingDetector:
+def elbo(settings: DetectorSettings) -> ReconstructingDetector:
     return _make("vae-elbo", settings)
-
-
-RECONSTRUCTION = DetectorRow(
-    name="vae-reconstruction",
-    title="reconstruction error of a VAE from the posterior mean",
-    source="An & Cho 2015; Kingma & Welling 2014",
-    make=_reconstruction,
-    seeded=True,
-    trains=True,
-    max_side_px=MAX_SIDE_PX,
-    constants={"epochs": epochs_of("vae"), "cpu epochs": CPU["epochs"], "latent_dim": 16},
-)
-ELBO = DetectorRow(
-    name="vae-elbo",
-    title="negative ELBO of a VAE",
-    source="Kingma & Welling 2014",
-    make=_elbo,
-    seeded=True,
-    trains=True,
-    max_side_px=MAX_SIDE_PX,
-    constants={
-        "epochs": epochs_of("vae"),
-        "cpu epochs": CPU["epochs"],
-        "latent_dim": 16,
-        "draws": DRAWS,
-    },
-)

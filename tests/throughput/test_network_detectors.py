@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from baselines.detectors import deep_svdd, geotrans, recipe_detector
-from baselines.detectors.engine_fits import EPOCH_IMAGES
-from baselines.detectors.geotrans import NUM_TRANSFORMS
+from baselines.detectors.table import EPOCH_IMAGES, NUM_TRANSFORMS
 from bench.anomaly.detectors.base import Detector, DetectorSettings
 from tests.baselines.detectors.conftest import entry_points, row_of
 from tests.throughput.conftest import WriteRow

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch.optim.lr_scheduler import MultiStepLR
 
 from baselines.detectors import deep_svdd, recipe_detector
-from baselines.detectors.engine_fits import epochs_of, one_class_config, steps_of
+from baselines.detectors.engine_fits import one_class_config, steps_of
 from baselines.detectors.fitting import Job, Schedule, train_jobs
 from baselines.detectors.svdd_net import Encoder, Pretraining
 from baselines.detectors.svdd_objectives import SoftBoundary, reconstruction_objective
+from baselines.detectors.table import epochs_of
 from baselines.training.engine import Engine, train_through
 from baselines.training.training_images import TrainingSet, training_set
 from bench.anomaly.detectors.base import Detector, StackFitting
