@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,19 +40,26 @@ if __name__ == "__main__":
 """
 
 
+@contextmanager
 def scheduler(
     ledger: Ledger, trace: Path, executor: str, work: str, count: int, **more: object
-) -> subprocess.Popen[str]:
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a scheduler as a process, which is killed when the test fails."""
     script = trace.with_name("scheduler.py")
     script.write_text(SCHEDULER)
     command = [sys.executable, str(script), str(ledger.root), str(trace), executor, work]
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*command, str(count), repr(more)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
 
 
 def pids(trace: Path) -> set[int]:
@@ -163,7 +171,7 @@ def test_a_second_ctrl_c_does_not_wait(ledger: Ledger, trace: Path) -> None:
         ready = ledger.work_folder("k0") / "ready"
         wait_until(ready.exists, "work to begin")
         assert stopped.stdout is not None
-        assert stopped.stdout.readline() == "begun k0\n"
+        assert stopped.stdout.readline() == "started k0\n"
         stopped.send_signal(signal.SIGINT)
         assert stopped.stdout.readline() == "stopping k0\n"  # it waits for the work now
         stopped.send_signal(signal.SIGINT)
