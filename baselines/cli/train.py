@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli import options
 from bench.cli.options import DataRoot, Device, Download, Quiet, Settings
+
+if TYPE_CHECKING:
+    from baselines.recipes.config import RunConfig
 
 
 def train(
@@ -55,7 +58,8 @@ def train(
         bool,
         typer.Option(
             "--resume",
-            help="Continue interrupted runs from their checkpoints.",
+            help="Continue interrupted runs from their checkpoints; with more steps than before, "
+            "train finished runs longer.",
             rich_help_panel=options.OUTPUT,
         ),
     ] = False,
@@ -84,6 +88,7 @@ def train(
       latentbench train course-gan --num-seeds 5
       latentbench train course-gan --set tricks.ema=on --set learning_rate=1e-4
       latentbench train vae --data my-images/ --set num_steps=5000 --dry-run
+      latentbench train dcgan --set num_steps=40000 --resume
 
     Every run gets a folder with its configuration, log and checkpoint. On a GPU, several seeds
     train together as one program; on a CPU, one after the other.
@@ -96,13 +101,11 @@ def train(
         sys.stdout.writelines(f"{config.model_dump_json(indent=2)}\n" for config in configs)
         return
     from baselines.runs.api import train_seeds
-    from baselines.runs.run_folder import CHECKPOINT
 
     folders = [out / run_name(config) for config in configs]
-    if resume and not any((folder / CHECKPOINT).is_file() for folder in folders):
-        sys.stderr.write(
-            f"latentbench: {folders[0]}: no checkpoint to resume from; training starts anew\n"
-        )
+    if resume:
+        for config, folder in zip(configs, folders, strict=True):
+            sys.stderr.write(f"latentbench: {_resumed(out, folder, config)}\n")
     with _training_report(quiet=quiet) as report:
         folders = train_seeds(
             recipe,
@@ -121,6 +124,28 @@ def train(
     first = folders[0]
     sys.stdout.writelines(f"{folder}\n" for folder in folders)
     sys.stdout.write(f"next: latentbench sample {first} -n 10000 --out {first / 'samples'}\n")
+
+
+def _resumed(out: Path, folder: Path, config: RunConfig) -> str:
+    """Return from where a run continues, in words."""
+    from baselines.runs.longer import find_shorter_run
+    from baselines.runs.run_folder import CHECKPOINT
+    from baselines.training.checkpoint import read_checkpoint
+
+    shorter = None
+    if not (folder / CHECKPOINT).is_file():
+        shorter = find_shorter_run(out, config)
+        if shorter is None:
+            return f"{folder}: no checkpoint to resume from; training starts anew"
+    step = read_checkpoint((shorter or folder) / CHECKPOINT).step
+    if shorter is not None:
+        return f"{folder}: goes on from {shorter} after {step:,} steps"
+    if step >= config.num_steps:
+        return (
+            f"{folder}: has finished its {step:,} steps; to train it longer, give more with "
+            "--set num_steps=N"
+        )
+    return f"{folder}: goes on after {step:,} of {config.num_steps:,} steps"
 
 
 @contextmanager

@@ -19,7 +19,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from baselines.models import MODELS, model_row
 from baselines.models.base import Model, Options
@@ -32,6 +39,7 @@ DEFAULT_LOSS = "non-saturating"
 MAX_INTEGER = 2**40
 UNUSED = {"adam": (), "rmsprop": ("beta1", "beta2"), "sgd": ("beta2",)}  # settings by optimiser
 ON, OFF = ("on", True), ("off", False)
+TRAINED = "trained"  # key of the validation context: the run exists
 
 
 class ActiveTrick(NamedTuple):
@@ -85,7 +93,7 @@ class RunConfig(BaseModel):
         return whole
 
     @model_validator(mode="after")
-    def _consistent(self) -> RunConfig:
+    def _consistent(self, info: ValidationInfo) -> RunConfig:
         if self.model_row.kind == "likelihood":
             if self.loss is not None:
                 raise UsageError(f"model {self.model!r} has its own objective; leave out the loss")
@@ -94,6 +102,8 @@ class RunConfig(BaseModel):
                     f"trick {next(iter(self.tricks))!r}: tricks are for GANs, and model "
                     f"{self.model!r} is not one"
                 )
+            return self
+        if (info.context or {}).get(TRAINED):
             return self
         facts = RunFacts(self.model_row, self.parsed_model_options, self.loss_row)
         for trick, options in self.active:
@@ -197,8 +207,11 @@ def _completed_tricks(given: Mapping[str, Any], loss: str | None) -> dict[str, d
     }
 
 
-def make_config(raw: Mapping[str, Any]) -> RunConfig:
+def make_config(raw: Mapping[str, Any], *, trained: bool = False) -> RunConfig:
     """Return the complete configuration of raw settings. Raises `UsageError` naming the bad one.
+
+    `trained` accepts combinations of tricks that a new run may not have: an earlier version may
+    have trained them.
 
     >>> config = make_config({"recipe": "mine", "model": "dcgan", "loss": "wgan-gp",
     ...                       "model_options": {"batch_norm_discriminator": False}})
@@ -211,7 +224,7 @@ def make_config(raw: Mapping[str, Any]) -> RunConfig:
     if raw.get("loss") is not None:
         loss_row(str(raw["loss"]))
     try:
-        return RunConfig.model_validate(dict(raw))
+        return RunConfig.model_validate(dict(raw), context={TRAINED: trained})
     except ValidationError as error:
         raise UsageError(f"configuration: {_format_errors(error)}") from error
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from numpy.typing import ArrayLike
 
 from baselines.runs.configs import Settings, run_configs, run_name
+from baselines.runs.longer import find_shorter_run, start_from
 from baselines.runs.run_folder import RunFolder, load_run
 from baselines.runs.train import Report, ScalarWriter, train_stack
 from baselines.sampling.sampler import Sampler, Samples, SamplingOptions, manifest_of
@@ -90,7 +91,9 @@ def train_seeds(
     `data` is a name (mnist, fashion-mnist, torchvision:CLASS) or a folder, zip, npz or npy of
     images of one size. `settings` change the recipe as `--set` does: {"tricks.ema": True,
     "batch_size": 32} or ["batch_size=32"]. `device` None is CUDA if available, otherwise the CPU.
-    `eager` trains without CUDA graphs, with the same result. `report` is called with the step, the
+    `eager` trains without CUDA graphs, with the same result. `resume` continues interrupted runs;
+    where there is none, it goes on from the run in `out` that differs only in having fewer steps.
+    `report` is called with the step, the
     number of steps and the mean terms of the first run.
 
     Raises `UsageError` (a folder that is taken, unknown names, tricks that cannot be combined, out
@@ -103,7 +106,11 @@ def train_seeds(
     folders = [Path(out) / run_name(config) for config in configs]
     for config, folder in zip(configs, folders, strict=True):
         # refuse a folder that is taken before TensorBoard writes anything
-        RunFolder(folder).checkpoint_for(config, images, resume=resume)
+        found = RunFolder(folder).checkpoint_for(config, images, resume=resume)
+        shorter = find_shorter_run(Path(out), config) if resume and found is None else None
+        if shorter is not None:
+            RunFolder(shorter).checkpoint_for(config, images, resume=True)
+            start_from(shorter, folder, config)
     board = _scalar_writer(Path(out) / "tensorboard" / folders[0].name) if tensorboard else None
     with closing(board) if board else nullcontext(), _explain_memory("batch_size or model widths"):
         train_stack(

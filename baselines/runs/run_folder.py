@@ -67,10 +67,10 @@ class RunFolder:
     def checkpoint_for(
         self, config: RunConfig, data: TrainingSet, *, resume: bool
     ) -> Checkpoint | None:
-        """Return the checkpoint to resume from, or None.
+        """Return the checkpoint to resume from, or None. The run may be trained longer than before.
 
         Raises `UsageError` for a folder that is not empty, unless `resume` is set, and for a
-        checkpoint of another configuration or data set.
+        checkpoint of another configuration or data set, or of a longer training.
         """
         file = self.path / CHECKPOINT
         if not resume:
@@ -87,6 +87,8 @@ class RunFolder:
         checkpoint = read_checkpoint(file)
         before, now = checkpoint.config.model_dump(mode="json"), config.model_dump(mode="json")
         for key, value in now.items():
+            if key == "num_steps" and before[key] <= value:
+                continue
             if before[key] != value:
                 raise UsageError(
                     f"{self.path} was trained with {key}={before[key]!r}, not {value!r}; "
@@ -156,6 +158,7 @@ def checkpoint_of(engine: Engine, run: int = 0) -> Checkpoint:
     return Checkpoint(
         config=engine.games[run].config,
         step=engine.step,
+        schedule_steps=engine.schedule_steps,
         tensors=engine.tensors(run),
         data_digest=engine.data.digest,
         image_shape=engine.data.image_shape,

@@ -77,7 +77,9 @@ def train_stack(
     program.
 
     With `resume`, training continues from the checkpoints, which must have the same configurations
-    and data. Runs at the same step continue together, and a finished run is left unchanged.
+    and data. Runs at the same step continue together, and a finished run is left unchanged. More
+    steps than before train it longer: schedules of tricks keep the length with which the run was
+    started, and stay at their end after that.
     `report` gets the terms of the first run, `board` those of every run. After each step of
     `milestones`, which must be ends of blocks, a copy of what sampling needs is saved; training is
     the same with and without.
@@ -95,12 +97,16 @@ def train_stack(
         run.checkpoint_for(config, data, resume=resume)
         for run, config in zip(runs, configs, strict=True)
     ]
-    steps = [0 if checkpoint is None else checkpoint.step for checkpoint in checkpoints]
+    num_steps = configs[0].num_steps
+    places = [
+        (0, num_steps) if found is None else (found.step, found.schedule_steps)
+        for found in checkpoints
+    ]
     diverged: list[str] = []
-    for step in sorted(set(steps)):
-        if step >= configs[0].num_steps:
+    for place in sorted(set(places)):
+        if place[0] >= num_steps:
             continue
-        numbers = [number for number, reached in enumerate(steps) if reached == step]
+        numbers = [number for number, own_place in enumerate(places) if own_place == place]
         own = [games[number] for number in numbers]
         engine = Engine(own if len(own) > 1 else own[0], data, device=device, graph=graph)
         training = _Training(
@@ -153,13 +159,17 @@ class _Training:
         engine = self.engine
         found = [checkpoint for checkpoint in checkpoints if checkpoint is not None]
         if len(found) == len(checkpoints):
-            engine.load([checkpoint.tensors for checkpoint in found], found[0].step)
+            first = found[0]
+            tensors = [checkpoint.tensors for checkpoint in found]
+            engine.load(tensors, first.step, schedule_steps=first.schedule_steps)
         for number, run in self.active.items():
-            if not found:
-                run.make(engine.games[number].config)
+            config, before = engine.games[number].config, checkpoints[number]
+            if before is None or before.config != config:
+                run.make(config)
             run.log(
                 "resume" if found else "start",
                 step=engine.step,
+                num_steps=engine.num_steps,
                 device=device_description(engine.device),
                 version=version(),
                 libraries=library_versions(),

@@ -2,9 +2,10 @@
 
 Candidate j of image i has its own seed, so that an image depends neither on the batch size nor on
 the number of images. Rejection works in rounds: every image that was not accepted gets its next
-candidate. After `MAX_ROUNDS` the last candidate is used and counted. `baselines.sampling.rejection`
-has the formulas. Density ratios assume an optimal discriminator with plain targets; smoothed or
-noisy labels shift them.
+candidate. After `MAX_ROUNDS` the last candidate is used and counted. Options that would leave more
+than the share `MAX_FORCED` of the images without an accepted candidate are refused.
+`baselines.sampling.rejection` has the formulas. Density ratios assume an optimal discriminator with
+plain targets; smoothed or noisy labels shift them.
 
 Shape legend: N images, B candidates, Z latent, K classes.
 """
@@ -37,16 +38,17 @@ from bench.runtime.provenance import library_versions, version
 MAX_ROUNDS = 200
 NUM_PILOT = 5_000  # images from which thresholds are measured
 MAX_FORCED = 0.01  # share of the images that may use a candidate that was not accepted
+LOWEST_RATE = 1 - MAX_FORCED ** (1 / MAX_ROUNDS)  # 0.0228, acceptance rate that reaches MAX_FORCED
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
     """Options of sampling; None is off.
 
-    `truncation` is t > 0, `rejection_gamma` a percentile 0..100, `budget` K >= 1 candidates per
-    accepted image, `latent_share` the share of latents that are kept, 0 < share <= 1, and `prior`
-    the distribution of an autoencoder's codes. Raises `UsageError` for a value outside its bounds
-    and for two rejection samplers.
+    `truncation` is t > 0, `rejection_gamma` a percentile 0..100, `budget` K = 1..43 candidates per
+    accepted image, `latent_share` the share of latents that are kept, .023..1, and `prior` the
+    distribution of an autoencoder's codes. Raises `UsageError` for a value outside its bounds, for
+    two rejection samplers, and for a budget and a latent share that together accept too little.
     """
 
     truncation: float | None = None
@@ -59,8 +61,8 @@ class SamplingOptions:
         bounds = (
             ("truncation", self.truncation, 1e-3, 100),
             ("rejection gamma (a percentile)", self.rejection_gamma, 0, 100),
-            ("budget", self.budget, 1, MAX_ROUNDS / 2),
-            ("latent share", self.latent_share, 1e-3, 1),
+            ("budget", self.budget, 1, math.floor(1 / LOWEST_RATE)),
+            ("latent share", self.latent_share, math.ceil(1e3 * LOWEST_RATE) / 1e3, 1),
         )
         for name, value, low, high in bounds:
             if value is not None and not low <= value <= high:
@@ -69,6 +71,34 @@ class SamplingOptions:
             raise UnknownNameError("prior", self.prior, PRIORS)
         if self.rejection_gamma is not None and self.budget is not None:
             raise UsageError("two rejection samplers at once; choose gamma or a budget")
+        self.require_rate((self.latent_share or 1.0) / (self.budget or 1.0))
+
+    def require_rate(self, rate: float) -> None:
+        """Raise `UsageError` for an acceptance rate that leaves too many images without an accepted
+        candidate.
+        """
+        if rate < LOWEST_RATE:
+            named = (
+                ("rejection gamma", self.rejection_gamma),
+                ("budget", self.budget),
+                ("latent share", self.latent_share),
+            )
+            options = " with ".join(f"{name} {value:g}" for name, value in named if value)
+            raise UsageError(
+                f"{options} accepts {rate:.2g} of the candidates; with {MAX_ROUNDS} candidates an "
+                f"image, {(1 - rate) ** MAX_ROUNDS:.0%} of the images would have no accepted one; "
+                f"{self.remedy}"
+            )
+
+    @property
+    def remedy(self) -> str:
+        """What to change so that more candidates are accepted."""
+        remedies = (
+            ("a smaller percentile", self.rejection_gamma),
+            ("a smaller budget", self.budget),
+            ("a larger latent share", self.latent_share),
+        )
+        return "give " + " or ".join(text for text, value in remedies if value is not None)
 
 
 class Samples(NamedTuple):
@@ -87,7 +117,8 @@ class Sampler:
     """A sampler of one trained run with one choice of options. Thresholds are measured once, when
     it is made.
 
-    Raises `UsageError` for options that the run does not support.
+    Raises `UsageError` for options that the run does not support, and for options that accept too
+    few candidates.
     """
 
     def __init__(self, trained: Trained, options: SamplingOptions, seed: int = 0) -> None:
@@ -109,7 +140,9 @@ class Sampler:
 
         `labels` are for conditional models: N integers 0..K-1, or one for all images; without
         labels the classes alternate. `progress` is called with the number of finished images and
-        the total. Raises `UsageError` for labels that do not fit the model.
+        the total. Raises `UsageError` for labels that do not fit the model, and if clearly more
+        than the share `MAX_FORCED` of the images have no accepted candidate, as may happen with a
+        class that the discriminator rejects.
         """
         if num < 1:
             raise UsageError(f"{num} images: expected at least 1")
@@ -142,6 +175,11 @@ class Sampler:
             on_images(num - len(pending), num)
             if not pending:
                 break
+        if len(pending) > most_forced(num):
+            raise UsageError(
+                f"{len(pending)} of {num} images have no accepted candidate after {MAX_ROUNDS}; "
+                f"{self.options.remedy}"
+            )
         z = torch.stack([latest[number] for number in range(num)])
         rate = (num - len(pending)) / tried
         return Samples(self.trained.images(z, y), rate, len(pending), labels)
@@ -151,12 +189,7 @@ class Sampler:
         if self.options.latent_share is not None:
             accepted &= jacobian_norms(self.trained, z, y, self.seed) <= self.norm_limit
         if self._loss_ratio is not None:
-            log_ratio = self._log_ratios(z, y)
-            if self.options.rejection_gamma is not None:
-                log_max = torch.tensor(self.log_max)
-                chance = torch.sigmoid(drs_values(log_ratio, log_max) - self.shift)
-            else:
-                chance = (log_ratio + self.log_scale).clamp_max(0).exp()
+            chance = self._chances(self._log_ratios(z, y))
             accepted &= self.candidates.uniforms(numbers, attempt) < chance
         return accepted
 
@@ -184,30 +217,30 @@ class Sampler:
         z = self.candidates.latents(list(range(NUM_PILOT)), 0, "pilot")
         classes = self.trained.game.num_classes
         y = F.one_hot(torch.arange(NUM_PILOT) % classes, classes).float() if classes else None
+        rate = 1.0  # of acceptance
         if self.options.latent_share is not None:
             norms = jacobian_norms(self.trained, z, y, self.seed)
             self.norm_limit = float(torch.quantile(norms, self.options.latent_share))
             keep = norms <= self.norm_limit
+            rate = float(keep.float().mean())
             z, y = z[keep], None if y is None else y[keep]
-        if self._loss_ratio is None:
-            return
-        log_ratio = self._log_ratios(z, y)
-        self.log_max = float(log_ratio.max())
-        if self.options.rejection_gamma is not None:
-            values = drs_values(log_ratio, torch.tensor(self.log_max))
-            self.shift = float(torch.quantile(values, self.options.rejection_gamma / 100))
-            self._require_acceptance(float(torch.sigmoid(values - self.shift).mean()))
-        elif self.options.budget is not None:
-            self.log_scale = budget_scale(log_ratio, self.options.budget)
+        if self._loss_ratio is not None:
+            log_ratio = self._log_ratios(z, y)
+            self.log_max = float(log_ratio.max())
+            if self.options.rejection_gamma is not None:
+                values = drs_values(log_ratio, torch.tensor(self.log_max))
+                self.shift = float(torch.quantile(values, self.options.rejection_gamma / 100))
+            elif self.options.budget is not None:
+                self.log_scale = budget_scale(log_ratio, self.options.budget)
+            rate *= float(self._chances(log_ratio).mean())
+        self.options.require_rate(rate)
 
-    def _require_acceptance(self, rate: float) -> None:
-        """Raise `UsageError` if many images would have no accepted candidate."""
-        if (1 - rate) ** MAX_ROUNDS > MAX_FORCED:
-            raise UsageError(
-                f"rejection gamma {self.options.rejection_gamma:g} accepts {rate:.2g} of the "
-                f"candidates, too few for {MAX_ROUNDS} candidates per image; give a smaller "
-                "percentile"
-            )
+    def _chances(self, log_ratio: Tensor) -> Tensor:
+        """Return the probability that the discriminator's rejection accepts a candidate: B."""
+        if self.options.rejection_gamma is not None:
+            log_max = torch.tensor(self.log_max)
+            return torch.sigmoid(drs_values(log_ratio, log_max) - self.shift)
+        return (log_ratio + self.log_scale).clamp_max(0).exp()
 
     def _log_ratios(self, z: Tensor, y: Tensor | None) -> Tensor:
         assert self._loss_ratio is not None  # noqa: S101  (callers have checked)
@@ -221,6 +254,17 @@ class Sampler:
                 logits = self.trained.judge(images, classes).logits
                 parts.append(self._loss_ratio(logits.float())[: len(z) - start].cpu())
         return torch.cat(parts)
+
+
+def most_forced(num: int) -> int:
+    """Return the number of forced images among `num` that still agrees with the share `MAX_FORCED`:
+    three standard deviations above its mean, rounded up.
+
+    >>> most_forced(10), most_forced(10_000)
+    (2, 130)
+    """
+    mean = MAX_FORCED * num
+    return math.ceil(mean + 3 * math.sqrt(mean * (1 - MAX_FORCED)))
 
 
 def _checked(labels: ArrayLike, num: int, classes: int) -> NDArray[np.int64]:

@@ -5,9 +5,9 @@
     tricks/<trick>/<key>                   the state of a trick
     prior/<name>                           the distribution of an autoencoder's codes, once fitted
 
-The header holds step, configuration and data digest. There is no random state to save
-(`baselines.models.random_draws`). A stack writes one file for each of its runs, which can be
-resumed as a single run.
+The header holds step, configuration, length of schedules and data digest. There is no random state
+to save (`baselines.models.random_draws`). A stack writes one file for each of its runs, which can
+be resumed as a single run.
 
 Shape legend: K runs.
 """
@@ -34,10 +34,15 @@ FORMAT = 1
 
 
 class Checkpoint(NamedTuple):
-    """A run after `step` updates: tensors by name, on the CPU, and what is needed to build it."""
+    """A run after `step` updates: tensors by name, on the CPU, and what is needed to build it.
+
+    `schedule_steps` is the number of steps after which the schedules of tricks have ended: that
+    with which the run was started, also if it is trained longer.
+    """
 
     config: RunConfig
     step: int
+    schedule_steps: int
     tensors: dict[str, Tensor]
     data_digest: str
     image_shape: tuple[int, int, int]
@@ -50,6 +55,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "format": FORMAT,
         "config": checkpoint.config.model_dump(mode="json"),
         "step": checkpoint.step,
+        "schedule_steps": checkpoint.schedule_steps,
         "data_digest": checkpoint.data_digest,
         "image_shape": checkpoint.image_shape,
         "num_classes": checkpoint.num_classes,
@@ -74,9 +80,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise BundleError(f"{path}: format {meta['format']}, this version reads {FORMAT}")
         _require_tricks(path, meta["config"])
         channels, height, width = meta["image_shape"]
+        config = make_config(meta["config"], trained=True)
         return Checkpoint(
-            config=make_config(meta["config"]),
+            config=config,
             step=int(meta["step"]),
+            schedule_steps=int(meta.get("schedule_steps", config.num_steps)),
             tensors=tensors,
             data_digest=str(meta["data_digest"]),
             image_shape=(int(channels), int(height), int(width)),

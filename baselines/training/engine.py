@@ -68,6 +68,7 @@ class Engine:
             raise UsageError("no run to train; give at least one")
         game = self.games[0]
         self.data, self.device, self.step = data, device, 0
+        self.schedule_steps = game.config.num_steps  # after which the schedules of tricks end
         cuda = device.startswith("cuda")
         self._single = isinstance(games, Game)
         stacking = not self._single and (cuda if stack is None else stack)
@@ -150,10 +151,17 @@ class Engine:
         """Return all tensors of one run on the CPU, named as in a checkpoint."""
         return lane_tensors(*self._place[run])
 
-    def load(self, tensors: Sequence[dict[str, Tensor]], step: int) -> None:
-        """Resume training after `step` from each run's tensors. Raises `UsageError` if they do not
-        fit.
+    def load(
+        self,
+        tensors: Sequence[dict[str, Tensor]],
+        step: int,
+        *,
+        schedule_steps: int | None = None,
+    ) -> None:
+        """Resume training after `step` from each run's tensors. `schedule_steps` None is the whole
+        training. Raises `UsageError` if the tensors do not fit.
         """
+        self.schedule_steps = schedule_steps or self.num_steps
         for lanes, runs in zip(self.lanes, self._runs, strict=True):
             load_lane(lanes, [tensors[number] for number in runs])
         self.step, self._block_number, self._graph, self._eager_steps = step, -1, None, 0
@@ -175,7 +183,7 @@ class Engine:
                     stored[name] = value
         first = block * BLOCK_STEPS
         steps = torch.arange(first, first + BLOCK_STEPS, device=self.device)
-        self._progress.copy_(steps / self.num_steps)
+        self._progress.copy_((steps / self.schedule_steps).clamp_max(1))
         self._block_number = block
 
     def _run_step(self) -> None:

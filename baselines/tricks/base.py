@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 Player = Literal["discriminator", "generator"]
 Role = Literal["real", "fake"]
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+WITHOUT_BATCH_NORM = "model.batch_norm_discriminator=false"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,8 @@ class Net:
 @dataclass(frozen=True, kw_only=True)
 class StepContext:
     """One player's step of one run, as a hook sees it. `draws` and `state` hold the trick's own
-    tensors under `trick/key`; `progress` is the fraction of training done, float 0..1.
+    tensors under `trick/key`; `progress` is the fraction of training done, float 0..1. It stays 1
+    in a run that is trained longer than it was started for.
     """
 
     player: Player
@@ -186,7 +188,7 @@ def needs_no_batch_norm(facts: RunFacts, _options: Any) -> str | None:
         return None
     return (
         "batch norm makes an image's output depend on the whole batch, so the gradient at one "
-        "image is not defined; set model.batch_norm_discriminator=false"
+        f"image is not defined; set {WITHOUT_BATCH_NORM}"
     )
 
 

@@ -248,11 +248,46 @@ def test_labels_are_checked(digits: TrainingSet) -> None:
         plain.sample(4, 3)
 
 
-def test_a_percentile_that_accepts_next_to_nothing_is_refused(digits: TrainingSet) -> None:
+def test_options_that_leave_many_images_without_an_accepted_candidate_are_refused(
+    digits: TrainingSet,
+) -> None:
+    """Of 200 candidates none is accepted with probability (1 - rate)^200, which is at most .01 for
+    a rate of 1 - .01^(1/200) = .0228: a budget of 43.9, or a latent share of .0228.
+    """
     trained = toy(digits, Ramp())
     assert sampled(trained, 50, rejection_gamma=95).num_forced == 0
-    with pytest.raises(UsageError, match=r"rejection gamma 100 accepts .* smaller percentile"):
+    with pytest.raises(UsageError, match=r"gamma 100 accepts .*; give a smaller percentile$"):
         sampled(trained, 50, rejection_gamma=100)
+    assert sampled(trained, 2000, budget=43).num_forced == pytest.approx(18, abs=14)  # .99 %
+    with pytest.raises(UsageError, match="budget 100: expected 1 to 43"):
+        SamplingOptions(budget=100)
+    with pytest.raises(UsageError, match=r"latent share 0.022: expected 0.023 to 1"):
+        SamplingOptions(latent_share=0.022)
+    SamplingOptions(budget=21, latent_share=0.5)
+    with pytest.raises(UsageError, match=r"budget 22 with latent share 0.5 accepts 0.023 of .*1%"):
+        SamplingOptions(budget=22, latent_share=0.5)
+
+
+class ClassRatio(Ratio):
+    """A discriminator that rejects class 7."""
+
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, keep: Tensor | None = None
+    ) -> DiscriminatorOutput:
+        found = super().forward(x)
+        assert y is not None
+        return found._replace(logits=found.logits - 30 * y[:, 7])
+
+
+def test_a_class_that_is_never_accepted_is_an_error(digits: TrainingSet) -> None:
+    base = toy(digits, Ramp(), "conditional-dense-gan")
+    networks = {"generator": Ramp(), "discriminator": ClassRatio()}
+    trained = Trained(base.checkpoint, base.game, networks, "cpu")
+    sampler = Sampler(trained, SamplingOptions(budget=4))
+    assert sampler.sample(20, 6).num_forced == 0
+    for labels, count in ((7, "40 of 40"), (None, "4 of 40")):
+        with pytest.raises(UsageError, match=f"{count} images have no accepted .* smaller budget"):
+            sampler.sample(40, labels)
 
 
 @pytest.mark.parametrize("gamma", [None, 80])

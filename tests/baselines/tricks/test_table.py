@@ -78,6 +78,9 @@ def test_conflicts_are_refused_with_the_reason(digits: TrainingSet) -> None:
         ("course-gan", "up-kernel", "'dense-gan' has no convolutions"),
         ("dcgan", "r1", "batch norm makes an image's output depend on the whole batch"),
         ("dcgan", "gradient-penalty", "set model.batch_norm_discriminator=false"),
+        ("dcgan", "spectral-norm", "undoes the bound on its weight; set model.batch_norm_discrim"),
+        ("conditional-dcgan", "spectral-norm", "batch norm in the discriminator rescales"),
+        ("infogan", "spectral-norm", "batch norm in the discriminator rescales"),
         ("vae", "ema", "tricks are for GANs, and model 'vae' is not one"),
     ],
 )

@@ -5,11 +5,54 @@ from __future__ import annotations
 import pytest
 import torch
 
-from baselines.models.losses import Targets
+from baselines.models.losses import LOSSES, Targets
 from baselines.models.random_draws import uniform
+from baselines.recipes.config import make_config
+from bench.errors import UsageError
 from tests.baselines.tricks.contexts import active, context
 
 N = 20_000
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"real_low": 0.9, "real_high": 1.2}, "real targets are 1.05 on average; expected at most"),
+        ({"fake_low": -0.4, "fake_high": 0.2}, "fake targets are -0.1 on average; expected at le"),
+        ({"real_low": 0.1, "real_high": 0.3, "fake_low": 0.2}, "0.2 on average and fake ones 0.25"),
+    ],
+)
+def test_label_noise_with_averages_out_of_order_is_refused(
+    options: dict[str, float], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        active("label-noise", **options)
+    assert active("label-noise", real_low=0.8, real_high=1.2, fake_low=-0.3)  # averages 1 and 0
+
+
+def test_above_1_the_cross_entropy_has_no_minimum() -> None:
+    """At target t the cross entropy of a logit v, softplus(v) - t v, has a slope towards 1 - t."""
+    loss = LOSSES["non-saturating"].d_loss
+    fake = torch.zeros(1)
+
+    def falls(target: float) -> bool:
+        at = [
+            loss(torch.tensor([v]), fake, Targets(torch.tensor([target]), torch.zeros(1))).item()
+            for v in (50.0, 100.0)
+        ]
+        return at[1] < at[0] - 1
+
+    assert falls(1.05)
+    assert not falls(1.0)
+    assert not falls(0.95)
+
+
+def test_a_run_of_an_earlier_version_can_still_be_read() -> None:
+    noise = {"label-noise": {"real_low": 1.0, "real_high": 1.2}}
+    raw = {"recipe": "test", "model": "dense-gan", "tricks": noise}
+    with pytest.raises(UsageError, match="on average"):
+        make_config(raw)
+    assert "label-noise" in make_config(raw, trained=True).tricks
 
 
 def plain() -> Targets:
