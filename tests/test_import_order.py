@@ -34,7 +34,7 @@ LEVELS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"bench.scoring", "baselines.sampling"}),
-    frozenset({"bench.studies", "baselines.runs"}),
+    frozenset({"bench.studies", "bench.ranking", "baselines.runs"}),
     frozenset({"bench.cli", "baselines.ablation", "baselines.detectors"}),
     frozenset({"bench.__main__", "baselines.cli"}),
 )

@@ -89,6 +89,7 @@ Examples:
                 "Tell whether a new score record is worse than an old one.",
                 "bench.cli.compare:compare",
             ),
+            "rank": Verb("Rank the submissions of a class on one page.", "bench.cli.rank:rank"),
             "anomaly": Verb("Evaluate anomaly detectors.", "bench.cli.anomaly:anomaly"),
         },
         "Train models": {
