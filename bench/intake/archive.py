@@ -1,8 +1,8 @@
 """The contents of a zip, from its directory alone; nothing is extracted.
 
-`zipfile` reads the directory, which is safe. The checks that it lacks are here: number of entries,
-paths, duplicates, overlaps (which Python checks from 3.11.8 on), encryption, method and ratio. The
-decoding process inflates the entries later.
+`zipfile` reads the directory, which is safe. The checks that it lacks are here: number of entries
+(as the end record states, and at most a million), paths, duplicates, overlaps (which Python checks
+from 3.11.8 on), encryption, method and ratio. The decoding process inflates the entries later.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bench.intake.findings import Collector
 from bench.intake.folder import Listing
 from bench.intake.formats import MAX_FILE_BYTES, format_of_name
 from bench.intake.names import is_clean, is_dropping, sanitise
+from bench.runtime.zip_end import require_stated_entries
 
 MAX_ENTRIES = 1_000_000
 MAX_DIRECTORY_BYTES = 128 << 20
@@ -107,6 +108,7 @@ def read_directory(path: Path, collector: Collector) -> Directory:
     try:
         with _BoundedReader(path) as stream, zipfile.ZipFile(stream) as archive:
             directory = Directory(archive.infolist(), archive.start_dir)
+            require_stated_entries(stream, len(directory.infos))
     except _TooLarge:
         detail = f"directory of more than {MAX_DIRECTORY_BYTES:,} bytes"
         collector.add("zip-too-many", [name], detail)

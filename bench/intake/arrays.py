@@ -8,33 +8,26 @@ Shape legend: N images, H rows, W columns, C channels.
 
 from __future__ import annotations
 
-import io
 import math
+import os
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from bench.errors import InputError, NothingFoundError, UsageError
 from bench.intake.archive import entry_limits, read_directory, refuse_entry
 from bench.intake.findings import Collector
-from bench.intake.formats import MAX_ARRAY_BYTES
+from bench.intake.formats import MAX_ARRAY_BYTES, MAX_RATIO, RATIO_FREE_BYTES
 from bench.intake.idx import read_idx
 from bench.intake.names import sanitise
 from bench.intake.pixels import resize
+from bench.runtime.npz import MAX_HEADER_BYTES, read_npy_header
 
 PREFERRED = ("images", "arr_0", "x_train", "x_test", "x", "samples", "data")
-MAX_HEADER_BYTES = 16 << 10
-# Blank images, which are a finding about content, shrink as far as deflate can (about 1,030 to 1).
-# So a high ratio is refused only if the array inflates to more than RATIO_FREE_BYTES.
-MAX_RATIO = 200
-RATIO_FREE_BYTES = 256 << 20
-READERS = {
-    (1, 0): npy_format.read_array_header_1_0,
-    (2, 0): npy_format.read_array_header_2_0,
-}
+PART_BYTES = 16 << 20  # read at a time
 
 
 def read_array(path: Path, kind: str, collector: Collector) -> NDArray[np.uint8] | None:
@@ -48,10 +41,8 @@ def read_array(path: Path, kind: str, collector: Collector) -> NDArray[np.uint8]
     if kind == "idx":
         array = _read_idx(path, name, collector)
     else:
-        data = (
-            _read_npz(path, name, collector) if kind == "npz" else _read_npy(path, name, collector)
-        )
-        array = None if data is None else _parse_npy(data, name, collector)
+        read = _read_npz if kind == "npz" else _read_npy
+        array = read(path, name, collector)
     if array is None:
         return None
     images = _as_images(array, name, collector)
@@ -68,20 +59,20 @@ def _read_idx(path: Path, name: bytes, collector: Collector) -> NDArray[np.uint8
         return None
 
 
-def _read_npy(path: Path, name: bytes, collector: Collector) -> bytes | None:
+def _read_npy(path: Path, name: bytes, collector: Collector) -> NDArray[np.generic] | None:
     try:
         with path.open("rb") as stream:
-            data = stream.read(MAX_ARRAY_BYTES + 1)
+            num_bytes = os.fstat(stream.fileno()).st_size
+            if num_bytes > MAX_ARRAY_BYTES:
+                collector.add("array-too-large", [name], f"{num_bytes:,} bytes")
+                return None
+            return _read_array(stream, num_bytes, name, collector)
     except OSError as error:
         raise UsageError(f"{sanitise(str(path))} cannot be read: {error.strerror}") from error
-    if len(data) > MAX_ARRAY_BYTES:
-        collector.add("array-too-large", [name], f"more than {MAX_ARRAY_BYTES:,} bytes")
-        return None
-    return data
 
 
-def _read_npz(path: Path, name: bytes, collector: Collector) -> bytes | None:
-    """Return the bytes of the one member that holds images, or None and findings."""
+def _read_npz(path: Path, name: bytes, collector: Collector) -> NDArray[np.generic] | None:
+    """Return the one member that holds images, or None and findings."""
     infos, directory_start = read_directory(path, collector)
     if not infos:
         if not collector.has_errors:
@@ -106,9 +97,31 @@ def _read_npz(path: Path, name: bytes, collector: Collector) -> bytes | None:
         return None
     try:
         with zipfile.ZipFile(path) as archive, archive.open(info) as stream:
-            return stream.read(info.file_size + 1)
+            return _read_array(stream, info.file_size, name, collector)
     except Exception as error:  # noqa: BLE001 - BadZipFile, zlib.error, EOFError, ...
         collector.add("array-damaged", [name], sanitise(str(error)))
+        return None
+
+
+def _read_array(
+    stream: IO[bytes], num_bytes: int, name: bytes, collector: Collector
+) -> NDArray[np.generic] | None:
+    """Return the array in the `num_bytes` of an npy file; None and a finding for a bad header, of
+    which nothing else is read.
+    """
+    head = stream.read(min(num_bytes, MAX_HEADER_BYTES))
+    try:
+        header = read_npy_header(head)
+        if header.dtype.hasobject:
+            collector.add("array-objects", [name])
+            return None
+        header.require_bytes(num_bytes)
+        data = bytearray(head)
+        while len(data) < num_bytes and (part := stream.read(PART_BYTES)):
+            data += part
+        return header.array(data)
+    except InputError as error:
+        collector.add("array-damaged", [name], sanitise(str(error), 160))
         return None
 
 
@@ -121,29 +134,6 @@ def _choose(infos: list[zipfile.ZipInfo]) -> zipfile.ZipInfo | None:
         if matches:
             return matches[0] if len(matches) == 1 else None
     return None
-
-
-def _parse_npy(data: bytes, name: bytes, collector: Collector) -> NDArray[np.generic] | None:
-    """Return the array of an npy file, a view of `data`, if its header and size agree."""
-    stream = io.BytesIO(data[:MAX_HEADER_BYTES])
-    try:
-        shape, fortran, dtype = READERS[npy_format.read_magic(stream)](stream)
-    except Exception as error:  # noqa: BLE001 - ValueError, KeyError (version), TypeError, ...
-        collector.add("array-damaged", [name], f"bad npy header ({sanitise(str(error), 80)})")
-        return None
-    if dtype.hasobject:
-        collector.add("array-objects", [name])
-        return None
-    num_values, follow = math.prod(shape), len(data) - stream.tell()
-    if min(shape, default=0) < 0 or num_values * dtype.itemsize != follow:
-        detail = f"header states shape {shape} of {dtype}, {follow:,} bytes follow"
-        collector.add("array-damaged", [name], sanitise(detail))
-        return None
-    if dtype.itemsize == 0:
-        collector.add("array-dtype", [name], f"dtype {dtype}")
-        return None
-    array = np.frombuffer(data, dtype, offset=stream.tell())
-    return array.reshape(shape, order="F" if fortran else "C")
 
 
 def _as_images(

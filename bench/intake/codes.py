@@ -74,6 +74,10 @@ CODES: dict[str, Code] = {
         "the decoding process crashed or hung",
         "Write these files again. If they are correct, report this as a bug.",
     ),
+    "too-slow": Code(
+        "files take too long to decode",
+        f"{_SAVE} with an ordinary program. If they are correct, report this as a bug.",
+    ),
     "bad-name": Code(
         "file names are not printable UTF-8",
         "Rename the files, for example 00000.png to 09999.png.",

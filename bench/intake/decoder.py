@@ -37,13 +37,17 @@ BYTES_PER_WORKER = 8 << 20  # of files: some tenths of a second of decoding
 # Determines the size of chunks only: PNG photographs decode to 2 times their size, JPEG to 15.
 PIXELS_PER_BYTE = 8
 NUM_SAMPLED = 16  # files whose size is measured beforehand
-STALL_S = 120.0
+STALL_S = 60.0
+STALL_DEATHS = 10  # a process that stalls costs as much patience as ten that die
+MAX_OVERTIME_S = 60.0  # processor time beyond what the files allow, see `worker.Overtime`
 TICK_S = 0.1  # seconds between calls of `is_cancelled`
 MAX_DEATHS = 50
 READ_BYTES = 1 << 20
 MAX_AHEAD_BYTES = 64 << 20
 MAX_AHEAD_CHUNKS = 16  # per process, since files that are refused take no bytes
 WORKER = (sys.executable, "-P", "-m", "bench.intake.worker")
+
+_TOO_SLOW = "not read, because those before took far more time than images of their size do"
 
 # A row of a frame's header: count, kind, height, width, channels, note, detail, resized.
 _Row: TypeAlias = tuple[int, str, int, int, int, str, str, list[tuple[int, int, int]]]
@@ -125,8 +129,9 @@ def decode(
     `convert` converts files that can become 8-bit grey or RGB without loss. `size` (height, width)
     is the size to which images are resized. `progress` is called with the number of files done and
     the total. At most `max_ahead_bytes` are held in addition to the frame that is being received.
-    A process that sends nothing for `stall_s` seconds counts as dead. Stops soon after
-    `is_cancelled` returns true. Raises `LatentbenchError` if no decoding process can be started,
+    A process that sends nothing for `stall_s` seconds counts as dead. Files that take far more
+    processor time than images do (`MAX_OVERTIME_S` in total) end the decoding: the rest is
+    rejected as `too-slow`. Stops soon after `is_cancelled` returns true. Raises `LatentbenchError` if no decoding process can be started,
     and `OSError` if `source` cannot be opened.
     """
     if not entries:
@@ -156,12 +161,15 @@ def decode(
                     key.data()
                 for lane in lanes:
                     if lane.has_lost_its_process(selector, stall_s):
-                        deaths += 1
+                        deaths += STALL_DEATHS if lane.has_stalled else 1
                         lane.recover(gives_up=deaths >= MAX_DEATHS)
                 before = done
                 while (run := lanes[done // chunk % num_lanes].next_run(done)) is not None:
                     done += run.count
                     yield run
+                if sum(lane.overtime_s for lane in lanes) > MAX_OVERTIME_S and done < total:
+                    yield _refused(done, total - done, "too-slow", _TOO_SLOW)
+                    done = total
                 if progress is not None and done > before:
                     progress(done, total)
     finally:
@@ -238,6 +246,8 @@ class _Lane:
         self._process: _Process | None = None
         self._is_registered = False
         self._has_started = False
+        self._past_overtime_s = 0.0  # of processes that ended
+        self.has_stalled = False  # rather than died, the process that was lost last
         self._waiting: deque[Run] = deque()
         self._waiting_bytes = 0
 
@@ -250,6 +260,11 @@ class _Lane:
     def num_bytes(self) -> int:
         """Bytes that were received and not yielded yet."""
         return self._waiting_bytes + (self._process.num_bytes if self._process is not None else 0)
+
+    @property
+    def overtime_s(self) -> float:
+        """Processor time beyond what the files of this lane allow; negative if some is left."""
+        return self._past_overtime_s + (0 if self._process is None else self._process.overtime_s)
 
     def listen(self, selector: selectors.BaseSelector, *, wanted: bool) -> None:
         """Read the process's pipe, or let it fill up; start a process if there is none."""
@@ -298,6 +313,7 @@ class _Lane:
             return False
         if not process.finished and time.monotonic() - process.last_sent_at <= stall_s:
             return False
+        self.has_stalled = not process.finished
         self.listen(selector, wanted=False)
         self._has_started = process.has_started
         self.close()
@@ -310,12 +326,14 @@ class _Lane:
         """
         if gives_up:
             for start, stop, _ in self._todo:
-                self._waiting.append(_lost(start, stop - start, "not read after too many failures"))
+                why = "not read after too many failures"
+                self._waiting.append(_refused(start, stop - start, "decoder-died", why))
             self._todo.clear()
         elif self._has_started:  # else it was killed from outside, and no file is at fault
             start, stop, is_retry = self._todo.popleft()
             if is_retry:
-                self._waiting.append(_lost(start, 1, "while this file was decoded"))
+                why = "while this file was decoded"
+                self._waiting.append(_refused(start, 1, "decoder-died", why))
             else:
                 singles = [_Chunk(at, at + 1, is_retry=True) for at in range(start, stop)]
                 self._todo.extendleft(reversed(singles))
@@ -323,12 +341,13 @@ class _Lane:
     def close(self) -> None:
         """End the process, if there is one."""
         if self._process is not None:
+            self._past_overtime_s += self._process.overtime_s
             self._process.close()
             self._process = None
 
 
-def _lost(start: int, count: int, why: str) -> Run:
-    return Run(start, count, "rejected", 0, 0, 0, "decoder-died", why, (), memoryview(b""))
+def _refused(start: int, count: int, code: str, why: str) -> Run:
+    return Run(start, count, "rejected", 0, 0, 0, code, why, (), memoryview(b""))
 
 
 class _Process:
@@ -338,6 +357,7 @@ class _Process:
         self.finished = False
         self.has_started = False
         self.last_sent_at = time.monotonic()
+        self.overtime_s = 0.0
         self.num_bytes = 0  # received of the current part of a frame
         self._part = bytearray(FRAME.size)  # the frame's sizes, then its header and data
         self._header_size = 0  # 0 until the sizes have come
@@ -389,7 +409,8 @@ class _Process:
             self._part, self._header_size = bytearray(FRAME.size), 0
             return json.loads(bytes(part[:header_size])), part[header_size:]
         self.has_started = True
-        self._header_size, data_size = FRAME.unpack(part)
+        self._header_size, data_size, overtime_ms = FRAME.unpack(part)
+        self.overtime_s = overtime_ms / 1000
         self._part = bytearray(self._header_size + data_size or FRAME.size)
         return None
 

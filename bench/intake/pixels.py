@@ -91,8 +91,6 @@ def _decode_png(data: bytes, convert: bool, size: tuple[int, int] | None) -> Dec
 
 def _decode_other(data: bytes, found: str, convert: bool, size: tuple[int, int] | None) -> Decoded:
     image = _open(data, found)
-    if getattr(image, "n_frames", 1) > 1:
-        raise Rejected("animated", f"{found.upper()} with several frames")
     if image.mode == "1":
         return _pixels(image, "low-bit-depth", size)
     if image.mode in CHANNELS and "transparency" not in image.info:
@@ -147,6 +145,8 @@ def _open(data: bytes, found: str) -> Image.Image:
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=[found.upper()])
             refuse_oversized(*image.size)
+            if found != "png" and _has_second_frame(image):
+                raise Rejected("animated", f"{found.upper()} with several frames")
             image.load()
     except (Rejected, MemoryError):
         raise
@@ -155,3 +155,17 @@ def _open(data: bytes, found: str) -> Image.Image:
     except Exception as error:
         raise Rejected("image-damaged", f"{found.upper()} cannot be decoded") from error
     return image
+
+
+def _has_second_frame(image: Image.Image) -> bool:
+    """Return whether a file that was opened, and is not loaded yet, holds a second frame.
+
+    `n_frames` of a TIFF visits every frame, and a file can claim millions.
+    """
+    if image.format != "TIFF":
+        return int(getattr(image, "n_frames", 1)) > 1
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    return True

@@ -21,6 +21,7 @@ BIT_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type -> samples per pixel
 PLAIN = [b"IHDR", b"IDAT", b"IEND"]
 CRITICAL_ORDER = re.compile(rb"IHDR(PLTE)?(IDAT)+IEND")
+MAX_CHUNKS = 20_000  # libpng writes one per 8 KiB, which makes 8,192 of the largest file
 APNG = {b"acTL", b"fcTL", b"fdAT"}
 ADAM7 = (  # x start, y start, x step, y step of the seven passes
     (0, 0, 8, 8),
@@ -123,6 +124,8 @@ def _chunks(data: bytes) -> tuple[list[bytes], list[tuple[int, int]]]:
             raise Rejected("png-truncated", "ends inside a chunk")
         if zlib.crc32(view[position + 4 : end]) != _CRC.unpack_from(data, end)[0]:
             raise Rejected("png-damaged", "checksum (CRC) of a chunk is wrong")
+        if len(kinds) == MAX_CHUNKS:
+            raise Rejected("png-structure", f"more than {MAX_CHUNKS:,} chunks")
         kinds.append(kind)
         spans.append((position + 8, end))
         position = end + 4

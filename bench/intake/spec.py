@@ -18,6 +18,7 @@ from bench.intake.names import sanitise
 
 Format = Literal["png", "jpeg", "webp", "bmp", "tiff", "npz", "npy", "idx"]
 COMMENT_WIDTH = 78
+MAX_SPEC_BYTES = 1 << 20
 
 
 class SubmissionSpec(BaseModel):
@@ -106,6 +107,9 @@ def load_spec(name_or_path: str) -> SubmissionSpec:
         raise UnknownNameError("spec", sanitise(name_or_path), builtin_specs())
     shown = sanitise(str(path))
     try:
+        size = path.stat().st_size
+        if size > MAX_SPEC_BYTES:
+            raise UsageError(f"{shown} is not a spec: it has {size:,} bytes")
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"spec {shown} cannot be read: {error.strerror}") from error
@@ -140,6 +144,8 @@ def _parse(data: bytes, source: str) -> SubmissionSpec:
         table = tomllib.loads(data.decode("utf-8"))
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
         raise UsageError(f"{source} is not valid TOML: {sanitise(str(error))}") from error
+    except RecursionError as error:
+        raise UsageError(f"{source} is not a spec: its values are nested too deeply") from error
     try:
         return SubmissionSpec.model_validate(table)
     except ValidationError as error:

@@ -7,7 +7,8 @@ their location in the file.
 
 Standard input is one JSON request: the names, and the number of them in each chunk. Standard output
 is an empty frame once the process has started, then one or more frames per chunk, in order. A frame
-is two big-endian uint32 (the sizes of header and data), a JSON header and the data. The header
+is three big-endian numbers of 32 bits (the sizes of header and data; the processor time that this
+process has spent beyond what its files allow, in ms), a JSON header and the data. The header
 lists runs of consecutive files with the same outcome:
 [count, kind, height, width, channels, note, "", resized] with `count` images in the data, or
 [count, "rejected", 0, 0, 0, code, detail, []]. `resized` lists the images of the run that had
@@ -23,12 +24,15 @@ import itertools
 import json
 import os
 import resource
+import signal
 import stat
 import struct
 import sys
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from types import FrameType
 from typing import BinaryIO
 
 from bench.intake.formats import MAX_FILE_BYTES, Decoded, Rejected
@@ -38,8 +42,13 @@ MAX_MEMORY_BYTES = 4 << 30
 MAX_WRITTEN_BYTES = 1 << 20  # only the error text of a crash is written to a file
 MAX_FRAME_BYTES = 4 << 20
 MAX_FRAME_S = 2.0  # so a long silence means that one file is at fault
+# Limits of processor time, which other work on the machine does not lengthen.
+MAX_FILE_S = 10.0
+ALLOWED_S_PER_FILE = 0.02  # a small PNG takes 0.0001
+ALLOWED_S_PER_MIB = 1.0  # of files; a PNG or JPEG photograph takes 0.05 to 0.2
+ALLOWED_S_PER_MEGAPIXEL = 0.04  # PNG takes 0.015
 OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-FRAME = struct.Struct(">II")
+FRAME = struct.Struct(">IIi")
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 LOCAL_MAGIC = b"PK\x03\x04"
 LIKELY_EXTRA = 256  # bytes of the extra field and of a top folder's name
@@ -51,6 +60,56 @@ Member = tuple[int, int, int, int, int, int]
 # kind, height, width, channels, note or code, detail
 Outcome = tuple[str, int, int, int, str, str]
 Resized = tuple[int, int, int]  # position in the run, height and width in the file
+
+
+class _TooSlow(BaseException):
+    """A file has taken `MAX_FILE_S`. No `except Exception` of a decoder may catch it."""
+
+
+class FileClock:
+    """A context that raises `Rejected` when its body takes `max_s` seconds of processor time."""
+
+    def __init__(self, max_s: float) -> None:
+        self._max_s = max_s
+        self._running = False
+        signal.signal(signal.SIGPROF, self._ring)
+
+    def _ring(self, _number: int, _frame: FrameType | None) -> None:
+        if self._running:
+            raise _TooSlow
+
+    def __enter__(self) -> None:
+        self._running = True
+        signal.setitimer(signal.ITIMER_PROF, self._max_s)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._running = False
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        if kind is _TooSlow:
+            raise Rejected("too-slow", f"more than {self._max_s:g} s of processor time")
+
+
+class Overtime:
+    """The processor time of this process beyond what the files that it has read allow."""
+
+    def __init__(self) -> None:
+        self._allowed_s = 0.0
+        self._started_s = time.process_time()
+
+    def read(self, num_bytes: int) -> None:
+        """Count a file of so many bytes."""
+        self._allowed_s += ALLOWED_S_PER_FILE + ALLOWED_S_PER_MIB * num_bytes / (1 << 20)
+
+    def decoded(self, result: Decoded) -> None:
+        """Count the pixels of an image."""
+        height, width = result.resized_from or (result.height, result.width)
+        self._allowed_s += ALLOWED_S_PER_MEGAPIXEL * height * width / 1e6
+
+    @property
+    def milliseconds(self) -> int:
+        """The time spent beyond the allowed time; negative if there is time left."""
+        spent_s = time.process_time() - self._started_s - self._allowed_s
+        return max(-(1 << 31), min(int(spent_s * 1000), (1 << 31) - 1))
 
 
 def read_file(name: bytes, folder: int, opener: Callable[..., int] = os.open) -> bytes:
@@ -115,35 +174,52 @@ def outcomes(
     members: list[Member] | None,
     convert: bool,
     decode: Decode = decode_image,
+    *,
+    clock: AbstractContextManager[None] | None = None,
+    overtime: Overtime | None = None,
 ) -> Iterator[Decoded | Rejected]:
-    """Yield one outcome for each name, in order."""
+    """Yield one outcome for each name, in order; no file raises."""
+    clock = clock or contextlib.nullcontext()
+    overtime = overtime or Overtime()
     for i, name in enumerate(names):
         try:
-            data = (
-                read_file(name, source)
-                if members is None
-                else read_member(name, source, members[i])
-            )
-            yield decode(data, name, convert)
+            with clock:
+                if members is None:
+                    data = read_file(name, source)
+                    overtime.read(len(data))
+                else:
+                    data = read_member(name, source, members[i])
+                    overtime.read(members[i][1])
+                result = decode(data, name, convert)
         except Rejected as rejected:
             yield rejected
         except OSError as error:  # a disk that fails while a zip is read
             yield Rejected("unreadable", os.strerror(error.errno or 0))
         except MemoryError:
             yield Rejected("image-bomb", "needs more memory than decoding may use")
+        except Exception as error:  # noqa: BLE001 - whatever a decoder did not expect
+            yield Rejected("image-damaged", f"cannot be decoded ({type(error).__name__})")
+        else:
+            overtime.decoded(result)
+            yield result
 
 
-def frames(results: Iterator[Decoded | Rejected], chunk_sizes: Iterable[int]) -> Iterator[bytes]:
+def frames(
+    results: Iterator[Decoded | Rejected],
+    chunk_sizes: Iterable[int],
+    overtime: Overtime | None = None,
+) -> Iterator[bytes]:
     """Yield frames of at most about 4 MiB or 2 s, each with files of one chunk only."""
+    overtime = overtime or Overtime()
     for chunk_size in chunk_sizes:
         frame = _Frame()
         for result in itertools.islice(results, chunk_size):
             frame.add(result)
             if frame.num_bytes >= MAX_FRAME_BYTES or time.monotonic() > frame.due_at:
-                yield frame.packed()
+                yield frame.packed(overtime.milliseconds)
                 frame = _Frame()
         if frame.runs:
-            yield frame.packed()
+            yield frame.packed(overtime.milliseconds)
 
 
 class _Frame:
@@ -173,11 +249,11 @@ class _Frame:
         if resized_from is not None:
             resized.append((count, *resized_from))
 
-    def packed(self) -> bytes:
+    def packed(self, overtime_ms: int) -> bytes:
         rows = [(count, *outcome, resized) for count, outcome, resized in self.runs]
         header = json.dumps(rows).encode()
         data = b"".join(self._payload)
-        return FRAME.pack(len(header), len(data)) + header + data
+        return FRAME.pack(len(header), len(data), overtime_ms) + header + data
 
 
 def limit_this_process() -> None:
@@ -196,14 +272,23 @@ def limit_this_process() -> None:
 
 def serve(stdin: BinaryIO, stdout: BinaryIO, source: int, decode: Decode = decode_image) -> None:
     """Answer the one request on `stdin`."""
-    stdout.write(FRAME.pack(0, 0))
+    stdout.write(FRAME.pack(0, 0, 0))
     stdout.flush()
     request = json.load(stdin)
     names = [name.encode("latin-1") for name in request["names"]]
     if request["size"] is not None:
         decode = functools.partial(decode, size=tuple(request["size"]))
-    results = outcomes(source, names, request["members"], request["convert"], decode)
-    for frame in frames(results, request["chunks"]):
+    overtime = Overtime()
+    results = outcomes(
+        source,
+        names,
+        request["members"],
+        request["convert"],
+        decode,
+        clock=FileClock(MAX_FILE_S),
+        overtime=overtime,
+    )
+    for frame in frames(results, request["chunks"], overtime):
         stdout.write(frame)
         stdout.flush()
 

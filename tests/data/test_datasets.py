@@ -122,7 +122,8 @@ def test_damaged_idx_files(tmp_path: Path, data: bytes, message: str) -> None:
 
 
 def test_truncated_gzip(tmp_path: Path) -> None:
-    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(5000))[:-4])
+    images = idx_bytes(np.zeros((3, 28, 28)))
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(images)[:-4])
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(3)))
     with pytest.raises(InputError, match="cannot be read as an idx file"):
         load_dataset("mnist", "test", data_root=tmp_path)

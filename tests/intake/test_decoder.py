@@ -74,9 +74,47 @@ def test_the_file_that_kills_is_named_and_no_other_is_lost(folder, num_workers, 
     assert failed(result) == dict.fromkeys([name.encode() for name in names], "decoder-died")
 
 
-def test_an_unforeseen_exception_is_the_same(folder):
-    result = outcome(folder, command=worker_that("raise KeyError", "0005.png"))
-    assert failed(result) == {b"0005.png": "decoder-died"}
+def test_an_unforeseen_exception_costs_no_process(folder):
+    runs = list(decode(folder, ENTRIES, command=worker_that("raise KeyError", "0005.png")))
+    assert [(run.start, run.note, run.detail) for run in runs if run.note] == [
+        (5, "image-damaged", "cannot be decoded (KeyError)")
+    ]
+
+
+def test_a_file_has_a_limit_of_processor_time(folder):
+    """A loop that catches every `Exception`, as Pillow's plugins do in places."""
+    endless = "\n".join(  # noqa: FLY002
+        [
+            "def spin():",
+            "    while True:",
+            "        try: sum(range(100))",
+            "        except Exception: pass",
+            "worker.MAX_FILE_S = 0.1",
+        ]
+    )
+    command = worker_that("spin()", "0005.png", "0030.png", setup=endless)
+    runs = [run for run in decode(folder, ENTRIES, command=command) if run.note]
+    assert [(run.start, run.count, run.note) for run in runs] == [
+        (5, 1, "too-slow"),
+        (30, 1, "too-slow"),
+    ]
+    assert runs[0].detail == "more than 0.1 s of processor time"
+
+
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_all_files_together_have_a_limit_of_processor_time(folder, monkeypatch, num_workers):
+    """Each file spins for 0.05 s, of which 0.021 s are allowed: the limit is reached after some."""
+    spin = "end = time.process_time() + 0.05\n    while time.process_time() < end: pass"
+    setup = f"worker.MAX_FRAME_S = 0.01\ndef spin():\n    {spin}\n"
+    command = worker_that("spin()", *[name.decode() for name in NAMES], setup=setup)
+    monkeypatch.setattr(decoder, "MAX_OVERTIME_S", 0.3)
+    result = outcome(folder, command=command, num_workers=num_workers)
+    refused = failed(result)
+    assert set(refused.values()) == {"too-slow"}
+    assert 1 <= len(result) - len(refused) < 40  # 0.3 s / (0.05 s - 0.021 s) = 10 files
+    if num_workers == 1:
+        monkeypatch.setattr(decoder, "MAX_OVERTIME_S", 30)
+        assert not failed(outcome(folder, command=command, num_workers=num_workers))
 
 
 def test_a_file_that_hangs_is_given_up(folder):
@@ -217,7 +255,7 @@ def test_frames_end_where_chunks_end(results, chunk, frame_bytes):
         sent = list(worker.frames(iter(results), sizes))
     place = 0
     for frame in sent:
-        header_size, data_size = worker.FRAME.unpack_from(frame)
+        header_size, data_size, _ = worker.FRAME.unpack_from(frame)
         rows = json.loads(frame[worker.FRAME.size :][:header_size])
         assert len(frame) == worker.FRAME.size + header_size + data_size
         begin, num_bytes = place, 0
