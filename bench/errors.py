@@ -1,6 +1,7 @@
 """The exceptions that Latentbench raises for its users, and the exit codes of the command.
 
     LatentbenchError               3  any other error
+    ├── UnexpectedError            3  a defect that one submission brought to light, with its report
     ├── UsageError                 4  an option, name or path that cannot be used
     │   ├── UnknownNameError       4  a name that is not in a table; lists the valid names
     │   └── BundleError            4  a reference bundle or weights file: missing, damaged or unfit
@@ -31,6 +32,24 @@ class LatentbenchError(Exception):
     """The base class; the command exits with `exit_code`."""
 
     exit_code = EXIT_INTERNAL
+
+
+class UnexpectedError(LatentbenchError):
+    """A defect that one submission brought to light; the work on the others goes on.
+
+    `report` is the traceback, for whoever repairs it.
+    """
+
+    def __init__(self, where: str, error: BaseException) -> None:
+        import traceback  # noqa: PLC0415  (start-up time)
+
+        said = " ".join(str(error).split())[:300]
+        kind = type(error).__name__
+        super().__init__(
+            f"{where}: unexpected {kind}{': ' if said else ''}{said}. Other submissions are not "
+            "affected. Please report this with its traceback."
+        )
+        self.report = "".join(traceback.format_exception(error))
 
 
 class UsageError(LatentbenchError):

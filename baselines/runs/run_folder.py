@@ -5,6 +5,7 @@
     checkpoint.safetensors   everything that training depends on, replaced atomically
     grids/00001234.png       samples after 1,234 steps (for an autoencoder, reconstructions)
     milestones/00001234.safetensors   what sampling needs after 1,234 steps, if asked for
+    .claim                   locked by the process that trains the run
 
 A killed run may have log lines after its last checkpoint; those steps appear again after `resume`.
 """
@@ -14,8 +15,8 @@ from __future__ import annotations
 import datetime
 import io
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,11 +31,13 @@ from baselines.sampling.trained import AVERAGED_GENERATOR, Trained, reconstruct,
 from baselines.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from baselines.training.engine import Engine
 from baselines.training.training_images import TrainingSet
-from bench.errors import UsageError
-from bench.runtime.whole_files import write_atomically
+from bench.errors import BundleError, UsageError
+from bench.execution.ledger.claims import claim_within
+from bench.runtime.whole_files import append_line, write_atomically
 
 CHECKPOINT, LOG, CONFIG, GRIDS = "checkpoint.safetensors", "log.jsonl", "config.json", "grids"
-MILESTONES = "milestones"
+MILESTONES, CLAIM = "milestones", ".claim"
+CLAIM_WAIT_S = 0.3  # longer than a look at the claim holds it
 GRID_SIDE = 8
 
 
@@ -47,22 +50,37 @@ class RunFolder:
     def log(self, event: str, **fields: Any) -> None:
         """Append one line of JSON."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with (self.path / LOG).open("ab+") as stream:
-            if stream.tell():
-                stream.seek(-1, os.SEEK_END)
-                if stream.read() != b"\n":  # a crash cut the last line short
-                    stream.write(b"\n")
-            stream.write(json.dumps({"event": event, "at": now, **fields}).encode() + b"\n")
+        line = json.dumps({"event": event, "at": now, **fields})
+        append_line(self.path / LOG, line.encode(), sync=False)
 
     def events(self) -> list[dict[str, Any]]:
-        """Return all events of the log, without a line that a crash cut short."""
+        """Return all events of the log, without lines that a crash cut short."""
         found = []
-        for line in (self.path / LOG).read_text().splitlines():
+        for line in (self.path / LOG).read_bytes().split(b"\n"):
             try:
-                found.append(json.loads(line))
-            except ValueError:
+                event = json.loads(line)
+            except (ValueError, RecursionError):
                 continue
+            if isinstance(event, dict) and "event" in event:
+                found.append(event)
         return found
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the right to train this run, so that no two processes write one folder.
+
+        The kernel gives it back when the process ends. Raises `UsageError` if another process or
+        thread holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        claim = claim_within(self.path / CLAIM, CLAIM_WAIT_S)
+        if claim is None:
+            raise UsageError(
+                f"{self.path} is being trained by another process; wait until it has ended and "
+                "continue the run with --resume, or give another folder with --out"
+            )
+        with claim:
+            yield
 
     def checkpoint_for(
         self, config: RunConfig, data: TrainingSet, *, resume: bool
@@ -74,7 +92,7 @@ class RunFolder:
         """
         file = self.path / CHECKPOINT
         if not resume:
-            if self.path.exists() and any(self.path.iterdir()):
+            if self.path.exists() and any(one.name != CLAIM for one in self.path.iterdir()):
                 raise UsageError(
                     f"{self.path} has a run already; continue it with --resume, or give another "
                     "folder with --out"
@@ -172,7 +190,11 @@ def load_run(folder: Path, device: str = "cpu") -> Trained:
     Raises what `read_checkpoint` raises.
     """
     path = folder / CHECKPOINT if folder.is_dir() else folder
-    return trained_from(read_checkpoint(path), device)
+    checkpoint = read_checkpoint(path)
+    try:
+        return trained_from(checkpoint, device)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from error
 
 
 def data_images(data: TrainingSet, num: int) -> NDArray[np.uint8]:

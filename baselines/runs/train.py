@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -84,7 +84,8 @@ def train_stack(
     `milestones`, which must be ends of blocks, a copy of what sampling needs is saved; training is
     the same with and without.
 
-    Raises `UsageError` (a folder that is taken, a checkpoint of another run), `TrainingDiverged`
+    Raises `UsageError` (a folder that is taken, a checkpoint of another run, a run that another
+    process is training), `TrainingDiverged`
     once the other runs have ended, and `KeyboardInterrupt` after an interrupt.
     """
     for step in milestones:
@@ -93,26 +94,32 @@ def train_stack(
     games = [build_for(config, data) for config in configs]
     require_one_program(games)
     runs = [RunFolder(path) for path in folders]
-    checkpoints = [
-        run.checkpoint_for(config, data, resume=resume)
-        for run, config in zip(runs, configs, strict=True)
-    ]
+    for run, config in zip(runs, configs, strict=True):
+        if not resume:  # nothing is written to a folder that is taken
+            run.checkpoint_for(config, data, resume=False)
     num_steps = configs[0].num_steps
-    places = [
-        (0, num_steps) if found is None else (found.step, found.schedule_steps)
-        for found in checkpoints
-    ]
     diverged: list[str] = []
-    for place in sorted(set(places)):
-        if place[0] >= num_steps:
-            continue
-        numbers = [number for number, own_place in enumerate(places) if own_place == place]
-        own = [games[number] for number in numbers]
-        engine = Engine(own if len(own) > 1 else own[0], data, device=device, graph=graph)
-        training = _Training(
-            [runs[number] for number in numbers], engine, report, board, milestones
-        )
-        diverged += training.run([checkpoints[number] for number in numbers])
+    with ExitStack() as claims:
+        for run in runs:
+            claims.enter_context(run.claimed())
+        checkpoints = [
+            run.checkpoint_for(config, data, resume=resume)
+            for run, config in zip(runs, configs, strict=True)
+        ]
+        places = [
+            (0, num_steps) if found is None else (found.step, found.schedule_steps)
+            for found in checkpoints
+        ]
+        for place in sorted(set(places)):
+            if place[0] >= num_steps:
+                continue
+            numbers = [number for number, own_place in enumerate(places) if own_place == place]
+            own = [games[number] for number in numbers]
+            engine = Engine(own if len(own) > 1 else own[0], data, device=device, graph=graph)
+            training = _Training(
+                [runs[number] for number in numbers], engine, report, board, milestones
+            )
+            diverged += training.run([checkpoints[number] for number in numbers])
     if diverged:
         raise TrainingDiverged("\n".join(diverged))
 

@@ -9,7 +9,7 @@ Shape legend: N images, B images of a chunk, C,H,W an image, Z latent or code, K
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +23,11 @@ from baselines.models.vae import VAE
 from baselines.training.build import Game, build
 from baselines.training.checkpoint import Checkpoint
 from baselines.training.training_images import scaled, to_uint8
-from bench.errors import UsageError
+from bench.errors import BundleError, LatentbenchError, UsageError
+from bench.runtime.failures import failure_line
 
 CHUNK = 250
+DAMAGED = "the checkpoint is damaged or of another version of the model; train the run again"
 AVERAGED_GENERATOR = "tricks/ema/generator."  # prefix of tensors in a checkpoint
 
 
@@ -123,8 +125,21 @@ def full_chunk(rows: Tensor, start: int, size: int | None = None) -> Tensor:
 
 
 def trained_from(checkpoint: Checkpoint, device: str = "cpu") -> Trained:
-    """Build the networks and load the checkpoint's weights, averaged ones if it has them."""
-    game = build(checkpoint.config, checkpoint.image_shape, checkpoint.num_classes)
+    """Build the networks and load the checkpoint's weights, averaged ones if it has them.
+
+    Raises `BundleError` for a checkpoint that does not fit its own configuration; the message names
+    a tensor that is missing, unknown or of another shape.
+    """
+    try:
+        game = build(checkpoint.config, checkpoint.image_shape, checkpoint.num_classes)
+    except LatentbenchError:
+        raise
+    except Exception as error:  # sizes that no network has
+        shape = checkpoint.image_shape
+        raise BundleError(
+            f"no network can be built for images of shape {shape} and {checkpoint.num_classes} "
+            f"classes; {DAMAGED} ({failure_line(error)})"
+        ) from error
     for name, network in game.networks.items():
         prefix = f"networks/{name}/"
         averaged = any(key.startswith(AVERAGED_GENERATOR) for key in checkpoint.tensors)
@@ -135,9 +150,23 @@ def trained_from(checkpoint: Checkpoint, device: str = "cpu") -> Trained:
             for key, value in checkpoint.tensors.items()
             if key.startswith(prefix)
         }
+        _require_tensors(weights, network, prefix)
         network.load_state_dict(weights)
         network.to(device).eval().requires_grad_(requires_grad=False)
     return Trained(checkpoint, game, game.networks, device)
+
+
+def _require_tensors(found: Mapping[str, Tensor], network: nn.Module, prefix: str) -> None:
+    expected = network.state_dict()
+    for name in sorted(expected.keys() ^ found.keys()):
+        problem = "has no" if name in expected else "has an unknown"
+        raise BundleError(f"the checkpoint {problem} tensor {prefix + name!r}; {DAMAGED}")
+    for name, value in expected.items():
+        if found[name].shape != value.shape:
+            raise BundleError(
+                f"tensor {prefix + name!r} has shape {tuple(found[name].shape)} in the checkpoint, "
+                f"{tuple(value.shape)} in the model; {DAMAGED}"
+            )
 
 
 def reconstruct(trained: Trained, images: NDArray[np.uint8]) -> NDArray[np.uint8]:

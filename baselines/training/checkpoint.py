@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -28,9 +28,11 @@ from baselines.recipes.config import RunConfig, make_config
 from baselines.training.steps import Lanes
 from baselines.tricks import TRICKS
 from bench.errors import BundleError, LatentbenchError, UsageError
+from bench.runtime.failures import failure_line
 from bench.runtime.whole_files import write_atomically
 
 FORMAT = 1
+MAX_COUNT = 1 << 40
 
 
 class Checkpoint(NamedTuple):
@@ -68,7 +70,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises `UsageError` for a missing file and for a trick whose package is not installed, and
-    `BundleError` for a damaged file or another format.
+    `BundleError` for a damaged file, another format or values that no training writes.
     """
     if not path.is_file():
         raise UsageError(f"{path}: no checkpoint; train the run first")
@@ -76,24 +78,40 @@ def read_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, "pt") as file:
             meta: dict[str, Any] = json.loads((file.metadata() or {})["latentbench"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if meta["format"] != FORMAT:
-            raise BundleError(f"{path}: format {meta['format']}, this version reads {FORMAT}")
-        _require_tricks(path, meta["config"])
-        channels, height, width = meta["image_shape"]
-        config = make_config(meta["config"], trained=True)
-        return Checkpoint(
-            config=config,
-            step=int(meta["step"]),
-            schedule_steps=int(meta.get("schedule_steps", config.num_steps)),
-            tensors=tensors,
-            data_digest=str(meta["data_digest"]),
-            image_shape=(int(channels), int(height), int(width)),
-            num_classes=int(meta["num_classes"]),
-        )
+        return _checkpoint(path, meta, tensors)
     except LatentbenchError:
         raise
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise BundleError(f"{path}: not a readable checkpoint: {error}") from error
+    except Exception as error:  # a damaged file may raise anything
+        raise BundleError(f"{path}: not a readable checkpoint: {failure_line(error)}") from error
+
+
+def _checkpoint(path: Path, meta: Mapping[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
+    """Return the checkpoint of a header. Raises anything for one that no training wrote."""
+    if meta["format"] != FORMAT:
+        raise BundleError(f"{path}: format {meta['format']}, this version reads {FORMAT}")
+    _require_tricks(path, meta["config"])
+    channels, height, width = (_count(meta, "image_shape", place) for place in range(3))
+    try:
+        config = make_config(meta["config"], trained=True)
+    except UsageError as error:
+        raise BundleError(f"{path}: {error}") from error
+    return Checkpoint(
+        config=config,
+        step=_count(meta, "step"),
+        schedule_steps=_count({"schedule_steps": config.num_steps, **meta}, "schedule_steps"),
+        tensors=tensors,
+        data_digest=str(meta["data_digest"]),
+        image_shape=(channels, height, width),
+        num_classes=_count(meta, "num_classes"),
+    )
+
+
+def _count(meta: Mapping[str, Any], key: str, place: int | None = None) -> int:
+    """Return a number of the header. Raises `ValueError` for anything but a plain count."""
+    value = meta[key] if place is None else meta[key][place]
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
+        raise ValueError(f"{key} is {value!r}, expected a number from 0 to {MAX_COUNT:,}")
+    return value
 
 
 def _require_tricks(path: Path, config: Mapping[str, Any]) -> None:

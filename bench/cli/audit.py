@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import INPUT, OUTPUT, Json, Quiet, Spec
+from bench.cli.submission_errors import print_report, report_of
 from bench.errors import EXIT_INVALID, EXIT_OK, LatentbenchError, UsageError
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def audit(
     """
     from bench.intake import example_spec as spec_file
     from bench.intake import load_spec
+    from bench.intake.failures import failure_of
 
     if example_spec:
         sys.stdout.write(spec_file())
@@ -91,9 +93,10 @@ def audit(
     for path in submissions:
         try:
             report, findings = _audited(path, wanted, content, reference, quiet=quiet)
-        except LatentbenchError as error:
-            _print_failure(path, error, json_lines=json_lines)
-            codes.append(error.exit_code)
+        except Exception as error:  # noqa: BLE001  (no submission stops the others)
+            failure = failure_of(path, error)
+            _print_failure(path, failure, json_lines=json_lines)
+            codes.append(failure.exit_code)
             continue
         if findings and len(submissions) > 1 and not json_lines:
             sys.stderr.write(f"{report.source}:\n")
@@ -150,8 +153,9 @@ def _print_failure(path: str, error: LatentbenchError, *, json_lines: bool) -> N
 
     if json_lines:
         failed = {"source": sanitise(path), "error": str(error), "exit_code": error.exit_code}
-        sys.stdout.write(json.dumps(failed) + "\n")
+        sys.stdout.write(json.dumps(failed | report_of(error)) + "\n")
     else:
+        print_report(error)
         sys.stderr.write(f"latentbench: {error}\n")
 
 

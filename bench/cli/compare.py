@@ -120,9 +120,11 @@ def _text(comparison: Comparison, output: Format) -> str:
 
 def _records(path: Path) -> list[ScoreRecord]:
     """Read records. Raises `UsageError` for an unreadable file: exit code 1 means a regression."""
-    from bench.records.score_record import read_records
+    from bench.records.score_record import read_record_lines
 
     try:
-        return read_records(path)
+        records, torn = read_record_lines(path)
     except InputError as error:
         raise UsageError(str(error)) from error
+    sys.stderr.writelines(f"latentbench: {message}\n" for message in torn)
+    return records

@@ -52,8 +52,7 @@ def report(
     to_stdout = out is not None and str(out) == "-"
     name, path = chosen(format or ("html" if to_stdout else None), None if to_stdout else out)
     found = find_scored(records)
-    for file in found.skipped:
-        sys.stderr.write(f"latentbench: {file}: holds no score records, skipped\n")
+    sys.stderr.writelines(f"latentbench: {message}\n" for message in found.skipped)
     with progress_report(quiet=quiet) as progress:
         data = render(found.scored, name, use_cache=not no_cache, progress=progress)
     if to_stdout:

@@ -28,7 +28,8 @@ from bench.cli.options import (
     UnverifiedWeights,
     Weights,
 )
-from bench.errors import EXIT_INVALID, InvalidSubmission, UsageError
+from bench.cli.submission_errors import print_report, report_of
+from bench.errors import EXIT_INVALID, InvalidSubmission, LatentbenchError
 
 if TYPE_CHECKING:
     from bench.records.score_record import ScoreRecord
@@ -179,8 +180,9 @@ def score(
             continue
         try:
             files = write_results(scorer, result, out, pictures=not no_pictures)
-        except UsageError as error:
+        except LatentbenchError as error:
             failures.append(Failure(path, error))
+            print_report(error)
             sys.stderr.write(f"latentbench: {error}\n")
             files = []
         print_results(result, files, json_lines=json_lines)
@@ -220,8 +222,10 @@ def _print_failure(failure: Failure, *, json_lines: bool) -> None:
             "error": str(failure.error),
             "exit_code": failure.error.exit_code,
             "findings": [vars(finding) for finding in findings],
+            **report_of(failure.error),
         }
         sys.stdout.write(json.dumps(failed) + "\n")
         return
+    print_report(failure.error)
     sys.stderr.write(f"latentbench: {failure.error}\n")
     print_findings(findings)

@@ -18,7 +18,8 @@ The files, in the order in which a submission passes through them:
     sizes      the size that a caller wants images resized to
     codes      the table of problems: code, message, fix, severity
     findings   a problem with its files, and the collector of problems
-    names      file names: safe to print, and which to ignore
+    names      file names: which are safe to print, and which to ignore
+    failures   whatever one of several submissions raised, as an error to report
     sources    what kind of source a path is
     folder     list a folder
     archive    list a zip
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from bench.intake.image_set import ImageSet as ImageSet
     from bench.intake.image_set import SetIdentity as SetIdentity
     from bench.intake.image_set import image_set_of as image_set_of
-    from bench.intake.names import sanitise as sanitise
     from bench.intake.reading import AuditReport as AuditReport
     from bench.intake.reading import audit as audit
     from bench.intake.reading import read_images as read_images
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from bench.intake.spec import example_spec as example_spec
     from bench.intake.spec import load_spec as load_spec
     from bench.intake.stream import ImageStream as ImageStream
+    from bench.runtime.printable import sanitise as sanitise
 
 _MODULES = {
     "Finding": "bench.intake.findings",
@@ -72,7 +73,7 @@ _MODULES = {
     "ImageSet": "bench.intake.image_set",
     "SetIdentity": "bench.intake.image_set",
     "image_set_of": "bench.intake.image_set",
-    "sanitise": "bench.intake.names",
+    "sanitise": "bench.runtime.printable",
     "AuditReport": "bench.intake.reading",
     "audit": "bench.intake.reading",
     "read_images": "bench.intake.reading",

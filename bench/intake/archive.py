@@ -18,7 +18,8 @@ from bench.intake.decoder import Entry
 from bench.intake.findings import Collector
 from bench.intake.folder import Listing
 from bench.intake.formats import MAX_FILE_BYTES, format_of_name
-from bench.intake.names import is_clean, is_dropping, sanitise
+from bench.intake.names import is_clean, is_dropping
+from bench.runtime.printable import sanitise
 from bench.runtime.zip_end import require_stated_entries
 
 MAX_ENTRIES = 1_000_000

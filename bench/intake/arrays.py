@@ -22,9 +22,9 @@ from bench.intake.archive import entry_limits, read_directory, refuse_entry
 from bench.intake.findings import Collector
 from bench.intake.formats import MAX_ARRAY_BYTES, MAX_RATIO, RATIO_FREE_BYTES
 from bench.intake.idx import read_idx
-from bench.intake.names import sanitise
 from bench.intake.pixels import resize
 from bench.runtime.npz import MAX_HEADER_BYTES, read_npy_header
+from bench.runtime.printable import sanitise
 
 PREFERRED = ("images", "arr_0", "x_train", "x_test", "x", "samples", "data")
 PART_BYTES = 16 << 20  # read at a time

@@ -131,8 +131,8 @@ def decode(
     the total. At most `max_ahead_bytes` are held in addition to the frame that is being received.
     A process that sends nothing for `stall_s` seconds counts as dead. Files that take far more
     processor time than images do (`MAX_OVERTIME_S` in total) end the decoding: the rest is
-    rejected as `too-slow`. Stops soon after `is_cancelled` returns true. Raises `LatentbenchError` if no decoding process can be started,
-    and `OSError` if `source` cannot be opened.
+    rejected as `too-slow`. Stops soon after `is_cancelled` returns true. Raises `LatentbenchError`
+    if no decoding process can be started, and `OSError` if `source` cannot be opened.
     """
     if not entries:
         return

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.intake.codes import CODES, SEVERITIES, Severity
-from bench.intake.names import sanitise
+from bench.runtime.printable import sanitise
 
 NUM_EXAMPLES = 5
 NUM_DETAILS = 4

@@ -10,7 +10,8 @@ from bench.errors import UsageError
 from bench.intake.decoder import Entry
 from bench.intake.findings import Collector
 from bench.intake.formats import format_of_name
-from bench.intake.names import is_clean, is_dropping, sanitise
+from bench.intake.names import is_clean, is_dropping
+from bench.runtime.printable import sanitise
 
 
 @dataclass

@@ -81,7 +81,9 @@ def _header(head: bytes, size: int, name: str) -> _Header:
             f"{name}: idx type code 0x{type_code:02x}; only 0x08 (unsigned byte) is accepted"
         )
     if num_axes > MAX_AXES:
-        raise InputError(f"{name}: {num_axes} axes; images have 3 or 4, at most {MAX_AXES} are read")
+        raise InputError(
+            f"{name}: {num_axes} axes; images have 3 or 4, at most {MAX_AXES} are read"
+        )
     num_bytes = 4 + 4 * num_axes
     if num_axes == 0 or len(head) < num_bytes:
         raise InputError(f"{name}: idx header cut short ({size} bytes, {num_axes} axes)")

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError
-from bench.intake.names import sanitise
+from bench.runtime.printable import sanitise
 
 U8 = NDArray[np.uint8]
 _SHAPE = struct.Struct(">III")

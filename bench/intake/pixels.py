@@ -145,8 +145,8 @@ def _open(data: bytes, found: str) -> Image.Image:
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=[found.upper()])
             refuse_oversized(*image.size)
-            if found != "png" and _has_second_frame(image):
-                raise Rejected("animated", f"{found.upper()} with several frames")
+            if found != "png":
+                _refuse_second_frame(image, found)
             image.load()
     except (Rejected, MemoryError):
         raise
@@ -157,15 +157,16 @@ def _open(data: bytes, found: str) -> Image.Image:
     return image
 
 
-def _has_second_frame(image: Image.Image) -> bool:
-    """Return whether a file that was opened, and is not loaded yet, holds a second frame.
+def _refuse_second_frame(image: Image.Image, found: str) -> None:
+    """Raise `Rejected` if a file that was opened, and is not loaded yet, holds a second frame.
 
     `n_frames` of a TIFF visits every frame, and a file can claim millions.
     """
-    if image.format != "TIFF":
-        return int(getattr(image, "n_frames", 1)) > 1
-    try:
-        image.seek(1)
-    except EOFError:
-        return False
-    return True
+    if image.format == "TIFF":
+        try:
+            image.seek(1)
+        except EOFError:
+            return
+    elif getattr(image, "n_frames", 1) <= 1:
+        return
+    raise Rejected("animated", f"{found.upper()} with several frames")

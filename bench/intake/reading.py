@@ -23,12 +23,12 @@ from bench.intake.decoder import MAX_AHEAD_BYTES, Entry, Run, decode
 from bench.intake.findings import Collector, Finding
 from bench.intake.formats import MAX_TOTAL_BYTES, format_of_name
 from bench.intake.image_set import U8, Block, ImageSet, SetIdentity, identify, join, make_block
-from bench.intake.names import sanitise
 from bench.intake.sizes import Size, check_size
 from bench.intake.sources import Kind, kind_of, list_source
 from bench.intake.spec import SubmissionSpec, is_builtin
 from bench.intake.tally import Tally
 from bench.intake.unfilter import unfilter
+from bench.runtime.printable import sanitise
 from bench.runtime.progress import CountProgress
 
 BLOCK_IMAGES = 512  # largest number of images in a block of an array

@@ -26,10 +26,11 @@ from bench.intake.decoder import decode
 from bench.intake.findings import Collector, Finding
 from bench.intake.formats import format_of_name
 from bench.intake.image_set import NEAR_GREY, U8, colour_of
-from bench.intake.names import is_clean, sanitise
+from bench.intake.names import is_clean
 from bench.intake.reading import pixels_of
 from bench.intake.sources import kind_of, list_source
 from bench.intake.spec import SubmissionSpec
+from bench.runtime.printable import sanitise
 from bench.runtime.progress import CountProgress
 
 

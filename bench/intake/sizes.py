@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from bench.errors import UsageError
-from bench.intake.names import sanitise
+from bench.runtime.printable import sanitise
 
 MIN_RESIZED_PX = 8
 MAX_RESIZED_PX = 2048

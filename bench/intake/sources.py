@@ -9,7 +9,7 @@ from bench.errors import NothingFoundError, UsageError
 from bench.intake.archive import list_archive
 from bench.intake.findings import Collector
 from bench.intake.folder import Listing, list_folder
-from bench.intake.names import sanitise
+from bench.runtime.printable import sanitise
 
 Kind = Literal["folder", "zip", "npz", "npy", "idx"]
 ACCEPTED = "a folder or a .zip of images, a .npz or .npy with uint8 N,H,W[,C], or an MNIST idx file"

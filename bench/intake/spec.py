@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import UnknownNameError, UsageError
-from bench.intake.names import sanitise
+from bench.runtime.printable import sanitise
 
 Format = Literal["png", "jpeg", "webp", "bmp", "tiff", "npz", "npy", "idx"]
 COMMENT_WIDTH = 78

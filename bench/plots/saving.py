@@ -11,6 +11,8 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from bench.runtime.whole_files import write_atomically
+
 SALT = "latentbench"  # fixes the identifiers inside an SVG
 
 
@@ -20,10 +22,13 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of the suffix of `path`."""
+    """Write a figure in the format of the suffix of `path`, whole or not at all."""
     metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
     with mpl.rc_context({"svg.hashsalt": SALT}):
-        figure.savefig(path, metadata=metadata, dpi=110, bbox_inches="tight")
+        buffer = io.BytesIO()
+        form = path.suffix.removeprefix(".")
+        figure.savefig(buffer, format=form, metadata=metadata, dpi=110, bbox_inches="tight")
+    write_atomically(path, buffer.getvalue())
 
 
 @contextmanager

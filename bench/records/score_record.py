@@ -6,29 +6,57 @@ metric without a value has a reason instead.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterable
+import sys
+import warnings
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    model_validator,
+)
 
 from bench.errors import InputError, NothingFoundError
-from bench.runtime.whole_files import write_atomically
+from bench.runtime.printable import sanitise
+from bench.runtime.whole_files import append_line, write_atomically
 
 SCHEMA_VERSION: Final = 1
 SHORT_DIGEST = 8
 COMPILING_STAGE = "of these, compiling"
 
+
+def _printable(text: str) -> str:
+    """Return text with control characters as escapes: a record may come from anybody, and its
+    texts go to terminals and into tables of every format.
+    """
+    return text if text.isprintable() else sanitise(text, sys.maxsize)
+
+
+Text = Annotated[str, AfterValidator(_printable)]
 Count = Annotated[int, Field(ge=0)]
 Kind = Literal["folder", "zip", "npz", "npy", "idx", "array"]
-Detail = FiniteFloat | int | str | list[FiniteFloat] | list[int]
+Detail = FiniteFloat | int | Text | list[FiniteFloat] | list[int]
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TornLineWarning(UserWarning):
+    """A line of a file of records was cut short, by a killed process or a full disk."""
+
+
+class RecordLines(NamedTuple):
+    """The records of a file, and a message for every line that was skipped because it is torn."""
+
+    records: list[ScoreRecord]
+    torn: tuple[str, ...]
 
 
 class FindingEntry(_Model):
@@ -37,13 +65,13 @@ class FindingEntry(_Model):
     `figures` are the numbers in the message, by name.
     """
 
-    code: str
+    code: Text
     severity: Literal["error", "warning", "info"]
     count: Count
-    examples: tuple[str, ...]
-    message: str
-    fix: str
-    figures: dict[str, FiniteFloat] = {}
+    examples: tuple[Text, ...]
+    message: Text
+    fix: Text
+    figures: dict[Text, FiniteFloat] = {}
 
 
 class IntervalEntry(_Model):
@@ -58,7 +86,7 @@ class IntervalEntry(_Model):
     low: FiniteFloat
     high: FiniteFloat
     level: FiniteFloat
-    method: str
+    method: Text
 
 
 class ScoreValue(_Model):
@@ -69,19 +97,19 @@ class ScoreValue(_Model):
     it comes from: a closed form, or held-out real images scored by the same code.
     """
 
-    metric: str
+    metric: Text
     value: FiniteFloat | None
-    reason: str | None = None
+    reason: Text | None = None
     interval: IntervalEntry | None = None
     spread: FiniteFloat | None = None
     expected: FiniteFloat | None = None
-    expected_source: str | None = None
+    expected_source: Text | None = None
     direction: Literal["lower", "higher", "target"]
-    unit: str
+    unit: Text
     n_real: Count | None
     n_fake: Count
-    constants: dict[str, Detail] = {}
-    details: dict[str, Detail] = {}
+    constants: dict[Text, Detail] = {}
+    details: dict[Text, Detail] = {}
 
     @model_validator(mode="after")
     def _value_or_reason(self) -> ScoreValue:
@@ -93,24 +121,24 @@ class ScoreValue(_Model):
 class Submission(_Model):
     """The scored images: origin, size and content digests (SHA-256, hex)."""
 
-    name: str
-    source: str
+    name: Text
+    source: Text
     kind: Kind
     num_images: Count
     height_px: Count
     width_px: Count
     channels: Literal[1, 3]
-    resize: str | None = None  # WIDTHxHEIGHT to which images of other sizes were resized
-    digest: str
-    pixel_digest: str
-    sequence_digest: str
+    resize: Text | None = None  # WIDTHxHEIGHT to which images of other sizes were resized
+    digest: Text
+    pixel_digest: Text
+    sequence_digest: Text
 
 
 class Identity(_Model):
     """A name and the SHA-256 of what it stands for."""
 
-    name: str
-    digest: str
+    name: Text
+    digest: Text
 
 
 class ExtractorIdentity(Identity):
@@ -120,7 +148,7 @@ class ExtractorIdentity(Identity):
     `verified` says whether the weights are the published ones.
     """
 
-    settings: dict[str, str] = {}
+    settings: dict[Text, Text] = {}
     verified: bool = True
 
     @property
@@ -133,7 +161,7 @@ class ScoreRecord(_Model):
     """The scores of one submission, and the identity of everything they depend on."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    created_at: str
+    created_at: Text
     submission: Submission
     reference: Identity
     extractor: ExtractorIdentity
@@ -141,10 +169,10 @@ class ScoreRecord(_Model):
     seed: int
     subset: Count | None = None  # number of images whose features were stored, if not all
     official: bool
-    detector: str | None = None  # the detector of anomaly_auc, if not the default
-    device: str
-    libraries: dict[str, str]
-    timings_s: dict[str, FiniteFloat]
+    detector: Text | None = None  # the detector of anomaly_auc, if not the default
+    device: Text
+    libraries: dict[Text, Text]
+    timings_s: dict[Text, FiniteFloat]
     from_cache: bool = False
     findings: tuple[FindingEntry, ...] = ()
     values: tuple[ScoreValue, ...]
@@ -197,21 +225,7 @@ def append_record(record: ScoreRecord, path: str | Path) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = record.model_dump_json().encode() + b"\n"
-    with path.open("ab+") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        size = stream.seek(0, os.SEEK_END)
-        if size:
-            stream.seek(size - 1)
-            if stream.read(1) != b"\n":
-                line = b"\n" + line
-        try:
-            stream.write(line)
-            stream.flush()
-            os.fsync(stream.fileno())
-        except OSError:
-            os.ftruncate(stream.fileno(), size)
-            raise
+    append_line(path, record.model_dump_json().encode())
 
 
 def write_record(record: ScoreRecord, path: str | Path) -> None:
@@ -222,33 +236,50 @@ def write_record(record: ScoreRecord, path: str | Path) -> None:
 def read_records(path: str | Path) -> list[ScoreRecord]:
     """Return the records of a .jsonl file (one per line) or of a .json file (one).
 
-    Raises `InputError`, which names file and line, for a line that is not a record, and
+    A line of a .jsonl file that was cut short is skipped with a `TornLineWarning`. Raises
+    `InputError`, which names file and line, for a line that is not a record, and
     `NothingFoundError` for a file without records.
+    """
+    found = read_record_lines(path)
+    for message in found.torn:
+        warnings.warn(message, TornLineWarning, stacklevel=2)
+    return found.records
+
+
+def read_record_lines(path: str | Path) -> RecordLines:
+    """Return the records of a file, and what is wrong with the lines that were skipped.
+
+    Raises what `read_records` raises.
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        data = path.read_bytes()
+    except OSError as error:
         raise InputError(f"{path}: cannot be read as records: {error}") from error
-    chunks: Iterable[tuple[int, str]] = enumerate(text.splitlines(), start=1)
-    if path.suffix != ".jsonl":
-        chunks = [(1, text)]
-    records = []
-    for number, chunk in chunks:
+    is_lines = path.suffix == ".jsonl"
+    records, torn = [], []
+    for number, chunk in enumerate(data.split(b"\n") if is_lines else [data], start=1):
         if not chunk.strip():
             continue
         try:
             records.append(ScoreRecord.model_validate_json(chunk))
         except ValidationError as error:
             first = error.errors()[0]
+            if is_lines and first["type"] == "json_invalid":
+                torn.append(
+                    f"{path}:{number}: skipped a line that was cut short ({len(chunk):,} bytes); "
+                    "score that submission again"
+                )
+                continue
             where = ".".join(str(part) for part in first["loc"]) or "line"
             raise InputError(
                 f"{path}:{number}: not a score record of schema {SCHEMA_VERSION}: "
                 f"{where}: {first['msg']}"
             ) from error
     if not records:
-        raise NothingFoundError(f"{path}: holds no records")
-    return records
+        why = f": {torn[0]}" if torn else ""
+        raise NothingFoundError(f"{path}: holds no records{why}")
+    return RecordLines(records, tuple(torn))
 
 
 def record_file_name(record: ScoreRecord) -> str:

@@ -14,7 +14,7 @@ Shape legend: N images, D features, K classes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
@@ -30,6 +30,7 @@ from bench.errors import BundleError, InputError
 from bench.extractors.base import ResolvedExtractor
 from bench.intake import parse_size
 from bench.references.manifest import Manifest, read_manifest
+from bench.runtime.failures import failure_line
 from bench.runtime.npz import arrays_from_bytes
 from bench.statistics.moments import Features, Moments
 from bench.statistics.neighbours.results import NearestNeighbours
@@ -202,43 +203,60 @@ def _statistics(file: Traversable, manifest: Manifest) -> Statistics:
 
 def statistics_of(manifest: Manifest, arrays: Arrays) -> Statistics:
     """Return the statistics in the arrays of a bundle. Raises `KeyError` for a missing array and
-    `InputError` for values that are not finite or shapes that do not fit.
+    `InputError`, naming the array, for values that are not finite numbers or shapes that do not
+    fit.
     """
-    train = _finite(arrays, "train_features", manifest.num_subset)
+    train = _rows(arrays, "train_features", manifest.num_subset)
     moments = _moments(arrays, "train", manifest.num_train)
     _require_fit(train, moments)
     test = test_nearest = test_moments = None
     if manifest.num_test:
-        logits = _finite(arrays, "test_logits", None) if "test_logits" in arrays else None
-        test = Features(_finite(arrays, "test_features", None), logits)
-        test_nearest = _nearest(arrays, "test")
+        values = _rows(arrays, "test_features", None)
+        logits = _rows(arrays, "test_logits", len(values)) if "test_logits" in arrays else None
+        test = Features(values, logits)
+        test_nearest = _nearest(arrays, "test", len(values), len(train))
         if "test_m2" in arrays:
             test_moments = _moments(arrays, "test", manifest.num_test)
             _require_fit(test.values, test_moments)
-    counts = arrays.get("train_class_counts")
     return Statistics(
         train_moments=moments,
         train=train,
-        train_nearest=_nearest(arrays, "train"),
-        train_class_counts=None if counts is None else np.asarray(counts, np.int64),
+        train_nearest=_nearest(arrays, "train", len(train), len(train)),
+        train_class_counts=_class_counts(arrays),
         test=test,
         test_nearest=test_nearest,
         test_moments=test_moments,
-        content=ReferenceContent.of(arrays) if "content_shape" in arrays else None,
+        content=_content(arrays),
     )
 
 
-def _finite(arrays: Arrays, key: str, num_rows: int | None) -> NDArray[np.float32]:
-    values = np.asarray(arrays[key], np.float32)
-    if values.ndim != 2 or (num_rows is not None and len(values) != num_rows):
-        raise InputError(f"{key} has shape {values.shape}, expected {num_rows or 'N'} rows")
-    if not np.isfinite(values).all():
-        raise InputError(f"{key} holds NaN or infinite values")
-    return values
+def _numbers(
+    arrays: Arrays, key: str, kinds: str, shape: Sequence[int | None]
+) -> NDArray[np.generic]:
+    """Return an array of finite numbers of one of the `kinds` of dtype ("f", "i", "u"), and of a
+    `shape` in which None stands for any size.
+    """
+    array = arrays[key]
+    if array.dtype.kind not in kinds:
+        raise InputError(f"array {key!r} has dtype {array.dtype}, expected numbers")
+    fits = array.ndim == len(shape) and all(
+        size in (None, found) for size, found in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        expected = ",".join("N" if size is None else str(size) for size in shape)
+        raise InputError(f"array {key!r} has shape {array.shape}, expected {expected}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"array {key!r} holds NaN or infinite values")
+    return array
+
+
+def _rows(arrays: Arrays, key: str, num_rows: int | None) -> NDArray[np.float32]:
+    return np.asarray(_numbers(arrays, key, "f", (num_rows, None)), np.float32)
 
 
 def _moments(arrays: Arrays, split: str, n: int) -> Moments:
-    mean, m2 = (np.asarray(arrays[f"{split}_{part}"], np.float64) for part in ("mean", "m2"))
+    mean = np.asarray(_numbers(arrays, f"{split}_mean", "f", (None,)), np.float64)
+    m2 = np.asarray(_numbers(arrays, f"{split}_m2", "f", (None, None)), np.float64)
     return Moments(n, mean, m2)
 
 
@@ -250,11 +268,35 @@ def _require_fit(features: NDArray[np.float32], moments: Moments) -> None:
         )
 
 
-def _nearest(arrays: Arrays, split: str) -> NearestNeighbours:
-    return NearestNeighbours(
-        np.asarray(arrays[f"{split}_nearest_distances"], np.float32),
-        np.asarray(arrays[f"{split}_nearest_indices"], np.int64),
-    )
+def _nearest(arrays: Arrays, split: str, num_rows: int, num_base: int) -> NearestNeighbours:
+    distances = _numbers(arrays, f"{split}_nearest_distances", "f", (num_rows, None))
+    key = f"{split}_nearest_indices"
+    indices = _numbers(arrays, key, "iu", distances.shape)
+    if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < num_base:
+        raise InputError(f"array {key!r} names rows outside 0 to {num_base - 1}")
+    return NearestNeighbours(np.asarray(distances, np.float32), np.asarray(indices, np.int64))
+
+
+def _class_counts(arrays: Arrays) -> NDArray[np.int64] | None:
+    key = "train_class_counts"
+    if key not in arrays:
+        return None
+    counts = np.asarray(_numbers(arrays, key, "iu", (None,)), np.int64)
+    if not len(counts) or counts.min() < 0 or counts.sum() == 0:
+        raise InputError(f"array {key!r} holds no counts of classes")
+    return counts
+
+
+def _content(arrays: Arrays) -> ReferenceContent | None:
+    if "content_shape" not in arrays:
+        return None
+    for key, array in arrays.items():
+        if key.startswith("content_"):
+            _numbers(arrays, key, "fiu", array.shape)
+    try:
+        return ReferenceContent.of(arrays)
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise InputError(f"the arrays named content_* do not fit: {failure_line(error)}") from error
 
 
 def require_same_extractor(manifest: Manifest, extractor: ResolvedExtractor) -> None:

@@ -14,15 +14,18 @@ classifier. A metric that compares with the test split would compare these image
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
+from bench.metrics import METRICS
 from bench.metrics.base import Metric, MetricInputs, Sizes, UndefinedMetric
 from bench.references.bundle import Reference
 from bench.runtime.cache import Cache, cache_key
 from bench.runtime.code_digest import code_digest, module_of
+from bench.runtime.failures import failure_line
 from bench.runtime.provenance import library_versions, version
 from bench.statistics.moments import Features, FeatureSample
 
@@ -66,6 +69,11 @@ def held_out_sample(reference: Reference, n: int, seed: int) -> FeatureSample:
     logits = reference.test.logits
     chosen = Features(reference.test.values[order], None if logits is None else logits[order])
     return FeatureSample(chosen, order)
+
+
+def _finite(value: float) -> float | None:
+    """Return a value as a record can hold it: None for one that overflows."""
+    return float(value) if math.isfinite(value) else None
 
 
 def held_out_values(
@@ -112,13 +120,17 @@ def held_out_values(
         computed: dict[str, float | None] = {}
         for metric in missing:
             try:
-                computed[metric.name] = (
+                computed[metric.name] = _finite(
                     metric.compute(inputs).value
                     if metric.perfect is None
                     else metric.perfect(inputs)
                 )
             except UndefinedMetric:
                 computed[metric.name] = None
+            except Exception:
+                if metric.name in METRICS.own:
+                    raise
+                computed[metric.name] = None  # of another package; the value itself says why
         cache.put("held-out", key, json.dumps(computed, allow_nan=False).encode())
     else:
         computed = json.loads(cached)
@@ -154,9 +166,13 @@ def perfect_values(
         else:
             sizes = Sizes(n_real=len(reference.train), n_fake=n_kept)
             try:
-                found[metric.name] = PerfectValue(metric.expected(sizes), "closed form")
+                found[metric.name] = PerfectValue(_finite(metric.expected(sizes)), "closed form")
             except UndefinedMetric as error:
                 found[metric.name] = PerfectValue(None, str(error))
+            except Exception as error:
+                if metric.name in METRICS.own:
+                    raise
+                found[metric.name] = PerfectValue(None, failure_line(error))
     if not empirical:
         return found
     if reference.test is None:

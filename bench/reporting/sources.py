@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError, NothingFoundError, UsageError
 from bench.records.pictures_file import read_exhibits
-from bench.records.score_record import ScoreRecord, read_records, record_file_name
+from bench.records.score_record import ScoreRecord, read_record_lines, record_file_name
 
 Exhibits = dict[str, NDArray[np.generic]]
 
@@ -25,31 +25,36 @@ class Scored(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The records that paths hold, each once, and the JSON files that hold no records."""
+    """The records that paths hold, each once, and a message for what was skipped: JSON files that
+    hold no records, and lines that were cut short.
+    """
 
     scored: list[Scored]
-    skipped: list[Path]
+    skipped: list[str]
 
 
 def find_scored(paths: Iterable[str | Path]) -> Found:
     """Return the records of .json and .jsonl files and of folders, without their subfolders.
 
     A record that occurs in its own file and in records.jsonl counts once. Of several scorings under
-    one signature, the newest counts. Files in a folder that hold other JSON are skipped.
+    one signature, the newest counts. Files in a folder that hold other JSON are skipped, and so is
+    a line that was cut short.
 
     Raises `UsageError` for a missing path, `InputError` for a given file that holds no records, and
     `NothingFoundError` when no path holds any.
     """
     found: dict[str, Scored] = {}
-    skipped = []
+    skipped: list[str] = []
     for path in map(Path, paths):
         if not path.exists():
             raise UsageError(f"{path}: no such file or folder")
         for file in _files(path) if path.is_dir() else [path]:
             if path.is_dir() and not _holds_records(file):
-                skipped.append(file)
+                skipped.append(f"{file}: holds no score records, skipped")
                 continue
-            for record in read_records(file):
+            records, torn = read_record_lines(file)
+            skipped += torn
+            for record in records:
                 name = record_file_name(record)
                 before = found.get(name)
                 if before is None or before.record.created_at <= record.created_at:
@@ -83,12 +88,17 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _holds_records(file: Path) -> bool:
-    """Tell whether the file, or the first line of JSONL, is an object with a record's fields."""
+    """Tell whether the file, or the first whole line of JSONL, is an object with the fields of a
+    record.
+    """
     try:
-        text = file.read_text(encoding="utf-8")
-        if file.suffix == ".jsonl":
-            text = next((line for line in text.splitlines() if line.strip()), "")
-        parsed = json.loads(text)
-    except (OSError, ValueError):
+        data = file.read_bytes()
+    except OSError:
         return False
-    return isinstance(parsed, dict) and {"submission", "values", "extractor"} <= set(parsed)
+    for text in data.split(b"\n") if file.suffix == ".jsonl" else [data]:
+        try:
+            parsed = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        return isinstance(parsed, dict) and {"submission", "values", "extractor"} <= set(parsed)
+    return False

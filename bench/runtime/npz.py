@@ -90,19 +90,20 @@ def _problem(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> str | None:
     """Return why there is no such array, or None. Booleans and enormous numbers pass NumPy's own
     check of the shape, and an array of dtype ('|u1', (3,)) has another shape than it states.
     """
+    problem = None
     if len(shape) > MAX_AXES:
-        return f"{len(shape)} axes, at most {MAX_AXES} are accepted"
-    if not all(type(size) is int for size in shape):
-        return "a dimension that is not an integer"
-    if not all(0 <= size <= MAX_DIMENSION for size in shape):
-        return "a dimension that is negative or enormous"
-    if dtype.subdtype is not None:
-        return "a dtype that is an array itself"
-    if dtype.itemsize == 0:
-        return "a dtype of 0 bytes"
-    if math.prod(size or 1 for size in shape) * dtype.itemsize >= 1 << 62:
-        return "dimensions whose product is enormous"
-    return None
+        problem = f"{len(shape)} axes, at most {MAX_AXES} are accepted"
+    elif not all(type(size) is int for size in shape):
+        problem = "a dimension that is not an integer"
+    elif not all(0 <= size <= MAX_DIMENSION for size in shape):
+        problem = "a dimension that is negative or enormous"
+    elif dtype.subdtype is not None:
+        problem = "a dtype that is an array itself"
+    elif dtype.itemsize == 0:
+        problem = "a dtype of 0 bytes"
+    elif math.prod(size or 1 for size in shape) * dtype.itemsize >= 1 << 62:
+        problem = "dimensions whose product is enormous"
+    return problem
 
 
 def arrays_to_bytes(arrays: Mapping[str, NDArray[np.generic]], *, compress: bool = False) -> bytes:

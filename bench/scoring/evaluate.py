@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from bench.anomaly.detectors import DetectorRow
 from bench.errors import UsageError
@@ -12,6 +13,7 @@ from bench.metrics.anomaly_auc import ANOMALY_AUC, anomaly_auc_by
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.records.score_record import IntervalEntry, ScoreValue
 from bench.references.perfect_values import PerfectValue
+from bench.runtime.failures import failure_line
 from bench.statistics.intervals import LEVEL
 
 
@@ -41,17 +43,50 @@ def _named(names: str | Iterable[str] | None) -> list[Metric]:
     return [rows[name] for name in METRICS if name in rows]
 
 
+FAILED = "failed: "  # how the reason begins when a metric of another package raised
+
+
+def has_failed(value: ScoreValue) -> bool:
+    """Return whether a metric of another package raised an exception instead of giving a value."""
+    return value.reason is not None and value.reason.startswith(FAILED)
+
+
 def evaluate(metric: Metric, inputs: MetricInputs, perfect: PerfectValue) -> ScoreValue:
-    """Return the value of one metric, or the reason why it has none, as a record holds it."""
+    """Return the value of one metric, or the reason why it has none, as a record holds it.
+
+    Whatever a metric of another package raises, or returns in place of a `MetricValue`, becomes the
+    reason. An exception in a metric of this package is a defect and is raised.
+    """
+    try:
+        return _evaluated(metric, inputs, perfect)
+    except Exception as error:
+        if metric.name in METRICS.own:
+            raise
+        reason = f"{FAILED}{failure_line(error)}"
+        without = dataclasses.replace(metric, compute=_without_value(reason))
+        return _evaluated(without, inputs, perfect)
+
+
+def _without_value(reason: str) -> Callable[[MetricInputs], MetricValue]:
+    def compute(_: MetricInputs) -> MetricValue:
+        raise UndefinedMetric(reason)
+
+    return compute
+
+
+def _evaluated(metric: Metric, inputs: MetricInputs, perfect: PerfectValue) -> ScoreValue:
     n_real = None
     if metric.reads & {"moments", "class_shares"}:
         n_real = inputs.real_moments.n
     elif "features" in metric.reads:
         n_real = len(inputs.real_features)
+    found: MetricValue | None
     try:
         found, reason = metric.compute(inputs), None
     except UndefinedMetric as error:
         found, reason = None, str(error)
+    if found is not None and not isinstance(found, MetricValue):
+        raise TypeError(f"compute returned a {type(found).__name__}, expected a MetricValue")
     if found is not None and not math.isfinite(found.value):
         found, reason = None, "the features are too large: the value overflows"
     spread = None if found is None else found.spread

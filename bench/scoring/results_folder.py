@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import UsageError
+from bench.intake.failures import failure_of
 from bench.records.pictures_file import write_exhibits
 from bench.records.score_record import (
     ScoreRecord,
@@ -25,7 +26,8 @@ def write_results(
 
     Each record gets a file of its own and a line in records.jsonl. With `pictures`, what
     `latentbench report` shows of the images goes into an npz file with the same stem. All records
-    are written before the first picture. Raises `UsageError` if a file cannot be written.
+    are written before the first picture. Raises `UsageError` if a file cannot be written, and
+    `LatentbenchError` if the pictures cannot be made; the records are written then.
     """
     files = [out / record_file_name(record) for record in records]
     try:
@@ -41,5 +43,7 @@ def write_results(
             write_exhibits(scorer.exhibits(record), path)
         except OSError as error:
             raise UsageError(f"{path}: the pictures cannot be written: {error}") from error
+        except Exception as error:
+            raise failure_of(f"{path}: the pictures cannot be made", error) from error
         written.append(path)
     return written

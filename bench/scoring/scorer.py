@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from bench.content import ContentFacts, content_facts, with_names
 from bench.content.thumbnails import thumbnails
-from bench.errors import InputError, LatentbenchError, UsageError
+from bench.errors import LatentbenchError, UsageError
 from bench.intake import SetIdentity, image_set_of, sanitise
+from bench.intake.failures import failure_of
 from bench.metrics.base import MetricInputs
 from bench.records.score_record import (
     ExtractorIdentity,
@@ -38,7 +39,7 @@ from bench.runtime.progress import Progress, Stopwatch
 from bench.scoring.content_cache import ContentCache, content_findings_of
 from bench.scoring.detector_choice import cache_identity, detector_identity
 from bench.scoring.detector_scores import FolderDetector, PixelsAt
-from bench.scoring.evaluate import evaluate
+from bench.scoring.evaluate import evaluate, has_failed
 from bench.scoring.report_pictures import feature_exhibits, training_thumbnails
 from bench.scoring.result_cache import Reading, ResultCache
 from bench.scoring.scoring_code import scoring_code
@@ -211,15 +212,13 @@ class Scorer:
     def attempt(
         self, path: str | Path, *, limit: int | None = None, progress: Progress | None = None
     ) -> list[ScoreRecord] | Failure:
-        """Do as `score_all` does, and return an error as a `Failure`, so that one submission does
-        not stop the others.
+        """Do as `score_all` does, and return any exception as a `Failure`, so that no submission
+        stops the others. A defect becomes an `UnexpectedError` with a report.
         """
         try:
             return self.score_all(path, limit=limit, progress=progress)
-        except LatentbenchError as error:
-            return Failure(str(path), error)
-        except OSError as error:  # a file that was removed or changed while it was read
-            return Failure(str(path), InputError(f"{sanitise(str(path))}: {error}"))
+        except Exception as error:  # noqa: BLE001  (whatever a submission brings to light)
+            return Failure(str(path), failure_of(path, error))
 
     def exhibits(self, record: ScoreRecord) -> dict[str, NDArray[np.generic]]:
         """Return the pictures of a scored submission, see `bench.records.pictures_file`.
@@ -345,7 +344,8 @@ class Scorer:
             findings=images.findings + content,  # with positions as examples, valid for any names
             values=tuple(values),
         )
-        self._results.put_record(target, record)
+        if not any(map(has_failed, values)):
+            self._results.put_record(target, record)
         self._last[record.signature] = _Basis(inputs, sample)
         return record.model_copy(
             update={"findings": images.findings + with_names(content, images.names)}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
+import sys
 from collections.abc import Iterable, Sequence
+
+from bench.runtime.printable import sanitise
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _LATEX = {
@@ -21,8 +25,13 @@ _LATEX = {
 
 
 def one_line(text: str) -> str:
-    """Return text with every run of white space replaced by one space."""
-    return " ".join(text.split())
+    r"""Return text with every run of white space replaced by one space, and other characters that
+    a terminal would act upon as escapes.
+
+    >>> one_line("a\n b\x1b[2J")
+    'a b\\x1b[2J'
+    """
+    return sanitise(" ".join(text.split()), sys.maxsize)
 
 
 def csv_cell(text: str) -> str:
@@ -31,7 +40,7 @@ def csv_cell(text: str) -> str:
     >>> csv_cell("=1+1"), csv_cell("a=1")
     ("'=1+1", 'a=1')
     """
-    line = text.replace("\r", " ").replace("\n", " ")
+    line = sanitise(text.replace("\r", " ").replace("\n", " "), sys.maxsize)
     return f"'{line}" if text.startswith(FORMULA_STARTS) else line
 
 
@@ -42,6 +51,15 @@ def latex_text(text: str) -> str:
     'a\\_b \\& 50\\%'
     """
     return "".join(_LATEX.get(character, character) for character in one_line(text))
+
+
+def html_text(text: str) -> str:
+    """Return text on one line with HTML's special characters escaped.
+
+    >>> html_text("a < b")
+    'a &lt; b'
+    """
+    return html.escape(one_line(text))
 
 
 def markdown_text(text: str) -> str:

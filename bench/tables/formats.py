@@ -6,14 +6,20 @@ presentation (`bench.tables.presentation`) for people. Every format escapes what
 
 from __future__ import annotations
 
-import html
 import io
 import json
 from collections.abc import Callable, Hashable, Sequence
 
 from bench.errors import UsageError
 from bench.records.score_record import ScoreRecord
-from bench.tables.escaping import csv_cell, latex_text, markdown_table, markdown_text, one_line
+from bench.tables.escaping import (
+    csv_cell,
+    html_text,
+    latex_text,
+    markdown_table,
+    markdown_text,
+    one_line,
+)
 from bench.tables.frame import table
 from bench.tables.presentation import NOTE, Presentation, present
 
@@ -77,22 +83,22 @@ def to_html(records: Sequence[ScoreRecord]) -> str:
     """Return HTML tables without styles, with a submission in each row."""
     parts = []
     for shown in present(records):
-        heads = "".join(f'<th scope="col">{html.escape(str(c))}</th>' for c in shown.cells)
+        heads = "".join(f'<th scope="col">{html_text(str(c))}</th>' for c in shown.cells)
         rows = []
         columns = [
-            _marked(shown, column, lambda text: f"<strong>{text}</strong>", html.escape)
+            _marked(shown, column, lambda text: f"<strong>{text}</strong>", html_text)
             for column in shown.cells
         ]
         for position, name in enumerate(shown.cells.index):
             cells = "".join(f"<td>{column[position]}</td>" for column in columns)
-            rows.append(f'<tr><th scope="row">{html.escape(str(name))}</th>{cells}</tr>')
+            rows.append(f'<tr><th scope="row">{html_text(str(name))}</th>{cells}</tr>')
         parts.append(
-            f"<table>\n<caption>{html.escape(shown.title)}</caption>\n<thead><tr>"
+            f"<table>\n<caption>{html_text(shown.title)}</caption>\n<thead><tr>"
             f'<th scope="col">submission</th>{heads}</tr></thead>\n<tbody>\n'
             + "\n".join(rows)
             + "\n</tbody>\n</table>"
         )
-    return "\n".join([*parts, f"<p>{html.escape(NOTE)}</p>"]) + "\n"
+    return "\n".join([*parts, f"<p>{html_text(NOTE)}</p>"]) + "\n"
 
 
 def _marked(

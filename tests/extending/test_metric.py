@@ -117,3 +117,31 @@ def test_a_broken_package_is_left_out(install: Install, digits_folder: Path) -> 
     assert refused.returncode != EXIT_OK
     assert "metric 'incomplete': scale ['cubic']" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+BROKEN = MODULE.replace("nearest_real", "broken")
+FAULTS = {
+    "raises": ("    return MetricValue(", "    return 1 / 0 + MetricValue(", "ZeroDivisionError"),
+    "returns": ("    return MetricValue(", "    return float(", "expected a MetricValue"),
+    "interval": ("    return mean_interval(", "    return None(", "'NoneType' object is not call"),
+    "details": (".mean()))", ".mean()), None, {'x': float('nan')})", "finite number"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_metric_that_fails_has_a_reason_and_the_others_have_values(
+    install: Install, digits_folder: Path, fault: str
+) -> None:
+    old, new, said = FAULTS[fault]
+    assert old in BROKEN
+    module = BROKEN.replace(old, new)
+    package = install({"broken.py": module}, {GROUP: {"broken": "broken:NEAREST_REAL"}})
+    record, _ = scored(package, digits_folder, "--metrics", "modes_covered,broken")
+    good, bad = record.values
+    assert good.value == 10
+    assert bad.value is None
+    assert bad.reason is not None
+    assert bad.reason.startswith("failed: ")
+    assert said in bad.reason
+    again, _ = scored(package, digits_folder, "--metrics", "modes_covered,broken")
+    assert not again.from_cache, "a failure may be over the next time"

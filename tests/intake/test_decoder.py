@@ -83,7 +83,7 @@ def test_an_unforeseen_exception_costs_no_process(folder):
 
 def test_a_file_has_a_limit_of_processor_time(folder):
     """A loop that catches every `Exception`, as Pillow's plugins do in places."""
-    endless = "\n".join(  # noqa: FLY002
+    endless = "\n".join(
         [
             "def spin():",
             "    while True:",

@@ -208,7 +208,9 @@ def test_the_number_of_chunks_is_limited(tmp_path):
 
 def test_a_second_frame_is_found_without_visiting_every_frame(tmp_path):
     frames = [Image.fromarray(digit(seed)) for seed in range(3)]
-    (tmp_path / "0.tiff").write_bytes(encode(frames[0], "TIFF", save_all=True, append_images=frames))
+    (tmp_path / "0.tiff").write_bytes(
+        encode(frames[0], "TIFF", save_all=True, append_images=frames)
+    )
     (tmp_path / "1.webp").write_bytes(
         encode(frames[0].convert("RGB"), "WEBP", save_all=True, append_images=[frames[1]])
     )

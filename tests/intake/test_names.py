@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.intake.names import is_clean, is_dropping, sanitise
+from bench.intake.names import is_clean, is_dropping
+from bench.runtime.printable import sanitise
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from bench.records.score_record import (
     ScoreRecord,
     ScoreValue,
     Submission,
+    TornLineWarning,
     append_record,
+    read_record_lines,
     read_records,
     write_record,
 )
@@ -201,25 +204,83 @@ def test_a_torn_line_is_named_and_spoils_no_other(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     assert len(lines) == 3
     assert ScoreRecord.model_validate_json(lines[2]).submission.name == "two"
+    with pytest.warns(TornLineWarning, match=r"records\.jsonl:2: skipped a line that was cut"):
+        found = read_records(path)
+    assert [one.submission.name for one in found] == ["one", "two"]
+
+
+@pytest.mark.parametrize("tail", [b'{"schema_version": 1, "x": "\xc3', b"\0" * 300, b"{" * 9999])
+def test_whatever_a_crash_leaves_behind_is_skipped(tmp_path: Path, tail: bytes) -> None:
+    """Half of a character, blocks of zeros that a file system never filled."""
+    path = tmp_path / "records.jsonl"
+    append_record(record("one"), path)
+    with path.open("ab") as stream:
+        stream.write(tail)
+    records, (message,) = read_record_lines(path)
+    assert [one.submission.name for one in records] == ["one"]
+    assert f":2: skipped a line that was cut short ({len(tail):,} bytes)" in message
+    path.write_bytes(tail)
+    with pytest.raises(NothingFoundError, match=r"holds no records: .*:1: skipped"):
+        read_record_lines(path)
+
+
+def test_a_whole_line_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    append_record(record("one"), path)
+    with path.open("a") as stream:
+        stream.write('{"schema_version": 1}\n')
     with pytest.raises(InputError, match=r"records\.jsonl:2: not a score record of schema 1"):
         read_records(path)
 
 
+def test_line_separators_in_a_text_end_no_line(tmp_path: Path) -> None:
+    """Unicode has line ends that JSON keeps as they are."""
+    path = tmp_path / "records.jsonl"
+    line = record("one").model_dump_json().replace('"one"', '"o\u2028n\u0085e"')
+    path.write_text(f"{line}\n{line}\n", encoding="utf-8")
+    assert [one.submission.name for one in read_records(path)] == ["o\\u2028n\\x85e"] * 2
+
+
+def test_escape_bytes_of_a_record_are_text() -> None:
+    """A record may come from anybody."""
+    hostile = json.loads(record("one").model_dump_json())
+    hostile["submission"]["name"] = "a\x1b[2Jb\x9bc\u202e"
+    hostile["values"][0] |= {"value": None, "reason": "\x1b]0;x\x07", "unit": "\r"}
+    hostile["values"][0]["details"] = {"\x1b": "\x1b"}
+    hostile["libraries"] = {"\x1b[1m": "\x1b[0m"}
+    read = ScoreRecord.model_validate_json(json.dumps(hostile))
+    assert read.submission.name == r"a\x1b[2Jb\x9bc\u202e"
+    assert read.values[0].reason == r"\x1b]0;x\x07"
+    assert r"\x1b" in read.values[0].details
+    assert read.model_dump_json().isprintable()
+    assert ScoreRecord.model_validate_json(read.model_dump_json()) == read
+
+
+@pytest.mark.parametrize("room", [0, 1, 200])
 def test_a_full_disk_leaves_the_file_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
+    """A part of the line may fit."""
     path = tmp_path / "records.jsonl"
     append_record(record("one"), str(path))
     before = path.read_bytes()
+    write, left = os.write, [room]
 
-    def full(fd: int) -> None:
-        raise OSError(28, "No space left on device")
+    def full(descriptor: int, data: bytes) -> int:
+        if not left[0]:
+            raise OSError(28, "No space left on device")
+        done = write(descriptor, data[: left[0]])
+        left[0] -= done
+        return done
 
-    monkeypatch.setattr("bench.records.score_record.os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        append_record(record("two"), path)
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.runtime.whole_files.os.write", full)
+        with pytest.raises(OSError, match="No space left"):
+            append_record(record("two"), path)
     assert path.read_bytes() == before
     assert len(read_records(str(path))) == 1
+    append_record(record("two"), path)
+    assert [one.submission.name for one in read_records(path)] == ["one", "two"]
 
 
 def _append_many(path: Path, name: str) -> None:
@@ -248,7 +309,7 @@ def test_files_that_hold_no_records(tmp_path: Path) -> None:
         read_records(tmp_path / "missing.jsonl")
     binary = tmp_path / "binary.jsonl"
     binary.write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="cannot be read as records"):
+    with pytest.raises(NothingFoundError, match=r"binary\.jsonl:1: skipped"):
         read_records(binary)
     other = tmp_path / "other.json"
     other.write_text('{"schema_version": 2}')

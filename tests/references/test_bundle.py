@@ -273,8 +273,21 @@ def test_other_extractor_than_the_bundle_is_refused(small: Path) -> None:
     ("change", "message"),
     [
         (lambda a: a.pop("train_mean"), "lacks the array 'train_mean'"),
-        (lambda a: a.update(train_features=a["train_features"][:-1]), "expected 300 rows"),
-        (lambda a: a["train_features"].fill(np.nan), "NaN or infinite"),
+        (lambda a: a.update(train_features=a["train_features"][:-1]), "'train_features'.* 300,N"),
+        (lambda a: a["train_features"].fill(np.nan), "'train_features' holds NaN or infinite"),
+        (lambda a: a["train_mean"].fill(np.inf), "'train_mean' holds NaN or infinite"),
+        (lambda a: a["train_m2"].fill(np.nan), "'train_m2' holds NaN or infinite"),
+        (lambda a: a.update(train_m2=np.array(["a", "b"])), "'train_m2' has dtype <U1"),
+        (lambda a: a.update(train_features=np.array(["1", "2"])), "'train_features' has dtype <U1"),
+        (lambda a: a["train_nearest_distances"].fill(np.nan), "'train_nearest_distances' holds"),
+        (lambda a: a["train_nearest_indices"].fill(300), "'train_nearest_indices' names rows"),
+        (lambda a: a["train_class_counts"].fill(0), "'train_class_counts' holds no counts"),
+        (lambda a: a.update(train_class_counts=np.array([-1, 9])), "holds no counts"),
+        (lambda a: a.update(content_shape=np.array(["x"])), "'content_shape' has dtype <U1"),
+        (
+            lambda a: a.update(content_shape=np.zeros(1, np.int64)),
+            "reference cannot be read",
+        ),
         (lambda a: a.update(train_mean=a["train_mean"][:-1]), "do not fit"),
     ],
 )

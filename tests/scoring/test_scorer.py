@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from PIL import Image
 
 import bench
 from bench.errors import (
+    EXIT_INTERNAL,
     InputError,
     InvalidSubmission,
     NothingFoundError,
+    UnexpectedError,
     UnknownNameError,
     UsageError,
 )
@@ -232,6 +235,42 @@ def test_a_submission_that_goes_away_stops_no_other(
     (failure,) = score_many(digits_folder, metrics=FAST)
     assert isinstance(failure, Failure)
     assert isinstance(failure.error, InputError)
+
+
+def test_a_defect_stops_no_other_submission(
+    digits_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is raised becomes a failure with a report."""
+    raised: list[Exception] = [KeyError("seven"), MemoryError(), RecursionError("deep")]
+    real = Scorer.score_all
+
+    def sometimes(self: Scorer, path: str, **options: Any) -> list[ScoreRecord]:
+        if path == "bad":
+            raise raised[0]
+        return real(self, path, **options)
+
+    monkeypatch.setattr(Scorer, "score_all", sometimes)
+    for error in list(raised):
+        failure, scored = score_many(["bad", digits_folder], metrics="modes_covered")
+        assert isinstance(scored, ScoreRecord)
+        assert isinstance(failure, Failure)
+        assert isinstance(failure.error, UnexpectedError)
+        assert failure.error.exit_code == EXIT_INTERNAL
+        assert f"bad: unexpected {type(error).__name__}" in str(failure.error)
+        assert "in sometimes" in failure.error.report
+        raised.pop(0)
+
+
+@pytest.mark.parametrize("exits", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_is_no_defect(
+    digits_folder: Path, monkeypatch: pytest.MonkeyPatch, exits: type[BaseException]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise exits
+
+    monkeypatch.setattr(Scorer, "score_all", interrupted)
+    with pytest.raises(exits):
+        list(score_many([digits_folder], metrics=FAST))
 
 
 def test_what_python_users_hand_in(mnist: RealSample) -> None:

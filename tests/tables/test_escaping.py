@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from bench.tables.escaping import latex_text, markdown_text
+import pytest
+
+from bench.tables.escaping import csv_cell, html_text, latex_text, markdown_text
 
 
 def test_latex_specials() -> None:
@@ -21,3 +23,11 @@ def test_markdown_specials() -> None:
         assert re.search(rf"(?<!\\){re.escape(mark)}", text.replace("&#", "")) is None
     assert "://" not in text
     assert "@" not in text
+
+
+@pytest.mark.parametrize("escape", [csv_cell, html_text, latex_text, markdown_text])
+def test_what_a_terminal_acts_upon_is_text(escape) -> None:  # type: ignore[no-untyped-def]
+    text = escape("a\x1b[2Jb\x9b31mc\u202ed\x07")
+    assert text.isprintable()
+    assert text.startswith("a")
+    assert "x1b" in text

@@ -86,10 +86,11 @@ def test_parquet_without_pyarrow_says_what_to_do(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\r=1", "\n=1"])
 def test_csv_cells_are_no_formulas(text: str) -> None:
-    line = text.replace("\r", " ").replace("\n", " ")
+    line = text.replace("\r", " ").replace("\n", " ").replace("\t", r"\x09")
     assert csv_cell(text) == f"'{line}"
     (row, *_) = csv.DictReader(io.StringIO(to_csv([record(text)])))
-    assert row["submission"] == f"'{line}"
+    assert row["submission"] == csv_cell(record(text).submission.name)
+    assert row["submission"][0] in "'\\"
 
 
 def test_csv_leaves_numbers_alone() -> None:
@@ -116,3 +117,14 @@ def test_html_keeps_hostile_names_as_text() -> None:
     parser.feed(to_html([record(HOSTILE)]))
     assert parser.tags <= {"table", "caption", "thead", "tbody", "tr", "th", "td", "strong", "p"}
     assert HOSTILE in parser.texts
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"parquet", "json"}))
+def test_no_format_holds_escape_bytes(name: str) -> None:
+    """Of a record that was made without validation."""
+    made = record("x", (entry("fid", 2.0, 0.1),))
+    hostile = made.submission.model_copy(update={"name": "a\x1b[2J", "source": "\x9b31m"})
+    text = FORMATS[name]([made.model_copy(update={"submission": hostile})])
+    assert isinstance(text, str)
+    assert text.replace("\n", "").isprintable()
+    assert "x1b" in text

@@ -6,10 +6,8 @@ and the other detectors continue.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench.anomaly.detectors.base import DetectorSettings
 from bench.errors import LatentbenchError, UsageError
+from bench.runtime.failures import failure_line
 
 LOOKS = frozenset({"options", "__dict__", "__getstate__"})  # of a copy and a pickle the last
 
@@ -54,18 +53,6 @@ def checked_scores(name: str, scores: object, num: int) -> NDArray[np.float64]:
     return scores.astype(np.float64, copy=False)
 
 
-def failure_of(error: Exception) -> str:
-    """Return the failure of a detector in one line: the message of an error of this project, and
-    the type, message and line of code of any other.
-    """
-    if isinstance(error, LatentbenchError):
-        return str(error)
-    said = " ".join(str(error).split())
-    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text
-
-
 @contextmanager
 def failures_named(name: str) -> Iterator[None]:
     """Raise any exception of the block as a `LatentbenchError` that names the detector."""
@@ -74,4 +61,4 @@ def failures_named(name: str) -> Iterator[None]:
     except LatentbenchError:
         raise
     except Exception as error:
-        raise LatentbenchError(f"detector {name!r} failed: {failure_of(error)}") from error
+        raise LatentbenchError(f"detector {name!r} failed: {failure_line(error)}") from error

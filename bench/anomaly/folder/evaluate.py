@@ -25,7 +25,7 @@ from bench.anomaly.choices import (
     unloadable_in,
 )
 from bench.anomaly.detectors import DETECTORS, DetectorRow
-from bench.anomaly.detectors.failures import failure_of, failures_named
+from bench.anomaly.detectors.failures import failures_named
 from bench.anomaly.fit_and_judge import Judged, Task, judge
 from bench.anomaly.folder.applicable import Missed, obstacle
 from bench.anomaly.folder.entries import Options, entry_of, file_sha256, findings_of, read_from
@@ -40,6 +40,7 @@ from bench.records.score_record import Identity
 from bench.runtime import provenance
 from bench.runtime.code_digest import code_digest
 from bench.runtime.devices import device_description, select_device
+from bench.runtime.failures import failure_line
 from bench.runtime.progress import Progress
 
 MAX_SEED = 2**32 - 1
@@ -198,7 +199,7 @@ def _judge_each(each: _Each, progress: Progress | None) -> _Outcome:
         try:
             done.append(_judge_one(row, each))
         except Exception as error:  # noqa: BLE001  (code of any package)
-            failed.append(Missed(name, failure_of(error)))
+            failed.append(Missed(name, failure_line(error)))
             first = first or (name, error)
     if done:
         return _Outcome(tuple(done), tuple(failed), tuple(left_out))

@@ -14,10 +14,10 @@ from bench.anomaly.detectors import DETECTORS, DetectorSettings
 from bench.anomaly.detectors.failures import (
     WatchedSettings,
     checked_scores,
-    failure_of,
     failures_named,
 )
 from bench.errors import LatentbenchError, UsageError
+from bench.runtime.failures import failure_line
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8])
@@ -58,11 +58,11 @@ def _raised(error: Exception) -> Exception:
 
 
 def test_failures_in_a_line() -> None:
-    assert failure_of(_raised(UsageError("too few"))) == "too few"
-    found = failure_of(_raised(ValueError("first\n  second")))
+    assert failure_line(_raised(UsageError("too few"))) == "too few"
+    found = failure_line(_raised(ValueError("first\n  second")))
     assert found.startswith("ValueError: first second (test_failures.py:")
-    assert failure_of(_raised(MemoryError())).startswith("MemoryError (test_failures.py:")
-    assert failure_of(ValueError("never raised")) == "ValueError: never raised"
+    assert failure_line(_raised(MemoryError())).startswith("MemoryError (test_failures.py:")
+    assert failure_line(ValueError("never raised")) == "ValueError: never raised"
 
 
 def test_failures_are_named() -> None:

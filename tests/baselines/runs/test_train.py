@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,14 @@ from PIL import Image
 
 from baselines.recipes.config import RunConfig
 from baselines.recipes.table import recipe_config
-from baselines.runs.run_folder import CHECKPOINT, RunFolder, data_images, grid_picture, load_run
+from baselines.runs.run_folder import (
+    CHECKPOINT,
+    CLAIM,
+    RunFolder,
+    data_images,
+    grid_picture,
+    load_run,
+)
 from baselines.runs.train import TrainingDiverged, train_stack
 from baselines.sampling.sampler import Sampler, SamplingOptions
 from baselines.training.checkpoint import read_checkpoint
@@ -54,6 +63,7 @@ def test_what_a_run_leaves(digits: TrainingSet, tmp_path: Path) -> None:
         "log.jsonl",
         CHECKPOINT,
         "grids",
+        CLAIM,
     }
     saved = json.loads((folder / "config.json").read_text())
     assert saved.pop("digest") == config.digest
@@ -111,6 +121,56 @@ def test_a_finished_run_is_left_as_it_is(digits: TrainingSet, tmp_path: Path) ->
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     train_run(config, digits, folder, resume=True)
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_second_trainer_of_one_folder_is_refused(
+    digits: TrainingSet, tmp_path: Path, resume: bool
+) -> None:
+    """While the first trains, whatever state its folder is in, and not once it has ended."""
+    config = small_config("course-gan", num_steps=32)
+    seen: list[str] = []
+
+    def second(*_: object) -> None:
+        before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        with pytest.raises(UsageError, match="is being trained by another process|has a run") as no:
+            train_run(config, digits, folder, resume=resume)
+        seen.append(str(no.value))
+        assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+    folder = tmp_path / "run"
+    train_run(config, digits, folder, report=second)
+    assert len(seen) == 2
+    assert not resume or all("is being trained by another process" in text for text in seen)
+    alone = train_run(config, digits, tmp_path / "alone")
+    same = (read_checkpoint(path / CHECKPOINT).tensors for path in (folder, alone))
+    first, other = same
+    assert all(torch.equal(value, other[name]) for name, value in first.items())
+    train_run(config, digits, folder, resume=True)
+
+
+def test_a_second_process_is_refused(digits: TrainingSet, tmp_path: Path) -> None:
+    """The claim is the kernel's, so it ends with the process that held it."""
+    run = RunFolder(tmp_path / "run")
+    held = (
+        "import sys, time\n"
+        "from bench.execution.ledger.claims import try_claim\n"
+        "claim = try_claim(sys.argv[1])\n"
+        "print('held', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    run.path.mkdir()
+    command = [sys.executable, "-c", held, str(run.path / CLAIM)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        config = small_config("course-gan", num_steps=16)
+        with pytest.raises(UsageError, match="is being trained by another process"):
+            train_run(config, digits, run.path)
+        assert [path.name for path in run.path.iterdir()] == [CLAIM]
+        other.kill()
+    train_run(config, digits, run.path)
+    assert read_checkpoint(run.path / CHECKPOINT).step == 16
 
 
 def test_resume_starts_a_run_that_never_was(digits: TrainingSet, tmp_path: Path) -> None:
