@@ -31,7 +31,9 @@ def test_a_folder_counts_each_record_once(tmp_path: Path) -> None:
     found = find_scored([tmp_path])
     assert [each.record for each in found.scored] == [one, two]
     assert all("class_shares" in each.exhibits for each in found.scored)
-    assert [path.name for path in found.skipped] == ["other.json", "torn.json"]
+    other, torn = found.skipped
+    assert "other.json: holds no score records" in other
+    assert "torn.json: holds no score records" in torn
 
 
 def test_the_newest_of_the_same_scoring_counts(tmp_path: Path) -> None:
