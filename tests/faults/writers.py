@@ -56,7 +56,7 @@ OLD_CONFIG = recipe_config("course-gan", seed=1, settings=["num_steps=16"])
 
 def checkpoint(step: int) -> Checkpoint:
     tensors = {"networks/generator/w": torch.full((4, 4), float(step))}
-    return Checkpoint(CONFIG, step, tensors, "digest", (1, 28, 28), 10)
+    return Checkpoint(CONFIG, step, 16, tensors, "digest", (1, 28, 28), 10)
 
 
 def _read_json(path: Path) -> object:
