@@ -25,6 +25,7 @@ from bench.tables.directions import DIRECTIONS
 from bench.tables.numbers import bounds, centre_text, counted, expected_text, value_text
 from bench.tables.presentation import NOTE, Presentation, labels, present, protocol_title
 from bench.tables.significance import comparable, shortfall
+from bench.tables.verdict import short, verdict
 
 INTERVAL_NOTE = (
     "The 95 % interval is for another draw of the same number of images. Where few images bias a "
@@ -32,6 +33,7 @@ INTERVAL_NOTE = (
     "the same number of held-out real images score, or the closed form."
 )
 AT_LENGTH = 4  # up to this many submissions, a page shows every stored image
+SCALE_PX = 180
 SEVERITIES = ("error", "warning", "info")
 
 
@@ -54,6 +56,16 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Rung:
+    """A model on the scale of a verdict, `place` px from the best; `own` is the submission."""
+
+    name: str
+    value: str
+    place: float
+    own: bool
+
+
+@dataclass(frozen=True)
 class Part:
     """One submission as the page shows it."""
 
@@ -64,6 +76,7 @@ class Part:
     sentences: list[Sentence]
     findings: list[FindingEntry]
     rows: list[Row]
+    scale: list[Rung]
     sample: Picture | None = None
     sheets: list[Picture] = field(default_factory=list)
     plots: list[Picture] = field(default_factory=list)
@@ -107,6 +120,7 @@ def page(scored: Sequence[Scored], cache: Cache, progress: Progress | None = Non
                 (name, record.signature) for name, record in zip(names, records, strict=True)
             ],
             commands=commands(records),
+            scale_px=SCALE_PX,
             note=NOTE,
             interval_note=INTERVAL_NOTE,
             made_from=counted(len(records), "record"),
@@ -135,12 +149,24 @@ def _part(one: Scored, name: str, anchor: str, cache: Cache, *, briefly: bool) -
         headline=headline(record),
         facts=_facts(record),
         sentences=sentences(one),
+        scale=_scale(record),
         findings=sorted(record.findings, key=lambda found: SEVERITIES.index(found.severity)),
         rows=[_row(entry) for entry in record.values],
         sample=sheets[0] if has_sample else None,
         sheets=sheets[1:] if has_sample else sheets,
         plots=plot_pictures(one, cache),
     )
+
+
+def _scale(record: ScoreRecord) -> list[Rung]:
+    """The submission among reference models, best first; empty without a verdict."""
+    found = verdict(record)
+    if found is None:
+        return []
+    return [
+        Rung(name or "this submission", short(value), round(place * SCALE_PX, 1), own=not name)
+        for name, value, place in sorted(found.places(), key=lambda row: row[1])
+    ]
 
 
 def _facts(record: ScoreRecord) -> list[str]:

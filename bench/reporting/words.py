@@ -19,6 +19,7 @@ from bench.records.score_record import FindingEntry, ScoreRecord, ScoreValue
 from bench.reporting.sentence import Sentence, Tone
 from bench.reporting.sources import Scored
 from bench.tables.numbers import expected_text, listed, percent, value_text
+from bench.tables.verdict import verdict
 
 NOTABLE_SD = 5.0  # a class share is mentioned beyond this many binomial standard deviations
 NOTABLE_RATIO = 1.25  # and only when it is off by this factor
@@ -38,7 +39,7 @@ class Shares(NamedTuple):
 
 
 def sentences(scored: Scored) -> list[Sentence]:
-    """Return what a record says: problems first, then gaps, then what is as good as real images."""
+    """Return what a record says: the verdict, problems, gaps, then what is as good as real ones."""
     record = scored.record
     found = [*problems(record), *_class_sentences(scored)]
     found += [one for entry in record.values if (one := _metric_sentence(entry)) is not None]
@@ -46,7 +47,8 @@ def sentences(scored: Scored) -> list[Sentence]:
     absent = [entry.metric for entry in record.values if entry.value is None]
     if absent:
         found.append(Sentence("note", f"No value for {listed(absent)}: the table below says why."))
-    return found
+    placed = verdict(record)
+    return found if placed is None else [Sentence("note", placed.text), *found]
 
 
 def problems(record: ScoreRecord) -> list[Sentence]:

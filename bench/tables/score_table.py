@@ -18,6 +18,7 @@ from bench.runtime.terminal import console as _console
 from bench.tables.console import print_findings
 from bench.tables.directions import DIRECTIONS
 from bench.tables.numbers import NO_VALUE, centre_text, ends, number
+from bench.tables.verdict import verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,6 +52,9 @@ def print_record(record: ScoreRecord) -> None:
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*row)
     console.print(table)
+    found = verdict(record)
+    if found is not None:
+        console.print(Text(found.text, "bold"))
     for line in _legend(record, shown={column.name for column in columns}):
         console.print(Text(line, "dim"))
     for entry in record.values:

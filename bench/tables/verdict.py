@@ -14,7 +14,6 @@ from importlib import resources
 from typing import NamedTuple
 
 from bench.records.score_record import SHORT_DIGEST, ScoreRecord
-from bench.tables.numbers import number
 
 METRIC = "fid"
 MOST = 2.0  # ratio of the numbers of images, beyond which FIDs are not compared
@@ -71,12 +70,21 @@ def verdict(record: ScoreRecord) -> Verdict | None:
     else:
         place = f"between {_told(worse[-1])} and {_told(better[0])}"
     best = "" if not better or better[0] is marks[-1] else f"; {_told(marks[-1])} is the best"
-    text = f"FID {number(value)}: {place}{best}; real images have {number(perfect)}."
+    text = f"FID {short(value)}: {place}{best}; real images have {short(perfect)}."
     return Verdict(text, value, marks, perfect)
 
 
+def short(value: float) -> str:
+    """Return two or three significant digits, as in "0.25", "19.3" and "163".
+
+    >>> short(0.2477), short(19.32), short(162.84)
+    ('0.25', '19.3', '163')
+    """
+    return f"{value:.{2 if value < 1 else 3}g}" if value < 1000 else f"{value:.0f}"
+
+
 def _told(mark: Mark) -> str:
-    return f"{mark.name} ({number(round(mark.fid, 1))})"
+    return f"{mark.name} ({short(mark.fid)})"
 
 
 def _protocol(record: ScoreRecord) -> str:

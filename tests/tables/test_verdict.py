@@ -48,7 +48,7 @@ def test_between_two_models() -> None:
     assert found.text == (
         "FID 57: between WGAN-GP at 1/2 of its width after 5 % of its steps (57.4) and the "
         "course's GAN with tricks at 1/2 of its width after 9 % of its steps (49.9); DCGAN with "
-        "tricks at 1/4 of its width (11.4) is the best; real images have 0.2477."
+        "tricks at 1/4 of its width (11.4) is the best; real images have 0.25."
     )
     places = {name: place for name, _, place in found.places()}
     assert places["real images"] == 0
@@ -62,7 +62,7 @@ def test_at_the_ends() -> None:
     assert worst is not None
     assert best.text == (
         "FID 1.5: better than all reference models; DCGAN with tricks at 1/4 of its width (11.4) "
-        "comes closest; real images have 0.2477."
+        "comes closest; real images have 0.25."
     )
     assert worst.text.startswith("FID 900: worse than all reference models; a linear autoencoder")
     assert max(worst.places(), key=lambda row: row[2])[0] == ""
