@@ -169,11 +169,15 @@ def rank(
       latentbench rank submissions/ --by fid,recall_k3 --deadline 2026-12-01T18:00+01:00
       latentbench rank teams.csv --by fid=2,coverage_k5=1 --names names.csv
       latentbench rank submissions/ --secret secret.txt --mapping private.csv
+      latentbench rank compare public-private/ hidden-private/
 
     Audits and scores every submission, in parallel and each on its own, and writes a board with a
     page for each team. Teams whose scores do not differ significantly share a place. The same
     command scores only what is new or was replaced. Exit code 1 if one cannot be scored.
     """
+    if sources[0] == "compare" and not Path("compare").exists():
+        _compare(sources[1:])
+        return
     from bench.ranking.board import write_board
     from bench.ranking.names import read_names, read_secret, shown_names, write_mapping
     from bench.ranking.rank import rank as rank_all
@@ -228,6 +232,29 @@ def rank(
     sys.stdout.flush()
     if any(row.record is None for row in ranking.rows):
         raise typer.Exit(EXIT_INVALID)
+
+
+def _compare(folders: list[str]) -> None:
+    """Print how well the latest rankings in two private folders agree."""
+    from bench.ranking.agreement import agreement
+    from bench.ranking.rank import STORE
+    from bench.ranking.store import Store
+
+    if len(folders) != 2:
+        raise UsageError("rank compare: give the private folders of two boards")
+    places = []
+    for folder in folders:
+        path = Path(folder) / STORE
+        if not path.exists():
+            raise UsageError(f"{folder} holds no {STORE}: give the --work folder of a board")
+        store = Store(path)
+        places.append(store.latest_places())
+        store.close()
+    found = agreement(*places)
+    sys.stdout.write(
+        f"Kendall's tau-b {found.tau:.3f} [{found.low:.3f}, {found.high:.3f}] "
+        f"over {found.num_teams} teams\n"
+    )
 
 
 def _by(given: Iterable[str] | None) -> tuple[tuple[str, ...], dict[str, float]]:

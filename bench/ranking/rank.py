@@ -21,6 +21,7 @@ from bench.ranking.store import Entry, Store
 from bench.records.score_record import ScoreRecord
 from bench.runtime.terminal import require_writable
 
+STORE = "ranking.sqlite3"
 LATE = "handed in after the deadline"
 
 
@@ -92,7 +93,7 @@ def rank(
     entrants = find_entrants(sources)
     shown = names(entrant.team for entrant in entrants)
     disqualified((), without=without_rules)  # refuses unknown rules before anything is scored
-    store = Store(work / "ranking.sqlite3")
+    store = Store(work / STORE)
     try:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         board = store.board(settings)

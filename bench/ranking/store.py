@@ -212,6 +212,14 @@ class Store:
         )
         return [self._entry(row) for row in rows]
 
+    def latest_places(self) -> dict[str, int]:
+        """Return the places by team in the latest ranking; empty without one."""
+        rows = self._all(
+            "SELECT s.team, p.rank FROM place p JOIN submission s ON s.id = p.submission "
+            "WHERE p.ranking = (SELECT max(id) FROM ranking) AND p.rank IS NOT NULL"
+        )
+        return {row["team"]: row["rank"] for row in rows}
+
     def _entries(self, board: int, submission: int) -> Iterator[Entry]:
         rows = self._all(
             "SELECT s.*, o.record, o.error, o.findings FROM submission s LEFT JOIN outcome o "
