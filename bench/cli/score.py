@@ -176,7 +176,7 @@ def score(
             result = scorer.attempt(path, limit=limit, progress=progress)
         if isinstance(result, Failure):
             failures.append(result)
-            _print_failure(result, json_lines=json_lines)
+            print_failure(result, json_lines=json_lines)
             continue
         try:
             files = write_results(scorer, result, out, pictures=not no_pictures)
@@ -211,7 +211,8 @@ def print_results(
     sys.stdout.flush()
 
 
-def _print_failure(failure: Failure, *, json_lines: bool) -> None:
+def print_failure(failure: Failure, *, json_lines: bool = False) -> None:
+    """Print why a submission could not be scored, with every finding."""
     from bench.intake import sanitise
     from bench.tables.console import print_findings
 

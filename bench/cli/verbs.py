@@ -76,6 +76,10 @@ Examples:
     {
         "Check and score images": {
             "demo": Verb("Generate digits, audit them and score them."),
+            "check": Verb(
+                "Check one submission: is it valid, how good is it, and what to fix first.",
+                "bench.cli.check:check",
+            ),
             "audit": Verb(
                 "Find every problem of a submission in one pass, with its fix.",
                 "bench.cli.audit:audit",

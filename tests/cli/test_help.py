@@ -59,8 +59,8 @@ def test_verbs_are_listed_in_the_order_of_use(capsys: pytest.CaptureFixture[str]
     page = capsys.readouterr().out
     listed = re.findall(r"^  ([a-z]+)  +[A-Z]", page, re.MULTILINE)
     assert listed == [
-        "demo", "audit", "score", "report", "compare", "rank", "anomaly", "train", "sample",
-        "ablate", "recipes", "reference", "metrics", "extractors", "detectors",
+        "demo", "check", "audit", "score", "report", "compare", "rank", "anomaly", "train",
+        "sample", "ablate", "recipes", "reference", "metrics", "extractors", "detectors",
         "cache", "study", "ladder",
     ]  # fmt: skip
     assert run([]) == EXIT_USAGE
