@@ -81,6 +81,15 @@ def _demo_values() -> dict[str, str]:
     return found
 
 
+def _scaling() -> dict[str, str]:
+    """Shares of wrong scales that were named, and of wrong alarms, in percent."""
+    from bench.studies.scaling import EARLY, figures
+    from bench.studies.study_folder import read_rows
+
+    rows = [row for row in read_rows(REPORTS / "scaling") if not row["samples"].startswith(EARLY)]
+    return {name: f"{100 * value:.1f}" for name, value in figures(rows).items()}
+
+
 def _output(name: str) -> str:
     """A recorded command with its output, indented as a Markdown code block."""
     lines = (OUTPUTS / f"{name}.txt").read_text().splitlines()
@@ -245,6 +254,7 @@ VALUES: dict[str, Callable[[], Mapping[str, str]]] = {
     "baselines-narrowed": lambda: _mean_fids("baselines-narrowed"),
     "uncertainty": _coverage,
     "anomaly": _mean_aucs,
+    "scaling": _scaling,
 }
 
 

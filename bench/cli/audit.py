@@ -14,10 +14,10 @@ from bench.cli.submission_errors import print_report, report_of
 from bench.errors import EXIT_INVALID, EXIT_OK, LatentbenchError, UsageError
 
 if TYPE_CHECKING:
-    from bench.intake import AuditReport, Finding, SubmissionSpec
-    from bench.records.score_record import FindingEntry
+    from collections.abc import Sequence
 
-    AnyFinding = Finding | FindingEntry
+    from bench.intake import AuditReport, SubmissionSpec
+    from bench.records.score_record import FindingEntry
 
 
 def audit(
@@ -92,15 +92,15 @@ def audit(
     codes = []
     for path in submissions:
         try:
-            report, findings = _audited(path, wanted, content, reference, quiet=quiet)
+            report, on_images = _audited(path, wanted, content, reference, quiet=quiet)
         except Exception as error:  # noqa: BLE001  (no submission stops the others)
             failure = failure_of(path, error)
             _print_failure(path, failure, json_lines=json_lines)
             codes.append(failure.exit_code)
             continue
-        if findings and len(submissions) > 1 and not json_lines:
+        if (report.findings or on_images) and len(submissions) > 1 and not json_lines:
             sys.stderr.write(f"{report.source}:\n")
-        _print_report(report, findings, json_lines=json_lines)
+        _print_report(report, on_images, json_lines=json_lines)
         codes.append(EXIT_OK if report.valid else EXIT_INVALID)
     if repair is not None and not _repair(submissions[0], repair, wanted, quiet=quiet):
         codes.append(EXIT_INVALID)
@@ -110,8 +110,8 @@ def audit(
 
 def _audited(
     path: str, spec: SubmissionSpec | None, content: bool, reference: str | None, *, quiet: bool
-) -> tuple[AuditReport, list[AnyFinding]]:
-    """Return the report of one submission and its findings, with --content those on its images."""
+) -> tuple[AuditReport, Sequence[FindingEntry]]:
+    """Return the report of one submission and, with --content, the findings about its images."""
     from bench.intake import audit as run_audit
     from bench.runtime.progress import progress_report
 
@@ -123,14 +123,14 @@ def _audited(
         if content:
             from bench.scoring.content_audit import audit_content
 
-            report, on_images = audit_content(path, reference, spec=spec, progress=reading)
-            return report, [*report.findings, *on_images]
-        report = run_audit(path, spec=spec, keep_pixels=False, progress=reading)
-        return report, [*report.findings]
+            return audit_content(path, reference, spec=spec, progress=reading)
+        return run_audit(path, spec=spec, keep_pixels=False, progress=reading), ()
 
 
-def _print_report(report: AuditReport, findings: list[AnyFinding], *, json_lines: bool) -> None:
-    from bench.tables.console import print_findings
+def _print_report(
+    report: AuditReport, on_images: Sequence[FindingEntry], *, json_lines: bool
+) -> None:
+    from bench.tables.console import print_findings, print_first_findings
 
     if json_lines:
         summary = {
@@ -138,11 +138,12 @@ def _print_report(report: AuditReport, findings: list[AnyFinding], *, json_lines
             "kind": report.kind,
             "valid": report.valid,
             "num_files": report.num_files,
-            "findings": [vars(finding) for finding in findings],
+            "findings": [vars(finding) for finding in (*report.findings, *on_images)],
         }
         sys.stdout.write(json.dumps(summary) + "\n")
         return
-    print_findings(findings)
+    print_findings(report.findings)
+    print_first_findings(on_images)
     verdict = "valid" if report.valid else "invalid"
     sys.stdout.write(f"{report.source}: {verdict}, {report.num_files:,} files{_shape(report)}\n")
 

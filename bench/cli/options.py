@@ -205,10 +205,21 @@ def training_data(show_default: str | bool = True, panel: str = INPUT) -> Any:
     )
 
 
-def num_images(minimum: int, help_text: str = "Number of images.", panel: str = INPUT) -> Any:
+def num_images(
+    minimum: int,
+    help_text: str = "Number of images.",
+    panel: str = INPUT,
+    show_default: str | bool = True,
+) -> Any:
     """Return the option --num-images of a verb that needs at least `minimum` images."""
     return typer.Option(
-        "--num-images", "-n", min=minimum, metavar="N", help=help_text, rich_help_panel=panel
+        "--num-images",
+        "-n",
+        min=minimum,
+        metavar="N",
+        help=help_text,
+        rich_help_panel=panel,
+        show_default=show_default,
     )
 
 

@@ -11,19 +11,32 @@ import typer
 
 from bench.cli import options
 from bench.cli.options import DataRoot, Quiet, Render, Weights
+from bench.errors import UsageError
 
-Study = Literal["protocols", "precisions", "uncertainty"]
+Study = Literal["protocols", "precisions", "uncertainty", "scaling"]
 
 
 def study(
     what: Annotated[
         Study,
-        typer.Argument(metavar="STUDY", help="One of protocols, precisions, uncertainty."),
+        typer.Argument(metavar="STUDY", help="One of protocols, precisions, uncertainty, scaling."),
     ],
+    samples: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="SAMPLES",
+            help="scaling: folders or arrays of generated images, saved rightly.",
+        ),
+    ] = None,
     *,
     num_images: Annotated[
-        int, options.num_images(10, "protocols, precisions: images of each kind.")
-    ] = 100,
+        int | None,
+        options.num_images(
+            10,
+            "protocols, precisions: images of each kind. scaling: of each folder.",
+            show_default="100; scaling: 1000",
+        ),
+    ] = None,
     data_root: DataRoot = None,
     num_draws: Annotated[
         int,
@@ -34,7 +47,9 @@ def study(
             rich_help_panel=options.INPUT,
         ),
     ] = 400,
-    seed: Annotated[int, options.seed(help_text="uncertainty: seed of all random draws.")] = 0,
+    seed: Annotated[
+        int, options.seed(help_text="uncertainty, scaling: seed of all random draws.")
+    ] = 0,
     weights: Weights = None,
     random_weights: Annotated[
         bool,
@@ -56,19 +71,25 @@ def study(
       latentbench study protocols --data-root data/ --out protocols/
       latentbench study precisions --data-root data/ --random-weights
       latentbench study uncertainty --num-draws 400 --out uncertainty/
+      latentbench study scaling vae/ dcgan/ --out scaling/
 
     protocols and precisions measure how far the features of `inception` differ between protocols,
     or between precisions, on real images. uncertainty measures how often the interval of each
-    metric holds the true value; a second run resumes it.
+    metric holds the true value. scaling saves generated images with wrong scales and measures how
+    often audit and score name them. A second run of these two resumes.
     """
     folder = out or Path(f"study-{what}")
-    if what == "uncertainty":
+    if samples and what != "scaling":
+        raise UsageError(f"study {what} takes no samples; study scaling does")
+    if what == "scaling":
+        _scaling(folder, samples or [], num_images or 1_000, seed, render=render, quiet=quiet)
+    elif what == "uncertainty":
         _uncertainty(folder, num_draws, seed, render=render, quiet=quiet)
     else:
         _inception(
             what,
             folder,
-            num_images,
+            num_images or 100,
             data_root,
             weights,
             random_weights=random_weights,
@@ -86,6 +107,18 @@ def _uncertainty(folder: Path, num_draws: int, seed: int, *, render: bool, quiet
         with progress_report(quiet=quiet) as progress:
             coverage.run_study(folder, draws=num_draws, seed=seed, progress=progress)
     coverage_report.write_report(folder)
+
+
+def _scaling(
+    folder: Path, samples: list[Path], num_images: int, seed: int, *, render: bool, quiet: bool
+) -> None:
+    from bench.runtime.progress import progress_report
+    from bench.studies import scaling
+
+    if not render:
+        with progress_report(quiet=quiet) as progress:
+            scaling.run_study(folder, samples, num_images=num_images, seed=seed, progress=progress)
+    scaling.write_report(folder)
 
 
 def _inception(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from bench.content.evidence import Evidence
 from bench.content.finding import ContentFinding
 from bench.content.findings import FINDINGS, ROWS
-from bench.intake.codes import SEVERITIES
+from bench.records.finding_order import urgency
 from bench.records.score_record import FindingEntry
 from bench.runtime.code_digest import code_digest, module_of
 
@@ -16,11 +16,13 @@ CHECK_SKIPPED = "check-skipped"  # the code of a check in another package that c
 
 
 def content_findings(evidence: Evidence) -> tuple[FindingEntry, ...]:
-    """Return what is wrong with the images of a folder, errors first.
+    """Return what is wrong with the images of a folder: errors first, and of one severity those
+    first that cost the most FID, as estimated by `ContentFinding.cost`.
 
     The examples of a finding are positions of images in the folder, counted from 0; `with_names`
-    replaces them by names. A check of another package that cannot be loaded, or that raises an
-    exception, becomes a finding of severity "info", and the other checks run.
+    replaces them by names. A finding that another one explains is folded into that one: its code
+    ends the message of the other. A check of another package that cannot be loaded, or that raises
+    an exception, becomes a finding of severity "info", and the other checks run.
 
     >>> import numpy as np
     >>> from bench.content import content_facts
@@ -31,11 +33,15 @@ def content_findings(evidence: Evidence) -> tuple[FindingEntry, ...]:
     rows, broken = FINDINGS.loadable()
     found: list[FindingEntry] = []
     skipped = [_skipped(one.name, one.reason) for one in broken]
-    seen: set[str] = set()
+    seen: dict[str, str] = {}  # code or group -> code of the finding
+    folded: dict[str, list[str]] = {}  # code of a finding -> codes of those that it explains
     for row in rows:
-        if seen.intersection(row.unless):
-            continue
         if evidence.facts.is_blank and not row.checks_blank_images:
+            continue
+        explained_by = next((seen[name] for name in row.unless if name in seen), None)
+        if explained_by is not None:
+            if row in ROWS and row.check(evidence) is not None:
+                folded.setdefault(explained_by, []).append(row.name)
             continue
         try:
             entry = _entry(row, evidence)
@@ -46,14 +52,22 @@ def content_findings(evidence: Evidence) -> tuple[FindingEntry, ...]:
             continue
         if entry is not None:
             found.append(entry)
-            seen |= {row.name, row.group} - {""}
-    found.sort(key=lambda entry: SEVERITIES.index(entry.severity))  # stable
-    return (*found, *skipped)
+            seen |= {name: row.name for name in (row.group, row.name) if name not in ("", *seen)}
+    found = [_with_folded(entry, folded.get(entry.code, [])) for entry in found]
+    return (*sorted(found, key=urgency), *skipped)
 
 
 def _entry(row: ContentFinding, evidence: Evidence) -> FindingEntry | None:
     found = row.check(evidence)
     return None if found is None else row.entry(found)
+
+
+def _with_folded(entry: FindingEntry, codes: list[str]) -> FindingEntry:
+    """Return a finding that names the findings it explains."""
+    if not codes:
+        return entry
+    message = f"{entry.message}; this also explains {', '.join(codes)}"
+    return entry.model_copy(update={"message": message})
 
 
 def _skipped(name: str, reason: str) -> FindingEntry:

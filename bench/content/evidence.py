@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bench.content.classes import ClassShares
 from bench.content.copies import Copies, TrainingPixels, find_copies
 from bench.content.facts import ContentFacts
+from bench.content.ink import Ink
 from bench.content.nearest import Groups, near_groups
 from bench.content.reference import ReferenceContent
 from bench.statistics.moments import subset_rows
@@ -80,6 +81,11 @@ class Evidence:
         return ClassShares.of(
             self.class_shares, self.reference_class_shares, self.facts.num_images, self.class_names
         )
+
+    @cached_property
+    def ink(self) -> Ink:
+        """What the pixels tell about the ink of bright images on a black background."""
+        return Ink.of(self.facts)
 
     @cached_property
     def group_rows(self) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from bench.metrics import known_metric
+from bench.records.finding_order import by_urgency
 from bench.records.score_record import FindingEntry, ScoreRecord, ScoreValue
 from bench.reporting.figures import plot_pictures
 from bench.reporting.overview import comparisons_of, overview
@@ -34,7 +35,6 @@ INTERVAL_NOTE = (
 )
 AT_LENGTH = 4  # up to this many submissions, a page shows every stored image
 SCALE_PX = 180
-SEVERITIES = ("error", "warning", "info")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class Part:
     headline: str
     facts: list[str]
     sentences: list[Sentence]
-    findings: list[FindingEntry]
+    findings: list[FindingEntry]  # the most urgent ones
+    other_findings: list[FindingEntry]
     rows: list[Row]
     scale: list[Rung]
     sample: Picture | None = None
@@ -150,7 +151,8 @@ def _part(one: Scored, name: str, anchor: str, cache: Cache, *, briefly: bool) -
         facts=_facts(record),
         sentences=sentences(one),
         scale=_scale(record),
-        findings=sorted(record.findings, key=lambda found: SEVERITIES.index(found.severity)),
+        findings=by_urgency(record.findings)[0],
+        other_findings=by_urgency(record.findings)[1],
         rows=[_row(entry) for entry in record.values],
         sample=sheets[0] if has_sample else None,
         sheets=sheets[1:] if has_sample else sheets,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.records.finding_order import by_urgency
 from bench.reporting.reproduce import commands
 from bench.reporting.sentence import MARKS
 from bench.reporting.sources import Scored
@@ -27,7 +28,7 @@ def markdown(scored: Sequence[Scored]) -> str:
         ]
         lines += [
             f"- **{markdown_text(found.code)}**, what to do: {markdown_text(found.fix)}"
-            for found in one.record.findings
+            for found in by_urgency(one.record.findings)[0]
             if found.fix
         ]
         lines.append("")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench.content import CLASS_NAMES
 from bench.metrics import known_metric
+from bench.records.finding_order import by_urgency
 from bench.records.score_record import FindingEntry, ScoreRecord, ScoreValue
 from bench.reporting.sentence import Sentence, Tone
 from bench.reporting.sources import Scored
@@ -52,12 +53,9 @@ def sentences(scored: Scored) -> list[Sentence]:
 
 
 def problems(record: ScoreRecord) -> list[Sentence]:
-    """Return the errors and then the warnings among the findings."""
-    found = sorted(
-        (entry for entry in record.findings if entry.severity != "info"),
-        key=lambda entry: entry.severity != "error",
-    )
-    return [Sentence("bad", _summary(one)) for one in found]
+    """Return the most urgent errors and warnings among the findings, three at most."""
+    first, _ = by_urgency(entry for entry in record.findings if entry.severity != "info")
+    return [Sentence("bad", _summary(one)) for one in first]
 
 
 def _summary(finding: FindingEntry) -> str:

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from bench.records.finding_order import by_urgency
 from bench.runtime.terminal import console
 
 if TYPE_CHECKING:
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
 
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 WIDE_COLUMNS = 100  # below this width, plain tables lose their last column
+
+
+def print_first_findings(findings: Iterable[Finding | FindingEntry]) -> None:
+    """Print the three most urgent findings on stderr as `print_findings` does, and name the rest.
+
+    The order is that of `bench.records.finding_order`.
+    """
+    first, rest = by_urgency(findings)
+    print_findings(first)
+    if rest:
+        others = ", ".join(f"{finding.code} ({finding.count:,})" for finding in rest)
+        console(stderr=True).print(Text(f"also found: {others}", "dim"), overflow="fold")
 
 
 def print_findings(findings: Iterable[Finding | FindingEntry], *, repaired: bool = False) -> None:

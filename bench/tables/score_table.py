@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bench.records.score_record import COMPILING_STAGE
 from bench.runtime.terminal import console as _console
-from bench.tables.console import print_findings
+from bench.tables.console import print_first_findings
 from bench.tables.directions import DIRECTIONS
 from bench.tables.numbers import NO_VALUE, centre_text, ends, number
 from bench.tables.verdict import verdict
@@ -68,7 +68,7 @@ def print_record(record: ScoreRecord) -> None:
     if record.from_cache:
         console.print(Text("same images and protocol as before: read from the cache", "dim"))
     if record.findings:
-        print_findings(record.findings)
+        print_first_findings(record.findings)
 
 
 def print_side_by_side(records: Sequence[ScoreRecord]) -> None:
@@ -104,7 +104,7 @@ def print_side_by_side(records: Sequence[ScoreRecord]) -> None:
         sys.stdout.write(f"signature: {record.signature}\n")
     findings = {(finding.code, finding.message): finding for r in records for finding in r.findings}
     if findings:
-        print_findings(findings.values())
+        print_first_findings(findings.values())
 
 
 def _table(title: str, console: Console) -> Table:

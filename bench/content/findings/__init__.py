@@ -20,6 +20,7 @@ from bench.content.findings.noisy import NOISY
 from bench.content.findings.saturated_range import SATURATED_RANGE
 from bench.content.findings.saving_mistakes import INVERTED, TANH, TWICE, WRAPPED
 from bench.content.findings.sharpness import BLURRED, OVERSHARP
+from bench.content.findings.undertrained import UNDERTRAINED
 from bench.content.findings.unit_range import UNIT_RANGE
 from bench.runtime.registry import Registry
 
@@ -28,16 +29,17 @@ ROWS: tuple[ContentFinding, ...] = (
     CONSTANT_IMAGES,
     EXACT_DUPLICATES,
     COLLAPSE,
-    CLASS_IMBALANCE,
-    MISSING_CLASSES,
     UNIT_RANGE,
     TANH,
     WRAPPED,
     TWICE,
     INVERTED,
+    UNDERTRAINED,
     SATURATED_RANGE,
     CLIPPED_RANGE,
     NARROW_RANGE,
+    CLASS_IMBALANCE,
+    MISSING_CLASSES,
     BLURRED,
     NOISY,
     OVERSHARP,

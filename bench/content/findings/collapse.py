@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from bench.content.evidence import DEFAULT_GROUP_SHARE, Evidence
-from bench.content.finding import ContentFinding, Found, share_of
+from bench.content.finding import ContentFinding, Cost, Found, share_of
+from bench.content.findings.undertrained import is_undertrained
+from bench.content.shifts import shift
 
 MIN_GROUP_SHARE = 0.03
 MIN_LARGEST_GROUP = 10
+TRAIN_LONGER = (
+    "The background shows that training has only begun, and images are alike then. Train longer "
+    "before you change anything else."
+)
+LOWER_BETA = (
+    "Blurred images that are all alike are what a VAE gives whose decoder ignores its latent "
+    "vector. Look at the KL term in the training log: if it is near 0, lower beta (`--set "
+    "model.beta=0.1`); if it is not, train longer."
+)
 
 
 def _check(evidence: Evidence) -> Found | None:
@@ -43,15 +54,26 @@ def _check(evidence: Evidence) -> Found | None:
             "expected_share": expected,
         },
         rows[groups.members(0)],
+        fix=_fix(evidence),
     )
+
+
+def _fix(evidence: Evidence) -> str | None:
+    """Return what to try if the images tell more than that they are alike."""
+    if is_undertrained(evidence):
+        return TRAIN_LONGER
+    sharpness = shift(evidence, "sharpness")
+    if sharpness is not None and sharpness.direction < 0:
+        return LOWER_BETA
+    return None
 
 
 COLLAPSE = ContentFinding(
     name="collapse",
     severity="warning",
     message="groups of images are nearly the same (mode collapse)",
-    fix="The generator ignores part of its latent vector, and recall and coverage fall. Check "
-    "first that every image has a latent vector of its own and that batch norm is in evaluation "
-    "mode. If so, train with a weaker discriminator or stop earlier.",
+    fix="The generator ignores part of its latent vector, and recall and coverage fall. Compare "
+    "samples of earlier checkpoints, and stop training before the images become alike.",
     check=_check,
+    cost=Cost(((0.0, 0.0), (0.1, 0.6), (0.3, 5.7), (0.9, 58.0)), ("share",)),
 )

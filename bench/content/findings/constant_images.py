@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.content.evidence import Evidence
-from bench.content.finding import ContentFinding, Found, share_of
+from bench.content.finding import ContentFinding, Cost, Found, share_of
 
 
 def _check(evidence: Evidence) -> Found | None:
@@ -27,5 +27,6 @@ CONSTANT_IMAGES = ContentFinding(
     fix="A blank image resembles no real one and lowers the score. Open one of these files: the "
     "usual causes are NaN values in the generator's output and a wrong scale before saving.",
     check=_check,
+    cost=Cost(((0.0, 0.0), (0.05, 12.0), (0.2, 81.0), (0.5, 265.0), (0.9, 616.0)), ("share",)),
     checks_blank_images=True,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.content.copies import ASSUMED_RATE, MIN_CHECKED, least_count, real_rate
 from bench.content.evidence import Evidence
-from bench.content.finding import ContentFinding, Found, share_of
+from bench.content.finding import ContentFinding, Cost, Found, share_of
 
 # Of the images, if all copies are near ones: digits "1" are closer to each other than other digits.
 MIN_NEAR_SHARE = 0.005
@@ -57,7 +57,7 @@ COPIED_TRAINING_IMAGES = ContentFinding(
     severity="warning",
     message="images are copies of training images",
     fix="Copies score well without being new. Check first that these files are samples, not "
-    "training data or reconstructions. A generator that outputs copies has memorised its data: "
-    "use less capacity or more data, or stop training earlier.",
+    "training data or reconstructions; if they are samples, the generator has memorised its data.",
     check=_check,
+    cost=Cost(((0.0, 0.0),)),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.content.evidence import Evidence
-from bench.content.finding import ContentFinding, Found, share_of
+from bench.content.finding import ContentFinding, Cost, Found, share_of
 
 FALSE_ALARM = 0.001  # for a folder of real images, whose data set may repeat images itself
 FEW = 0.01  # duplicates of at most this share of the images are for information
@@ -31,7 +31,7 @@ def _check(evidence: Evidence) -> Found | None:
         extra,
         f"{share_of(extra, n)} repeat another one; {num_distinct:,} images are different, and the "
         f"most frequent one occurs {largest:,} times",
-        {"duplicates": extra, "distinct": num_distinct, "largest": largest},
+        {"duplicates": extra, "share": extra / n, "distinct": num_distinct, "largest": largest},
         np.flatnonzero(repeated),
         severity="info" if extra <= FEW * n else None,
     )
@@ -41,8 +41,9 @@ EXACT_DUPLICATES = ContentFinding(
     name="exact-duplicates",
     severity="warning",
     message="images are equal to another image of the folder in every pixel",
-    fix="Repeated images lower recall and coverage. Draw a new latent vector for every image, and "
-    "check that no batch is saved twice.",
+    fix="Repeated images lower recall and coverage. Draw a new latent vector for every image "
+    "that is saved.",
     check=_check,
+    cost=Cost(((0.0, 0.0), (0.5, 0.3), (0.9, 7.0)), ("share",)),
     checks_blank_images=True,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.content.evidence import Evidence
-from bench.content.finding import ContentFinding, Found
+from bench.content.finding import ContentFinding, Cost, Found
 from bench.content.shifts import shift
 
 
@@ -26,4 +26,5 @@ LOSSY_ORIGIN = ContentFinding(
     fix="Compression with loss changes every score. Save PNG straight from the generator, and keep "
     "JPEG out of the whole path.",
     check=_check,
+    cost=Cost(((0.0, 2.2),)),
 )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.content.evidence import Evidence
-from bench.content.finding import ContentFinding, Found
+from bench.content.finding import ContentFinding, Cost, Found
 
 NARROW = 0.85  # of the range of the reference
 TAIL = 0.002  # of the pixels at either end of a range are ignored
@@ -40,5 +40,8 @@ NARROW_RANGE = ContentFinding(
     "output to 0..255 before saving: (x + 1) * 127.5 for tanh, x * 255 for a sigmoid; then round, "
     "clip and convert to uint8.",
     check=_check,
-    unless=("levels",),  # not of that group: a narrow range leaves the texture comparable
+    cost=Cost(
+        ((0.0, 0.0), (51.0, 26.0), (102.0, 105.0), (153.0, 245.0)), ("high", "reference_high")
+    ),
+    unless=("levels", "undertrained"),  # not of the first group: the texture stays comparable
 )

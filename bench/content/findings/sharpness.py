@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from bench.content.evidence import Evidence
-from bench.content.finding import ContentFinding, Found
+from bench.content.finding import ContentFinding, Cost, Found
 from bench.content.shifts import shift
 
 
@@ -29,17 +29,22 @@ BLURRED = ContentFinding(
     name="blurred",
     severity="warning",
     message="the images are blurred",
-    fix="The FID punishes missing detail. A plain VAE or autoencoder blurs by nature; for any "
-    "other model, check the resizing and the last layer first.",
+    fix="The FID punishes missing detail. Train longer first: detail comes last. A plain VAE or "
+    "autoencoder keeps some blur however long it trains.",
     check=lambda evidence: _check(evidence, -1),
-    unless=("levels",),
+    cost=Cost(
+        ((0.0, 0.0), (0.3, 16.0), (0.8, 84.0), (1.2, 216.0), (2.0, 539.0)),
+        ("sharpness", "reference_sharpness"),
+    ),
+    unless=("levels", "undertrained"),
 )
 OVERSHARP = ContentFinding(
     name="oversharp",
     severity="warning",
     message="the images have more fine detail than the data",
     fix="Detail that real images lack raises the FID. Enlarge one image and look for checkerboard "
-    "patterns, ringing, jagged edges or resizing without a filter.",
+    "patterns, ringing and jagged edges.",
     check=lambda evidence: _check(evidence, 1),
-    unless=("levels", "noisy"),
+    cost=Cost(((0.0, 0.0), (0.1, 0.6)), ("sharpness", "reference_sharpness")),
+    unless=("levels", "noisy", "undertrained"),
 )

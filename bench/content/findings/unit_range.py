@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.content.evidence import Evidence
-from bench.content.finding import ContentFinding, Found
+from bench.content.finding import ContentFinding, Cost, Found
 
 
 def _check(evidence: Evidence) -> Found | None:
@@ -22,5 +22,6 @@ UNIT_RANGE = ContentFinding(
     fix="The images are black to the eye, and their score means nothing. Multiply by 255 and round "
     "before converting to uint8.",
     check=_check,
+    cost=Cost(((0.0, 800.0),)),
     group="levels",
 )
