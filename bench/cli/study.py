@@ -46,7 +46,7 @@ def study(
             help="uncertainty: samples drawn for each population and size.",
             rich_help_panel=options.INPUT,
         ),
-    ] = 400,
+    ] = 600,
     seed: Annotated[
         int, options.seed(help_text="uncertainty, scaling: seed of all random draws.")
     ] = 0,
@@ -70,7 +70,7 @@ def study(
     Examples:
       latentbench study protocols --data-root data/ --out protocols/
       latentbench study precisions --data-root data/ --random-weights
-      latentbench study uncertainty --num-draws 400 --out uncertainty/
+      latentbench study uncertainty --num-draws 600 --out uncertainty/
       latentbench study scaling vae/ dcgan/ --out scaling/
 
     protocols and precisions measure how far the features of `inception` differ between protocols,
@@ -79,12 +79,15 @@ def study(
     often audit and score name them. A second run of these two resumes.
     """
     folder = out or Path(f"study-{what}")
-    if samples and what != "scaling":
-        raise UsageError(f"study {what} takes no samples; study scaling does")
+    if samples and what not in ("scaling", "uncertainty"):
+        raise UsageError(f"study {what} takes no samples; scaling and uncertainty do")
     if what == "scaling":
         _scaling(folder, samples or [], num_images or 1_000, seed, render=render, quiet=quiet)
     elif what == "uncertainty":
-        _uncertainty(folder, num_draws, seed, render=render, quiet=quiet)
+        if samples and len(samples) > 1:
+            raise UsageError("study uncertainty takes the samples of one generator")
+        generated = Path(samples[0]) if samples else None
+        _uncertainty(folder, num_draws, seed, generated, render=render, quiet=quiet)
     else:
         _inception(
             what,
@@ -99,13 +102,17 @@ def study(
     sys.stdout.write(f"report: {folder / 'README.md'}\n")
 
 
-def _uncertainty(folder: Path, num_draws: int, seed: int, *, render: bool, quiet: bool) -> None:
+def _uncertainty(
+    folder: Path, num_draws: int, seed: int, samples: Path | None, *, render: bool, quiet: bool
+) -> None:
     from bench.runtime.progress import progress_report
     from bench.studies import coverage, coverage_report
 
     if not render:
         with progress_report(quiet=quiet) as progress:
-            coverage.run_study(folder, draws=num_draws, seed=seed, progress=progress)
+            coverage.run_study(
+                folder, draws=num_draws, seed=seed, samples=samples, progress=progress
+            )
     coverage_report.write_report(folder)
 
 

@@ -66,7 +66,9 @@ def _uncertainty(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
     error = found.details.get("standard_error_of_folder")
     if not isinstance(error, float):
         raise UndefinedMetric("the variation of images cannot be estimated from one image")
-    return share_interval(found.value, error, len(inputs.fake_features), "DeLong, held-out fixed")
+    num = len(inputs.fake_features)
+    error *= math.sqrt(inputs.design_effect(num))
+    return share_interval(found.value, error, num, "DeLong, held-out fixed")
 
 
 def _expected(_: object) -> float:

@@ -49,9 +49,9 @@ def _authenticity(inputs: MetricInputs) -> MetricValue:
     )
 
 
-def _uncertainty(inputs: MetricInputs, _: MetricValue) -> Uncertainty:
-    authentic_M = authentic(inputs.neighbours)
-    return wilson(int(authentic_M.sum()), len(authentic_M))
+def _uncertainty(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
+    num = inputs.independent(len(inputs.fake_features))
+    return wilson(found.value * num, num)
 
 
 AUTHENTICITY = Metric(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.statistics.intervals import Uncertainty
+from bench.statistics.intervals import Uncertainty, at_least
 from bench.statistics.moments import ClassStatistics, Moments, score_splits
 from bench.statistics.neighbours.results import NearestNeighbours, NeighbourPass
 
@@ -84,6 +84,11 @@ class MetricInputs:
     `held_out_moments_of_all` are the moments of the whole test split, when its features are a
     subset. The neighbour pass runs on `device`. `detector_scores` are those of the detector named
     for `anomaly_auc`; None for the metric's own.
+
+    `copy_rate` is the probability that two random images of the folder are equal in every pixel.
+    Copies are not independent draws, so an interval uses `independent(n)` in place of the number of
+    images n. `repeated` (bool) says which of the stored images are copies of an earlier one; None
+    when no image is.
     """
 
     fake_features: NDArray[np.float32]
@@ -100,6 +105,25 @@ class MetricInputs:
     fake_moments_of_all: Moments | None = None
     fake_statistics: ClassStatistics | None = None
     detector_scores: DetectorScores | None = None
+    copy_rate: float = 0.0
+    repeated: NDArray[np.bool_] | None = None
+
+    @cached_property
+    def different_features(self) -> NDArray[np.float32]:
+        """Features of the stored images, without the copies of an earlier one."""
+        return self.fake_features if self.repeated is None else self.fake_features[~self.repeated]
+
+    def independent(self, num: int) -> float:
+        """Return the effective number of different images among `num` images of the folder.
+
+        It is Kish's effective sample size num^2 / sum m^2 for images that occur m times each, in
+        expectation over random images of the folder. It is `num` when all images differ.
+        """
+        return num / (1 + (num - 1) * self.copy_rate)
+
+    def design_effect(self, num: int) -> float:
+        """Return by how much copies raise the variance of a mean over `num` images: 1 or more."""
+        return num / self.independent(num)
 
     @cached_property
     def fake_moments(self) -> Moments:
@@ -146,7 +170,7 @@ class MetricInputs:
         """Dependence of FID on the draw of the fakes, shared by its intervals."""
         from bench.metrics.frechet_expansion import expand
 
-        return expand(self.real_moments, self.fake_features, self.seed)
+        return expand(self.real_moments, self.fake_features, self.seed, self.copy_rate)
 
     @cached_property
     def prd_clusters(self) -> PRDClusters:
@@ -198,6 +222,9 @@ class Metric:
     uses: frozenset[SharedWork]  # from which a report also draws pictures
     sees: Literal["all", "subset"]  # of a large folder: all images, or a fixed random subset
     depends_on_count: bool  # whether the expected value depends on the number of images
+    # Smallest value that the metric can have for infinitely many images: 0 for a distance.
+    # Intervals and perfect values never extend below it, also where an unbiased value does.
+    least: float | None = None
 
     # Expected value of two samples of one distribution, in closed form. Without it, a report shows
     # the score of held-out real images.
@@ -206,6 +233,7 @@ class Metric:
     # with themselves.
     perfect: Callable[[MetricInputs], float] | None = None
     # Interval of a value that `compute` returned for the same inputs; raises `UndefinedMetric`.
+    # It counts images by `MetricInputs.independent`.
     uncertainty: Callable[[MetricInputs, MetricValue], Uncertainty] | None = None
     constants: Mapping[str, Any] = field(default_factory=dict)  # of the protocol, for the record
 
@@ -213,6 +241,16 @@ class Metric:
     saying: Saying | None = None  # sentence on a page; without it, the table alone shows the value
     # Name of the metric of diversity that a plot of tradeoffs draws against this one of quality.
     diversity: str | None = None
+
+    def interval(self, inputs: MetricInputs, found: MetricValue) -> Uncertainty:
+        """Return the interval of the value `found`, which never extends below `least`.
+
+        Raises `UndefinedMetric` for a metric without intervals, and as `uncertainty` does.
+        """
+        if self.uncertainty is None:
+            raise UndefinedMetric(f"{self.name} has no interval")
+        interval = self.uncertainty(inputs, found)
+        return interval if self.least is None else at_least(interval, self.least)
 
     def __post_init__(self) -> None:
         for text in ("name", "title", "meaning", "unit", "citation"):

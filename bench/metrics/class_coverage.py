@@ -17,9 +17,8 @@ A perfect sample of n images does not score 0: the expected class_kl is (K - 1) 
 order, 0.00045 nats for 10,000 images of 10 classes.
 
 The intervals of modes_covered and class_kl are for the shares of infinitely many images. Wilson's
-bounds of every share decide which classes may be covered. class_kl uses the delta method to second
-order around the value less its bias of (classes present - 1) / (2 n) (Miller 1955).
-mean_confidence has the interval of a mean.
+bounds of every share decide which classes may be covered. `bench.metrics.class_kl_interval` has the
+interval of class_kl. mean_confidence has the interval of a mean.
 
 Shape legend: N images, K classes.
 """
@@ -33,13 +32,8 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
-from bench.statistics.intervals import (
-    Expansion,
-    Uncertainty,
-    mean_interval,
-    normal_interval,
-    wilson,
-)
+from bench.metrics.class_kl_interval import kl_interval
+from bench.statistics.intervals import Uncertainty, mean_interval, wilson
 from bench.statistics.moments import ClassStatistics
 
 COVERED_SHARE = 0.1
@@ -150,13 +144,14 @@ def _modes_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
     from scipy.stats import binom
 
     shares, reference = _shares(inputs)
-    n = _classes(inputs).n
+    n = inputs.independent(_classes(inputs).n)
     present = reference > 0
     least = COVERED_SHARE * reference[present] * (1 - 1e-9)
     bounds = [wilson(share * n, n) for share in shares[present]]
     sure = sum(bound.low >= limit for bound, limit in zip(bounds, least, strict=True))
     possible = sum(bound.high >= limit for bound, limit in zip(bounds, least, strict=True))
-    chance = np.asarray(binom.sf(np.ceil(least * n) - 1, n, np.minimum(shares[present], 1.0)))
+    likely = np.minimum(shares[present], 1.0)
+    chance = np.asarray(binom.sf(np.ceil(least * n) - 1, round(n), likely))
     error = math.sqrt(float((chance * (1 - chance)).sum()))
     return Uncertainty(
         found.value,
@@ -167,26 +162,18 @@ def _modes_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
     )
 
 
-def _kl_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
+def _kl_interval(inputs: MetricInputs, _: MetricValue) -> Uncertainty:
     shares, reference = _shares(inputs)
-    n = _classes(inputs).n
-    q_K = _smoothed(reference, inputs.real_moments.n)
-    p, q = shares[shares > 0], q_K[shares > 0]
-    log_ratio = np.log(p / q)
-    variance = float((p * (log_ratio - found.value) ** 2).sum())
-    others = len(p) - 1
-    expansion = Expansion(variance, others / 4, 0.0, n)  # h = half of sum_k (..)(..) / p_k
-    error = math.sqrt(expansion.variance(n))
-    return normal_interval(
-        found.value - others / (2 * n), error, "bias-corrected, second-order delta"
-    )
+    num = inputs.independent(_classes(inputs).n)
+    return kl_interval(shares, _smoothed(reference, inputs.real_moments.n), num)
 
 
 def _confidence_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
     p_NK, n = inputs.fake_probabilities, _classes(inputs).n
     if p_NK is None or len(p_NK) < 2:
         raise UndefinedMetric("class probabilities of two or more images are needed")
-    interval = mean_interval(p_NK.max(axis=1), n, "mean over the images, Hall")
+    num = inputs.independent(n)
+    interval = mean_interval(p_NK.max(axis=1), num, "mean over the images, Hall")
     value = min(found.value, 1.0)  # a mean of ones may exceed 1 by rounding
     low, high = max(interval.low, 0.0), min(interval.high, 1.0)
     return interval._replace(estimate=value, low=min(low, value), high=max(high, value))
@@ -223,6 +210,7 @@ CLASS_KL = Metric(
     depends_on_count=True,
     uncertainty=_kl_interval,
     constants={"prior_count": PRIOR_COUNT},
+    least=0.0,
 )
 MEAN_CONFIDENCE = Metric(
     name="mean_confidence",

@@ -123,9 +123,10 @@ def _ct_score(inputs: MetricInputs) -> MetricValue:
     )
 
 
-def _uncertainty(_: MetricInputs, found: MetricValue) -> Uncertainty:
+def _uncertainty(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
     error = found.details["standard_error"]
     assert isinstance(error, float)  # noqa: S101  (`_ct_score` sets it)
+    error *= math.sqrt(inputs.design_effect(len(inputs.fake_features)))
     return normal_interval(found.value, error, "infinitesimal jackknife")
 
 

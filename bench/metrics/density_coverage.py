@@ -37,6 +37,7 @@ from bench.statistics.intervals import Uncertainty, mean_interval, share_interva
 from bench.statistics.neighbours.results import K_NEAREST, NeighbourPass
 
 THINNED = (0.6, 0.7, 0.8)  # shares q of the fakes
+MAX_EMPTY = 0.05  # share of real balls of radius 0, which count as never reached
 MAX_PAIRS = 2e7  # of balls that share a fake: 300 MB
 
 
@@ -118,33 +119,55 @@ def _check_count(name: str, num: int, k: int = K_NEAREST) -> None:
         raise UndefinedMetric(f"{name} needs more than {k} real images, got {num}")
 
 
+def _check_radii(name: str, neighbours: NeighbourPass) -> None:
+    """Raise `UndefinedMetric` when many real balls have no inside, since copies surround them."""
+    radius_N = neighbours.real_nearest.distances[:, K_NEAREST - 1]
+    empty = int((radius_N == 0).sum())
+    if empty > MAX_EMPTY * len(radius_N):
+        raise UndefinedMetric(
+            f"{empty:,} of {len(radius_N):,} real images have {K_NEAREST} or more copies among the "
+            f"real ones, so that the balls of {name} around them are empty; remove the copies from "
+            "the reference"
+        )
+
+
 def _density(inputs: MetricInputs) -> MetricValue:
-    return MetricValue(density(inputs.neighbours))
+    value = density(inputs.neighbours)
+    _check_radii("density_k5", inputs.neighbours)
+    return MetricValue(value)
 
 
 def _coverage(inputs: MetricInputs) -> MetricValue:
-    return MetricValue(coverage(inputs.neighbours))
+    value = coverage(inputs.neighbours)
+    _check_radii("coverage_k5", inputs.neighbours)
+    return MetricValue(value)
 
 
 def _density_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
     count_M = inputs.neighbours.num_real_balls
     if len(count_M) < 2:
         raise UndefinedMetric("the variation of images cannot be estimated from one image")
+    num = inputs.independent(len(count_M))
     if not count_M.any():  # a fake that is in any ball is in at least one
-        return wilson(0, len(count_M))._replace(
-            high=wilson(0, len(count_M)).high / K_NEAREST, method="Wilson, one ball a fake"
+        return wilson(0, num)._replace(
+            high=wilson(0, num).high / K_NEAREST, method="Wilson, one ball a fake"
         )
-    interval = mean_interval(count_M / K_NEAREST, len(count_M), "mean over the images, Hall")
+    interval = mean_interval(count_M / K_NEAREST, num, "mean over the images, Hall")
     low = min(max(interval.low, 0.0), found.value)
     return interval._replace(estimate=found.value, low=low, high=max(interval.high, found.value))
 
 
 def _coverage_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
+    from bench.statistics.neighbours.search import nearest_neighbours
+
     neighbours = inputs.neighbours
-    nearest = neighbours.real_to_fake
+    nearest, num_fakes = neighbours.real_to_fake, len(inputs.different_features)
+    if inputs.repeated is not None:
+        nearest = nearest_neighbours(
+            inputs.real_features, inputs.different_features, K_NEAREST, device=inputs.device
+        )
     radius_N = neighbours.real_nearest.distances[:, K_NEAREST - 1]
     held_NK = nearest.distances < radius_N[:, None]
-    num_fakes = len(neighbours.in_real_ball)
     variance, method = coverage_variance(held_NK, nearest.indices, num_fakes), "thinning"
     if variance is None:
         variance, method = _jackknife(held_NK, nearest.indices, num_fakes), "jackknife"

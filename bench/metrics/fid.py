@@ -39,6 +39,7 @@ FID = Metric(
     depends_on_count=True,
     uncertainty=fid_interval,
     constants={"covariance_divisor": "n - 1"},
+    least=0.0,
     highlight=True,
     saying=Saying(
         "The distance to real images (FID) is {value}; lower is better.",

@@ -147,4 +147,5 @@ FID_INFINITY = Metric(
     depends_on_count=True,
     uncertainty=fid_infinity_interval,
     constants={"sizes": INFINITY_SIZES, "min_images": INFINITY_MIN_IMAGES},
+    least=0.0,
 )

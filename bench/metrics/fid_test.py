@@ -106,4 +106,5 @@ FID_TEST = Metric(
     perfect=perfect_fid_test,
     uncertainty=_uncertainty,
     constants={"covariance_divisor": "n - 1"},
+    least=0.0,
 )

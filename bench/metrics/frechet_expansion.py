@@ -61,10 +61,13 @@ class _Spectrum(NamedTuple):
     s: Tensor  # R
 
 
-def expand(real: Moments, f_ND: NDArray[np.floating], seed: int) -> FrechetExpansion:
+def expand(
+    real: Moments, f_ND: NDArray[np.floating], seed: int, copy_rate: float = 0.0
+) -> FrechetExpansion:
     """Return the expansion around the rows of `f_ND` (N,D, at least 4 rows).
 
-    `seed` orders the rows, since halves and pairs are random.
+    `seed` orders the rows, since halves and pairs are random. `copy_rate` is the probability that
+    two rows are copies, which makes the effective numbers of rows smaller.
     """
     order = np.random.default_rng(seed).permutation(len(f_ND))
     x_ND = torch.from_numpy(f_ND[order].astype(np.float64))
@@ -73,10 +76,11 @@ def expand(real: Moments, f_ND: NDArray[np.floating], seed: int) -> FrechetExpan
     whole = _spectrum(mean, factor, x_ND)
     half = len(x_ND) // 2
     parts = [_spectrum(mean, factor, x_ND[:half]), _spectrum(mean, factor, x_ND[-half:])]
-    corrected = whole.value - whole.bias / len(x_ND)
-    of_halves = sum(part.value - part.bias / half for part in parts) / 2
+    of_all, of_half = ((1 + (num - 1) * copy_rate) / num for num in (len(x_ND), half))
+    corrected = whole.value - whole.bias * of_all
+    halves = sum(part.value - part.bias * of_half for part in parts) / 2
     # corrected by the first term, n images exceed the truth by curvature / n^2
-    curvature = (of_halves - corrected) / (1 / half**2 - 1 / len(x_ND) ** 2)
+    curvature = (halves - corrected) / (of_half**2 - of_all**2)
     influence = np.empty(len(x_ND))
     influence[order] = whole.influence.numpy()
     return FrechetExpansion(

@@ -38,14 +38,16 @@ PAIR_FACTOR = ((4 / 3) ** 2 + (2 / 3) ** 2) / 2
 
 def fid_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
     """Return the interval of FID for infinitely many images around the bias-corrected value."""
-    n = inputs.num_fake
+    n = inputs.independent(inputs.num_fake)
     expansion = _expansion(inputs)
     first, second = expansion.bias / n, expansion.curvature / n**2
     left = second**2 / first if first > 0 else 0.0
     parts = expansion.expansion
     variance = parts.variance(n, pairs=PAIR_FACTOR)
     if left > MAX_LEFT * math.sqrt(variance):
-        raise UndefinedMetric(f"{n} images are too few for these features to correct the bias")
+        raise UndefinedMetric(
+            f"{n:.0f} different images are too few for these features to correct the bias"
+        )
     return score_interval(
         found.value - first - second,
         variance + left**2,
@@ -60,15 +62,19 @@ def fid_infinity_interval(inputs: MetricInputs, found: MetricValue) -> Uncertain
     sizes = found.details["sizes"]
     assert isinstance(sizes, list)  # noqa: S101  (the metric sets it)
     expansion = _expansion(inputs)
-    parts, n = expansion.expansion, max(int(size) for size in sizes)
+    parts, num = expansion.expansion, max(int(size) for size in sizes)
+    n = inputs.independent(num)
     linear, pairs = line_factors([int(size) for size in sizes])
     variance = parts.variance(n, linear=linear, pairs=pairs)
     corrected = expansion.value - expansion.bias / n - expansion.curvature / n**2
-    if abs(found.value - corrected) > MAX_APART * math.sqrt(variance):
+    # copies add the same bias at every size, which the line cannot remove
+    intercept = found.value - expansion.bias * (1 / n - 1 / num)
+    if abs(intercept - corrected) > MAX_APART * math.sqrt(variance):
         raise UndefinedMetric(
-            f"{n} images are too few for these features: FID does not lie on a line in 1/n"
+            f"{n:.0f} different images are too few for these features: FID does not lie on a line "
+            "in 1/n"
         )
-    return score_interval(found.value, variance, parts, n, "intercept, second-order delta")
+    return score_interval(intercept, variance, parts, n, "intercept, second-order delta")
 
 
 def _expansion(inputs: MetricInputs) -> FrechetExpansion:

@@ -173,10 +173,21 @@ def _kernel_sum(linear: float, squares: float, cubes: float, gain: float) -> flo
     return gain**3 * cubes + 3 * gain**2 * squares + 3 * gain * linear
 
 
+class KernelExpansion(NamedTuple):
+    """Second-order expansion of the squared MMD of a sample against fixed reals.
+
+    `own_excess` is the mean kernel of an image with itself, less that with another image. A pair of
+    copies exceeds the kernel of independent images by it.
+    """
+
+    expansion: Expansion
+    own_excess: float
+
+
 def expand_kernel(
     x_ND: NDArray[np.floating], y_ND: NDArray[np.floating], *, seed: int, device: str = "cpu"
-) -> Expansion:
-    """Return the second-order expansion of the squared MMD of `x_ND` against a fixed `y_ND`.
+) -> KernelExpansion:
+    """Return the expansion of the squared MMD of `x_ND` against a fixed `y_ND`.
 
     `x_ND` (N,D) has at least 2 rows. Products are float32, of features scaled to at most 1.
     """
@@ -204,7 +215,10 @@ def expand_kernel(
     influence_P -= influence_P.mean()
     third = float((influence_P**3).mean())
     third += 4 * float(influence_P @ block_PP @ influence_P) / (p * (p - 1))
-    return Expansion(float(influence_P.var()), square, third, n)
+    return KernelExpansion(
+        Expansion(float(influence_P.var()), square, third, n),
+        float(own_P.mean()) - float(within_P.mean()),
+    )
 
 
 def _kernel(g: Tensor, gain: float) -> Tensor:
@@ -242,8 +256,12 @@ def _compute(inputs: MetricInputs) -> MetricValue:
     distance = kernel_distance(
         inputs.fake_features, inputs.real_features, seed=inputs.seed, device=inputs.device
     )
+    # subsets that hold every image of both sides are all the same
+    one_subset = distance.subset_size == len(inputs.fake_features) == len(inputs.real_features)
     return MetricValue(
-        distance.mean, spread=distance.std, details={"subset_size": distance.subset_size}
+        distance.mean,
+        spread=None if one_subset else distance.std,
+        details={"subset_size": distance.subset_size},
     )
 
 
@@ -251,12 +269,14 @@ def _interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
     fake, real = inputs.fake_features, inputs.real_features
     size = found.details["subset_size"]
     assert isinstance(size, int)  # noqa: S101  (`_compute` sets it)
-    expansion = expand_kernel(fake, real, seed=inputs.seed, device=inputs.device)
-    if not all(math.isfinite(number) for number in expansion):
+    expansion, own_excess = expand_kernel(fake, real, seed=inputs.seed, device=inputs.device)
+    if not all(math.isfinite(number) for number in (*expansion, own_excess)):
         raise UndefinedMetric("the features are too large: the interval overflows")
     linear, pairs = subset_factors(len(fake), len(real), size, SUBSETS)
-    variance = expansion.variance(len(fake), linear=linear, pairs=pairs)
-    return score_interval(found.value, variance, expansion, len(fake), "U-statistic of the subsets")
+    num = inputs.independent(len(fake))
+    variance = expansion.variance(num, linear=linear, pairs=pairs)
+    without_copies = found.value - inputs.copy_rate * own_excess
+    return score_interval(without_copies, variance, expansion, num, "U-statistic of the subsets")
 
 
 KID_POLY3 = Metric(
@@ -275,4 +295,5 @@ KID_POLY3 = Metric(
     expected=lambda _sizes: 0.0,
     uncertainty=_interval,
     constants={"subsets": SUBSETS, "subset_size": SUBSET_SIZE, "degree": 3, "coefficient": 1.0},
+    least=0.0,
 )

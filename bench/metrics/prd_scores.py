@@ -78,7 +78,8 @@ def f_beta_influence(
 
 def _interval(inputs: MetricInputs, found: MetricValue, beta: float) -> Uncertainty:
     of_row, of_run = f_beta_influence(inputs.prd_clusters, beta)
-    error = math.hypot(standard_error(of_row), math.sqrt(RUN_FACTOR) * standard_error(of_run))
+    of_images = standard_error(of_row) * math.sqrt(inputs.design_effect(len(of_row)))
+    error = math.hypot(of_images, math.sqrt(RUN_FACTOR) * standard_error(of_run))
     return share_interval(found.value, error, len(of_row), "multinomial delta and runs")
 
 

@@ -10,34 +10,24 @@ features) to the sample, except for samples within float32 rounding of a ball's 
 torch-fidelity decides by rounded distances and this pass by exact ones. prdc 0.2 uses `<`, so
 exact copies of real images on the surface score 0 there.
 
-With the reals fixed, precision is a share of independent images and has Wilson's interval. The
-balls of recall depend on their neighbours, so a delete-one jackknife gives two to four times the
-variance. Instead, recall is computed for disjoint random blocks of at most 500 fakes. Over blocks,
-the mean variance of whether one real is covered stays about the same at other numbers of fakes,
-since balls adapt. The mean covariance of two reals falls as 1/M, as does the number of pairs that
-lie in one neighbourhood.
+With the reals fixed, precision is a share of independent images and has Wilson's interval.
+`bench.metrics.recall_variance` has the variance of recall.
 
-Shape legend: M fakes, D features, N reals, B blocks.
+Shape legend: M fakes, N reals.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.base import Metric, MetricInputs, MetricValue, Saying, UndefinedMetric
+from bench.metrics.recall_variance import recall_variance
 from bench.statistics.intervals import Uncertainty, share_interval, wilson
-from bench.statistics.neighbours.results import K_BALL, NeighbourPass
+from bench.statistics.neighbours.results import K_BALL, K_NEAREST, NeighbourPass
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-BLOCK_SIZE = 500  # fakes
-BLOCK_REALS = 1000
-BLOCKS = 40
 LEAST_FAKES = 2 * (K_BALL + 2)
 
 
@@ -69,48 +59,6 @@ def realism(neighbours: NeighbourPass) -> NDArray[np.float32]:
     return neighbours.realism
 
 
-def recall_variance(real_ND: NDArray[np.float32], fake_MD: NDArray[np.float32], seed: int) -> float:
-    """Return the variance of recall over draws of the fakes (at least 10).
-
-    Distances are plain float32 products, since an estimate of a variance needs no exact decisions.
-    """
-    import torch
-
-    rng = np.random.default_rng(seed)
-    m = len(fake_MD)
-    size = min(BLOCK_SIZE, m // 2)
-    rows = rng.permutation(len(real_ND))[:BLOCK_REALS]
-    centre = real_ND.mean(axis=0)
-    real = torch.from_numpy(real_ND[rows] - centre)
-    fake = torch.from_numpy(fake_MD - centre)
-    variances: list[float] = []
-    of_one: list[float] = []
-    while len(variances) * (m // size) < BLOCKS:
-        order = torch.from_numpy(rng.permutation(m))
-        met_BN = torch.stack(
-            [_met(real, fake[part]) for part in torch.split(order, size)[: m // size]]
-        )
-        variances.append(float(met_BN.mean(dim=1).var()))
-        of_one.append(float(met_BN.var(dim=0).mean()))
-    single, n = float(np.mean(of_one)), len(rows)
-    together = (float(np.mean(variances)) - single / n) / max(1 - 1 / n, 1 / n)
-    num_real = len(real_ND)
-    return single / num_real + (1 - 1 / num_real) * max(together, 0.0) * size / m
-
-
-def _met(real_ND: Tensor, fake_MD: Tensor) -> Tensor:
-    """Return whether each real lies in a ball of these fakes, as 0 or 1 in float64 N."""
-    import torch
-
-    square_M = fake_MD.square().sum(dim=1)
-    # |x - y|^2 - |x|^2, which has the same order and membership
-    within = torch.addmm(square_M, fake_MD, fake_MD.T, alpha=-2).fill_diagonal_(torch.inf)
-    radius_M = within.topk(K_BALL, dim=1, largest=False).values[:, -1] + square_M
-    to_fakes = torch.addmm(square_M, real_ND, fake_MD.T, alpha=-2)
-    to_fakes += real_ND.square().sum(dim=1, keepdim=True)
-    return (to_fakes <= radius_M).any(dim=1).double()
-
-
 def _check_count(name: str, side: str, num: int) -> None:
     if num <= K_BALL:
         raise UndefinedMetric(f"{name} needs more than {K_BALL} {side} images, got {num}")
@@ -124,17 +72,24 @@ def _recall(inputs: MetricInputs) -> MetricValue:
     return MetricValue(recall(inputs.neighbours))
 
 
-def _precision_interval(inputs: MetricInputs, _: MetricValue) -> Uncertainty:
-    inside = inputs.neighbours.in_real_ball
-    return wilson(int(inside.sum()), len(inside))
+def _precision_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
+    num = inputs.independent(len(inputs.fake_features))
+    return wilson(found.value * num, num)
 
 
 def _recall_interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
-    real, fake = inputs.real_features, inputs.fake_features
+    from bench.statistics.neighbours.search import nearest_neighbours
+
+    real, fake = inputs.real_features, inputs.different_features
     if len(fake) < LEAST_FAKES:
-        raise UndefinedMetric(f"an interval of recall needs {LEAST_FAKES} images, got {len(fake)}")
-    error = math.sqrt(recall_variance(real, fake, inputs.seed))
-    return share_interval(found.value, error, len(real), "disjoint blocks")
+        raise UndefinedMetric(
+            f"an interval of recall needs {LEAST_FAKES} different images, got {len(fake)}"
+        )
+    nearest = inputs.neighbours.fake_nearest
+    if inputs.repeated is not None:
+        nearest = nearest_neighbours(fake, fake, K_NEAREST, exclude_self=True, device=inputs.device)
+    error = math.sqrt(recall_variance(real, fake, nearest, device=inputs.device))
+    return share_interval(found.value, error, len(real), "jackknife over different images")
 
 
 PRECISION = Metric(

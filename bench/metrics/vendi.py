@@ -20,6 +20,7 @@ Shape legend: N images, D features.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,6 +104,7 @@ def _interval(inputs: MetricInputs, found: MetricValue) -> Uncertainty:
     if num < LEAST_IMAGES:
         raise UndefinedMetric(f"an interval of Vendi needs {LEAST_IMAGES} images, got {num}")
     error = found.value * standard_error(entropy_influence(inputs.fake_features))
+    error *= math.sqrt(inputs.design_effect(num))
     interval = normal_interval(found.value, error, "infinitesimal jackknife")
     return interval._replace(low=min(max(interval.low, 1.0), found.value))
 

@@ -168,6 +168,8 @@ class ScoreRecord(_Model):
     code: Identity
     seed: int
     subset: Count | None = None  # number of images whose features were stored, if not all
+    # effective number of different images, which intervals are for; None when all images differ
+    independent_images: FiniteFloat | None = None
     official: bool
     detector: Text | None = None  # the detector of anomaly_auc, if not the default
     device: Text

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError
 from bench.metrics.base import SPLITS
+from bench.references.image_deal import ImageDeal
 from bench.statistics.moments import (
     BLOCK,
     ClassStatistics,
@@ -32,16 +33,20 @@ from bench.statistics.moments import (
 class FeatureCollector:
     """Collects the features of `num_images` images by one extractor, block by block.
 
-    `name` is the extractor's, for messages; `seed` deals the images to the splits of the Inception
-    Score.
+    `name` is the extractor's, for messages. `deal` has seen the images before their features come;
+    it gives their splits of the Inception Score, and the rate of copies. Without it, the images are
+    dealt by their positions with `seed`.
     """
 
-    def __init__(self, name: str, num_images: int, *, subset: int, seed: int) -> None:
+    def __init__(
+        self, name: str, num_images: int, *, subset: int, seed: int, deal: ImageDeal | None = None
+    ) -> None:
         self._name = name
         self._num_images = num_images
         self._rows = subset_rows(num_images, subset)
         self._stores_all = len(self._rows) == num_images
         self._seed = seed
+        self._deal = deal
         self._done = 0
         self._stored: list[Features] = []
         self._waiting: list[Features] = []  # of a block that is not complete
@@ -106,12 +111,17 @@ class FeatureCollector:
     ) -> ClassStatistics | None:
         if block.logits is None:
             return None
-        splits = self._splits[position : position + len(block.values)]
+        splits = self._splits_of(position, position + len(block.values))
         found = ClassStatistics.of(class_probabilities(block.logits), splits, SPLITS)
         return found if classes is None else classes.plus(found)
 
+    def _splits_of(self, start: int, stop: int) -> NDArray[np.int64]:
+        if self._deal is None:
+            return self._splits_by_position[start:stop]
+        return self._deal.splits(start, stop)
+
     @functools.cached_property
-    def _splits(self) -> NDArray[np.int64]:
+    def _splits_by_position(self) -> NDArray[np.int64]:
         return score_splits(self._num_images, SPLITS, self._seed)
 
     def sample(self) -> FeatureSample:
@@ -123,7 +133,13 @@ class FeatureCollector:
             )
         if self._waiting:
             self._reduce(last=True)
-        return FeatureSample(joined(self._stored), self._rows, self._classes, self._moments)
+        features, classes = joined(self._stored), self._classes
+        if self._stores_all and self._deal is not None:
+            classes = self._with_classes(None, features, 0)
+        if self._deal is None or not self._deal.copy_rate:
+            return FeatureSample(features, self._rows, classes, self._moments)
+        repeated, rate = self._deal.repeated[self._rows], self._deal.copy_rate
+        return FeatureSample(features, self._rows, classes, self._moments, rate, repeated)
 
 
 def _widths(features: Features) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from bench.errors import InputError, LatentbenchError
 from bench.extractors.base import Extractor, QueueingExtractor
 from bench.intake import ImageStream, SetIdentity
 from bench.references.feature_collector import FeatureCollector
+from bench.references.image_deal import ImageDeal
 from bench.runtime.progress import CountProgress
 from bench.statistics.moments import Features, FeatureSample
 
@@ -79,6 +80,7 @@ class Extraction:
         self._done = 0  # images passed to the extractors
         self._reported = 0  # progress never decreases, though features lag behind their batch
         self._waiting: list[NDArray[np.uint8]] = []  # blocks that do not fill a batch yet
+        self._deal = ImageDeal(seed)
 
     @functools.cached_property
     def _lines(self) -> list[_Line]:
@@ -86,7 +88,11 @@ class Extraction:
             _Line(
                 extractor,
                 FeatureCollector(
-                    extractor.name, self._num_images, subset=self._subset, seed=self._seed
+                    extractor.name,
+                    self._num_images,
+                    subset=self._subset,
+                    seed=self._seed,
+                    deal=self._deal,
                 ),
             )
             for extractor in self._load()
@@ -95,6 +101,7 @@ class Extraction:
     def add(self, images: NDArray[np.uint8], progress: CountProgress | None = None) -> None:
         """Extract the next images, uint8 n,H,W,C. Raises what the extractors raise."""
         self._waiting.append(images)
+        self._deal.add(images)
         batch_size = max(line.extractor.batch_size for line in self._lines)
         num_images = sum(map(len, self._waiting))
         num_bytes = sum(block.nbytes for block in self._waiting)

@@ -64,6 +64,11 @@ class Manifest(BaseModel):
         """SHA-256 of the manifest as it is written, which holds that of the arrays."""
         return hashlib.sha256(self.to_json()).hexdigest()
 
+    def split_of(self, pixel_digest: str) -> str | None:
+        """Return the split whose images have that digest, "train" or "test"; None for no split."""
+        splits = [split for split, digest in self.data_digests.items() if digest == pixel_digest]
+        return splits[0] if splits else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are written: version 1 has no `sources`."""
         return self.model_dump(

@@ -42,7 +42,16 @@ def cached_sample(cache: Cache, key: str) -> FeatureSample | None:
             np.asarray(arrays["predicted_counts"], np.int64),
             float(arrays["confidence"]),
         )
-    return FeatureSample(features, np.asarray(arrays["rows"], np.int64), classes, moments)
+    rows = np.asarray(arrays["rows"], np.int64)
+    repeated = arrays.get("repeated")
+    return FeatureSample(
+        features,
+        rows,
+        classes,
+        moments,
+        float(arrays["copy_rate"]),
+        None if repeated is None else np.asarray(repeated, np.bool_),
+    )
 
 
 def cache_sample(cache: Cache, key: str, sample: FeatureSample) -> None:
@@ -50,6 +59,7 @@ def cache_sample(cache: Cache, key: str, sample: FeatureSample) -> None:
     arrays: dict[str, NDArray[np.generic]] = {
         "values": sample.features.values,
         "rows": sample.rows,
+        "copy_rate": np.asarray(sample.copy_rate),
     }
     if sample.features.logits is not None:
         arrays["logits"] = sample.features.logits
@@ -59,6 +69,8 @@ def cache_sample(cache: Cache, key: str, sample: FeatureSample) -> None:
             "mean": sample.streamed.mean,
             "m2": sample.streamed.m2,
         }
+    if sample.repeated is not None:
+        arrays["repeated"] = sample.repeated
     if sample.classes is not None:
         arrays |= {name: np.asarray(value) for name, value in vars(sample.classes).items()}
     cache.put(KIND, key, arrays_to_bytes(arrays))
@@ -75,8 +87,8 @@ def sample_key(
 ) -> str:
     """Return the cache key of a sample.
 
-    Features depend on the kind of device in their last digits. Subset and seed matter only when
-    there are more images than `subset`.
+    Features depend on the kind of device in their last digits. The seed deals the images to splits;
+    the subset matters only when there are more images than `subset`.
     """
     return cache_key(
         {
@@ -90,6 +102,7 @@ def sample_key(
             ),
             "libraries": library_versions(),
             "device": device.split(":", maxsplit=1)[0],
-            "reduced": [subset, SUBSET_SEED, seed] if num_images > subset else [],
+            "seed": seed,
+            "reduced": [subset, SUBSET_SEED] if num_images > subset else [],
         }
     )

@@ -9,7 +9,7 @@ from bench.records.score_record import ScoreValue
 from bench.reporting.figures import comparison_pictures
 from bench.reporting.picture import Picture
 from bench.tables.directions import DIRECTIONS
-from bench.tables.numbers import bounds, value_text
+from bench.tables.numbers import bounds, corrected_text, value_text
 from bench.tables.presentation import Presentation, first_entries
 
 
@@ -45,9 +45,17 @@ def overview(shown: Presentation, anchors: dict[int, str]) -> dict[str, Any]:
 
 def _cell(entry: ScoreValue | None, best: bool) -> dict[str, Any]:
     if entry is None:
-        return {"value": "-", "bounds": "", "best": False, "sort": "", "reason": None}
+        return {
+            "value": "-",
+            "corrected": "",
+            "bounds": "",
+            "best": False,
+            "sort": "",
+            "reason": None,
+        }
     return {
         "value": value_text(entry),
+        "corrected": corrected_text(entry),
         "bounds": "" if entry.interval is None else bounds(entry.interval),
         "best": best,
         "sort": "" if entry.value is None else repr(entry.value),

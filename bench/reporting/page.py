@@ -23,15 +23,23 @@ from bench.runtime.cache import Cache
 from bench.runtime.progress import Progress
 from bench.runtime.provenance import version
 from bench.tables.directions import DIRECTIONS
-from bench.tables.numbers import bounds, centre_text, counted, expected_text, value_text
+from bench.tables.numbers import (
+    bounds,
+    centre_text,
+    corrected_text,
+    counted,
+    expected_text,
+    value_text,
+)
 from bench.tables.presentation import NOTE, Presentation, labels, present, protocol_title
 from bench.tables.significance import comparable, shortfall
 from bench.tables.verdict import short, verdict
 
 INTERVAL_NOTE = (
     "The 95 % interval is for another draw of the same number of images. Where few images bias a "
-    "value, the interval is corrected for it and lies around the number given below. Perfect: what "
-    "the same number of held-out real images score, or the closed form."
+    "value, the interval is corrected for it and lies around the number given below; a value "
+    "outside its interval is followed by the corrected one. Perfect: what the same number of "
+    "held-out real images score, or the closed form."
 )
 AT_LENGTH = 4  # up to this many submissions, a page shows every stored image
 SCALE_PX = 180
@@ -44,6 +52,7 @@ class Row:
     name: str
     meaning: str
     value: str
+    corrected: str  # value less its bias, where the value lies outside its interval
     bounds: str
     centre: str  # of an interval that was corrected for bias
     reason: str | None
@@ -204,6 +213,7 @@ def _row(entry: ScoreValue) -> Row:
         name=entry.metric,
         meaning="" if metric is None else metric.meaning,
         value=value_text(entry),
+        corrected=corrected_text(entry),
         bounds="" if entry.interval is None else bounds(entry.interval),
         centre=centre_text(entry),
         reason=entry.reason,

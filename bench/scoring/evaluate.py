@@ -111,10 +111,8 @@ def _evaluated(metric: Metric, inputs: MetricInputs, perfect: PerfectValue) -> S
 
 def _interval(metric: Metric, inputs: MetricInputs, found: MetricValue) -> IntervalEntry | None:
     """Return the interval of a value; None when the metric has none on these inputs."""
-    if metric.uncertainty is None:
-        return None
     try:
-        interval = metric.uncertainty(inputs, found)
+        interval = metric.interval(inputs, found)
     except UndefinedMetric:
         return None
     if not all(math.isfinite(number) for number in interval[:4]):

@@ -336,6 +336,7 @@ class Scorer:
             code=Identity(name=provenance.version(), digest=code),
             seed=self.settings.seed,
             subset=len(sample.rows) if len(sample.rows) < sample.n else None,
+            independent_images=inputs.independent(sample.n) if sample.copy_rate else None,
             official=images.official,
             detector=None if detector is None else detector_identity(detector),
             device=device_description(self.device),

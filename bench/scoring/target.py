@@ -60,6 +60,15 @@ class Target:
                 "size, and part of the distance is due to the sizes",
                 f"generate that size, or --resize {manifest.width_px}x{manifest.height_px}",
             )
+        split = manifest.split_of(submission.pixel_digest)
+        if split is not None:
+            yield warning(
+                "same-images",
+                f"the images are exactly the {split} images of reference {manifest.name!r}; their "
+                "distance from themselves says nothing about a generator",
+                "score generated images, or other real images",
+                submission.num_images,
+            )
         if submission.channels > self.extractor.row.channels:
             yield warning(
                 "colour-to-grey",

@@ -46,10 +46,10 @@ def normal_interval(estimate: float, standard_error: float, method: str) -> Unce
     return Uncertainty(estimate, standard_error, estimate - half, estimate + half, method)
 
 
-def wilson(successes: float, n: int) -> Uncertainty:
+def wilson(successes: float, n: float) -> Uncertainty:
     """Return Wilson's interval (1927) of the share `successes` / `n`.
 
-    It is never empty and stays within 0 and 1.
+    It is never empty and stays within 0 and 1. `n` may be an effective number of images.
 
     >>> [round(number, 4) for number in wilson(8, 10)[:4]]
     [0.8, 0.1265, 0.4902, 0.9433]
@@ -62,6 +62,22 @@ def wilson(successes: float, n: int) -> Uncertainty:
     return Uncertainty(p, math.sqrt(p * (1 - p) / n), low, high, "Wilson")
 
 
+def at_least(found: Uncertainty, least: float) -> Uncertainty:
+    """Return the interval of a number that cannot be smaller than `least`.
+
+    An unbiased estimate of a distance may be negative. It is then moved to `least` with its upper
+    end, so that the interval is never empty and keeps its width above. This can only raise the
+    share of intervals that hold the true number.
+
+    >>> at_least(Uncertainty(-2.0, 1.0, -4.0, -0.5, "by hand"), 0.0)[:4]
+    (0.0, 1.0, 0.0, 1.5)
+    """
+    shift = max(least - found.estimate, 0.0)
+    return found._replace(
+        estimate=found.estimate + shift, low=max(found.low, least), high=found.high + shift
+    )
+
+
 def standard_error(influence_N: NDArray[np.floating]) -> float:
     """Return the standard error of the mean of N >= 2 independent influence values.
 
@@ -71,8 +87,10 @@ def standard_error(influence_N: NDArray[np.floating]) -> float:
     return float(influence_N.std(ddof=1)) / math.sqrt(len(influence_N))
 
 
-def mean_interval(x_N: NDArray[np.floating], n: int, method: str) -> Uncertainty:
+def mean_interval(x_N: NDArray[np.floating], n: float, method: str) -> Uncertainty:
     """Return the interval of the mean of `n` independent numbers, from a sample `x_N` (N >= 2).
+
+    `n` may be an effective number.
 
     Hall's transformation (JRSS B 1992) removes the skewness from the studentised mean. Where one
     image in a hundred determines the mean, a symmetric interval would miss on one side.
@@ -132,7 +150,7 @@ class Expansion(NamedTuple):
     third: float
     num: int
 
-    def variance(self, n: int, *, linear: float = 1.0, pairs: float = 1.0) -> float:
+    def variance(self, n: float, *, linear: float = 1.0, pairs: float = 1.0) -> float:
         """Return the variance of the statistic of `n` images, without the terms i = j.
 
         `linear` and `pairs` are the factors by which an estimator raises the variance of the two
@@ -148,7 +166,7 @@ class Expansion(NamedTuple):
 
 
 def score_interval(
-    estimate: float, variance: float, expansion: Expansion, n: int, method: str
+    estimate: float, variance: float, expansion: Expansion, n: float, method: str
 ) -> Uncertainty:
     """Return the values t with (t - estimate)^2 <= Z^2 V(t), as Wilson's interval does for a share.
 

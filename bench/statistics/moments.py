@@ -217,13 +217,17 @@ class FeatureSample:
 
     `features` are those of the images at `rows` (int64, sorted; all images of a small set).
     `classes` covers all images when the extractor is a classifier. `streamed` holds the moments of
-    all images when the features of some were not stored.
+    all images when the features of some were not stored. `copy_rate` is the probability that two
+    of the images are equal in every pixel; `repeated` (bool) says which of the images at `rows`
+    are copies of an earlier one, None when no image is.
     """
 
     features: Features
     rows: NDArray[np.int64]
     classes: ClassStatistics | None = None
     streamed: Moments | None = None
+    copy_rate: float = 0.0
+    repeated: NDArray[np.bool_] | None = None
 
     @property
     def n(self) -> int:

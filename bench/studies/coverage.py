@@ -5,6 +5,7 @@ are computed, and the intervals that hold the true value are counted.
 
 - The truth is known for the Fréchet distances, from the moments of the population.
 - For class_kl, modes_covered and mean_confidence it comes from 200,000 images.
+- For KID it is at least zero, as a distance between distributions is.
 - For the other metrics it is the expectation at this number of images, estimated by the mean over
   the draws. That mean shares 1/400 of the variance with each of 400 draws, which raises the rate
   slightly.
@@ -48,17 +49,25 @@ RESAMPLES = 50
 Results = dict[str, list[tuple[float, ...]]]  # value, estimate, standard error, low, high
 
 
-def run_study(out: Path, *, draws: int, seed: int, progress: Progress | None = None) -> None:
+def run_study(
+    out: Path,
+    *,
+    draws: int,
+    seed: int,
+    samples: Path | None = None,
+    progress: Progress | None = None,
+) -> None:
     """Measure what `out`/records.jsonl does not hold yet, and add it there.
 
-    Records of another number of draws or another seed are replaced.
+    `samples` are generated images that stand for one more population. Records of another number of
+    draws or another seed are replaced.
     """
     settings = {"draws": draws, "seed": seed}
     rows = []
     if (out / RECORDS).is_file():
         rows = [row for row in read_rows(out) if settings.items() <= row.items()]
     done = {(row["population"], row["n"]) for row in rows}
-    for population in populations():
+    for population in populations(samples):
         for n in SIZES:
             if (population.name, n) not in done:
                 rows += [
@@ -102,7 +111,7 @@ def measure(
             "metric": name,
             "bootstrap_ratio": resampled.get(name),
             "resamples": RESAMPLES,
-            **summary(np.array(results[name]), known.get(name)),
+            **summary(np.array(results[name]), known.get(name), METRICS[name].least),
         }
         for name in names
         if results[name]
@@ -122,11 +131,9 @@ def scored(
     """Yield value, estimate, standard error, low and high of each metric that has an interval."""
     for name in names:
         metric = METRICS[name]
-        if metric.uncertainty is None:
-            continue
         try:
             found = distance(inputs) if name == "kid_poly3" else metric.compute(inputs)
-            yield name, (found.value, *metric.uncertainty(inputs, found)[:4])
+            yield name, (found.value, *metric.interval(inputs, found)[:4])
         except UndefinedMetric:
             continue
 
@@ -150,10 +157,16 @@ def truths(population: Population) -> dict[str, float]:
     }
 
 
-def summary(result: NDArray[np.float64], known: float | None) -> Row:
-    """Return rates and widths; columns are value, estimate, standard error, low and high."""
+def summary(result: NDArray[np.float64], known: float | None, least: float | None = None) -> Row:
+    """Return rates and widths; columns are value, estimate, standard error, low and high.
+
+    Without a `known` truth it is the mean of the estimates, or of the values where estimates are
+    limited to `least`, but not less than `least`.
+    """
     value, estimate, error, low, high = result.T
-    truth = float(estimate.mean()) if known is None else known
+    truth = known
+    if truth is None:
+        truth = float(estimate.mean()) if least is None else max(float(value.mean()), least)
     covered = int(((low <= truth) & (truth <= high)).sum())
     plain = int((np.abs(value - truth) <= Z * error).sum())
     share = wilson(covered, len(result))

@@ -6,6 +6,10 @@ spread of real digits: no two draws are equal, and the moments remain known. Eac
 versions: far from its reference, and equal to it, where distances and influences are zero. In the
 far versions, one class is about as rare as a class may be to count as covered.
 
+`generator` draws from a large folder of generated images, whose features stand for the whole
+population. Draws are without replacement, since copies would disturb the neighbours. That lowers
+the variance over draws by the share of the folder that is drawn.
+
 The reference is fixed: known or stored moments, 2,000 real images for the neighbours, and 2,000
 held-out ones.
 
@@ -16,13 +20,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import UsageError
+from bench.extractors import extractor_row
+from bench.extractors.base import ExtractorChoice
 from bench.metrics.base import MetricInputs
 from bench.references.bundle import Reference, load_reference
 from bench.references.lookup import find_manifest
+from bench.references.real_images import RealImages
 from bench.statistics.moments import Moments, class_probabilities
 from bench.statistics.neighbours.results import K_NEAREST
 from bench.statistics.neighbours.search import nearest_neighbours
@@ -31,6 +40,7 @@ NUM_REAL = 2000
 MANY = 200_000  # images in a draw that represents the whole population
 GAUSSIAN_DIM = 16
 CLASSES = 10
+LEAST_GENERATED, MOST_GENERATED = 25_000, 10**6  # images of a folder that stands for a population
 NOISE = 0.2  # of the spread of real digits
 WEIGHTS = (1.0, 2.0, 1.0, 0.5, 1.0, 1.0, 0.3, 1.0, 0.1, 1.0)  # by digit, in the far population
 SHIFT = 1.15  # of the first Gaussian feature: makes class 0 about ten times rarer
@@ -55,13 +65,14 @@ class Population:
     reference: MetricInputs
 
     def probabilities_of_many(self, seed: int) -> NDArray[np.float64]:
-        """Return the class probabilities of 200,000 images."""
+        """Return the class probabilities of 200,000 images, or of all where there are fewer."""
         return self.classify(self.draw(np.random.default_rng(seed), MANY))
 
 
-def populations() -> list[Population]:
-    """Return the four populations, the far ones first."""
-    return [gaussian(same=False), digits(same=False), gaussian(same=True), digits(same=True)]
+def populations(samples: Path | None = None) -> list[Population]:
+    """Return the four populations, the far ones first, and that of the images at `samples`."""
+    every = [gaussian(same=False), digits(same=False), gaussian(same=True), digits(same=True)]
+    return every if samples is None else [generator(samples), *every]
 
 
 def gaussian(*, same: bool) -> Population:
@@ -126,6 +137,37 @@ def digits(*, same: bool) -> Population:
         reference=_reference(
             draw if same else draw_train, classify, moments if same else bundle.train_moments
         ),
+    )
+
+
+def generator(samples: Path) -> Population:
+    """Return features of generated images at `samples`, with MNIST's train images as the reference.
+
+    Raises as `RealImages.samples`, and `UsageError` for fewer images than 10 large draws.
+    """
+    bundle = load_reference(find_manifest("mnist"))
+    extractor = extractor_row(bundle.manifest.extractor).resolve(ExtractorChoice())
+    images = RealImages(samples)
+    seen = images.samples(lambda: [extractor.load("cpu")], subset=MOST_GENERATED)
+    features = seen.samples[0].features.values
+    if len(features) < LEAST_GENERATED:
+        raise UsageError(
+            f"{samples}: {len(features):,} images; a population needs {LEAST_GENERATED:,} or more"
+        )
+
+    def draw(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+        return features[rng.permutation(len(features))[:n]]
+
+    def draw_train(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+        return bundle.train[rng.permutation(len(bundle.train))[:n]]
+
+    found, classify = Moments.of(features), _head(bundle)
+    return Population(
+        name="generator, far",
+        draw=draw,
+        classify=classify,
+        moments=_exact(found.mean, found.covariance()),
+        reference=_reference(draw_train, classify, bundle.train_moments),
     )
 
 

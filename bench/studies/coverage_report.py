@@ -12,15 +12,19 @@ from bench.studies.study_folder import Row, read_rows, write_page
 from bench.tables.escaping import markdown_table
 
 FIGURE = "coverage.svg"
+GENERATOR = (
+    "images of a trained model, drawn without replacement from the folder SAMPLES, whose features "
+    "are the population; the reference is MNIST's train split"
+)
 TEXT = f"""Images are drawn many times from known populations and scored. The tables give the \
-share of 95 % intervals that hold the true value; {ACCEPTED[0]:.0%} to {ACCEPTED[1]:.0%} is \
+share of 95 % intervals that hold the true value; {ACCEPTED[0]:.1%} to {ACCEPTED[1]:.1%} is \
 accepted. In brackets: Wilson's interval of that share.
 
 - `gaussian`: 16 features with known moments. `digits`: features of MNIST's test images (extractor \
 `digits`, 128 features), drawn with replacement with a weight for each class, plus noise with a \
 fifth of the spread of real digits, so that no two are equal. *Far*: the reference differs \
 (standard normal features, or MNIST's train split). *Same*: the reference is the population \
-itself, so distances are zero.
+itself, so distances are zero. `generator`: {{source}}.
 - The reference is held fixed: an interval describes the draw of the folder. Neighbours, KID and \
 PRD use {NUM_REAL:,} reference images; a real reference has 10,000.
 - The truth is known for `fid` and `fid_infinity` from the moments, and for `class_kl`, \
@@ -38,13 +42,17 @@ def write_report(out: Path) -> list[str]:
     """Write README.md and coverage.svg into `out`; return the cases that are not accepted."""
     rows = read_rows(out)
     first = rows[0]
+    generated = any(row["population"].startswith("generator") for row in rows)
     lines = [
         "# Do the intervals hold the truth?",
         "",
         f"Made by `latentbench study uncertainty --num-draws {first['draws']} "
-        f"--seed {first['seed']}`.",
+        f"--seed {first['seed']}{' --samples SAMPLES' if generated else ''}`.",
         "",
-        TEXT.format(resamples=first["resamples"]),
+        TEXT.format(
+            resamples=first["resamples"],
+            source=GENERATOR if generated else "images of a trained model (not measured here)",
+        ),
         f"![share of intervals that hold the true value]({FIGURE})",
         "",
     ]

@@ -88,9 +88,25 @@ def centre_text(entry: ScoreValue) -> str:
     return fixed(found.estimate, decimals(found))
 
 
+def corrected_text(entry: ScoreValue) -> str:
+    """Return the value less its bias if the value lies outside its own interval, else "".
+
+    That happens with few images, whose bias is larger than the random error.
+    """
+    found = entry.interval
+    if found is None or entry.value is None or found.low <= entry.value <= found.high:
+        return ""
+    return centre_text(entry)
+
+
 def value_with_interval(entry: ScoreValue) -> str:
-    """Return value and interval, as in "27.7 [26.9, 28.4]"; the value alone without an interval."""
+    """Return value and interval, as in "27.7 [26.9, 28.4]"; the value alone without an interval.
+
+    A value outside its interval is followed by the corrected one: "27.7 (26.1) [25.6, 26.6]".
+    """
     text = value_text(entry)
+    if corrected := corrected_text(entry):
+        text = f"{text} ({corrected})"
     return text if entry.interval is None else f"{text} {bounds(entry.interval)}"
 
 

@@ -21,8 +21,9 @@ from bench.tables.significance import comparable
 
 NOTE = (
     f"{LEGEND}. [low, high]: 95 % interval for another draw of the images, centred on the value "
-    "after correction for bias. Bold: significantly better than every other row. Perfect: what "
-    "real images score."
+    "after correction for bias; (in brackets): the corrected value, where the value lies outside "
+    "its interval. Bold: significantly better than every other row. Perfect: what real images "
+    "score."
 )
 
 

@@ -17,7 +17,7 @@ from bench.records.score_record import COMPILING_STAGE
 from bench.runtime.terminal import console as _console
 from bench.tables.console import print_first_findings
 from bench.tables.directions import DIRECTIONS
-from bench.tables.numbers import NO_VALUE, centre_text, ends, number
+from bench.tables.numbers import NO_VALUE, centre_text, corrected_text, ends, number
 from bench.tables.verdict import verdict
 
 if TYPE_CHECKING:
@@ -142,7 +142,10 @@ def _columns(record: ScoreRecord) -> list[_Column]:
 def _value_text(entry: ScoreValue) -> Text:
     if entry.value is None:
         return Text(NO_VALUE, style="yellow")
-    return Text(number(entry.value), style="bold")
+    text = Text(number(entry.value), style="bold")
+    if corrected := corrected_text(entry):
+        text.append(f" ({corrected})", style="not bold")
+    return text
 
 
 def _interval_text(entry: ScoreValue) -> Text:
@@ -170,6 +173,13 @@ def _legend(record: ScoreRecord, *, shown: set[str]) -> list[str]:
         if shifted := _bias_corrected(record):
             about += f"; centred on the value after correction for bias: {', '.join(shifted)}"
         lines.append(about)
+    if any(corrected_text(entry) for entry in record.values):
+        lines.append("in brackets: the corrected value, where the value lies outside its interval")
+    if record.independent_images is not None:
+        lines.append(
+            f"copies are not independent draws: the intervals are for "
+            f"{record.independent_images:,.0f} different images of {record.submission.num_images:,}"
+        )
     sources = {entry.expected_source for entry in record.values if entry.expected is not None}
     held_out = sorted(source for source in sources if source and source != "closed form")
     if held_out:

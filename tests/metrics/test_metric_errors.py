@@ -59,7 +59,9 @@ def test_kid_variance_is_that_of_draws(size, subsets, shift):
         values.append(kernel_distance(fake, real, subsets=subsets, subset_size=size, seed=7).mean)
         if seed % 5 == 0:
             variances.append(
-                expand_kernel(fake, real, seed=0).variance(150, linear=linear, pairs=pairs)
+                expand_kernel(fake, real, seed=0).expansion.variance(
+                    150, linear=linear, pairs=pairs
+                )
             )
     assert np.sqrt(np.mean(variances)) == pytest.approx(np.std(values), rel=0.2)
 
@@ -77,7 +79,8 @@ def test_kernel_expansion_is_its_definition():
     influence = 2 * (mean - kernel(x, y).mean(axis=1))
     centred = within - mean[:, None] - mean + mean.mean()
     np.fill_diagonal(centred, 0)
-    found = expand_kernel(x, y, seed=0)
+    found, own_excess = expand_kernel(x, y, seed=0)
+    assert own_excess == pytest.approx(kernel(x, x).diagonal().mean() - mean.mean(), rel=1e-4)
     assert found.influence_variance == pytest.approx(influence.var(ddof=1), rel=1e-4)
     assert found.pair_square == pytest.approx((centred**2).sum() / (80 * 79), rel=1e-4)
     influence -= influence.mean()

@@ -126,7 +126,7 @@ def test_bootstrap_agrees_for_a_mean(far):
 def test_study_resumes_and_makes_its_page(tmp_path, monkeypatch, far):
     monkeypatch.setattr(coverage, "SIZES", (110, 130))
     monkeypatch.setattr(coverage, "NEAR_ZERO", ("fid", "class_kl"))
-    monkeypatch.setattr(coverage, "populations", lambda: [gaussian(same=True)])
+    monkeypatch.setattr(coverage, "populations", lambda _: [gaussian(same=True)])
     run_study(tmp_path, draws=4, seed=2)
     path = tmp_path / "records.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]

@@ -7,6 +7,7 @@ import pytest
 from bench.tables.numbers import (
     bounds,
     centre_text,
+    corrected_text,
     expected_text,
     fixed,
     number,
@@ -58,7 +59,16 @@ def test_a_perfect_value_has_the_decimals_of_the_value() -> None:
 def test_the_centre_is_named_when_it_is_not_the_value() -> None:
     plain = entry("fid", 27.7, 0.38)
     assert centre_text(plain) == centre_text(entry("fid", 27.7)) == ""
-    assert centre_text(plain.model_copy(update={"value": 29.0})) == "27.7"
+    assert centre_text(plain.model_copy(update={"value": 29.2})) == "27.7"
+
+
+def test_a_value_outside_its_interval_is_followed_by_the_corrected_one() -> None:
+    plain = entry("fid", 27.7, 0.38)  # 26.96 to 28.44
+    inside = plain.model_copy(update={"value": 28.4})
+    outside = plain.model_copy(update={"value": 29.2})
+    assert corrected_text(plain) == corrected_text(inside) == corrected_text(entry("fid", 29)) == ""
+    assert corrected_text(outside) == "27.7"
+    assert value_with_interval(outside) == "29.2 (27.7) [27.0, 28.4]"
 
 
 @pytest.mark.parametrize(

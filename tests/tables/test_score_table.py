@@ -8,6 +8,7 @@ from rich.console import Console
 from bench.records.score_record import IntervalEntry, ScoreRecord, ScoreValue
 from bench.tables.score_table import print_record
 from tests.records.test_score_record import record
+from tests.reporting.complete import entry
 
 
 def value(metric: str, number: float | None, **more: object) -> ScoreValue:
@@ -59,7 +60,7 @@ def test_the_table_fits_and_keeps_value_interval_and_yardstick(
     lines = shown(monkeypatch, capsys, width)
     assert max(len(line) for line in lines if not line.startswith("signature")) <= width
     rows = {words[0]: " ".join(words) for line in lines if (words := line.split())}
-    assert rows["fid"].startswith("fid 27.71 25.2 to 27.0")
+    assert rows["fid"].startswith("fid 27.71 (26.1) 25.2 to 27.0")
     assert rows["inception_score"].startswith("inception_score 9.206 9.07 to 9.34")
     assert rows["kid_poly3"].startswith("kid_poly3 -1.053e-05")
     assert rows["modes_covered"].startswith("modes_covered 10 10")
@@ -78,6 +79,13 @@ def test_an_interval_about_another_number_is_explained(
     text = " ".join(shown(monkeypatch, capsys, 140))
     assert "centred on the value after correction for bias: fid 26.11" in text
     assert "inception_score 9.206," not in text
+    assert "in brackets: the corrected value, where the value lies outside its interval" in text
+
+
+def test_copies_are_mentioned(capsys: pytest.CaptureFixture[str]) -> None:
+    values = (entry("fid", 5.0, 0.1),)
+    print_record(record(values=values).model_copy(update={"independent_images": 50.0}))
+    assert "for 50 different images of" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_record_without_intervals_has_no_such_column(capsys: pytest.CaptureFixture[str]) -> None:
