@@ -181,7 +181,7 @@ def test_too_few_images_for_the_features():
             metric = METRICS[name]
             found = metric.compute(inputs)
             if n == 128:
-                with pytest.raises(UndefinedMetric, match="128 images are too few"):
+                with pytest.raises(UndefinedMetric, match="128 different images are too few"):
                     metric.uncertainty(inputs, found)
             elif name == "fid":
                 interval = metric.uncertainty(inputs, found)

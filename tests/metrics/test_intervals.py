@@ -86,6 +86,8 @@ def test_narrower_with_more_images(name):
         widths.append(found.high - found.low)
     if name == "modes_covered":  # a class is at the limit
         assert widths[1] <= widths[0]
+    elif name == "recall_k3":  # over draws, the sd is .016 with 150 images and .013 with 1,350
+        assert widths[1] < 1.25 * widths[0]
     elif name == "ct_score":  # a test statistic grows with n, and so does its error
         assert widths[1] < 3 * widths[0]
     else:

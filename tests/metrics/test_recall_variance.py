@@ -40,5 +40,6 @@ def test_standard_error_is_that_of_draws(tail):
         values.append(recall(found))
         if seed % 2 == 0:
             variances.append(recall_variance(real, fake, found.fake_nearest))
-    # the standard deviation of 100 draws is known to 7 %
-    assert np.sqrt(np.mean(variances)) == pytest.approx(np.std(values), rel=0.25)
+    # the standard deviation of 100 draws is known to 7 %; with outliers, errors are 1.2 times it
+    ratio = np.sqrt(np.mean(variances)) / np.std(values)
+    assert 0.8 < ratio < (1.25 if tail is None else 1.45)
