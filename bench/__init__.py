@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bench.scoring.scorer import score as score
     from bench.scoring.scorer import score_many as score_many
     from bench.scoring.settings import ScoreSettings as ScoreSettings
+    from bench.scoring.statistics_export import export_statistics as export_statistics
     from bench.tables.frame import table as table
 
 _MODULES = {
@@ -46,6 +47,7 @@ _MODULES = {
     "ScoreSettings": "bench.scoring.settings",
     "score": "bench.scoring.scorer",
     "score_many": "bench.scoring.scorer",
+    "export_statistics": "bench.scoring.statistics_export",
     "table": "bench.tables.frame",
 }
 

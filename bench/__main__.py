@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from bench.errors import (
     EXIT_USAGE,
     InvalidSubmission,
     LatentbenchError,
+    reason_of,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except OSError as error:  # a full disk, a read-only folder, a file that was deleted
-        sys.stderr.write(f"latentbench: {error}\n")
+        named = isinstance(error.filename, str | bytes)
+        place = f"{os.fsdecode(error.filename)}: " if named else ""
+        sys.stderr.write(f"latentbench: {place}{reason_of(error)}\n")
         return EXIT_USAGE
     except Exception:  # noqa: BLE001  (a defect of ours: show the whole traceback)
         import traceback

@@ -28,6 +28,15 @@ EXIT_USAGE = 4
 EXIT_NOTHING_FOUND = 5
 
 
+def reason_of(error: BaseException) -> str:
+    """Return what went wrong in words; of an `OSError`, without its number and file name.
+
+    >>> reason_of(FileNotFoundError(2, "No such file or directory", "x.json"))
+    'No such file or directory'
+    """
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 class LatentbenchError(Exception):
     """The base class; the command exits with `exit_code`."""
 

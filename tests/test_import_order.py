@@ -27,13 +27,12 @@ LEVELS: tuple[frozenset[str], ...] = (
         {
             "bench.references",
             "bench.anomaly",
-            "bench.reporting",
             "bench.comparing",
             "baselines.tools",
             "baselines.training",
         }
     ),
-    frozenset({"bench.scoring", "baselines.sampling"}),
+    frozenset({"bench.scoring", "bench.reporting", "baselines.sampling"}),
     frozenset({"bench.studies", "bench.ranking", "baselines.runs"}),
     frozenset({"bench.cli", "baselines.ablation", "baselines.detectors"}),
     frozenset({"bench.__main__", "baselines.cli"}),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli import options
-from bench.cli.options import DataRoot, Device, Download, Quiet, Settings
+from bench.cli.options import DataRoot, Device, Download, Quiet, Resize, Settings
 
 if TYPE_CHECKING:
     from baselines.recipes.config import RunConfig
@@ -29,6 +29,7 @@ def train(
         str,
         options.training_data(),
     ] = "mnist",
+    resize: Resize = None,
     data_root: DataRoot = None,
     download: Download = False,
     settings: Settings = None,
@@ -87,8 +88,9 @@ def train(
       latentbench train dcgan --data mnist --seed 0
       latentbench train course-gan --num-seeds 5
       latentbench train course-gan --set tricks.ema=on --set learning_rate=1e-4
-      latentbench train vae --data my-images/ --set num_steps=5000 --dry-run
       latentbench train dcgan --set num_steps=40000 --resume
+      latentbench train vae --data my-images/ --resize 32x32 --set num_steps=5000
+      latentbench train conditional-dcgan --data my-classes/ --dry-run
 
     Every run gets a folder with its configuration, log and checkpoint. On a GPU, several seeds
     train together as one program; on a CPU, one after the other.
@@ -96,7 +98,8 @@ def train(
     from baselines.runs.configs import run_configs, run_name
 
     seeds = range(seed, seed + num_seeds)
-    configs = run_configs(recipe, seeds, data=data, settings=settings or ())
+    settings = [*(settings or ()), *([] if resize is None else [f"resize={resize}"])]
+    configs = run_configs(recipe, seeds, data=data, settings=settings)
     if dry_run:
         sys.stdout.writelines(f"{config.model_dump_json(indent=2)}\n" for config in configs)
         return
@@ -111,7 +114,7 @@ def train(
             recipe,
             seeds,
             data=data,
-            settings=settings or (),
+            settings=settings,
             out=out,
             device=device,
             data_root=data_root,

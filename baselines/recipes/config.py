@@ -25,6 +25,7 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -34,6 +35,7 @@ from baselines.models.losses import LOSSES, Loss, loss_row
 from baselines.tricks import TRICKS
 from baselines.tricks.base import RunFacts, Trick
 from bench.errors import UnknownNameError, UsageError
+from bench.intake import parse_size
 
 DEFAULT_LOSS = "non-saturating"
 MAX_INTEGER = 2**40
@@ -60,6 +62,9 @@ class RunConfig(BaseModel):
 
     recipe: str
     data: str = "mnist"
+    resize: str | None = (
+        None  # WIDTHxHEIGHT in px that training images of other sizes are brought to
+    )
     seed: int = Field(0, ge=0, lt=2**63)
     model: str
     model_options: dict[str, Any] = Field(default_factory=dict)
@@ -91,6 +96,12 @@ class RunConfig(BaseModel):
             whole["loss"] = raw.get("loss") or DEFAULT_LOSS
         whole["tricks"] = _completed_tricks(raw.get("tricks") or {}, whole.get("loss"))
         return whole
+
+    @field_validator("resize")
+    @classmethod
+    def _size(cls, text: str | None) -> str | None:
+        size = None if text is None else parse_size(text)
+        return None if size is None else f"{size.width}x{size.height}"
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunConfig:
@@ -158,7 +169,10 @@ class RunConfig(BaseModel):
     @property
     def digest(self) -> str:
         """SHA-256 digest of the complete configuration, as hexadecimal text."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        text = json.dumps(
+            self.model_dump(mode="json", exclude=None if self.resize else {"resize"}),
+            sort_keys=True,
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -89,10 +89,11 @@ def train_seeds(
     one program.
 
     `data` is a name (mnist, fashion-mnist, torchvision:CLASS) or a folder, zip, npz or npy of
-    images of one size. `settings` change the recipe as `--set` does: {"tricks.ema": True,
-    "batch_size": 32} or ["batch_size=32"]. `device` None is CUDA if available, otherwise the CPU.
-    `eager` trains without CUDA graphs, with the same result. `resume` continues interrupted runs;
-    where there is none, it goes on from the run in `out` that differs only in having fewer steps.
+    images of one size; a folder for each class gives labels. `settings` change the recipe as
+    `--set` does: {"tricks.ema": True, "batch_size": 32} or ["batch_size=32"]; "resize" brings
+    images of other sizes to one. `device` None is CUDA if available, otherwise the CPU. `eager`
+    trains without CUDA graphs, with the same result. `resume` continues interrupted runs; where
+    there is none, it goes on from the run in `out` that differs only in having fewer steps.
     `report` is called with the step, the
     number of steps and the mean terms of the first run.
 
@@ -102,7 +103,9 @@ def train_seeds(
     configs = run_configs(recipe, seeds, data=data, settings=settings)
     place = select_device(device)
     root = None if data_root is None else Path(data_root)
-    images = load_training_set(str(data), data_root=root, download=download, device=place)
+    images = load_training_set(
+        str(data), data_root=root, download=download, device=place, resize=configs[0].resize
+    )
     folders = [Path(out) / run_name(config) for config in configs]
     for config, folder in zip(configs, folders, strict=True):
         # refuse a folder that is taken before TensorBoard writes anything

@@ -9,12 +9,16 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from baselines.recipes.config import RunConfig
 from baselines.recipes.table import recipe_config
+from baselines.tricks import TRICKS
 from bench.errors import UsageError
+from bench.intake import split_array_name
 
 Settings = Mapping[str, object] | Iterable[str]
+MAX_CHANGES = 80  # characters of a folder's name
 
 
 def run_configs(
@@ -72,18 +76,67 @@ def _as_python(value: object) -> object:
 
 
 def run_name(config: RunConfig) -> str:
-    """Return the name of a run's folder: RECIPE-DATA-SEED, followed by a digest of the settings
-    that differ from the recipe, if any do.
+    """Return the name of a run's folder: RECIPE-DATA-SEED, followed by the settings that differ
+    from the recipe, and by a digest of them where the name cannot hold them all as they are.
+
+    >>> settings = ["tricks.ema=on", "learning_rate=1e-4", "model.latent_dim=32"]
+    >>> [run_name(config) for config in run_configs("course-gan", [3], settings=settings)]
+    ['course-gan-mnist-3-latent_dim=32-ema-learning_rate=0.0001']
     """
     data = config.data
-    stem = Path(data).stem if "/" in data or Path(data).suffix else data.rpartition(":")[2]
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in stem)
-    name = f"{config.recipe}-{safe.lstrip('.') or 'data'}-{config.seed}"
-    recipe = recipe_config(config.recipe, data=data, seed=config.seed).model_dump(mode="json")
-    changed = {
-        key: value for key, value in config.model_dump(mode="json").items() if value != recipe[key]
-    }
-    if not changed:
+    file, array = split_array_name(data)
+    is_path = "/" in data or file.suffix
+    stem = file.stem if is_path else data.rpartition(":")[2]
+    stem += "" if array is None else f"_{array}"
+    name = f"{config.recipe}-{_safe(stem).lstrip('.') or 'data'}-{config.seed}"
+    before = recipe_config(config.recipe, data=data, seed=config.seed)
+    changes = _changes(config, before)
+    if not changes:
         return name
-    text = json.dumps(changed, sort_keys=True)
-    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    given = "-".join(changes)
+    text = _safe(given)[:MAX_CHANGES]
+    if text == given:
+        return f"{name}-{text}"
+    digest = hashlib.sha256(json.dumps(changes).encode()).hexdigest()[:6]
+    return f"{name}-{text.rstrip('-=.')}-{digest}"
+
+
+def _safe(text: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-=") else "_" for c in text)
+
+
+def _changes(config: RunConfig, before: RunConfig) -> list[str]:
+    """Return each difference as `key=value`; a trick as its name, or `no-NAME`."""
+    changes = []
+    old_values = before.model_dump(mode="json")
+    for key, value in config.model_dump(mode="json").items():
+        old = old_values[key]
+        if key == "tricks":
+            changes += [
+                change for name in {**old, **value} for change in _of_trick(name, old, value)
+            ]
+        elif key == "model_options":
+            changes += [f"{k}={_text(v)}" for k, v in value.items() if v != old.get(k)]
+        elif value != old:
+            changes.append(f"{key}={_text(value)}")
+    return changes
+
+
+def _of_trick(
+    name: str, old: Mapping[str, dict[str, Any]], new: Mapping[str, dict[str, Any]]
+) -> list[str]:
+    """Return what changed about one trick."""
+    if name not in new:
+        return [f"no-{name}"]
+    usual = old.get(name)
+    added = [] if usual is not None else [name]
+    if usual is None:
+        usual = TRICKS.find(name).options().model_dump(mode="json")
+    options = {key: value for key, value in new[name].items() if value != usual.get(key)}
+    return added + [f"{name}.{key}={_text(value)}" for key, value in options.items()]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "+".join(map(_text, value)) if isinstance(value, list) else str(value)

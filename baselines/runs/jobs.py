@@ -68,7 +68,7 @@ def train_unfinished(
     ready = [number for number, folder in enumerate(folders) if divergence(folder) is None]
     if not ready:
         return
-    images = shared_training_set(data, data_root, device)
+    images = shared_training_set(data, data_root, device, configs[0].resize)
     for number in ready:
         _drop_unreadable(folders[number])
     try:
@@ -130,10 +130,12 @@ def only_outcome(outcomes: Sequence[Result | Exception]) -> Result:
 
 
 @functools.lru_cache(maxsize=2)
-def shared_training_set(source: str, data_root: str | None, device: str) -> TrainingSet:
+def shared_training_set(
+    source: str, data_root: str | None, device: str, resize: str | None = None
+) -> TrainingSet:
     """Return the training images, loaded once per process."""
     root = None if data_root is None else Path(data_root)
-    return load_training_set(source, data_root=root, device=device)
+    return load_training_set(source, data_root=root, device=device, resize=resize)
 
 
 @functools.lru_cache(maxsize=2)

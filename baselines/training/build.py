@@ -73,8 +73,8 @@ def build(config: RunConfig, image_shape: ImageShape, num_classes: int = 0) -> G
     conditional = model.conditional(options)
     if conditional and not num_classes:
         raise UsageError(
-            f"model {model.name!r} is conditional, and {config.data} has no labels; "
-            "choose an unconditional model"
+            f"model {model.name!r} is conditional, and {config.data} has no labels; sort the "
+            "images into one folder for each class, or choose an unconditional model"
         )
     classes = num_classes if conditional else 0
     plan = Plan(learning_rate_g=config.learning_rate, learning_rate_d=config.learning_rate)

@@ -2,8 +2,8 @@
 
 A name is a data set of `bench.data.datasets` (mnist, fashion-mnist, torchvision:CLASS); anything
 else is a path that `bench.intake` reads: a folder, zip, npz or npy of images of one size, grey or
-RGB, up to 64 px a side. Training decodes and copies no images: a batch is one gather and one
-scaling on the device.
+RGB, up to 64 px a side; a folder for each class gives labels. Training decodes and copies no
+images: a batch is one gather and one scaling on the device.
 
 Shape legend: N images of the set, B images of a batch, C channels, H rows, W columns.
 """
@@ -22,7 +22,8 @@ from torch import Tensor
 from baselines.models.base import Scale
 from bench.data.datasets import DATASETS, TORCHVISION, load_dataset
 from bench.errors import InputError, InvalidSubmission, UnknownNameError
-from bench.intake import read_images, sanitise
+from bench.intake import parse_size, read_images, sanitise, split_array_name
+from bench.intake.arrays import resize_array
 
 MAX_SIDE_PX = 64
 
@@ -107,7 +108,7 @@ def training_set(
     if num == 0 or max(height, width) > MAX_SIDE_PX:
         raise InputError(
             f"{name}: {num} images of {width}x{height} px; the baselines need at least one image "
-            f"and sides of at most {MAX_SIDE_PX} px"
+            f"and sides of at most {MAX_SIDE_PX} px: --resize {MAX_SIDE_PX}x{MAX_SIDE_PX}"
         )
     if labels is not None and (labels.shape != (num,) or labels.min() < 0):
         raise InputError(
@@ -133,28 +134,42 @@ def load_training_set(
     data_root: Path | None = None,
     download: bool = False,
     device: str = "cpu",
+    resize: str | None = None,
 ) -> TrainingSet:
     """Load a split of a named data set (downloaded if allowed), or a folder, zip, npz or npy of
-    images of one size.
+    images of one size. `resize` (WIDTHxHEIGHT in px) brings images of other sizes to one.
+
+    A folder or zip may hold a folder of images for each class; the sorted names of these folders
+    are the labels 0, 1, ...
 
     Raises `UnknownNameError` for a name that is neither a data set nor a path, `InvalidSubmission`
     for files that are not images of one size and kind, and what `load_dataset` raises.
     """
+    size = None if resize is None else parse_size(resize)
     if source in DATASETS or source.startswith(TORCHVISION):
         data = load_dataset(source, split, data_root=data_root, download=download)
-        return training_set(data.images, data.labels, name=source, device=device)
-    if not Path(source).exists():
+        pixels = data.images
+        if size not in (None, pixels.shape[1:3]):
+            pixels = resize_array(pixels, size)
+        return training_set(pixels, data.labels, name=source, device=device)
+    if not split_array_name(source)[0].exists():
         raise UnknownNameError(
             "data set", source, [*DATASETS, f"{TORCHVISION}CLASS", "a folder, zip, npz or npy"]
         )
     try:
-        images = read_images(source).images
+        report = read_images(source, resize=size, classes=True)
     except InvalidSubmission as error:
         raise InvalidSubmission(
             f"{source}: cannot train on this folder or archive: all files must be images of one "
-            f"size and kind, as above; `latentbench audit {sanitise(source)}` lists every file",
+            f"size and kind{_resize_hint(error, resize)}; `latentbench audit {sanitise(source)}` "
+            "lists every file",
             error.findings,
         ) from error
-    if images is None:
+    if report.images is None:
         raise InputError(f"{source}: no images to train on")
-    return training_set(images.images, None, name=sanitise(source), device=device)
+    return training_set(report.images.images, report.labels, name=sanitise(source), device=device)
+
+
+def _resize_hint(error: InvalidSubmission, resize: str | None) -> str:
+    sizes_differ = any(finding.code == "mixed-sizes" for finding in error.findings)
+    return ", or give --resize WIDTHxHEIGHT" if sizes_differ and resize is None else ", as above"

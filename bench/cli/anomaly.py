@@ -199,13 +199,16 @@ def anomaly(
             device=device,
             progress=progress,
         )
+    from bench.reporting.writing import report
+
+    page = report(out, out / "report.html")
     if json_lines:
         sys.stdout.write(result.record.model_dump_json() + "\n")
     else:
         _print(result.record)
         if result.record.findings:
             print_findings(result.record.findings)
-        sys.stdout.write(f"written: {out / 'record.json'}, curves: {out / 'roc.svg'}\n")
+        sys.stdout.write(f"written: {page} (a page), {out / 'record.json'}\n")
         sys.stdout.write(
             f"scores of every image, histograms, most anomalous images: {out}/DETECTOR/\n"
         )

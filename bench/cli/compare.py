@@ -10,7 +10,7 @@ import typer
 
 from bench.cli import options
 from bench.cli.options import Metrics
-from bench.errors import EXIT_INVALID, InputError, UsageError
+from bench.errors import EXIT_INVALID, InputError, UsageError, reason_of
 
 if TYPE_CHECKING:
     from bench.comparing.comparison import Comparison
@@ -22,7 +22,10 @@ Format = Literal["text", "md", "json"]
 def compare(
     base: Annotated[
         Path,
-        typer.Argument(metavar="BASE", help="Record to compare with: a .json or .jsonl file."),
+        typer.Argument(
+            metavar="BASE",
+            help="Records to compare with: a .json or .jsonl file, or their folder.",
+        ),
     ],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="The new record.")],
     *,
@@ -70,6 +73,7 @@ def compare(
 
     Examples:
       latentbench compare old.json new.json
+      latentbench compare results-main/ results-pr/
       latentbench compare main.jsonl pr.jsonl --metrics fid,recall_k3 --tolerance 2%
       latentbench compare main.jsonl pr.jsonl --format md --out comment.md
 
@@ -93,7 +97,7 @@ def compare(
         try:
             write_atomically(out, _text(comparison, output).encode())
         except OSError as error:
-            raise UsageError(f"{out}: cannot be written: {error}") from error
+            raise UsageError(f"{out}: cannot be written: {reason_of(error)}") from error
         sys.stdout.write(f"{headline(comparison)}\n")
     elif output == "text":
         print_comparison(comparison, console())

@@ -1,4 +1,4 @@
-"""`latentbench reference`: list, build and verify references."""
+"""`latentbench reference`: list, build, export and verify references."""
 
 from __future__ import annotations
 
@@ -208,3 +208,71 @@ def build(
             progress=progress,
         )
     sys.stdout.writelines(f"reference {name!r} built: {file}\n" for file in files)
+
+
+def export(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="REFERENCE", help="A name, a manifest file, or a folder or file of real images."
+        ),
+    ],
+    *,
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="train|test",
+            help="Whose statistics: of the training images, or of the test images of a reference.",
+            rich_help_panel=options.INPUT,
+        ),
+    ] = "train",
+    resize: Resize = None,
+    extractor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Extractor; `latentbench extractors` lists them.",
+            show_default="the one the reference is built for; inception for real images",
+            rich_help_panel=options.PROTOCOL,
+        ),
+    ] = None,
+    layer: Layer = None,
+    protocol: Protocol = None,
+    precision: Precision = None,
+    weights: Weights = None,
+    unverified_weights: UnverifiedWeights = False,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    out: Annotated[Path, options.out("File to write.", "FILE.npz")],
+    quiet: Quiet = False,
+) -> None:
+    """Write mean and covariance as a file that other programs read.
+
+    Examples:
+      latentbench reference export mnist --out mnist.npz
+      latentbench reference export real/ --extractor inception --protocol pytorch-fid --out real.npz
+      latentbench score samples/ --reference real.npz
+
+    Writes the arrays mu and sigma (float64, divisor n - 1), as pytorch-fid, clean-fid, EDM and ADM
+    read them, with num_images and origin beside them.
+    """
+    from bench.runtime.progress import progress_report
+    from bench.scoring.statistics_export import export_statistics
+
+    with progress_report(quiet=quiet) as progress:
+        file = export_statistics(
+            out,
+            split=split,
+            progress=progress,
+            reference=reference,
+            extractor=extractor,
+            layer=layer,
+            protocol=protocol,
+            precision=precision,
+            weights=weights,
+            unverified_weights=unverified_weights,
+            batch_size=batch_size,
+            resize=resize,
+            device=device,
+        )
+    sys.stdout.write(f"written: {file}\n")

@@ -45,8 +45,8 @@ def score(
         str,
         typer.Option(
             metavar="NAME|FILE|DIR",
-            help="Reference by name (`latentbench reference list`), its manifest file, or a "
-            "folder of real images.",
+            help="Reference by name (`latentbench reference list`), its manifest file, a folder or "
+            "file of real images, or a statistics file (npz with mu and sigma).",
             rich_help_panel=options.INPUT,
         ),
     ] = "mnist",

@@ -40,6 +40,7 @@ Examples:
   latentbench reference list
   latentbench reference build mnist --data-root data/
   latentbench reference build birds --train a/ --test b/ --extractor inception
+  latentbench reference export birds --out birds.npz
   latentbench reference verify birds""",
     {
         "Verbs": {
@@ -49,6 +50,10 @@ Examples:
             "build": Verb(
                 "Build a reference from a data set, or from folders of real images.",
                 "bench.cli.reference:build",
+            ),
+            "export": Verb(
+                "Write mean and covariance as a file that other programs read.",
+                "bench.cli.reference:export",
             ),
             "verify": Verb(
                 "Check that references are undamaged and fit the installed extractors.",
@@ -103,7 +108,7 @@ Examples:
             "recipes": Verb("List the recipes, tricks and losses."),
         },
         "References and lists": {
-            "reference": Verb("List, build and verify references."),
+            "reference": Verb("List, build, export and verify references."),
             "metrics": Verb("List the metrics.", "bench.cli.lists:metrics"),
             "extractors": Verb("List the feature extractors.", "bench.cli.lists:extractors"),
             "detectors": Verb("List the anomaly detectors.", "bench.cli.lists:detectors"),

@@ -54,12 +54,10 @@ def _of_path(
     path: Path, hashes: NDArray[np.uint64], resize: Size | None, rows: NDArray[np.int64]
 ) -> U8 | None:
     """Read a folder or file and return thumbnails of the images at `rows` (sorted)."""
-    if not path.exists():
-        return None
     parts: list[U8] = []
     done = 0
     try:
-        with ImageStream(path, resize=resize) as stream:
+        with ImageStream(path, resize=resize, classes=True) as stream:
             for block in stream:
                 first, last = np.searchsorted(rows, (done, done + len(block)))
                 images = block[rows[first:last] - done]

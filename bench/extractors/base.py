@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -19,7 +19,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BundleError, InputError, UnknownNameError, UsageError
+from bench.errors import BundleError, InputError, UnknownNameError, UsageError, reason_of
 from bench.extractors.weights_files import HostedWeights, locate
 from bench.runtime.progress import CountProgress, Progress
 from bench.statistics.moments import Features
@@ -91,6 +91,15 @@ class ExtractorChoice:
     batch_size: int | None = None  # images; results do not depend on it beyond rounding
     compiled: bool = False  # compile the network when that pays: very many images on a GPU
 
+    def filled(self, other: ExtractorChoice) -> ExtractorChoice:
+        """Return this choice, with layer, protocol and precision of `other` where it has none."""
+        return replace(
+            self,
+            layer=self.layer or other.layer,
+            protocol=self.protocol or other.protocol,
+            precision=self.precision or other.precision,
+        )
+
 
 @dataclass(frozen=True)
 class PackagedWeights:
@@ -105,7 +114,7 @@ class PackagedWeights:
         try:
             data = file.read_bytes()
         except OSError as error:
-            raise BundleError(f"weights {self.file} of {name!r}: {error}") from error
+            raise BundleError(f"weights {self.file} of {name!r}: {reason_of(error)}") from error
         found = hashlib.sha256(data).hexdigest()
         if found != self.sha256:
             raise BundleError(
@@ -296,7 +305,8 @@ def require_images(images: NDArray[np.uint8], name: str, side_px: int | None = N
         raise InputError(
             f"extractor {name!r} takes {side_px}x{side_px} px images, "
             f"got {images.shape[2]}x{images.shape[1]} px (width x height); "
-            f"choose an extractor made for these images, or resize them: --resize {side_px}"
+            "choose an extractor made for these images, or resize them: "
+            f"--resize {side_px}x{side_px}"
         )
     low, high = min(images.shape[1:3]), max(images.shape[1:3])
     if low < MIN_SIDE_PX or high > MAX_SIDE_PX:

@@ -46,7 +46,7 @@ class RawPixels:
             raise InputError(
                 f"extractor {self.name!r} takes images of at most {MAX_SIDE_PX}x{MAX_SIDE_PX} px, "
                 f"got {width}x{height} px (width x height): {height * width * 3:,} features are "
-                f"too many to compare. Resize them: --resize {MAX_SIDE_PX}"
+                f"too many to compare. Resize them: --resize {MAX_SIDE_PX}x{MAX_SIDE_PX}"
             )
         values = np.empty((num, height * width * 3), np.float32)
         for start in range(0, num, BLOCK):

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 
 VARIABLE = "LATENTBENCH_WEIGHTS"
+# for the message when a download fails; the tests compare it with the table of extractors
+WITHOUT_DOWNLOAD = "digits and fashion (28x28 px only), pixels, hog, random-conv"
 DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -84,7 +86,8 @@ def locate(
             f"{error}.\nURL: {source.url}\nSHA-256: {source.sha256}"
             f"{'' if len(source.sha256) == 64 else '...'}\n"
             f"Fetch the file elsewhere, then put it into {cached.parent}, or give it as "
-            f"--weights FILE, or set {VARIABLE} to the file or its folder"
+            f"--weights FILE, or set {VARIABLE} to the file or its folder.\n"
+            f"Extractors that need no download: {WITHOUT_DOWNLOAD}"
         ) from error
     return WeightsFile(cached, digest, verified=True)
 

@@ -24,6 +24,7 @@ The files, in the order in which a submission passes through them:
     folder     list a folder
     archive    list a zip
     arrays     read an npz, npy or idx file
+    npz        the array of an npz file that holds the images
     idx        the idx format
     decoder    run the decoding processes for the files of a folder or zip
     worker       such a process: read a file or zip entry, send its pixels
@@ -31,6 +32,7 @@ The files, in the order in which a submission passes through them:
     png          check a PNG file and inflate it
     pixels       decode one image
     unfilter   undo the row filters of many small PNGs at once
+    memory     images that a program holds, in any of the usual forms
     image_set  blocks of images, digests, and the set that they form
     tally      number, sizes and colour modes of the set
     reading    the pass that joins all of these; `audit`, `read_images`
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
     from bench.intake.image_set import ImageSet as ImageSet
     from bench.intake.image_set import SetIdentity as SetIdentity
     from bench.intake.image_set import image_set_of as image_set_of
+    from bench.intake.memory import images_in_memory as images_in_memory
+    from bench.intake.names import split_array_name as split_array_name
     from bench.intake.reading import AuditReport as AuditReport
     from bench.intake.reading import audit as audit
     from bench.intake.reading import read_images as read_images
@@ -73,6 +77,8 @@ _MODULES = {
     "ImageSet": "bench.intake.image_set",
     "SetIdentity": "bench.intake.image_set",
     "image_set_of": "bench.intake.image_set",
+    "images_in_memory": "bench.intake.memory",
+    "split_array_name": "bench.intake.names",
     "sanitise": "bench.runtime.printable",
     "AuditReport": "bench.intake.reading",
     "audit": "bench.intake.reading",

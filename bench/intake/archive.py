@@ -45,10 +45,11 @@ class _BoundedReader(io.FileIO):
         return super().read(-1 if size is None else size) or b""
 
 
-def list_archive(path: Path, collector: Collector) -> Listing:
+def list_archive(path: Path, collector: Collector, *, classes: bool = False) -> Listing:
     """List the image entries of a zip, without the top folder that all of them share.
 
-    A damaged archive is a finding. Raises `UsageError` if the file cannot be read.
+    `classes` is that of `list_folder`. A damaged archive is a finding. Raises `UsageError` if the
+    file cannot be read.
     """
     listing = Listing()
     infos, directory_start = read_directory(path, collector)
@@ -67,14 +68,23 @@ def list_archive(path: Path, collector: Collector) -> Listing:
     top = common_top([names[id(info)] for info in files])
     seen: set[bytes] = set()
     nested: set[bytes] = set()
+    labelled: set[bytes] = set()
+    in_classes = classes and not any(
+        b"/" not in names[id(info)][len(top) :] and format_of_name(names[id(info)])
+        for info in files
+    )
     for info in files:
         name = names[id(info)][len(top) :]
-        if b"/" in name:
-            nested.add(name.partition(b"/")[0])
+        folder, slash, rest = name.partition(b"/")
+        if slash and (b"/" in rest or not in_classes):
+            nested.add(folder)
             continue
         if format_of_name(name) is None:
             collector.add("junk-file", [name])
+            listing.others.append(name)
             continue
+        if slash:
+            labelled.add(folder)
         listing.num_images += 1
         if not is_clean(name):
             collector.add("bad-name", [name])
@@ -88,6 +98,7 @@ def list_archive(path: Path, collector: Collector) -> Listing:
     if nested:
         collector.add("nested-folder", nested)
     listing.subfolders = sorted(nested)
+    listing.classes = sorted(labelled)
     listing.sort()
     return listing
 

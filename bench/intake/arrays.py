@@ -10,45 +10,52 @@ from __future__ import annotations
 
 import math
 import os
-import zipfile
 from pathlib import Path
-from typing import IO
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError, NothingFoundError, UsageError
-from bench.intake.archive import entry_limits, read_directory, refuse_entry
 from bench.intake.findings import Collector
-from bench.intake.formats import MAX_ARRAY_BYTES, MAX_RATIO, RATIO_FREE_BYTES
+from bench.intake.formats import MAX_ARRAY_BYTES
 from bench.intake.idx import read_idx
+from bench.intake.npz import read_member, read_npy
 from bench.intake.pixels import resize
-from bench.runtime.npz import MAX_HEADER_BYTES, read_npy_header
 from bench.runtime.printable import sanitise
 
-PREFERRED = ("images", "arr_0", "x_train", "x_test", "x", "samples", "data")
-PART_BYTES = 16 << 20  # read at a time
+
+class ArrayImages(NamedTuple):
+    """The images (uint8 N,H,W,C) of an array file, and the name of the array in an npz file."""
+
+    images: NDArray[np.uint8]
+    array_name: str | None
 
 
-def read_array(path: Path, kind: str, collector: Collector) -> NDArray[np.uint8] | None:
-    """Return the images (uint8 N,H,W,C) of an npz, npy or idx file, or None and findings.
+def read_array(
+    path: Path, kind: str, collector: Collector, *, array_name: str | None = None
+) -> ArrayImages | None:
+    """Return the images of an npz, npy or idx file, or None and findings.
 
-    Raises `NothingFoundError` for an array without images, and `UsageError` for a file that cannot
-    be read.
+    `array_name` chooses an array of an npz file. Raises `NothingFoundError` for an array without
+    images, and `UsageError` for a file that cannot be read and for a name that it does not hold.
     """
     name = path.name.encode(errors="surrogateescape")
     array: NDArray[np.generic] | None
     if kind == "idx":
         array = _read_idx(path, name, collector)
+    elif kind == "npz":
+        array_name, array = read_member(path, array_name, collector)
     else:
-        read = _read_npz if kind == "npz" else _read_npy
-        array = read(path, name, collector)
+        array = _read_npy(path, name, collector)
     if array is None:
         return None
     images = _as_images(array, name, collector)
-    if images is not None and len(images) == 0:
+    if images is None:
+        return None
+    if len(images) == 0:
         raise NothingFoundError(f"{sanitise(str(path))} holds an array of 0 images")
-    return images
+    return ArrayImages(images, array_name)
 
 
 def _read_idx(path: Path, name: bytes, collector: Collector) -> NDArray[np.uint8] | None:
@@ -66,74 +73,9 @@ def _read_npy(path: Path, name: bytes, collector: Collector) -> NDArray[np.gener
             if num_bytes > MAX_ARRAY_BYTES:
                 collector.add("array-too-large", [name], f"{num_bytes:,} bytes")
                 return None
-            return _read_array(stream, num_bytes, name, collector)
+            return read_npy(stream, num_bytes, name, collector)
     except OSError as error:
         raise UsageError(f"{sanitise(str(path))} cannot be read: {error.strerror}") from error
-
-
-def _read_npz(path: Path, name: bytes, collector: Collector) -> NDArray[np.generic] | None:
-    """Return the one member that holds images, or None and findings."""
-    infos, directory_start = read_directory(path, collector)
-    if not infos:
-        if not collector.has_errors:
-            raise NothingFoundError(f"{sanitise(str(path))} holds no array")
-        return None
-    info = _choose(infos)
-    if info is None:
-        listed = ", ".join(sorted(sanitise(member.filename, 40) for member in infos)[:10])
-        collector.add("array-choice", [name], f"it holds {listed}")
-        return None
-    limit = entry_limits(infos, directory_start)[id(info)]
-    if refusal := refuse_entry(
-        info,
-        limit,
-        max_bytes=MAX_ARRAY_BYTES,
-        max_ratio=MAX_RATIO,
-        ratio_free_bytes=RATIO_FREE_BYTES,
-    ):
-        is_size = refusal in ("zip-ratio", "file-too-large")
-        detail = f"{info.compress_size:,} bytes that inflate to {info.file_size:,}"
-        collector.add("array-too-large" if is_size else refusal, [name], detail if is_size else "")
-        return None
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(info) as stream:
-            return _read_array(stream, info.file_size, name, collector)
-    except Exception as error:  # noqa: BLE001 - BadZipFile, zlib.error, EOFError, ...
-        collector.add("array-damaged", [name], sanitise(str(error)))
-        return None
-
-
-def _read_array(
-    stream: IO[bytes], num_bytes: int, name: bytes, collector: Collector
-) -> NDArray[np.generic] | None:
-    """Return the array in the `num_bytes` of an npy file; None and a finding for a bad header, of
-    which nothing else is read.
-    """
-    head = stream.read(min(num_bytes, MAX_HEADER_BYTES))
-    try:
-        header = read_npy_header(head)
-        if header.dtype.hasobject:
-            collector.add("array-objects", [name])
-            return None
-        header.require_bytes(num_bytes)
-        data = bytearray(head)
-        while len(data) < num_bytes and (part := stream.read(PART_BYTES)):
-            data += part
-        return header.array(data)
-    except InputError as error:
-        collector.add("array-damaged", [name], sanitise(str(error), 160))
-        return None
-
-
-def _choose(infos: list[zipfile.ZipInfo]) -> zipfile.ZipInfo | None:
-    """Return the only member, or the only one with the first preferred name that occurs."""
-    if len(infos) == 1:
-        return infos[0]
-    for preferred in PREFERRED:
-        matches = [info for info in infos if info.filename == f"{preferred}.npy"]
-        if matches:
-            return matches[0] if len(matches) == 1 else None
-    return None
 
 
 def _as_images(

@@ -150,7 +150,7 @@ CODES: dict[str, Code] = {
     ),
     "array-choice": Code(
         "the npz file has no single array that could be the images",
-        f"{_ARRAY}, as the only one or under the name 'images'.",
+        "Name the array, as in FILE.npz:NAME; or save the images alone or under the name 'images'.",
     ),
     "array-objects": Code(
         "the array holds Python objects; loading it could run code", f"{_ARRAY}."
@@ -187,6 +187,9 @@ CODES: dict[str, Code] = {
         "info",
     ),
     "ignored-file": Code(
-        "files that an operating system left behind are ignored", "Nothing to do.", "info", "info"
+        "files that an operating system or a notebook left behind are ignored",
+        "Nothing to do.",
+        "info",
+        "info",
     ),
 }

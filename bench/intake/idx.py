@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import InputError
+from bench.errors import InputError, reason_of
 from bench.intake.formats import MAX_ARRAY_BYTES, MAX_RATIO, RATIO_FREE_BYTES
 
 UNSIGNED_BYTE = 0x08
@@ -68,7 +68,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             _require_values(_header(head, size, name), size, name)
             return parse_idx(head + stream.read(size), name)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read as an idx file: {error}") from error
+        raise InputError(f"{path}: cannot be read as an idx file: {reason_of(error)}") from error
 
 
 def _header(head: bytes, size: int, name: str) -> _Header:

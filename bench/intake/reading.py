@@ -12,10 +12,11 @@ import contextlib
 import dataclasses
 import shlex
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import InvalidSubmission, UsageError
 from bench.intake.arrays import index_names, read_array, resize_array
@@ -23,6 +24,7 @@ from bench.intake.decoder import MAX_AHEAD_BYTES, Entry, Run, decode
 from bench.intake.findings import Collector, Finding
 from bench.intake.formats import MAX_TOTAL_BYTES, format_of_name
 from bench.intake.image_set import U8, Block, ImageSet, SetIdentity, identify, join, make_block
+from bench.intake.names import split_array_name
 from bench.intake.sizes import Size, check_size
 from bench.intake.sources import Kind, kind_of, list_source
 from bench.intake.spec import SubmissionSpec, is_builtin
@@ -41,8 +43,9 @@ class AuditReport:
 
     `source` is the path, safe to print. `num_files` counts image files, or images of an array,
     readable or not. `identity` and `images` are None if any finding is an error; `images` is also
-    None if the pixels were not kept. `command` is the audit on the command line that
-    gives the same findings.
+    None if the pixels were not kept. `command` is the audit on the command line that gives the same
+    findings. `array_name` is that of the array in an npz file. `class_names` and `labels` (int64 N)
+    are those of images that lie in a folder for each class.
     """
 
     source: str
@@ -52,6 +55,9 @@ class AuditReport:
     num_files: int
     identity: SetIdentity | None
     command: str = "latentbench audit"
+    array_name: str | None = None
+    class_names: tuple[str, ...] = ()
+    labels: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     @property
     def valid(self) -> bool:
@@ -84,9 +90,12 @@ def audit(
     progress: CountProgress | None = None,
     num_workers: int | None = None,
     keep_pixels: bool = True,
+    classes: bool = False,
 ) -> AuditReport:
     """Check and read a folder, zip, npz, npy or idx file, and return every problem at once.
 
+    An npz file with several arrays may be given as `FILE.npz:NAME`. With `classes`, a folder or zip
+    may hold one folder of images for each class, and the report has labels.
     `spec` states requirements; without one, any size, mode and number is accepted. `limit` reads
     only the first files in sorted order. `resize` (height, width in px) resizes images of another
     size; it cannot be combined with a spec. `progress` is called with the number of files done and
@@ -112,6 +121,7 @@ def audit(
         resize=resize,
         progress=progress,
         num_workers=num_workers,
+        classes=classes,
         max_total_bytes=MAX_TOTAL_BYTES if keep_pixels else None,
     )
     blocks = [block for block in reader.blocks() if keep_pixels]
@@ -129,6 +139,7 @@ def read_images(
     resize: tuple[int, int] | None = None,
     progress: CountProgress | None = None,
     num_workers: int | None = None,
+    classes: bool = False,
 ) -> AuditReport:
     """Return the report of `audit` for a valid submission, so its `images` are not None.
 
@@ -141,7 +152,13 @@ def read_images(
     (3, 28, 28, 1)
     """
     report = audit(
-        path, spec=spec, limit=limit, resize=resize, progress=progress, num_workers=num_workers
+        path,
+        spec=spec,
+        limit=limit,
+        resize=resize,
+        progress=progress,
+        num_workers=num_workers,
+        classes=classes,
     )
     report.raise_if_invalid()
     return report
@@ -164,6 +181,7 @@ class Reader:
         resize: tuple[int, int] | None = None,
         progress: CountProgress | None = None,
         num_workers: int | None = None,
+        classes: bool = False,
         max_total_bytes: int | None = None,
         max_ahead_bytes: int = MAX_AHEAD_BYTES,
     ) -> None:
@@ -171,7 +189,8 @@ class Reader:
             if value is not None and value < 1:
                 raise UsageError(f"{option} must be at least 1, got {value}")
         self._size = _checked_resize(resize, spec)
-        self._path = Path(path)
+        self._source = path
+        self._path, self._array_name = split_array_name(path)
         self._kind = kind_of(self._path)
         self._collector = Collector(strict=spec is not None)
         self._progress = progress
@@ -181,7 +200,8 @@ class Reader:
         self._entries: list[Entry] = []
         self._array: U8 | None = None
         self._spec = spec
-        self._list(spec, limit)
+        self._classes: list[bytes] = []
+        self._list(spec, limit, classes=classes)
         self._tally = Tally(self._names, spec, self._collector)
         self._tally.check_count(self._num_files)
         self._digests: list[bytes] = []
@@ -194,16 +214,19 @@ class Reader:
         """The largest number of images that can come."""
         return len(self._names)
 
-    def _list(self, spec: SubmissionSpec | None, limit: int | None) -> None:
+    def _list(self, spec: SubmissionSpec | None, limit: int | None, *, classes: bool) -> None:
         """List what to read, and report everything else in the source."""
         if self._kind in ("folder", "zip"):
-            listing = list_source(self._path, self._kind, self._collector)
+            listing = list_source(self._path, self._kind, self._collector, classes=classes)
+            self._classes = listing.classes
             self._num_files = listing.num_images
             self._entries, self._names = _allowed(
                 listing.entries[:limit], listing.names[:limit], spec, self._collector
             )
             return
-        array = read_array(self._path, self._kind, self._collector)
+        read = read_array(self._path, self._kind, self._collector, array_name=self._array_name)
+        array = None if read is None else read.images
+        self._array_name = None if read is None else read.array_name
         self._num_files = 0 if array is None else len(array)
         self._names = index_names(self._num_files)[:limit]
         self._array = None if array is None else array[:limit]
@@ -276,17 +299,27 @@ class Reader:
     def report(self) -> AuditReport:
         """Return what was found, once `blocks` is exhausted."""
         return AuditReport(
-            source=sanitise(str(self._path), 400),
+            source=sanitise(str(self._source), 400),
             kind=self._kind,
             findings=self._collector.findings(),
             images=None,
             num_files=self._num_files,
-            command=_command(self._path, self._spec),
+            command=_command(self._source, self._spec),
             identity=None if self.failed else identify(self._names, self._digests, *self._shape),
+            array_name=self._array_name,
+            class_names=tuple(sanitise(name) for name in self._classes),
+            labels=self._labels(),
         )
 
+    def _labels(self) -> NDArray[np.int64] | None:
+        """Return the position of each image's class among the sorted classes; None without them."""
+        if not self._classes:
+            return None
+        number = {name: label for label, name in enumerate(self._classes)}
+        return np.array([number[name.partition(b"/")[0]] for name in self._names], np.int64)
 
-def _command(path: Path, spec: SubmissionSpec | None) -> str:
+
+def _command(path: str | Path, spec: SubmissionSpec | None) -> str:
     """Return the command line of an audit; a spec that is not built in is called FILE."""
     source = shlex.quote(sanitise(str(path), 400))
     if spec is None:

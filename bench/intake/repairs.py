@@ -26,7 +26,7 @@ from bench.intake.decoder import decode
 from bench.intake.findings import Collector, Finding
 from bench.intake.formats import format_of_name
 from bench.intake.image_set import NEAR_GREY, U8, colour_of
-from bench.intake.names import is_clean
+from bench.intake.names import is_clean, split_array_name
 from bench.intake.reading import pixels_of
 from bench.intake.sources import kind_of, list_source
 from bench.intake.spec import SubmissionSpec
@@ -75,7 +75,7 @@ def repair(
     ...     sorted(path.name for path in report.out.iterdir())
     ['0.png', '1.png', '2.png']
     """
-    source = Path(path)
+    source, array_name = split_array_name(path)
     kind = kind_of(source)
     _check_target(source, out, spec)
     refused = Collector(strict=spec is not None)
@@ -97,12 +97,12 @@ def repair(
                 else:
                     writer.write(run.start, pixels_of(run), run.note)
         else:
-            array = read_array(source, kind, refused)
-            num_images = 0 if array is None else len(array)
+            read = read_array(source, kind, refused, array_name=array_name)
+            num_images = 0 if read is None else len(read.images)
             temporary.mkdir(parents=True)
-            if array is not None:
-                writer.open(temporary, [name + b".png" for name in index_names(len(array))])
-                writer.write(0, array, "")
+            if read is not None:
+                writer.open(temporary, [name + b".png" for name in index_names(num_images)])
+                writer.write(0, read.images, "")
         writer.finish()
         is_complete = 0 < num_images == writer.num_written
         if is_complete:

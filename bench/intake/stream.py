@@ -65,6 +65,7 @@ class ImageStream:
         resize: tuple[int, int] | None = None,
         progress: CountProgress | None = None,
         num_workers: int | None = None,
+        classes: bool = False,
         max_bytes: int = MAX_AHEAD_BYTES,
     ) -> None:
         if max_bytes < 1:
@@ -76,6 +77,7 @@ class ImageStream:
             resize=resize,
             progress=progress,
             num_workers=num_workers,
+            classes=classes,
             max_ahead_bytes=max_bytes // 2,
         )
         self._queue = _Queue(max_bytes // 2)

@@ -78,12 +78,13 @@ class MetricInputs:
     Features are float32 N,D, probabilities float64 N,K. Those of the fakes cover all images of the
     folder or, for a very large folder, a fixed random subset; then `fake_moments_of_all` and
     `fake_statistics` cover all of them. `real_features` are the reference's fixed subset of the
-    train split, `real_moments` the moments of the whole train split, and `held_out_features` the
-    test split. `real_nearest` and `held_out_nearest` are the nearest neighbours of the train and
-    of the test features among the train features, when the reference stores them.
-    `held_out_moments_of_all` are the moments of the whole test split, when its features are a
-    subset. The neighbour pass runs on `device`. `detector_scores` are those of the detector named
-    for `anomaly_auc`; None for the metric's own.
+    train split, empty for a reference of moments only. `real_moments` are the moments of the whole
+    train split; `real_is_counted` says whether their `n` is the number of images, or stands in for
+    an unknown one. `held_out_features` are those of the test split. `real_nearest` and
+    `held_out_nearest` are the nearest neighbours of the train and of the test features among the
+    train features, when the reference stores them. `held_out_moments_of_all` are the moments of the
+    whole test split, when its features are a subset. The neighbour pass runs on `device`.
+    `detector_scores` are those of the detector named for `anomaly_auc`; None for the metric's own.
 
     `copy_rate` is the probability that two random images of the folder are equal in every pixel.
     Copies are not independent draws, so an interval uses `independent(n)` in place of the number of
@@ -95,6 +96,7 @@ class MetricInputs:
     fake_probabilities: NDArray[np.float64] | None
     real_features: NDArray[np.float32]
     real_moments: Moments
+    real_is_counted: bool = True
     real_class_shares: NDArray[np.float64] | None = None
     held_out_features: NDArray[np.float32] | None = None
     real_nearest: NearestNeighbours | None = None

@@ -13,7 +13,12 @@ same SVG file, byte by byte.
 from __future__ import annotations
 
 from bench.plots.comparison import plot_metric_bars
-from bench.plots.curves import PlanePoint, plot_fid_line, plot_precision_recall
+from bench.plots.curves import (
+    PlanePoint,
+    is_ellipse_visible,
+    plot_fid_line,
+    plot_precision_recall,
+)
 from bench.plots.distributions import plot_class_histogram, plot_embedding, plot_grey_histogram
 from bench.plots.images import (
     contact_sheet,
@@ -36,6 +41,7 @@ __all__ = [
     "contact_sheet",
     "figure_png",
     "figure_svg",
+    "is_ellipse_visible",
     "new_figure",
     "pair_sheet",
     "plot_class_histogram",

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from bench.plots.ladder import Scale
 from bench.plots.palette import INK, MUTED, REAL, YOURS, dress
+from bench.plots.ticks import log_ticks, symlog_ticks
 from bench.records.score_record import ScoreValue
 
 AXIS_LABELS = {
@@ -16,7 +18,8 @@ AXIS_LABELS = {
     "target": "closer to the dashed line is better",
 }
 NAME_LENGTH = 24
-WIDE = 50.0  # ratio of the largest to the smallest value above which small bars would vanish
+MAX_DECADES = 1e4  # from the end of the linear part to the largest value
+WIDE = 8.0  # ratio of the largest to the smallest distance above which small bars would vanish
 
 
 def plot_metric_bars(
@@ -26,21 +29,19 @@ def plot_metric_bars(
     ax: Axes,
     best: int | None = None,
     title: str = "",
+    scale: Scale = "linear",
 ) -> Axes:
     """Draw a bar for each submission, a whisker for its interval and a dashed line for perfect.
 
-    Positive values that differ by more than a factor of 50 become points on a logarithmic axis.
-    `best` is the position of the significantly best submission, whose name is set in bold. A
-    submission without a value is labelled as such.
+    `scale` is that of the metric. On "log" and "symlog", values that differ by more than a factor
+    of 8 become points on such an axis, so that one outlier does not hide the others. `best` is the
+    position of the significantly best submission, whose name is set in bold. A submission without a
+    value is labelled as such.
     """
     direction = next((entry.direction for entry in entries if entry is not None), "target")
-    logarithmic, least = _is_wide(entries), -math.inf
-    if logarithmic:  # a whisker that reaches below 0 ends at the axis
-        values = [e.value for e in entries if e is not None and e.value is not None]
-        values += [e.expected for e in entries if e is not None and e.expected is not None]
-        least = min(values) / 4
-        ax.set_xscale("log")
-        ax.set_xlim(least, 2 * max(values))
+    ends = _ends(entries) if scale != "linear" else []
+    wide = bool(ends) and max(map(abs, ends)) > WIDE * _smallest(ends)
+    least = _wide_axis(ax, ends) if wide else -math.inf
     for place, entry in enumerate(entries):
         if entry is None or entry.value is None:
             ax.annotate(
@@ -54,7 +55,7 @@ def plot_metric_bars(
                 color=MUTED,
             )
             continue
-        if logarithmic:
+        if wide:
             ax.plot(entry.value, place, marker="o", markersize=6, color=YOURS)
         else:
             ax.barh(place, entry.value, height=0.62, color=YOURS, linewidth=0)
@@ -81,10 +82,33 @@ def plot_metric_bars(
     return ax
 
 
-def _is_wide(entries: Sequence[ScoreValue | None]) -> bool:
+def _ends(entries: Sequence[ScoreValue | None]) -> list[float]:
+    """Return the values, and what perfect submissions score."""
     drawn = [e.value for e in entries if e is not None and e.value is not None]
-    drawn += [e.expected for e in entries if e is not None and e.expected is not None]
-    return bool(drawn) and min(drawn) > 0 and max(drawn) > WIDE * min(drawn)
+    return drawn + [e.expected for e in entries if e is not None and e.expected is not None]
+
+
+def _smallest(values: Sequence[float]) -> float:
+    """Return the smallest distance from zero that is not zero; infinity if all are zero."""
+    return min((abs(value) for value in values if value), default=math.inf)
+
+
+def _wide_axis(ax: Axes, ends: Sequence[float]) -> float:
+    """Make the axis logarithmic beyond the smallest value; return where whiskers must end."""
+    if min(ends) > 0:
+        low, high = min(ends) / 2, 2 * max(ends)
+        ax.set_xscale("log")
+        ax.set_xlim(low, high)
+        log_ticks(ax.xaxis, low, high)
+        return low
+    linear = max(_smallest(ends), max(map(abs, ends)) / MAX_DECADES)
+    low = min(0.0, 2 * min(ends))
+    ax.set_xscale("symlog", linthresh=linear)
+    high = 2 * max(*ends, linear)
+    ax.set_xlim(low - 0.5 * linear, high)
+    symlog_ticks(ax.xaxis, linear, low, high)
+    ax.axvline(0, color=MUTED, linewidth=0.7)
+    return low - 0.5 * linear
 
 
 def shortened(name: str) -> str:

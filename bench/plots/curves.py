@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.plots.palette import MUTED, REAL, YOURS, dress, legend
 
+MARKER_RADIUS = 0.02  # of a point, in units of the axes of a plot of the usual size
 ELLIPSE_RADII = 2.4477  # standard errors: the 95 % region of two independent normal variables
 
 
@@ -24,6 +25,12 @@ class PlanePoint(NamedTuple):
     precision_error: float | None = None
 
 
+def is_ellipse_visible(point: PlanePoint) -> bool:
+    """Return whether the 95 % ellipse of a point is larger than its marker."""
+    errors = (point.recall_error, point.precision_error)
+    return None not in errors and ELLIPSE_RADII * max(e or 0.0 for e in errors) > MARKER_RADIUS
+
+
 def plot_precision_recall(
     point: PlanePoint | None,
     *,
@@ -32,7 +39,8 @@ def plot_precision_recall(
     prd: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
     title: str = "Precision and recall",
 ) -> Axes:
-    """Draw the folder in the plane of recall (x) and precision (y), with its 95 % ellipse.
+    """Draw the folder in the plane of recall (x) and precision (y), with its 95 % ellipse
+    where that is larger than the point.
 
     `perfect` is what real images reach. `prd` is the PRD curve as (precision, recall), which
     follows another definition of both.
@@ -51,7 +59,11 @@ def plot_precision_recall(
             label="real images",
         )
     if point is not None:
-        if point.recall_error is not None and point.precision_error is not None:
+        if (
+            point.recall_error is not None
+            and point.precision_error is not None
+            and is_ellipse_visible(point)
+        ):
             ellipse = Ellipse(
                 (point.recall, point.precision),
                 2 * ELLIPSE_RADII * point.recall_error,

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
-from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from bench.plots.palette import INK, MUTED, REAL, YOURS, dress, legend
+from bench.plots.ticks import PercentTicks
 
 MAX_LABELLED = 30  # up to this number of classes, every tick is labelled
 
@@ -43,7 +43,7 @@ def plot_class_histogram(
         ax.set_ylim(0, 1.22 * largest if largest else 1)
     if len(shares_K) <= MAX_LABELLED:
         ax.set_xticks(places)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    ax.yaxis.set_major_formatter(PercentTicks())
     return dress(ax, title=title, x="class", y="share of images")
 
 

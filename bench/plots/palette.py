@@ -52,7 +52,7 @@ def dress(ax: Axes, *, title: str = "", x: str = "", y: str = "", grid: str = "y
     ax.set_facecolor("none")
     ax.set_xlabel(x, fontsize=9, color=INK)
     ax.set_ylabel(y, fontsize=9, color=INK)
-    ax.tick_params(colors=INK, labelsize=8, length=3, width=0.7)
+    ax.tick_params(colors=INK, labelsize=8, length=3, width=0.7, which="both")
     ax.spines[["top", "right"]].set_visible(False)
     for spine in ax.spines.values():
         spine.set_color(MUTED)

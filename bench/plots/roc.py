@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from bench.plots.palette import MUTED, OKABE_ITO, REAL, YOURS, dress, legend
+from bench.plots.ticks import PercentTicks
 
 LINES = ("-", "--", "-.", ":")
 BINS = 60
@@ -108,7 +108,7 @@ def plot_score_histogram(
             linewidth=1.3,
             label=f"{len(scores):,} {label}",
         )
-    ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    ax.yaxis.set_major_formatter(PercentTicks())
     legend(ax, loc="upper right")
     above = " (last bar: this and above)" if both.max() > high else ""
     return dress(ax, title=title, x=f"score{above}", y="share of images of the kind")

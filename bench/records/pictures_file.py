@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import InputError
+from bench.errors import InputError, reason_of
 from bench.runtime.npz import arrays_from_bytes, arrays_to_bytes
 from bench.runtime.whole_files import write_atomically
 
@@ -65,7 +65,7 @@ def read_exhibits(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
         arrays = arrays_from_bytes(path.read_bytes(), path.name)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        raise InputError(f"{path}: cannot be read: {reason_of(error)}") from error
     unknown = set(arrays) - set(EXHIBITS)
     if unknown:
         names = ", ".join(sorted(unknown)[:5])

@@ -7,6 +7,7 @@ metric without a value has a reason instead.
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -22,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from bench.errors import InputError, NothingFoundError
+from bench.errors import InputError, NothingFoundError, reason_of
 from bench.runtime.printable import sanitise
 from bench.runtime.whole_files import append_line, write_atomically
 
@@ -129,6 +130,7 @@ class Submission(_Model):
     width_px: Count
     channels: Literal[1, 3]
     resize: Text | None = None  # WIDTHxHEIGHT to which images of other sizes were resized
+    array: Text | None = None  # name of the array of an npz file
     digest: Text
     pixel_digest: Text
     sequence_digest: Text
@@ -164,6 +166,7 @@ class ScoreRecord(_Model):
     created_at: Text
     submission: Submission
     reference: Identity
+    reference_origin: Text | None = None  # of a statistics file: where its moments come from
     extractor: ExtractorIdentity
     code: Identity
     seed: int
@@ -172,6 +175,7 @@ class ScoreRecord(_Model):
     independent_images: FiniteFloat | None = None
     official: bool
     detector: Text | None = None  # the detector of anomaly_auc, if not the default
+    options: tuple[Text, ...] = ()  # the settings as words of `latentbench score`
     device: Text
     libraries: dict[Text, Text]
     timings_s: dict[Text, FiniteFloat]
@@ -236,7 +240,10 @@ def write_record(record: ScoreRecord, path: str | Path) -> None:
 
 
 def read_records(path: str | Path) -> list[ScoreRecord]:
-    """Return the records of a .jsonl file (one per line) or of a .json file (one).
+    """Return the records of a .jsonl file (one per line), of a .json file (one) or of a folder.
+
+    In a folder, a record in its own file and in records.jsonl counts once, and the newest comes
+    last. Files that hold other JSON are skipped.
 
     A line of a .jsonl file that was cut short is skipped with a `TornLineWarning`. Raises
     `InputError`, which names file and line, for a line that is not a record, and
@@ -254,10 +261,12 @@ def read_record_lines(path: str | Path) -> RecordLines:
     Raises what `read_records` raises.
     """
     path = Path(path)
+    if path.is_dir():
+        return _records_in(path)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read as records: {error}") from error
+        raise InputError(f"{path}: cannot be read as records: {reason_of(error)}") from error
     is_lines = path.suffix == ".jsonl"
     records, torn = [], []
     for number, chunk in enumerate(data.split(b"\n") if is_lines else [data], start=1):
@@ -282,6 +291,43 @@ def read_record_lines(path: str | Path) -> RecordLines:
         why = f": {torn[0]}" if torn else ""
         raise NothingFoundError(f"{path}: holds no records{why}")
     return RecordLines(records, tuple(torn))
+
+
+def _records_in(folder: Path) -> RecordLines:
+    found: dict[str, ScoreRecord] = {}
+    torn: list[str] = []
+    for file in json_files(folder):
+        lines = read_record_lines(file) if holds_records(file) else RecordLines([], ())
+        torn += lines.torn
+        for record in lines.records:
+            name = record_file_name(record)
+            if name not in found or found[name].created_at <= record.created_at:
+                found[name] = record
+    if not found:
+        raise NothingFoundError(f"{folder}: holds no score records")
+    return RecordLines(sorted(found.values(), key=lambda record: record.created_at), tuple(torn))
+
+
+def json_files(folder: Path) -> list[Path]:
+    """Return the .json and .jsonl files of a folder, without those of its subfolders."""
+    return sorted(file for file in folder.iterdir() if file.suffix in (".json", ".jsonl"))
+
+
+def holds_records(file: Path) -> bool:
+    """Tell whether the file, or the first whole line of JSONL, is an object with the fields of a
+    record.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return False
+    for text in data.split(b"\n") if file.suffix == ".jsonl" else [data]:
+        try:
+            parsed = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        return isinstance(parsed, dict) and {"submission", "values", "extractor"} <= set(parsed)
+    return False
 
 
 def record_file_name(record: ScoreRecord) -> str:

@@ -27,11 +27,18 @@ def submission_name(path: str | Path) -> str:
 
 
 def submission_of(
-    identity: SetIdentity, *, name: str, source: str, kind: Kind, resize: Size | None
+    identity: SetIdentity,
+    *,
+    name: str,
+    source: str,
+    kind: Kind,
+    resize: Size | None,
+    array: str | None = None,
 ) -> Submission:
     """Return what a record says of images that were read from `source` and resized to `resize`.
 
-    `name` must be printable; `bench.intake.sanitise` makes any text so.
+    `array` is the name of the array of an npz file. `name` must be printable;
+    `bench.intake.sanitise` makes any text so.
     """
     return Submission(
         name=name,
@@ -42,6 +49,7 @@ def submission_of(
         width_px=identity.width,
         channels=3 if identity.channels == 3 else 1,
         resize=None if resize is None else f"{resize.width}x{resize.height}",
+        array=array,
         digest=identity.digest,
         pixel_digest=identity.pixel_digest,
         sequence_digest=identity.sequence_digest,

@@ -20,13 +20,14 @@ from functools import cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.content import ReferenceContent, TrainingPixels, training_pixels
 from bench.data.sources import DataSource
-from bench.errors import BundleError, InputError
+from bench.errors import BundleError, InputError, reason_of
 from bench.extractors.base import ResolvedExtractor
 from bench.intake import parse_size
 from bench.references.manifest import Manifest, read_manifest
@@ -42,7 +43,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """What a bundle stores of the real images."""
+    """What is stored of the real images. A statistics file has moments only: `train` is empty."""
 
     train_moments: Moments  # of the whole train split
     train: NDArray[np.float32]  # features of the fixed train subset, N,D
@@ -52,6 +53,13 @@ class Statistics:
     test_nearest: NearestNeighbours | None = None  # of the test split in the train subset
     test_moments: Moments | None = None  # of the whole test split; None in an older bundle
     content: ReferenceContent | None = None  # what the pixels are like; None in an older bundle
+
+
+class Origin(NamedTuple):
+    """Where the moments in a statistics file come from."""
+
+    words: str  # for the record
+    is_known: bool  # whether the file states the extractor that made it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,6 +73,12 @@ class Reference:
     manifest: Manifest
     read: Callable[[], Statistics]
     sources: Mapping[str, DataSource] = field(default_factory=dict)  # split -> its images
+    origin: Origin | None = None  # of a statistics file
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the number of real images is known; a statistics file may not state it."""
+        return self.manifest.num_train > 0
 
     @property
     def name(self) -> str:
@@ -181,7 +195,9 @@ def _checked_bytes(file: Traversable, manifest: Manifest) -> bytes:
     try:
         data = arrays.read_bytes()
     except OSError as error:
-        raise BundleError(f"{arrays}: the arrays of {file.name} are missing: {error}") from error
+        raise BundleError(
+            f"{arrays}: the arrays of {file.name} are missing: {reason_of(error)}"
+        ) from error
     found = hashlib.sha256(data).hexdigest()
     if found != manifest.arrays_sha256:
         raise BundleError(

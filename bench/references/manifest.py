@@ -30,10 +30,10 @@ class Manifest(BaseModel):
     name: str
     extractor: str
     extractor_digest: str  # of the weights
-    height_px: int
+    height_px: int  # 0 for a statistics file, which does not say it
     width_px: int
     channels: Literal[1, 3]
-    num_train: int  # images
+    num_train: int  # images, 0 for a statistics file that does not say it
     num_test: int  # images, 0 without a test split
     num_subset: int  # images of the train split whose features are stored
     subset_seed: int

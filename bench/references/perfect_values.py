@@ -29,6 +29,8 @@ from bench.runtime.failures import failure_line
 from bench.runtime.provenance import library_versions, version
 from bench.statistics.moments import Features, FeatureSample
 
+MOMENTS_ONLY = "the reference holds the mean and covariance of real images, not single ones"
+
 
 class PerfectValue(NamedTuple):
     """What a perfect submission scores, None where that is not known."""
@@ -50,6 +52,7 @@ def metric_inputs(
         repeated=sample.repeated,
         real_features=reference.train,
         real_moments=reference.train_moments,
+        real_is_counted=reference.is_counted,
         real_class_shares=reference.class_shares,
         held_out_features=None if reference.test is None else reference.test.values,
         real_nearest=reference.train_nearest,
@@ -165,6 +168,8 @@ def perfect_values(
     for metric in metrics:
         if metric.expected is None:
             empirical.append(metric)
+        elif "features" in metric.reads and not len(reference.train):
+            found[metric.name] = PerfectValue(None, MOMENTS_ONLY)
         else:
             sizes = Sizes(n_real=len(reference.train), n_fake=n_kept)
             try:

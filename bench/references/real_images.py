@@ -38,7 +38,7 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class RealImages:
-    """Real images to build a reference from."""
+    """Real images to build a reference from. A folder may hold a folder for each class."""
 
     source: NDArray[np.uint8] | Path  # uint8 N,H,W,C; or a folder, zip, npz, npy or idx file
     resize: Size | None = None  # size that images from a path are brought to
@@ -69,7 +69,7 @@ class RealImages:
                 extraction.add(images[start : start + ARRAY_BLOCK], progress)
             identity = image_set_of(images).identity
             return Seen(extraction.samples(), identity, content_facts(images))
-        with ImageStream(self.source, resize=self.resize) as stream:
+        with ImageStream(self.source, resize=self.resize, classes=True) as stream:
             observer = ContentObserver(stream.num_images)
             extraction = Extraction(load, stream.num_images, subset=subset, seed=SUBSET_SEED)
             identity = extraction.consume(stream, progress, observe=observer.add)
@@ -79,7 +79,7 @@ class RealImages:
         """Return what the pixels are like, without extracting features. Raises as `samples`."""
         if isinstance(self.source, np.ndarray):
             return content_facts(self.source)
-        with ImageStream(self.source, resize=self.resize) as stream:
+        with ImageStream(self.source, resize=self.resize, classes=True) as stream:
             observer = ContentObserver(stream.num_images)
             for block in stream:
                 observer.add(block)
@@ -98,7 +98,7 @@ class RealImages:
         """Return what the images are, without extracting features. Raises as `samples`."""
         if isinstance(self.source, np.ndarray):
             return image_set_of(self.source).identity
-        report = audit(self.source, resize=self.resize, keep_pixels=False)
+        report = audit(self.source, resize=self.resize, keep_pixels=False, classes=True)
         try:
             report.raise_if_invalid()
         except InvalidSubmission as error:

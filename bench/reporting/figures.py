@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics import known_metric
 from bench.plots import (
     PlanePoint,
+    Scale,
+    is_ellipse_visible,
     new_figure,
     plot_class_histogram,
     plot_embedding,
@@ -100,9 +103,9 @@ def _plane(record: ScoreRecord, exhibits: Exhibits) -> Picture | None:
             alt += f" Real images: {perfect.precision:.3f} and {perfect.recall:.3f}."
     figure = new_figure(*SQUARE_IN)
     plot_precision_recall(point, ax=figure.subplots(), perfect=perfect, prd=prd)
-    known = point is not None and point.recall_error is not None
     caption = "Top right is best. "
-    caption += "Ellipse: 95 % region. " if known else ""
+    if point is not None and is_ellipse_visible(point):
+        caption += "Ellipse: 95 % region. "
     caption += "" if prd is None else "The PRD curve uses another definition of both."
     return picture_of(figure, alt=alt, caption=caption)
 
@@ -192,6 +195,11 @@ def _embeddings(exhibits: Exhibits, cache: Cache) -> Iterator[Picture]:
     )
 
 
+def _scale_of(metric: str) -> Scale:
+    row = known_metric(metric)
+    return "linear" if row is None else row.scale
+
+
 def comparison_pictures(
     names: Sequence[str], records: Sequence[ScoreRecord], best: dict[str, int]
 ) -> list[Picture]:
@@ -205,7 +213,12 @@ def comparison_pictures(
         column = [entries.get(metric) for entries in by_metric]
         figure = new_figure(3.9, 1.15 + 0.24 * len(names))
         plot_metric_bars(
-            names, column, ax=figure.subplots(), best=best.get(metric), title=heading(first)
+            names,
+            column,
+            ax=figure.subplots(),
+            best=best.get(metric),
+            title=heading(first),
+            scale=_scale_of(metric),
         )
         values = [
             f"{name} {number(entry.value) if entry is not None else NO_VALUE}"

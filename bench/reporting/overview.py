@@ -10,7 +10,7 @@ from bench.reporting.figures import comparison_pictures
 from bench.reporting.picture import Picture
 from bench.tables.directions import DIRECTIONS
 from bench.tables.numbers import bounds, corrected_text, value_text
-from bench.tables.presentation import Presentation, first_entries
+from bench.tables.presentation import Presentation, column_places, first_entries
 
 
 def overview(shown: Presentation, anchors: dict[int, str]) -> dict[str, Any]:
@@ -27,11 +27,12 @@ def overview(shown: Presentation, anchors: dict[int, str]) -> dict[str, Any]:
         }
         for name, entry in first_entries(shown.records).items()
     ]
+    places = column_places(shown.records)
     rows = []
     for position, record in enumerate(shown.records):
         entries = {entry.metric: entry for entry in record.values}
         cells = [
-            _cell(entries.get(name), bool(shown.best.iat[position, place]))
+            _cell(entries.get(name), bool(shown.best.iat[position, place]), places[name])
             for place, name in enumerate(shown.metrics)
         ]
         name = shown.cells.index[position]
@@ -43,7 +44,7 @@ def overview(shown: Presentation, anchors: dict[int, str]) -> dict[str, Any]:
     return {"title": shown.title, "columns": columns, "rows": rows, "perfect": perfect}
 
 
-def _cell(entry: ScoreValue | None, best: bool) -> dict[str, Any]:
+def _cell(entry: ScoreValue | None, best: bool, places: int | None) -> dict[str, Any]:
     if entry is None:
         return {
             "value": "-",
@@ -54,9 +55,9 @@ def _cell(entry: ScoreValue | None, best: bool) -> dict[str, Any]:
             "reason": None,
         }
     return {
-        "value": value_text(entry),
+        "value": value_text(entry, places),
         "corrected": corrected_text(entry),
-        "bounds": "" if entry.interval is None else bounds(entry.interval),
+        "bounds": "" if entry.interval is None else bounds(entry.interval, places),
         "best": best,
         "sort": "" if entry.value is None else repr(entry.value),
         "reason": entry.reason,

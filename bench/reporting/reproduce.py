@@ -17,8 +17,9 @@ def protocol_rows(records: Sequence[ScoreRecord]) -> list[tuple[str, str]]:
     record = records[0]
     extractor = record.extractor
     verified = "" if extractor.verified else " (not the published weights)"
+    origin = "" if record.reference_origin is None else f"; {record.reference_origin}"
     rows = [
-        ("reference", f"{record.reference.name}, {record.reference.digest[:16]}"),
+        ("reference", f"{record.reference.name}, {record.reference.digest[:16]}{origin}"),
         ("extractor", f"{extractor.label}, weights {extractor.digest[:16]}{verified}"),
         ("latentbench", f"{record.code.name}, source {record.code.digest[:16]}"),
         ("seed", str(record.seed)),
@@ -42,7 +43,9 @@ def protocol_rows(records: Sequence[ScoreRecord]) -> list[tuple[str, str]]:
         rows.append(("intervals", "; ".join(methods)))
     if len(records) == 1:
         timings = ", ".join(f"{stage} {s:.2f} s" for stage, s in record.timings_s.items() if s > 0)
-        rows += [("source", record.submission.source), ("time", timings or "read from the cache")]
+        array = record.submission.array
+        source = record.submission.source + ("" if array is None else f", array {array}")
+        rows += [("source", source), ("time", timings or "read from the cache")]
         rows.append(("images", f"SHA-256 {record.submission.digest}"))
     return rows
 
@@ -61,19 +64,36 @@ def commands(records: Sequence[ScoreRecord]) -> list[str]:
 
 
 def _options(record: ScoreRecord) -> list[str]:
-    options = ["--reference", record.reference.name, "--extractor", record.extractor.name]
-    for kind in OPTIONS:
-        if kind in record.extractor.settings:
-            options += [f"--{kind}", record.extractor.settings[kind]]
+    """Return the options that were given, and those that the record shows to be in effect."""
+    given = _pairs(record.options)
+    found = {
+        "--reference": given.get("--reference", record.reference.name),
+        "--extractor": record.extractor.name,
+    }
+    settings = record.extractor.settings
+    found |= {f"--{kind}": settings[kind] for kind in OPTIONS if kind in settings}
     if record.submission.resize is not None:
-        options += ["--resize", record.submission.resize]
+        found["--resize"] = record.submission.resize
     if record.subset is not None:
-        options += ["--subset", str(record.subset)]
+        found["--subset"] = str(record.subset)
     if record.seed != DEFAULT_SEED:
-        options += ["--seed", str(record.seed)]
+        found["--seed"] = str(record.seed)
     names = [entry.metric for entry in record.values]
     if set(names) != {metric.name for metric in METRICS.loadable().rows}:
-        options += ["--metrics", ",".join(names)]
+        found["--metrics"] = ",".join(names)
     if not record.official:
-        options += ["--limit", str(record.submission.num_images)]
-    return options
+        found["--limit"] = str(record.submission.num_images)
+    found |= {name: text for name, text in given.items() if name not in found}
+    return [word for name, text in found.items() for word in (name, text) if word]
+
+
+def _pairs(words: Sequence[str]) -> dict[str, str]:
+    """Return the value of each option; "" for a switch."""
+    pairs: dict[str, str] = {}
+    for word in words:
+        if word.startswith("--"):
+            name = word
+            pairs[name] = ""
+        elif pairs:
+            pairs[name] = word
+    return pairs

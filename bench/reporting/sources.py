@@ -10,9 +10,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.anomaly.folder.output_folder import RECORD
 from bench.errors import InputError, NothingFoundError, UsageError
 from bench.records.pictures_file import read_exhibits
-from bench.records.score_record import ScoreRecord, read_record_lines, record_file_name
+from bench.records.score_record import (
+    ScoreRecord,
+    holds_records,
+    json_files,
+    read_record_lines,
+    record_file_name,
+)
 
 Exhibits = dict[str, NDArray[np.generic]]
 
@@ -48,8 +55,8 @@ def find_scored(paths: Iterable[str | Path]) -> Found:
     for path in map(Path, paths):
         if not path.exists():
             raise UsageError(f"{path}: no such file or folder")
-        for file in _files(path) if path.is_dir() else [path]:
-            if path.is_dir() and not _holds_records(file):
+        for file in json_files(path) if path.is_dir() else [path]:
+            if path.is_dir() and not holds_records(file):
                 skipped.append(f"{file}: holds no score records, skipped")
                 continue
             records, torn = read_record_lines(file)
@@ -83,22 +90,12 @@ def without_exhibits(records: Sequence[ScoreRecord]) -> list[Scored]:
     return [Scored(record, {}) for record in records]
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix in (".json", ".jsonl"))
-
-
-def _holds_records(file: Path) -> bool:
-    """Tell whether the file, or the first whole line of JSONL, is an object with the fields of a
-    record.
-    """
+def anomaly_record(path: Path) -> Path | None:
+    """Return the record of a run of detectors, if `path` is one or a folder with one; else None."""
+    file = path / RECORD if path.is_dir() else path
     try:
-        data = file.read_bytes()
-    except OSError:
-        return False
-    for text in data.split(b"\n") if file.suffix == ".jsonl" else [data]:
-        try:
-            parsed = json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-        return isinstance(parsed, dict) and {"submission", "values", "extractor"} <= set(parsed)
-    return False
+        fields = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    found = isinstance(fields, dict) and {"detectors", "train", "test"} <= set(fields)
+    return file if found else None

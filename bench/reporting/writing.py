@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.errors import UsageError
 from bench.records.score_record import ScoreRecord
-from bench.reporting.sources import Scored, find_scored, without_exhibits
+from bench.reporting.sources import Scored, anomaly_record, find_scored, without_exhibits
 from bench.runtime.progress import Progress
 from bench.runtime.whole_files import write_atomically
 
@@ -38,6 +38,8 @@ def report(
 ) -> Path:
     """Write a report on records, record files or folders of record files; return its path.
 
+    The folder of a run of anomaly detectors becomes a page of its own.
+
     `format` is one of `FORMATS`. By default it follows from the suffix of `path`, or is "html"
     without a path. `path` defaults to `report` with the suffix of the format, in the working
     directory. Pictures come from the exhibits beside record files; records that are passed as
@@ -47,9 +49,29 @@ def report(
     is not a record, `UsageError` for a missing path or an unknown format.
     """
     name, path = chosen(format, path)
+    run = _anomaly_run(records)
+    if run is not None:
+        write_atomically(path, render_anomaly(run, name))
+        return path
     data = render(gather(records), name, use_cache=use_cache, progress=progress)
     write_atomically(path, data)
     return path
+
+
+def _anomaly_run(records: object) -> Path | None:
+    """Return the record of a run of detectors, if that is what `records` names."""
+    if not isinstance(records, str | Path):
+        return None
+    return anomaly_record(Path(records))
+
+
+def render_anomaly(file: Path, format: str) -> bytes:  # noqa: A002
+    """Return the page of a run of detectors. Raises `UsageError` for another format than html."""
+    from bench.reporting.anomaly_page import anomaly_page
+
+    if format != "html":
+        raise UsageError(f"{file}: a run of anomaly detectors is reported as html, not {format}")
+    return anomaly_page(file).encode("utf-8", "replace")
 
 
 def gather(records: ScoreRecord | Iterable[ScoreRecord | str | Path] | str | Path) -> list[Scored]:

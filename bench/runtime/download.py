@@ -21,7 +21,7 @@ from typing import IO
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
-from bench.errors import BundleError
+from bench.errors import BundleError, reason_of
 from bench.runtime.progress import Progress
 
 fcntl: ModuleType | None
@@ -104,7 +104,7 @@ def fetch(url: str, target: Path, sha256: str, *, progress: Progress | None = No
             part.replace(target)
             _sync_folder(target.parent)
     except OSError as error:
-        raise BundleError(f"{error} (while downloading {url} to {part})") from error
+        raise BundleError(f"{reason_of(error)} (while downloading {url} to {part})") from error
     return digest
 
 

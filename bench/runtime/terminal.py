@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from bench.errors import EXIT_USAGE, UsageError
+from bench.errors import EXIT_USAGE, UsageError, reason_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,4 +52,4 @@ def require_writable(out: Path, what: str = "results") -> None:
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise UsageError(f"{out}: {what} cannot be written there: {error}") from error
+        raise UsageError(f"{out}: {what} cannot be written there: {reason_of(error)}") from error

@@ -156,7 +156,9 @@ def _split_pixels(reference: Reference, split: str, rows: NDArray[np.int64]) -> 
     if source.path is not None:
         resize = reference.manifest.resize
         stream = ImageStream(
-            Path(source.path), resize=None if resize is None else parse_size(resize)
+            Path(source.path),
+            resize=None if resize is None else parse_size(resize),
+            classes=True,
         )
         images, identity = pixels_at(stream, rows)
         return images, identity.pixel_digest

@@ -12,7 +12,7 @@ from bench.metrics import METRICS
 from bench.metrics.anomaly_auc import ANOMALY_AUC, anomaly_auc_by
 from bench.metrics.base import Metric, MetricInputs, MetricValue, UndefinedMetric
 from bench.records.score_record import IntervalEntry, ScoreValue
-from bench.references.perfect_values import PerfectValue
+from bench.references.perfect_values import MOMENTS_ONLY, PerfectValue
 from bench.runtime.failures import failure_line
 from bench.statistics.intervals import LEVEL
 
@@ -77,12 +77,13 @@ def _without_value(reason: str) -> Callable[[MetricInputs], MetricValue]:
 def _evaluated(metric: Metric, inputs: MetricInputs, perfect: PerfectValue) -> ScoreValue:
     n_real = None
     if metric.reads & {"moments", "class_shares"}:
-        n_real = inputs.real_moments.n
+        n_real = inputs.real_moments.n if inputs.real_is_counted else None
     elif "features" in metric.reads:
         n_real = len(inputs.real_features)
     found: MetricValue | None
+    reason: str | None
     try:
-        found, reason = metric.compute(inputs), None
+        found, reason = _computed(metric, inputs), None
     except UndefinedMetric as error:
         found, reason = None, str(error)
     if found is not None and not isinstance(found, MetricValue):
@@ -107,6 +108,12 @@ def _evaluated(metric: Metric, inputs: MetricInputs, perfect: PerfectValue) -> S
         constants=dict(metric.constants),
         details={} if found is None else dict(found.details),
     )
+
+
+def _computed(metric: Metric, inputs: MetricInputs) -> MetricValue:
+    if "features" in metric.reads and not len(inputs.real_features):
+        raise UndefinedMetric(MOMENTS_ONLY)
+    return metric.compute(inputs)
 
 
 def _interval(metric: Metric, inputs: MetricInputs, found: MetricValue) -> IntervalEntry | None:

@@ -97,10 +97,10 @@ def _components(inputs: MetricInputs) -> Arrays:
         side[np.sort(rng.permutation(len(side))[:NUM_POINTS])].astype(np.float64)
         for side in (inputs.real_features, inputs.fake_features)
     )
+    if min(real.shape) < 2 or not np.isfinite(fake).all():
+        return {}
     mean = real.mean(axis=0)
     centred = real - mean
-    if min(centred.shape) < 2 or not np.isfinite(fake).all():
-        return {}
     _, _, axes_CD = np.linalg.svd(centred, full_matrices=False)
     axes_CD = axes_CD[:COMPONENTS]
     # the sign of an axis is arbitrary: make its largest entry positive, so that runs agree

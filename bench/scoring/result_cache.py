@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from bench.content import ContentFacts, ContentObserver, digest_of_other_packages
 from bench.errors import InputError
-from bench.intake import ImageStream, SetIdentity, Size, SubmissionSpec
+from bench.intake import ImageStream, SetIdentity, Size, SubmissionSpec, split_array_name
 from bench.metrics.base import Metric
 from bench.records.score_record import ScoreRecord
 from bench.references.sample_cache import cache_sample, cached_sample, sample_key
@@ -66,7 +66,7 @@ class Reading(NamedTuple):
 
     def key(self) -> str | None:
         """Return a digest of names, sizes and times of the files; None if they cannot be listed."""
-        place = Path(self.path)
+        place, array_name = split_array_name(self.path)
         try:
             if place.is_dir():
                 with os.scandir(place) as entries:
@@ -85,6 +85,7 @@ class Reading(NamedTuple):
                 "spec": None if self.spec is None else self.spec.model_dump(mode="json"),
                 "limit": self.limit,
                 "resize": self.resize,
+                **({} if array_name is None else {"array": array_name}),
             }
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.errors import UsageError
+from bench.errors import UsageError, reason_of
 from bench.intake.failures import failure_of
 from bench.records.pictures_file import write_exhibits
 from bench.records.score_record import (
@@ -35,14 +35,16 @@ def write_results(
             write_record(record, file)
             append_record(record, out / RECORDS)
     except OSError as error:
-        raise UsageError(f"{out}: the record cannot be written: {error}") from error
+        raise UsageError(f"{out}: the record cannot be written: {reason_of(error)}") from error
     written = [*files, out / RECORDS]
     for record, file in zip(records, files, strict=True) if pictures else ():
         path = file.with_suffix(".npz")
         try:
             write_exhibits(scorer.exhibits(record), path)
         except OSError as error:
-            raise UsageError(f"{path}: the pictures cannot be written: {error}") from error
+            raise UsageError(
+                f"{path}: the pictures cannot be written: {reason_of(error)}"
+            ) from error
         except Exception as error:
             raise failure_of(f"{path}: the pictures cannot be made", error) from error
         written.append(path)

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from bench.content import ContentFacts, content_facts, with_names
 from bench.content.thumbnails import thumbnails
 from bench.errors import LatentbenchError, UsageError
-from bench.intake import SetIdentity, image_set_of, sanitise
+from bench.intake import image_set_of, images_in_memory, sanitise
 from bench.intake.failures import failure_of
 from bench.metrics.base import MetricInputs
 from bench.records.score_record import (
     ExtractorIdentity,
     FindingEntry,
     Identity,
-    Kind,
     ScoreRecord,
     Submission,
 )
@@ -173,8 +172,13 @@ class Scorer:
             self._results.put_hint(reading, identity_of(stream))
         identity, report = identity_of(stream), stream.report
         images = _Images(
-            submission=self._submission(
-                identity, submission_name(path), report.source, report.kind
+            submission=submission_of(
+                identity,
+                name=sanitise(submission_name(path)),
+                source=report.source,
+                kind=report.kind,
+                resize=self.settings.size,
+                array=report.array_name,
             ),
             names=identity.names,
             findings=tuple(FindingEntry(**vars(finding)) for finding in report.findings),
@@ -185,22 +189,25 @@ class Scorer:
         return self._records(images, self.targets, found, watch, progress)
 
     def score_images(
-        self, images: NDArray[np.uint8], *, name: str, progress: Progress | None = None
+        self, images: Any, *, name: str, progress: Progress | None = None
     ) -> ScoreRecord:
-        """Score images in memory, uint8 N,H,W or N,H,W,C with C 1 or 3, with the first target.
+        """Score images in memory with the first target.
 
-        Raises `InputError` for another shape or dtype.
+        `images` is an array or tensor, uint8 N,H,W or N,H,W,C with C 1 or 3, on any device; a list
+        of PIL images; or an iterable of batches. Raises `InputError` for another shape or dtype,
+        with the line that converts it.
         """
         watch = Stopwatch()
         with watch.stage("intake"):
-            array = np.asarray(images)
-            image_set = image_set_of(array[..., None] if array.ndim == 3 else array)
+            image_set = image_set_of(images_in_memory(images))
         target, identity = self.targets[0], image_set.identity
         found = self._results.find(target, identity.sequence_digest, identity.num_images)
         if found is None:
             found = self._features.in_memory(target, image_set, watch, progress)
         seen = _Images(
-            submission=self._submission(identity, str(name), "memory", "array", resized=False),
+            submission=submission_of(
+                identity, name=sanitise(str(name)), source="memory", kind="array", resize=None
+            ),
             names=identity.names,
             findings=(),
             official=True,
@@ -253,12 +260,6 @@ class Scorer:
         self._results.put_exhibits(target, identity.sequence_digest, exhibits)
         return exhibits
 
-    def _submission(
-        self, identity: SetIdentity, name: str, source: str, kind: Kind, *, resized: bool = True
-    ) -> Submission:
-        resize = self.settings.size if resized else None
-        return submission_of(identity, name=sanitise(name), source=source, kind=kind, resize=resize)
-
     def _records(
         self,
         images: _Images,
@@ -279,7 +280,7 @@ class Scorer:
             records.append(
                 self._computed(target, shown, record, watch.copy(), progress)
                 if isinstance(record, FeatureSample)
-                else _from_cache(record, shown, watch)
+                else _from_cache(record, shown, self.settings, watch)
             )
         return records
 
@@ -322,11 +323,13 @@ class Scorer:
             judgement = self._contents.judgement(target, digest, inputs.fake_classes)
             content = () if judgement is None else judgement.findings
         detector, extractor = self.settings.detector_row, target.extractor
+        origin = target.reference.origin
         code = scoring_code(extractor, self.metrics, detector)
         record = ScoreRecord(
             created_at=_now(),
             submission=images.submission,
             reference=Identity(name=target.reference.name, digest=target.reference.digest),
+            reference_origin=None if origin is None else origin.words,
             extractor=ExtractorIdentity(
                 name=extractor.name,
                 digest=extractor.digest,
@@ -339,6 +342,7 @@ class Scorer:
             independent_images=inputs.independent(sample.n) if sample.copy_rate else None,
             official=images.official,
             detector=None if detector is None else detector_identity(detector),
+            options=self.settings.options,
             device=device_description(self.device),
             libraries=provenance.library_versions(),
             timings_s=watch.times_s,
@@ -367,13 +371,16 @@ def _with_warnings(images: _Images, target: Target) -> tuple[FindingEntry, ...]:
     return (*images.findings, *warnings)
 
 
-def _from_cache(record: ScoreRecord, images: _Images, watch: Stopwatch) -> ScoreRecord:
+def _from_cache(
+    record: ScoreRecord, images: _Images, settings: ScoreSettings, watch: Stopwatch
+) -> ScoreRecord:
     """Return a cached record as that of these images."""
     return record.model_copy(
         update={
             "submission": images.submission,
             "findings": images.findings + with_names(content_findings_of(record), images.names),
             "official": images.official,
+            "options": settings.options,
             "from_cache": True,
             "created_at": _now(),
             "timings_s": watch.times_s,

@@ -13,7 +13,7 @@ from typing import Any
 from bench.anomaly.detectors import DetectorRow
 from bench.errors import UsageError
 from bench.extractors.base import ExtractorChoice
-from bench.intake import Size, SubmissionSpec, load_spec, parse_size
+from bench.intake import Size, SubmissionSpec, load_spec, parse_size, sanitise
 from bench.metrics.anomaly_auc import ANOMALY_AUC
 from bench.metrics.base import Metric
 from bench.scoring.detector_choice import chosen_detector
@@ -21,6 +21,8 @@ from bench.scoring.evaluate import select_metrics
 from bench.statistics.moments import SUBSET_SIZE
 
 DEFAULT_SEED = 2020
+# options of the command whose name is not that of the setting; "" has none
+OPTION_NAMES = {"compiled": "--compile", "use_cache": "--no-cache", "cache_submissions": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +32,9 @@ class ScoreSettings:
     Raises `UnknownNameError` for the name of a metric, detector or spec that does not exist, and
     `UsageError` for a value that cannot be used.
 
-    >>> settings = ScoreSettings(reference="mnist", metrics="fid")
+    >>> settings = ScoreSettings(reference="mnist", metrics="fid,coverage_k5")
     >>> settings.metrics
-    ('fid',)
+    ('fid', 'coverage_k5')
     >>> ScoreSettings(subset=1)
     Traceback (most recent call last):
     bench.errors.UsageError: subset 1: expected at least 2 images
@@ -50,7 +52,7 @@ class ScoreSettings:
     spec: str | Path | SubmissionSpec | None = None  # what a submission must be: a name or a file
 
     # What is computed
-    metrics: str | Iterable[str] | None = None  # names; None: all
+    metrics: str | Iterable[str] | None = None  # names, or one text with commas; None: all
     subset: int = SUBSET_SIZE  # images of a larger set whose features are kept
     seed: int = DEFAULT_SEED  # of every random choice, 0 to 2**32 - 1
     detector: str | None = None  # scores images for anomaly_auc; None: distance to 5th neighbour
@@ -70,10 +72,8 @@ class ScoreSettings:
             )
         for name in ("seed", "subset"):
             object.__setattr__(self, name, operator.index(getattr(self, name)))
-        if not isinstance(self.metrics, str | None):
-            object.__setattr__(self, "metrics", tuple(self.metrics))
-        elif self.metrics is not None:
-            object.__setattr__(self, "metrics", (self.metrics,))
+        if self.metrics is not None:
+            object.__setattr__(self, "metrics", _names(self.metrics))
         _ = self.metric_rows  # looks up the detector and the metrics
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed {self.seed}: expected 0 to 2**32 - 1")
@@ -127,6 +127,22 @@ class ScoreSettings:
         resize = self.resize
         return resize if isinstance(resize, Size | None) else parse_size(resize)
 
+    @cached_property
+    def options(self) -> tuple[str, ...]:
+        """The settings that differ from the defaults, as words of `latentbench score`.
+
+        >>> ScoreSettings(metrics="fid,coverage_k5", seed=3, use_cache=False).options
+        ('--reference', 'mnist', '--metrics', 'fid,coverage_k5', '--seed', '3', '--no-cache')
+        """
+        words = ["--reference", str(self.reference)]
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "reference" or value == field.default:
+                continue
+            option = OPTION_NAMES.get(field.name, f"--{field.name.replace('_', '-')}")
+            words += [option] if isinstance(value, bool) else [option, _option_text(value)]
+        return tuple(sanitise(word, 400) for word in words if word)
+
     @property
     def extractor_choice(self) -> ExtractorChoice:
         """The settings of the extractor."""
@@ -139,3 +155,17 @@ class ScoreSettings:
             batch_size=self.batch_size,
             compiled=self.compiled,
         )
+
+
+def _option_text(value: object) -> str:
+    if isinstance(value, Size):
+        return f"{value.width}x{value.height}"
+    if isinstance(value, SubmissionSpec):
+        return value.name
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _names(metrics: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names given one by one, or several with commas, as on the command line."""
+    texts = [metrics] if isinstance(metrics, str) else metrics
+    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())

@@ -9,18 +9,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.errors import BundleError
+from bench.errors import BundleError, UsageError
 from bench.extractors import ALL_PROTOCOLS, extractor_row, resolve_extractors
 from bench.extractors.base import Extractor, ExtractorChoice, ResolvedExtractor
+from bench.intake import sanitise, split_array_name
 from bench.records.score_record import FindingEntry, Submission
 from bench.records.submission import submission_name
 from bench.references.bundle import Reference, open_reference, require_same_extractor
 from bench.references.lookup import DEFAULT_EXTRACTORS, Wanted, find_manifest, is_known
+from bench.references.statistics_file import (
+    is_statistics_file,
+    stated_origin,
+    statistics_reference,
+)
 from bench.runtime.cache import Cache
 from bench.runtime.progress import Progress
 from bench.scoring.settings import ScoreSettings
 
 DEFAULT_EXTRACTOR = "inception"  # for real images
+FEW_IMAGES = 100  # below that, no interval of FID can be computed
+ENOUGH_IMAGES = 1_000
 
 
 class LazyNetwork:
@@ -52,7 +60,25 @@ class Target:
     def warnings(self, submission: Submission) -> Iterator[FindingEntry]:
         """Yield what a reader of the record must know about extractor and reference."""
         manifest = self.reference.manifest
-        if (manifest.height_px, manifest.width_px) != (submission.height_px, submission.width_px):
+        if submission.num_images < FEW_IMAGES:
+            yield warning(
+                "few-images",
+                f"{submission.num_images} images are too few: the values depend mostly on which "
+                "images were drawn, and say little about the model",
+                f"score at least {ENOUGH_IMAGES:,} images, better 10,000",
+            )
+        origin = self.reference.origin
+        if origin is not None and not origin.is_known:
+            made_by = " ".join([self.extractor.name, *self.extractor.settings.values()])
+            yield warning(
+                "statistics-file",
+                "the reference is a file of mean and covariance that does not say which network "
+                f"and resizing made it; the values hold if it was {made_by}",
+                "give the --protocol of the program that made the file, such as pytorch-fid or "
+                "clean-fid",
+            )
+        size = (manifest.height_px, manifest.width_px)
+        if size not in ((0, 0), (submission.height_px, submission.width_px)):
             yield warning(
                 "size-differs",
                 f"images of {submission.width_px}x{submission.height_px} px against a reference of "
@@ -124,6 +150,9 @@ def open_targets(
     """
     if settings.extractor is not None:
         extractor_row(settings.extractor)
+    path = Path(settings.reference)
+    if is_statistics_file(path):
+        return _against_statistics(settings, path, device, progress)
     if _is_images(str(settings.reference)):
         return _against_images(settings, device, cache, progress)
     return _against_bundles(settings, device, progress)
@@ -133,7 +162,7 @@ def _is_images(reference: str) -> bool:
     """Return whether a reference is a path that is no manifest, and not the name of a bundle."""
     if reference.endswith(".json"):
         return False
-    return Path(reference).exists() and ("/" in reference or not is_known(reference))
+    return split_array_name(reference)[0].exists() and ("/" in reference or not is_known(reference))
 
 
 def _against_images(
@@ -162,6 +191,24 @@ def _against_images(
     ]
 
 
+def _against_statistics(
+    settings: ScoreSettings, path: Path, device: str, progress: Progress | None
+) -> list[Target]:
+    choice = settings.extractor_choice
+    if choice.protocol == ALL_PROTOCOLS:
+        raise UsageError(
+            f"{sanitise(str(path))} holds statistics of one protocol; name it instead of 'all'"
+        )
+    origin = stated_origin(path)
+    name = settings.extractor or DEFAULT_EXTRACTOR
+    if origin is not None:
+        name = settings.extractor or origin.extractor
+        choice = choice.filled(origin.choice)
+    resolved = extractor_row(name).resolve(choice, download=progress)
+    reference = statistics_reference(path, resolved)
+    return [Target(resolved, reference, LazyNetwork(resolved, device))]
+
+
 def _against_bundles(
     settings: ScoreSettings, device: str, progress: Progress | None
 ) -> list[Target]:
@@ -187,11 +234,12 @@ def _against_bundles(
             )
         built = manifest.settings
         resolved = extractor_row(manifest.extractor).resolve(
-            replace(
-                choice,
-                layer=choice.layer or built.get("layer"),
-                protocol=protocol or built.get("protocol"),
-                precision=choice.precision or built.get("precision"),
+            replace(choice, protocol=protocol).filled(
+                ExtractorChoice(
+                    layer=built.get("layer"),
+                    protocol=built.get("protocol"),
+                    precision=built.get("precision"),
+                )
             ),
             download=progress,
         )

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bench.data.perturbations import NUM_LEVELS, PERTURBATIONS
-from bench.errors import InputError
+from bench.errors import InputError, reason_of
 from bench.metrics import known_metric
 from bench.plots import Scale, plot_ladder, save_figure
 from bench.records.score_record import ScoreRecord, ScoreValue, read_records
@@ -33,7 +33,7 @@ def write_report(out: Path) -> list[str]:
         command = (out / COMMAND).read_text().strip()
     except OSError as error:
         raise InputError(
-            f"{out / COMMAND}: cannot be read: {error}; run the study again"
+            f"{out / COMMAND}: cannot be read: {reason_of(error)}; run the study again"
         ) from error
     first = first_entries(records)
     ladders = {metric: ladder_of(records, metric) for metric in first}

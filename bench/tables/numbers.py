@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,23 +34,41 @@ def decimals(interval: IntervalEntry) -> int:
     Half of its width is shown with two digits, or with one digit from 4 upwards; at most 8
     decimals.
     """
-    half = (interval.high - interval.low) / 2
+    return decimals_for((interval.high - interval.low) / 2)
+
+
+def decimals_for(half: float) -> int:
+    """Return the number of decimals that show half the width of an interval as `decimals` says.
+
+    >>> decimals_for(0.06), decimals_for(0.02), decimals_for(300.0)
+    (2, 3, 0)
+    """
     if half <= 0:
         return 4
     return min(max(-math.floor(math.log10(half / 4)), 0), MAX_DECIMALS)
 
 
-def ends(interval: IntervalEntry) -> tuple[str, str]:
-    """Return the two ends of an interval with the decimals that it justifies."""
-    if interval.low == interval.high:
+def places_in_column(entries: Iterable[ScoreValue | None]) -> int | None:
+    """Return the decimals of a column of values of one metric, as many as the narrowest interval
+    justifies; None without intervals, and for whole numbers.
+    """
+    known = [entry for entry in entries if entry is not None and entry.value is not None]
+    if all(entry.value == int(entry.value or 0) for entry in known):
+        return None
+    return max((decimals(e.interval) for e in known if e.interval is not None), default=None)
+
+
+def ends(interval: IntervalEntry, places: int | None = None) -> tuple[str, str]:
+    """Return the two ends of an interval with the decimals that it justifies, or with `places`."""
+    if interval.low == interval.high and places is None:
         return number(interval.low), number(interval.high)
-    places = decimals(interval)
+    places = decimals(interval) if places is None else places
     return fixed(interval.low, places), fixed(interval.high, places)
 
 
-def bounds(interval: IntervalEntry) -> str:
-    """Return an interval in brackets, as in "[26.9, 28.4]"."""
-    return f"[{', '.join(ends(interval))}]"
+def bounds(interval: IntervalEntry, places: int | None = None) -> str:
+    """Return an interval in brackets, as in "[26.9, 28.4]"; `places` is that of `ends`."""
+    return f"[{', '.join(ends(interval, places))}]"
 
 
 def fixed(value: float, places: int, *, sign: bool = False) -> str:
@@ -62,10 +80,14 @@ def fixed(value: float, places: int, *, sign: bool = False) -> str:
     return f"{round(value, places) + 0.0:{'+' if sign else ''}.{places}f}"
 
 
-def value_text(entry: ScoreValue) -> str:
-    """Return the value of a metric with the decimals that its interval justifies."""
+def value_text(entry: ScoreValue, places: int | None = None) -> str:
+    """Return the value of a metric with the decimals that its interval justifies, or with
+    `places`.
+    """
     if entry.value is None:
         return NO_VALUE
+    if places is not None:
+        return fixed(entry.value, places)
     if entry.interval is None or entry.value == int(entry.value):
         return number(entry.value)
     return fixed(entry.value, decimals(entry.interval))
@@ -99,15 +121,16 @@ def corrected_text(entry: ScoreValue) -> str:
     return centre_text(entry)
 
 
-def value_with_interval(entry: ScoreValue) -> str:
+def value_with_interval(entry: ScoreValue, places: int | None = None) -> str:
     """Return value and interval, as in "27.7 [26.9, 28.4]"; the value alone without an interval.
 
     A value outside its interval is followed by the corrected one: "27.7 (26.1) [25.6, 26.6]".
+    `places` is the number of decimals, that of the interval for None.
     """
-    text = value_text(entry)
+    text = value_text(entry, places)
     if corrected := corrected_text(entry):
         text = f"{text} ({corrected})"
-    return text if entry.interval is None else f"{text} {bounds(entry.interval)}"
+    return text if entry.interval is None else f"{text} {bounds(entry.interval, places)}"
 
 
 def percent(share: float) -> str:
@@ -125,6 +148,17 @@ def percent(share: float) -> str:
     if text == "100" and share < 1:
         text = f"{100 * share:.1f}"
     return f"{text} %"
+
+
+def percent_in_column(share: float) -> str:
+    """Return a share in percent with one decimal, so that a column of shares is aligned.
+
+    >>> [percent_in_column(share) for share in (0.4, 0.069, 0.0004, 0.9999, 1.0)]
+    ['40.0 %', '6.9 %', '< 0.1 %', '> 99.9 %', '100.0 %']
+    """
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return "> 99.9 %" if 0.9995 <= share < 1 else f"{100 * share:.1f} %"
 
 
 def counted(count: int, noun: str) -> str:

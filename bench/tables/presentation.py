@@ -16,7 +16,7 @@ from bench.errors import NothingFoundError
 from bench.records.score_record import ScoreRecord, ScoreValue
 from bench.tables.directions import DIRECTIONS, LEGEND
 from bench.tables.frame import best_marks
-from bench.tables.numbers import number, value_with_interval
+from bench.tables.numbers import fixed, number, places_in_column, value_with_interval
 from bench.tables.significance import comparable
 
 NOTE = (
@@ -85,19 +85,38 @@ def present(records: Iterable[ScoreRecord]) -> list[Presentation]:
     return [_present(group, marks) for group in comparable(records)]
 
 
+def column_places(records: Sequence[ScoreRecord]) -> dict[str, int | None]:
+    """Return the decimals of each metric's column, see `bench.tables.numbers.places_in_column`."""
+    columns: dict[str, list[ScoreValue]] = {}
+    for record in records:
+        for entry in record.values:
+            columns.setdefault(entry.metric, []).append(entry)
+    return {name: places_in_column(entries) for name, entries in columns.items()}
+
+
+def _perfect(value: float | None, places: int | None) -> str:
+    if value is None or places is None or value == int(value):
+        return number(value)
+    return fixed(value, places)
+
+
 def _present(group: list[ScoreRecord], marks: set[tuple[int, str]]) -> Presentation:
     first = first_entries(group)
+    places = column_places(group)
     rows, best = [], []
     for record in group:
         entries = {entry.metric: entry for entry in record.values}
         rows.append(
-            [value_with_interval(entries[name]) if name in entries else "-" for name in first]
+            [
+                value_with_interval(entries[name], places[name]) if name in entries else "-"
+                for name in first
+            ]
         )
         best.append([(id(record), name) in marks for name in first])
     perfect: dict[int, list[str]] = {}
     for record in group:
         expected = {entry.metric: entry.expected for entry in record.values}
-        cells = [number(expected.get(name)) for name in first]
+        cells = [_perfect(expected.get(name), places[name]) for name in first]
         perfect.setdefault(record.submission.num_images, cells)
     index = [*labels(group), *(f"perfect ({n:,} images)" for n in perfect)]
     columns = [heading(entry) for entry in first.values()]

@@ -6,7 +6,7 @@ Text from outside is never interpreted as markup.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rich import box
@@ -57,9 +57,8 @@ def print_record(record: ScoreRecord) -> None:
         console.print(Text(found.text, "bold"))
     for line in _legend(record, shown={column.name for column in columns}):
         console.print(Text(line, "dim"))
-    for entry in record.values:
-        if entry.reason is not None:
-            console.print(Text(f"{entry.metric}: no value, {entry.reason}", style="yellow"))
+    for reason, metrics in _reasons(record.values).items():
+        console.print(Text(f"{', '.join(metrics)}: no value, {reason}", style="yellow"))
     if record.extractor.settings:
         chosen = ", ".join(f"{kind} {value}" for kind, value in record.extractor.settings.items())
         console.print(Text(f"{record.extractor.name}: {chosen}", "dim"))
@@ -69,6 +68,15 @@ def print_record(record: ScoreRecord) -> None:
         console.print(Text("same images and protocol as before: read from the cache", "dim"))
     if record.findings:
         print_first_findings(record.findings)
+
+
+def _reasons(values: Iterable[ScoreValue]) -> dict[str, list[str]]:
+    """Return the metrics without a value, by the reason that they share."""
+    found: dict[str, list[str]] = {}
+    for entry in values:
+        if entry.reason is not None:
+            found.setdefault(entry.reason, []).append(entry.metric)
+    return found
 
 
 def print_side_by_side(records: Sequence[ScoreRecord]) -> None:

@@ -15,8 +15,8 @@ import bench
 from bench.__main__ import run
 from bench.comparing.comparison import Comparison, compare
 from bench.comparing.views import escaped, headline, markdown, print_comparison
-from bench.errors import EXIT_INVALID, EXIT_OK, EXIT_USAGE
-from bench.records.score_record import append_record
+from bench.errors import EXIT_INVALID, EXIT_NOTHING_FOUND, EXIT_OK, EXIT_USAGE
+from bench.records.score_record import append_record, record_file_name, write_record
 from tests.comparing.made_records import normal, pair_of, scored, written
 from tests.records.test_score_record import record
 
@@ -47,6 +47,28 @@ def test_exit_codes_and_text(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     ):
         assert run(wrong) == EXIT_USAGE
         assert "Traceback" not in capsys.readouterr().err
+
+
+def test_folders_are_read_as_a_report_reads_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A record in its own file and in records.jsonl counts once; other JSON does not count."""
+    base, new = pair_of()
+    for name, each in (("old", base), ("now", new)):
+        append_record(each, tmp_path / name / "records.jsonl")
+        write_record(each, tmp_path / name / record_file_name(each))
+        (tmp_path / name / "other.json").write_text("[1]")
+    folders = [str(tmp_path / name) for name in ("old", "now")]
+    assert run(["compare", *folders]) == EXIT_INVALID
+    assert "1 regression (fid), 1 value" in capsys.readouterr().out
+    assert [one.signature for one in bench.read_records(folders[0])] == [base.signature]
+    later = new.model_copy(update={"created_at": "2027-01-01T00:00:00+00:00"})
+    append_record(later, tmp_path / "old" / "a.jsonl")
+    assert bench.read_records(folders[0])[-1] == later
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "other.json").write_text("{}")
+    assert run(["compare", folders[0], str(tmp_path / "empty")]) == EXIT_NOTHING_FOUND
+    assert "empty: holds no score records" in capsys.readouterr().err
 
 
 def test_jsonl_and_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import bench
@@ -187,7 +188,7 @@ def test_cached_scores_are_those_of_this_submission_and_protocol(
     again = score(other, metrics=["fid"])
     assert again.from_cache
     assert (first.submission.name, again.submission.name) == ("a/samples", "b/samples")
-    assert [finding.code for finding in again.findings] == ["grey-as-rgb"]
+    assert [finding.code for finding in again.findings] == ["grey-as-rgb", "few-images"]
     assert set(again.timings_s) == {"intake and features"}
     fashion = score(folder, metrics=["fid"], reference="fashion-mnist")
     assert not fashion.from_cache
@@ -280,6 +281,14 @@ def test_what_python_users_hand_in(mnist: RealSample) -> None:
     assert flat.submission.num_images == strided.submission.num_images == 50
     with pytest.raises(InputError, match="uint8"):
         scorer.score_images(mnist.images[:5].astype(np.float32), name="z")
+    tensor = torch.from_numpy(mnist.images[:50]).float().requires_grad_().round().byte()
+    batches = (mnist.images[i : i + 20] for i in (0, 20))
+    pictures = [Image.fromarray(image) for image in mnist.images[40:50, :, :, 0]]
+    assert scorer.score_images(tensor, name="x").submission.digest == flat.submission.digest
+    again = scorer.score_images([*batches, *pictures], name="x")
+    assert again.submission.digest == flat.submission.digest
+    with pytest.raises(InputError, match=r"images.transpose\(0, 2, 3, 1\)"):
+        scorer.score_images(mnist.images[:50].transpose(0, 3, 1, 2), name="x")
     for seed in (-1, 2**32):
         with pytest.raises(UsageError, match="expected 0 to"):
             Scorer(seed=seed)

@@ -33,6 +33,12 @@ def test_values_are_brought_into_one_form() -> None:
     )
     assert settings.metrics == ("kid_poly3", "fid")
     assert [row.name for row in settings.metric_rows] == ["fid", "kid_poly3"]  # as in the table
+    assert ScoreSettings(metrics="fid, coverage_k5,").metrics == ("fid", "coverage_k5")
+    assert ScoreSettings(metrics=["fid,vendi_score", "kid_poly3"]).metrics == (
+        "fid",
+        "vendi_score",
+        "kid_poly3",
+    )
     assert type(settings.seed) is int
     assert settings.size == Size(height=48, width=64)
     assert settings.submission_spec is not None
@@ -51,6 +57,8 @@ def test_values_are_brought_into_one_form() -> None:
         ({"subset": 1}, "subset 1: expected at least 2 images"),
         ({"batch_size": 0}, "batch size 0: expected at least 1"),
         ({"metrics": []}, "no metric is named"),
+        ({"metrics": ","}, "no metric is named"),
+        ({"metrics": "fid,fdi"}, "unknown metric 'fdi'. Did you mean 'fid'"),
         ({"metrics": "fdi"}, "unknown metric 'fdi'. Did you mean 'fid'"),
         ({"detector": "pcaa"}, "unknown detector 'pcaa'"),
         ({"detector": "pca", "budget": "cpu"}, "detector 'pca' trains no network"),

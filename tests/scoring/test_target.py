@@ -23,8 +23,10 @@ from bench.errors import (
     NothingFoundError,
     UsageError,
 )
+from bench.extractors import EXTRACTORS
 from bench.extractors.base import ResolvedExtractor
 from bench.extractors.torchvision_nets import build
+from bench.extractors.weights_files import WITHOUT_DOWNLOAD, HostedWeights
 from bench.intake import ImageStream, audit
 from bench.records.score_record import ScoreRecord, read_records
 from bench.records.submission import submission_name
@@ -74,7 +76,9 @@ def values(record: ScoreRecord) -> dict[str, float | None]:
 
 
 def warnings(record: ScoreRecord) -> list[str]:
-    return [finding.code for finding in record.findings if finding.severity == "warning"]
+    """Codes of warnings, apart from that about the few images of these tests."""
+    codes = [finding.code for finding in record.findings if finding.severity == "warning"]
+    return [code for code in codes if code != "few-images"]
 
 
 # ------------------------------------------------------------------------ real images as reference
@@ -119,8 +123,16 @@ def test_inception_is_the_default_and_says_what_it_needs(photos: Path, offline: 
         "SHA-256: 6726825d",
         "--weights FILE",
         "LATENTBENCH_WEIGHTS",
+        f"Extractors that need no download: {WITHOUT_DOWNLOAD}",
     ):
         assert part in said
+
+
+def test_the_extractors_that_need_no_download_are_those_of_the_table() -> None:
+    names = re.sub(r" \(.*?\)| and", "", WITHOUT_DOWNLOAD).replace(",", " ").split()
+    local = [row for row in EXTRACTORS.values() if not isinstance(row.weights, HostedWeights)]
+    assert sorted(names) == sorted(row.name for row in local)
+    assert {row.name for row in local if row.side_px == 28} == {"digits", "fashion"}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +166,7 @@ def test_other_extractors(photos: Path, tmp_path: Path, extractor: str) -> None:
     assert record.extractor.name == extractor
     assert record.extractor.verified == (not options)
     codes = [finding.code for finding in record.findings]
-    assert codes == (["unverified-weights"] if options else [])
+    assert codes == ["few-images", *(["unverified-weights"] if options else [])]
 
 
 def test_a_class_of_your_own(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,6 +247,34 @@ def test_a_large_reference_is_kept_in_part(mnist: RealSample, tmp_path: Path) ->
     assert some.value("fid") == pytest.approx(whole.value("fid"), rel=1e-9)
     sizes = {entry.metric: (entry.n_real, entry.n_fake) for entry in some.values}
     assert sizes == {"fid": (90, 60), "density_k5": (40, 40)}
+
+
+def test_real_images_in_a_folder_for_each_class(photos: Path, tmp_path: Path) -> None:
+    """The same images in another order: the layout of torchvision's ImageFolder."""
+    for i, file in enumerate(sorted((photos / "real").iterdir())):
+        (tmp_path / "set" / f"class {i % 2}").mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, tmp_path / "set" / f"class {i % 2}")
+    flat = score(photos / "fake", reference=photos / "real", **PLAIN)  # type: ignore[arg-type]
+    nested = score(photos / "fake", reference=tmp_path / "set", **PLAIN)  # type: ignore[arg-type]
+    for metric in ("fid", "precision_k3"):
+        assert nested.value(metric) == pytest.approx(flat.value(metric), rel=1e-6)
+    files = [*(tmp_path / "set").rglob("*.png")]
+    assert len(files) == nested.values[0].n_real == 7
+
+
+@pytest.mark.parametrize(("num", "warned"), [(10, True), (99, True), (100, False)])
+def test_few_images_give_a_warning(
+    mnist: RealSample, tmp_path: Path, num: int, warned: bool
+) -> None:
+    images = write_pngs(mnist.images[:num], tmp_path / "few")
+    record = score(images, metrics="modes_covered")
+    found = [finding for finding in record.findings if finding.code == "few-images"]
+    assert bool(found) == warned
+    if warned:
+        assert f"{num} images are too few" in found[0].message
+        assert "at least 1,000" in found[0].fix
+    # also when the values come from the cache
+    assert score(images, metrics="modes_covered").findings == record.findings
 
 
 def test_too_few_real_images(mnist: RealSample, tmp_path: Path) -> None:
@@ -418,7 +458,7 @@ def test_all_protocols_give_a_record_each(every: list[ScoreRecord], photos: Path
         assert f":2048:{protocol}:exact|" in record.signature
         assert record.submission == every[0].submission
         assert record.extractor.verified is False
-        assert [finding.code for finding in record.findings] == ["unverified-weights"]
+        assert [finding.code for finding in record.findings] == ["few-images", "unverified-weights"]
         assert set(record.timings_s) >= {"intake and features", *FAST}
 
 

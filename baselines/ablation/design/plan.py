@@ -29,7 +29,7 @@ from baselines.ablation.design.designs import Design, Kind, make_design
 from baselines.ablation.design.factors import Factor, parse_factors, refuse_doubles
 from baselines.recipes.table import recipe_config
 from baselines.sampling.sampler import SamplingOptions
-from bench.errors import UnknownNameError, UsageError
+from bench.errors import UnknownNameError, UsageError, reason_of
 from bench.metrics import METRICS
 
 # Strict: 100.0, "100" and true are not accepted as numbers of steps.
@@ -186,7 +186,7 @@ def read_plan(path: Path) -> AblationPlan:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from error
+        raise UsageError(f"{path}: cannot be read: {reason_of(error)}") from error
     except tomllib.TOMLDecodeError as error:  # names line and column
         raise UsageError(f"{path}: not valid TOML: {error}") from error
     return parse_plan({"name": path.stem, **raw}, str(path))

@@ -22,7 +22,7 @@ from baselines.ablation.recipe_study.rows import RECORDS, read_rows
 from baselines.ablation.recipe_study.run_recipes import COMMAND, render_study, run_study
 from baselines.ablation.run.training_jobs import Surroundings
 from baselines.recipes.table import RECIPES
-from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_USAGE, LatentbenchError
+from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_USAGE, LatentbenchError, reason_of
 from bench.runtime.progress import progress_report
 from bench.runtime.terminal import CommandParser
 
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"study: {error}\n")
         sys.exit(error.exit_code)
     except OSError as error:
-        sys.stderr.write(f"study: {error}; fix this and run the same command again\n")
+        sys.stderr.write(f"study: {reason_of(error)}; fix this and run the same command again\n")
         sys.exit(EXIT_USAGE)
     except KeyboardInterrupt:
         sys.stderr.write("study: interrupted; run the same command again to resume\n")

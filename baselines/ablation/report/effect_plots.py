@@ -16,6 +16,7 @@ from bench.tables.directions import DIRECTIONS
 
 BETTER, WORSE, NEUTRAL = "#009E73", "#D55E00", "#F2F2F2"
 ON_CELL = "#101418"  # text on the cells of a heat map, which are light even on a dark page
+LABEL_LENGTH = 40  # characters below an axis
 MIN_SCALE = 1.0  # standard deviations of a run: smaller effects never get a full colour
 
 
@@ -57,10 +58,10 @@ def plot_forest(analysis: MetricEffects, *, ax: Axes, title: str = "") -> Axes:
     ax.locator_params(axis="x", nbins=6)
     metric = analysis.metric
     words = direction_words(metric)
-    return dress(
-        ax, title=title or metric, x=f"change of {metric}" + (f" ({words})" if words else ""),
-        grid="x",
-    )  # fmt: skip
+    change = f"change of {metric}"
+    if words:  # on one line where it is not longer than the axis
+        change += f" ({words})" if len(change + words) < LABEL_LENGTH else f"\n({words})"
+    return dress(ax, title=title or metric, x=change, grid="x")
 
 
 def _name_rows(ax: Axes, names: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from baselines.ablation.design.short_names import cell_names, level_name
 from baselines.ablation.report.effect_plots import plot_forest, plot_interactions
 from baselines.ablation.report.training_plots import (
     CostGain,
+    fit_axis,
     plot_arrows,
     plot_cost_gain,
     plot_curves,
@@ -121,9 +122,12 @@ def _learning(analysis: Analysis) -> Iterator[Shown]:
         rows = math.ceil(len(factors) / columns)
         figure = new_figure(3.0 * columns, 2.7 * rows)
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        means: list[float] = []
         for ax, factor in zip(axes.flat, factors, strict=False):
             points = curves(analysis.curve, first, by=factor)
-            plot_curves(points, first, ax=ax, title=factor)
+            plot_curves(points, first, ax=ax, title=factor, fitted=False)
+            means += [point.mean for point in points]
+        fit_axis(axes.flat[0], means)
         for ax in list(axes.flat)[len(factors) :]:
             ax.set_axis_off()
         yield Shown(

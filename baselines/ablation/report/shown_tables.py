@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from baselines.ablation.analysis.analyse import Analysis
@@ -12,7 +12,7 @@ from baselines.ablation.analysis.least_squares import Share
 from baselines.ablation.analysis.outcomes import OutcomeShare
 from baselines.ablation.design.short_names import cell_names, effect_name
 from bench.tables.escaping import markdown_text
-from bench.tables.numbers import number, percent
+from bench.tables.numbers import decimals_for, number, percent_in_column
 
 ROUNDING = 1e-9  # relative to the interval: smaller values are only rounding
 MAX_DIFFERENCES = 60  # rows shown; all are in tables/differences.csv
@@ -47,13 +47,37 @@ def tables_of(analysis: Analysis) -> list[ShownTable]:
     return [table for table in found if table.rows]
 
 
-def with_bounds(value: float, low: float | None, high: float | None, *, sign: bool = False) -> str:
-    """Return "-4.2" above "[-6.1, -2.3]", or the value alone without an interval."""
+def with_bounds(
+    value: float,
+    low: float | None,
+    high: float | None,
+    *,
+    sign: bool = False,
+    places: int | None = None,
+) -> str:
+    """Return "-4.2" above "[-6.1, -2.3]", or the value alone without an interval.
+
+    Numbers have `places` decimals, or three significant digits for None.
+    """
     if abs(value) < ROUNDING * max(abs(low or 0.0), abs(high or 0.0)):
         value = 0.0
+
+    def text(number: float) -> str:
+        if places is None:
+            return short(number, sign=sign)
+        return f"{round(number, places) + 0.0:{'+' if sign else ''},.{places}f}"
+
     if low is None or high is None:
-        return short(value, sign=sign)
-    return f"{short(value, sign=sign)}\n[{short(low, sign=sign)}, {short(high, sign=sign)}]"
+        return text(value)
+    return f"{text(value)}\n[{text(low)}, {text(high)}]"
+
+
+def places_of(halves: Iterable[float]) -> int | None:
+    """Return the decimals of a column, from half the width of each interval: as many as the median
+    one justifies; None without intervals.
+    """
+    known = sorted(half for half in halves if half > 0)
+    return decimals_for(known[len(known) // 2]) if known else None
 
 
 def p_value_text(value: float | None) -> str:
@@ -70,8 +94,16 @@ def _effects(analysis: Analysis) -> ShownTable:
         for effect in one.effects:
             by_name.setdefault(effect_name(effect), {})[one.metric] = effect
     metrics = [one.metric for one in analysis.effects]
+    places = {
+        one.metric: places_of(
+            (effect.high - effect.low) / 2
+            for effect in one.effects
+            if effect.low is not None and effect.high is not None
+        )
+        for one in analysis.effects
+    }
     rows = [
-        (name, *(_effect_text(effects.get(metric)) for metric in metrics))
+        (name, *(_effect_text(effects.get(metric), places[metric]) for metric in metrics))
         for name, effects in by_name.items()
     ]
     return ShownTable(
@@ -86,10 +118,10 @@ def _effects(analysis: Analysis) -> ShownTable:
     )
 
 
-def _effect_text(effect: Effect | None) -> str:
+def _effect_text(effect: Effect | None, places: int | None) -> str:
     if effect is None:
         return "-"
-    text = with_bounds(effect.estimate, effect.low, effect.high, sign=True)
+    text = with_bounds(effect.estimate, effect.low, effect.high, sign=True, places=places)
     return text.replace("\n", "*\n") if effect.is_significant else text
 
 
@@ -116,21 +148,30 @@ def _variance(analysis: Analysis) -> ShownTable:
 
 
 def _share_text(share: Share | None) -> str:
-    return "-" if share is None else percent(max(share.share, 0.0))
+    return "-" if share is None else percent_in_column(max(share.share, 0.0))
 
 
 def _cells(analysis: Analysis) -> ShownTable:
     """Return the means over the seeds of each cell, with the standard deviation of a run."""
     metrics, names = analysis.plan.metrics, cell_names(analysis.plan)
+    places = {
+        metric: places_of(analysis.final.groupby("cell", sort=False)[metric].std(ddof=1).dropna())
+        for metric in metrics
+    }
+
+    def text(value: float | None, metric: str) -> str:
+        decimals = places[metric]
+        return number(value) if decimals is None or value is None else f"{value:,.{decimals}f}"
+
     rows = []
     for cell, own in analysis.final.groupby("cell", sort=False):
         texts = []
         for metric in metrics:
             known = own[metric].dropna()
-            spread = f"\n± {short(known.std(ddof=1), digits=2)}" if len(known) > 1 else ""
-            texts.append(f"{number(float(known.mean()))}{spread}" if len(known) else "none")
+            spread = f"\n± {text(float(known.std(ddof=1)), metric)}" if len(known) > 1 else ""
+            texts.append(f"{text(float(known.mean()), metric)}{spread}" if len(known) else "none")
         rows.append((names[str(cell)], str(len(own)), *texts))
-    goal = [number(analysis.perfect.get(metric)) for metric in metrics]
+    goal = [text(analysis.perfect.get(metric), metric) for metric in metrics]
     rows.append(("real images", "", *goal))
     return ShownTable(
         "cells-table",
@@ -159,7 +200,8 @@ def _outcomes(analysis: Analysis) -> ShownTable:
             str(one.num_runs),
             str(one.num_diverged),
             str(one.num_collapsed),
-            f"{percent(one.share)} [{percent(one.low)}, {percent(one.high)}]",
+            f"{percent_in_column(one.share)} "
+            f"[{percent_in_column(one.low)}, {percent_in_column(one.high)}]",
         )
         for name, one in shares
     ]
@@ -178,11 +220,14 @@ def _differences(analysis: Analysis) -> ShownTable:
     first = analysis.plan.metrics[0]
     names = cell_names(analysis.plan)
     own = [one for one in analysis.differences if one.metric == first][:MAX_DIFFERENCES]
+    places = places_of(
+        (one.high - one.low) / 2 for one in own if one.low is not None and one.high is not None
+    )
     rows = [
         (
             names[one.cell],
             str(one.num_seeds),
-            with_bounds(one.estimate, one.low, one.high, sign=True),
+            with_bounds(one.estimate, one.low, one.high, sign=True, places=places),
             "-" if one.standardised is None else f"{one.standardised:+.2f}",
             p_value_text(one.p_holm),
             p_value_text(one.p_sign_flip),

@@ -14,6 +14,7 @@ from baselines.ablation.analysis.tradeoff import Arrow
 from baselines.ablation.design.short_names import level_name
 from baselines.ablation.report.effect_plots import direction_words
 from bench.plots.palette import INK, MARKERS, MUTED, OKABE_ITO, dress
+from bench.plots.ticks import log_ticks
 
 WIDE = 8.0  # ratio of the largest to the smallest value beyond which an axis is logarithmic
 MANY_STEPS = 10_000
@@ -43,11 +44,12 @@ def plot_curves(
     named: Mapping[str, str] | None = None,
     perfect: float | None = None,
     title: str = "",
+    fitted: bool = True,
 ) -> Axes:
     """Draw the mean over seeds against steps with its 95 % band, one line for each group.
 
     `named` maps groups to their names in the legend (None: all groups); other groups are pale lines
-    without a band.
+    without a band. Without `fitted`, the caller chooses the axis, by `fit_axis`.
     """
     groups = list(dict.fromkeys(point.group for point in points))
     names = {group: group for group in groups} if named is None else named
@@ -81,7 +83,8 @@ def plot_curves(
     means = [point.mean for point in points]
     if perfect is not None and means and _is_near(perfect, means):
         ax.axhline(perfect, color=INK, linewidth=1.1, linestyle="--")
-    _scale(ax, means)
+    if fitted:
+        fit_axis(ax, means)
     words = direction_words(metric)
     dress(ax, title=title or metric, x="steps", y=f"{metric} ({words})", grid="both")
     if max((point.step for point in points), default=0) >= MANY_STEPS:
@@ -112,13 +115,16 @@ def _legend_below(ax: Axes) -> None:
         text.set_parse_math(False)
 
 
-def _scale(ax: Axes, means: Sequence[float]) -> None:
+def fit_axis(ax: Axes, means: Sequence[float]) -> None:
     """Use a logarithmic axis for a wide range of values, so that the end of training can be seen,
-    and clip wide bands, such as those of two seeds.
+    and clip wide bands, such as those of two seeds. `means` are those of all lines that share the
+    axis.
     """
     if means and min(means) > 0 and max(means) > WIDE * min(means):
+        low, high = min(means) / 1.6, max(means) * 1.6
         ax.set_yscale("log")
-        ax.set_ylim(min(means) / 1.6, max(means) * 1.6)
+        ax.set_ylim(low, high)
+        log_ticks(ax.yaxis, low, high)
         return
     span = max(means, default=0.0) - min(means, default=0.0)
     if span > 0:

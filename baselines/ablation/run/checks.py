@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from baselines.ablation.design.cells import SAMPLING_SEED
 from baselines.ablation.run.evaluated_runs import EvaluationTask
@@ -38,11 +39,19 @@ def require_loadable(jobs: Sequence[Job]) -> None:
     extractor or metric is reported before the first training. Raises what loading them raises.
     """
     names = ("data", "data_root", "reference", "extractor", "metrics")
-    needs = {tuple(map(str, map(job.payload.get, names))): job.payload for job in jobs}
+    needs = {
+        (*map(str, map(job.payload.get, names)), _resize_of(job.payload)): job.payload
+        for job in jobs
+    }
     for need in needs.values():
-        shared_training_set(need["data"], need["data_root"], CHECKED_ON)
+        shared_training_set(need["data"], need["data_root"], CHECKED_ON, _resize_of(need))
         metrics = tuple(sorted(need["metrics"]))
         shared_scorer(need["reference"], need["extractor"], metrics, CHECKED_ON, 0)
+
+
+def _resize_of(payload: Mapping[str, Any]) -> str | None:
+    size: str | None = payload.get("config", {}).get("resize")
+    return size
 
 
 def _require_samplable(task: EvaluationTask) -> None:
@@ -53,7 +62,7 @@ def _require_samplable(task: EvaluationTask) -> None:
         return
     config = task.run_config
     if MODELS[config.model].kind == "adversarial":
-        data = shared_training_set(task.data, task.data_root, CHECKED_ON)
+        data = shared_training_set(task.data, task.data_root, CHECKED_ON, config.resize)
         engine = Engine(build_for(config, data), data)
         Sampler(trained_from(checkpoint_of(engine), CHECKED_ON), task.sampling, SAMPLING_SEED)
     elif task.sampling.rejection_gamma is not None or task.sampling.budget is not None:

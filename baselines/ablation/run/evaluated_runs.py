@@ -209,7 +209,9 @@ class EvaluatedRun:
     def _no_scores(self, data_digest: str | None = None) -> Scores:
         data = (
             data_digest
-            or shared_training_set(self.task.data, self.task.data_root, self.device).digest
+            or shared_training_set(
+                self.task.data, self.task.data_root, self.device, self.task.run_config.resize
+            ).digest
         )
         return Scores(data_digest=data, device=device_description(self.device))
 

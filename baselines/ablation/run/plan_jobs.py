@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -31,6 +30,7 @@ from bench.data.datasets import DATASETS, TORCHVISION
 from bench.errors import InputError, UsageError
 from bench.execution.ledger.ledger import Ledger
 from bench.execution.ledger.work import Job
+from bench.intake import split_array_name
 
 WORK = "baselines.ablation.run.evaluated_runs:do_run"
 STACKED_WORK = "baselines.ablation.run.evaluated_runs:do_stack"
@@ -80,6 +80,8 @@ def group_of(run: Run) -> str:
     data set, as `baselines.training.stacked.require_one_program` demands, and the same evaluations.
     """
     config = {name: getattr(run.config, name) for name in ("model", "num_steps", "data")}
+    if run.config.resize is not None:
+        config["resize"] = run.config.resize
     text = json.dumps(run.identity | {"config": config}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -100,9 +102,12 @@ def _task(run: Run, around: Surroundings) -> EvaluationTask:
 
 def _placed(source: str) -> str:
     """Return a path as an absolute one, for workers in any folder, and a name as it is."""
-    if source in DATASETS or source.startswith(TORCHVISION) or not Path(source).exists():
+    if source in DATASETS or source.startswith(TORCHVISION):
         return source
-    return str(Path(source).resolve())
+    path, array_name = split_array_name(source)
+    if not path.exists():
+        return source
+    return str(path.resolve()) + ("" if array_name is None else f":{array_name}")
 
 
 def results_of(ledger: Ledger, runs: Sequence[Run]) -> dict[str, RunResult]:

@@ -13,7 +13,7 @@ from typing import Any
 from bench.anomaly.benchmark.row_fields import fault_of
 from bench.anomaly.benchmark.rows import Row
 from bench.anomaly.choices import variant
-from bench.errors import InputError, UsageError
+from bench.errors import InputError, UsageError, reason_of
 from bench.execution.ledger.claims import Claim, claim_within
 from bench.runtime.whole_files import write_atomically
 from bench.statistics.intervals import holm
@@ -88,7 +88,7 @@ def read_rows(path: Path) -> list[Row]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a records file: {error}; {REMEDY}") from error
+        raise InputError(f"{path}: not a records file: {reason_of(error)}; {REMEDY}") from error
     return [_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 

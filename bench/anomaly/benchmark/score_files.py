@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.anomaly.benchmark.jobs import SCORES, Scores
-from bench.errors import InputError
+from bench.errors import InputError, reason_of
 from bench.runtime.npz import arrays_from_bytes
 
 
@@ -24,7 +24,7 @@ def read_scores(folder: Path, *, num_test: int, num_scores: int) -> Scores:
         found = _checked(arrays["rows"], arrays["scores"], num_test, num_scores)
     except (OSError, KeyError, InputError) as error:
         raise InputError(
-            f"{path}: the scores of a finished job cannot be read ({error}); delete the "
+            f"{path}: the scores of a finished job cannot be read ({reason_of(error)}); delete the "
             "job's folder in the ledger and run the command again"
         ) from error
     return found

@@ -30,11 +30,16 @@ def obstacle(row: DetectorRow, task: Task, extractor: str) -> str | None:
     name = extractor_of(row, extractor)
     side_px = None if name is None else extractor_row(name).side_px
     if side_px is not None and (height, width) != (side_px, side_px):
-        return f"{size}, and extractor {name} takes {side_px}x{side_px} px; --resize or --extractor"
+        taken = f"{side_px}x{side_px}"
+        return (
+            f"{size}, and extractor {name} takes {taken} px; give --resize {taken} or another "
+            "--extractor"
+        )
     if row.square and height != width:
-        return f"{size}, and it turns images by 90 degrees; --resize to a square"
+        return f"{size}, and it turns images by 90 degrees; give --resize {height}x{height}"
     if row.max_side_px is not None and max(height, width) > row.max_side_px:
-        return f"{size}, and it takes at most {row.max_side_px} px a side; --resize"
+        most = row.max_side_px
+        return f"{size}, and it takes at most {most} px a side; give --resize {most}x{most}"
     if len(task.normal) < row.at_least:
         return f"{len(task.normal)} normal images, and it needs {row.at_least} or more"
     fewest = int(np.bincount(task.labels, minlength=2).min())

@@ -31,6 +31,7 @@ def read_from(report: AuditReport, path: str | Path, size: Size | None) -> Submi
         source=report.source,
         kind=report.kind,
         resize=size,
+        array=report.array_name,
     )
 
 

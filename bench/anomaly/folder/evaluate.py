@@ -35,7 +35,7 @@ from bench.anomaly.folder.output_folder import folder_for_results, require_apart
 from bench.anomaly.folder.record import AnomalyRecord, DetectorEntry, MissedEntry
 from bench.errors import InputError, UsageError
 from bench.extractors import extractor_row
-from bench.intake import AuditReport, Size, parse_size, read_images
+from bench.intake import AuditReport, Size, parse_size, read_images, sanitise
 from bench.records.score_record import Identity
 from bench.runtime import provenance
 from bench.runtime.code_digest import code_digest
@@ -95,6 +95,9 @@ class _Outcome(NamedTuple):
     left_out: tuple[Missed, ...]
 
 
+EXTRACTOR = "digits"  # of detectors on features
+
+
 def evaluate_folder(
     train: str | Path,
     test: str | Path,
@@ -102,7 +105,7 @@ def evaluate_folder(
     detectors: str | Sequence[str],
     labels: str | Path | None = None,
     out: str | Path | None = None,
-    extractor: str = "digits",
+    extractor: str = EXTRACTOR,
     options: Options | None = None,
     budget: Budget | None = None,
     resize: str | Size | None = None,
@@ -132,6 +135,18 @@ def evaluate_folder(
     if not 0 <= seed <= MAX_SEED:
         raise UsageError(f"seed {seed}: expected 0 to {MAX_SEED:,}")
     extractor_row(extractor)
+    words = _words(
+        train=train,
+        test=test,
+        labels=labels,
+        detectors=given,
+        extractor=None if extractor == EXTRACTOR else extractor,
+        budget=budget,
+        resize=resize,
+        seed=seed or None,
+        device=device,
+        set=[f"{name}={value}" for name, value in (options or {}).items()],
+    )
     device = select_device(device)
     if out is not None:
         require_apart(Path(out), (train, test, labels), names)
@@ -162,6 +177,7 @@ def evaluate_folder(
                 name=provenance.version(), digest=code_digest(__name__, without=_WITHOUT)
             ),
             seed=seed,
+            options=words,
             device=device_description(device),
             libraries=provenance.library_versions(),
             findings=findings_of(normal, tested, task),
@@ -180,6 +196,16 @@ def evaluate_folder(
         failed=outcome.failed,
         left_out=outcome.left_out,
     )
+
+
+def _words(**given: object) -> tuple[str, ...]:
+    """Return options as words of the command line, those that are None omitted."""
+    words: list[str] = []
+    for name, value in given.items():
+        for one in value if isinstance(value, list) else [value]:
+            text = f"{one.width}x{one.height}" if isinstance(one, Size) else str(one)
+            words += [] if one is None else [f"--{name}", sanitise(text, 400)]
+    return tuple(words)
 
 
 def _judge_each(each: _Each, progress: Progress | None) -> _Outcome:

@@ -69,6 +69,7 @@ class AnomalyRecord(_Model):
     labels_sha256: str | None = None
     code: Identity
     seed: int
+    options: tuple[str, ...] = ()  # the run as words of `latentbench anomaly`
     device: str
     libraries: dict[str, str]
     findings: tuple[FindingEntry, ...] = ()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, Self
 
-from bench.errors import UsageError
+from bench.errors import UsageError, reason_of
 from bench.execution.executors.workers import T, Workers
 from bench.execution.ledger.causes import WorkerLost
 
@@ -52,7 +52,8 @@ class DaskWorkers(Workers):
             self._client = Client(self._address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError, TypeError) as error:
             raise UsageError(
-                f"executor {self.name}: no dask scheduler answers at this address: {error}"
+                f"executor {self.name}: no dask scheduler answers at this address: "
+                f"{reason_of(error)}"
             ) from error
         return self
 

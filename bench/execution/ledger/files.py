@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.errors import LatentbenchError
+from bench.errors import LatentbenchError, reason_of
 from bench.runtime.whole_files import write_atomically
 
 CORRUPT = ".corrupt"
@@ -74,7 +74,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except PermissionError:
         raise
     except (OSError, ValueError, RecursionError) as error:
-        raise Corrupt(f"{path} cannot be read: {error}") from error
+        raise Corrupt(f"{path} cannot be read: {reason_of(error)}") from error
     if not isinstance(values, dict):
         raise Corrupt(f"{path} cannot be read: expected a JSON object")
     return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -22,7 +23,7 @@ from baselines.training.training_images import training_set
 from bench.__main__ import run
 from bench.errors import EXIT_OK, EXIT_USAGE, UnknownNameError, UsageError
 from tests.baselines.conftest import SMALL, train_run
-from tests.conftest import RealSample
+from tests.conftest import RealSample, write_pngs
 
 TINY = (*SMALL["dense-gan"], "num_steps=16")
 
@@ -110,14 +111,37 @@ def test_a_run_s_folder_is_named_by_what_differs_from_the_recipe() -> None:
     assert name("dcgan", data="/data/my faces.npz") == "dcgan-my_faces-0"
     assert name("dcgan", data="..").startswith("dcgan-data-0")
     assert name("dcgan", ["beta1=0.5"]) == "dcgan-mnist-0"  # the recipe's own
-    on = name("course-gan", {"tricks.ema": True})
-    assert on == name("course-gan", ["tricks.ema=on"]) != name("course-gan")
-    assert (
-        name("course-gan", {"tricks.ema": True}, seed=1).rpartition("-")[2]
-        == (on.rpartition("-")[2])
-    )
+    assert name("dcgan", data="d.npz:x_test") == "dcgan-d_x_test-0"
+    assert name("course-gan", {"tricks.ema": True}, seed=1) == "course-gan-mnist-1-ema"
+    assert name("course-gan", {"tricks.ema": True}) == name("course-gan", ["tricks.ema=on"])
     both = ["batch_size=32", "num_steps=9"]
     assert name("dcgan", both) == name("dcgan", both[::-1])
+    assert name("dcgan", both) == "dcgan-mnist-0-batch_size=32-num_steps=9"
+    assert name("dcgan", ["tricks.ema.decay=0.5", "model.batch_norm_generator=false"]) == (
+        "dcgan-mnist-0-batch_norm_generator=off-ema-ema.decay=0.5"
+    )
+    assert name("wgan-gp", ["tricks.gradient-penalty.weight=1"]) == (
+        "wgan-gp-mnist-0-gradient-penalty.weight=1.0"
+    )
+
+
+def test_names_that_cannot_hold_every_setting_end_in_a_digest() -> None:
+    def name(*settings: str) -> str:
+        return run_name(run_configs("course-gan", [0], settings=settings)[0])
+
+    many = [
+        "batch_size=32",
+        "num_steps=9",
+        "learning_rate=0.00031",
+        "beta1=0.25",
+        "beta2=0.875",
+        "loss=hinge",
+        "tricks.ema=on",
+    ]
+    long, other = name(*many), name(*many[:-1], "tricks.instance-noise=on")
+    assert len(long) < 120
+    assert re.fullmatch(r"course-gan-mnist-0-[a-z0-9_=.-]+-[0-9a-f]{6}", long)
+    assert long != other
 
 
 def test_out_of_memory_says_what_to_make_smaller(
@@ -233,3 +257,41 @@ def test_settings_with_an_effect_are_taken() -> None:
     assert run_configs("course-gan", [0], settings=settings)[0].beta1 == 0.3
     off = {"learning_rate": 0.1, "tricks.two-time-scales": False}
     assert run_configs("course-gan-tricks", [0], settings=off)[0].learning_rate == 0.1
+
+
+@pytest.mark.usefixtures("_verbs")
+def test_a_conditional_model_learns_classes_of_your_own(mnist: RealSample, tmp_path: Path) -> None:
+    """Folders of three classes and another size: train, resume and sample with labels."""
+    for label in range(3):
+        write_pngs(mnist.images[mnist.labels == label][:20], tmp_path / "own" / f"class-{label}")
+    words = ["--data", str(tmp_path / "own"), "--resize", "16x16", "--out", str(tmp_path / "runs")]
+    words += ["--set", "num_steps=2", "--set", "batch_size=4", "--device", "cpu", "-q"]
+    assert run(["train", "conditional-dense-gan", *words]) == EXIT_OK
+    (folder,) = (tmp_path / "runs").iterdir()
+    config = read_checkpoint(folder / CHECKPOINT).config
+    assert config.resize == "16x16"
+    samples = baselines.sample(folder, tmp_path / "s", num_images=6, labels=[0, 1, 2, 0, 1, 2])
+    assert samples.images.shape == (6, 16, 16, 1)
+    assert run(["train", "conditional-dense-gan", *words, "--resume"]) == EXIT_OK
+    shutil.rmtree(tmp_path / "own" / "class-1")
+    shutil.rmtree(tmp_path / "own" / "class-2")
+    for file in (tmp_path / "own" / "class-0").iterdir():
+        file.rename(tmp_path / "own" / file.name)
+    (tmp_path / "own" / "class-0").rmdir()
+    words = [*words[:-1], "--out", str(tmp_path / "others")]
+    assert run(["train", "conditional-dense-gan", *words]) == EXIT_USAGE
+
+
+def test_resize_is_part_of_a_configuration_only_when_it_is_given() -> None:
+    """Digests of configurations name published runs; a new field must not change them."""
+    (plain,) = run_configs("course-gan", [0])
+    (resized,) = run_configs("course-gan", [0], settings={"resize": "32X24"})
+    assert plain.resize is None
+    assert resized.resize == "32x24"
+    assert plain.digest != resized.digest
+    fields = plain.model_dump(mode="json")
+    del fields["resize"]
+    text = json.dumps(fields, sort_keys=True)
+    assert plain.digest == hashlib.sha256(text.encode()).hexdigest()
+    with pytest.raises(UsageError, match="expected WIDTHxHEIGHT"):
+        run_configs("course-gan", [0], settings={"resize": "32by24"})

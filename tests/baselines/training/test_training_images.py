@@ -83,3 +83,26 @@ def test_images_of_two_sizes_are_refused_as_training_images(
     with pytest.raises(InvalidSubmission, match="cannot train on this folder or archive") as caught:
         load_training_set(str(tmp_path))
     assert [finding.code for finding in caught.value.findings] == ["mixed-sizes"]  # type: ignore[attr-defined]
+
+
+def test_folders_of_classes_give_labels_and_resize_gives_one_size(
+    mnist: RealSample, tmp_path: Path
+) -> None:
+    for name, rows in (("dog", [0, 1]), ("ant", [2, 3, 4])):
+        write_pngs(mnist.images[rows], tmp_path / "set" / name)
+    data = load_training_set(str(tmp_path / "set"))
+    assert data.labels is not None
+    assert data.labels.tolist() == [0, 0, 0, 1, 1]
+    assert data.num_classes == 2
+    assert np.array_equal(data.images[0, 0].numpy(), mnist.images[2, :, :, 0])
+    large = np.zeros((90, 70), np.uint8)
+    Image.fromarray(large).save(tmp_path / "set" / "ant" / "large.png")
+    with pytest.raises(InvalidSubmission, match="or give --resize WIDTHxHEIGHT"):
+        load_training_set(str(tmp_path / "set"))
+    resized = load_training_set(str(tmp_path / "set"), resize="24x16")
+    assert resized.image_shape == (1, 16, 24)
+    assert resized.digest != data.digest
+    arrays = training_set(mnist.images[[2, 3, 4, 0, 1]], np.array([0, 0, 0, 1, 1]), name="x")
+    assert data.digest == arrays.digest
+    with pytest.raises(InputError, match="at most 64 px: --resize 64x64"):
+        load_training_set(str(tmp_path / "set"), resize="70x90")
