@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.anomaly.folder.evaluate import evaluate_folder as evaluate_folder
     from bench.comparing.comparison import Comparison as Comparison
     from bench.comparing.comparison import compare as compare
+    from bench.comparing.methods import compare_methods as compare_methods
     from bench.intake import audit as audit
     from bench.intake import load_spec as load_spec
     from bench.records.score_record import ScoreRecord as ScoreRecord
@@ -36,6 +37,7 @@ _MODULES = {
     "evaluate_folder": "bench.anomaly.folder.evaluate",
     "Comparison": "bench.comparing.comparison",
     "compare": "bench.comparing.comparison",
+    "compare_methods": "bench.comparing.methods",
     "audit": "bench.intake",
     "load_spec": "bench.intake",
     "ScoreRecord": "bench.records.score_record",

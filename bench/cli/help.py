@@ -13,13 +13,22 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from bench.cli.options import GREEDY
+from bench.errors import UsageError
+
 MIN_WIDTH, MAX_WIDTH = 60, 120
 MAX_NAME_WIDTH = 28  # longer option names get a line of their own
 ARGUMENTS, OPTIONS = "Arguments", "Options"
 
 
 class VerbCommand(TyperCommand):
-    """A verb whose help page is laid out by this module."""
+    """A verb whose help page is laid out by this module, and whose greedy options take several
+    values.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words of the command line."""
+        return super().parse_args(ctx, repeat_greedy(args))
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words after the verb's name in the usage line."""
@@ -39,6 +48,27 @@ class VerbCommand(TyperCommand):
         for heading, rows in sections.items():
             parts.append(f"{heading}:\n" + "\n".join(_table(rows, column, width)))
         return "\n\n".join(parts)
+
+
+def repeat_greedy(args: list[str]) -> list[str]:
+    """Return the words with every greedy option repeated in front of each of its values. Raises
+    `UsageError` for one without values.
+
+    >>> repeat_greedy(["a", "--against", "b", "c", "--metrics", "fid"])
+    ['a', '--against', 'b', '--against', 'c', '--metrics', 'fid']
+    """
+    found: list[str] = []
+    option = ""
+    for number, word in enumerate(args):
+        if word.startswith("-"):
+            option = word if word in GREEDY else ""
+            if not option:
+                found.append(word)
+            elif "".join(args[number + 1 : number + 2])[:1] in ("", "-"):
+                raise UsageError(f"{word} needs one or more values after it")
+        else:
+            found += [option, word] if option else [word]
+    return found
 
 
 def _usage_word(argument: Any) -> str:

@@ -117,6 +117,9 @@ UnverifiedWeights = Annotated[
         rich_help_panel=PROTOCOL,
     ),
 ]
+# Options that take all values up to the next option, as in `--against a.json b.json`.
+GREEDY = ("--against",)
+
 Metrics = Annotated[
     list[str] | None,
     typer.Option(

@@ -89,6 +89,25 @@ def _extractors(side: Iterable[tuple[str, str]]) -> dict[str, int]:
     return counts
 
 
+def metrics_of(record: ScoreRecord) -> set[str]:
+    """Return the names of the metrics that a record holds."""
+    return {entry.metric for entry in record.values}
+
+
+def named_metrics(records: Iterable[ScoreRecord], metrics: str | Iterable[str]) -> list[str]:
+    """Return the given names once each. Raises `UsageError` for none, and `UnknownNameError` for
+    one that a record lacks.
+    """
+    names = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
+    if not names:
+        raise UsageError("no metric is named")
+    for record in records:
+        for name in names:
+            if name not in metrics_of(record):
+                raise UnknownNameError("metric of these records", name, metrics_of(record))
+    return names
+
+
 def require_comparable(pair: Pair, metrics: Sequence[str], *, other_size: bool = False) -> None:
     """Raise `UsageError` when two records cannot be compared.
 

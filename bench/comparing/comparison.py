@@ -25,13 +25,15 @@ from pydantic import BaseModel, ConfigDict
 from bench.comparing.comparability import (
     Pair,
     entries_of_both,
+    metrics_of,
+    named_metrics,
     pair_up,
     require_comparable,
     warnings_of,
 )
 from bench.comparing.metric_change import ALPHA, Change, ChangeTest
 from bench.comparing.tolerance import Given, Tolerance
-from bench.errors import UnknownNameError, UsageError
+from bench.errors import UsageError
 from bench.records.score_record import ScoreRecord
 from bench.statistics.intervals import holm
 
@@ -109,22 +111,10 @@ def _listed(records: ScoreRecord | Iterable[ScoreRecord]) -> list[ScoreRecord]:
 
 def _chosen(pairs: list[Pair], metrics: str | Iterable[str] | None) -> list[str]:
     """Return the names of the metrics to compare. Raises `UsageError` for one a record lacks."""
-    held = [
-        {entry.metric for entry in record.values}
-        for _, base, new in pairs
-        for record in (base, new)
-    ]
     if metrics is None:
-        pairwise = [before & after for before, after in zip(held[::2], held[1::2], strict=True)]
+        pairwise = [metrics_of(pair.base) & metrics_of(pair.new) for pair in pairs]
         names = sorted(set().union(*pairwise))
         if not names:
             raise UsageError("BASE and NEW have no metric in common")
         return names
-    names = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
-    if not names:
-        raise UsageError("no metric is named")
-    for name in names:
-        for side in held:
-            if name not in side:
-                raise UnknownNameError("metric of these records", name, side)
-    return names
+    return named_metrics([each for pair in pairs for each in (pair.base, pair.new)], metrics)

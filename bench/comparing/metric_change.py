@@ -68,7 +68,7 @@ class ChangeTest:
         shortfalls = _shortfalls(base, _point(base.value), new, _point(new.value))
         if shortfalls is not None:
             self._worse = difference(*shortfalls).estimate
-        intervals = _interval(base), _interval(new)
+        intervals = interval_around(base), interval_around(new)
         if self._same or intervals[0] is None or intervals[1] is None:
             return
         found = difference(intervals[0], intervals[1])
@@ -133,7 +133,7 @@ class ChangeTest:
         return "no change", note or ("within the tolerance" if worse else "")
 
 
-def _interval(entry: ScoreValue) -> Uncertainty | None:
+def interval_around(entry: ScoreValue) -> Uncertainty | None:
     """Return the interval; around the value itself for a target, which has the same bias."""
     found = entry.interval
     if found is None or entry.value is None:
@@ -148,7 +148,7 @@ def _interval(entry: ScoreValue) -> Uncertainty | None:
     )
 
 
-def _sign(entry: ScoreValue, value: float) -> float | None:
+def side_of_ideal(entry: ScoreValue, value: float) -> float | None:
     """Return 1 where lower is better at `value`, -1 where higher is, None for an unknown target."""
     if entry.direction == "target":
         return None if entry.expected is None else math.copysign(1.0, value - entry.expected)
@@ -165,7 +165,7 @@ def _shortfalls(
     """Return both intervals as distances from ideal, negated where higher is better."""
     shortfalls = []
     for entry, found in ((base, before), (new, after)):
-        sign = _sign(entry, found.estimate)
+        sign = side_of_ideal(entry, found.estimate)
         if sign is None:
             return None
         target = entry.expected or 0.0 if entry.direction == "target" else 0.0

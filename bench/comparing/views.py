@@ -28,6 +28,11 @@ BETTER = {"lower": "lower", "higher": "higher", "target": "near"}
 NARROW_COLUMNS = 100  # a narrower table omits its less important columns
 RIGHT = {"base", "new", "change", "95 % interval", "p (Holm)", "allowed"}
 SMALLEST_P = 0.0001
+TWO_FOLDERS = (
+    "This compares two folders of samples, not two methods: training again moves the values more "
+    "than drawing other images does. To compare methods, give the records of several training runs "
+    "of each: latentbench compare NEW... --against BASE..."
+)
 # Everything except letters, digits, a few harmless signs, an underscore or a point within a word or
 # number, and a colon before a space.
 MARKUP = re.compile(r"[^\w ,()=.:-]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<!\d)\.|\.(?!\d)|:(?! )")
@@ -60,6 +65,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(Text(f"missing in NEW: {name} (--submission NAME compares one)", "bold red"))
     for name in comparison.added:
         console.print(Text(f"in NEW only: {name}", "dim"))
+    console.print(Text(TWO_FOLDERS, "dim"))
     console.print(Text(headline(comparison), "bold green" if comparison.ok else "bold red"))
 
 
@@ -119,7 +125,7 @@ def notes(comparison: Comparison) -> list[str]:
 
 def as_json(comparison: Comparison) -> str:
     """Return the comparison as JSON, with `ok` and the headline first."""
-    outcome = {"ok": comparison.ok, "headline": headline(comparison)}
+    outcome = {"ok": comparison.ok, "headline": headline(comparison), "scope": TWO_FOLDERS}
     return json.dumps(outcome | comparison.model_dump(mode="json"), indent=1) + "\n"
 
 
@@ -131,25 +137,28 @@ def markdown(comparison: Comparison) -> str:
     head += ["metric", "base", "new", "change", "95 % interval", "p (Holm)"]
     head += ["allowed", "verdict"] if tolerant else ["verdict"]
     align = ["---:" if name in RIGHT else "---" for name in head]
-    lines = [f"### Latentbench: {headline(comparison)}", "", _row(head), _row(align)]
+    title = f"### Latentbench: {headline(comparison)}"
+    lines = [title, "", markdown_row(head), markdown_row(align)]
     for change in comparison.changes:
         verdict = f"**{change.verdict}**" if change.verdict == "regression" else change.verdict
         cells = [escaped(change.submission)] if several else []
         cells += [escaped(change.metric), number(change.base), number(change.new)]
         cells += [number(change.change, sign=True), _interval(change), _p_value(change)]
         cells += [number(change.allowed), verdict] if tolerant else [verdict]
-        lines.append(_row(cells))
+        lines.append(markdown_row(cells))
     remarks = [*notes(comparison), *(f"warning: {warning}" for warning in comparison.warnings)]
     remarks += [f"missing in NEW: {name}" for name in comparison.missing]
     remarks += [f"in NEW only: {name}" for name in comparison.added]
-    lines += ["", *(f"- {escaped(line)}" for line in remarks)] if remarks else []
+    remarks.append(TWO_FOLDERS)
+    lines += ["", *(f"- {escaped(line)}" for line in remarks)]
     lines += ["", "<details><summary>signatures</summary>", ""]
     for base, new in comparison.signatures:
         lines += [f"- BASE {escaped(base)}", f"- NEW {escaped(new)}"]
     return "\n".join([*lines, "", "</details>", ""])
 
 
-def _row(cells: list[str]) -> str:
+def markdown_row(cells: list[str]) -> str:
+    """Return a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
@@ -169,9 +178,18 @@ def _interval(change: Change) -> str:
     return f"{number(change.low)} to {number(change.high)}"
 
 
-def _p_value(change: Change) -> str:
-    if change.p_value is None:
+def p_value_text(p_value: float | None) -> str:
+    """Return a p-value with the digits that matter; None is empty.
+
+    >>> p_value_text(0.00001), p_value_text(0.0123)
+    ('< 0.0001', '0.012')
+    """
+    if p_value is None:
         return ""
-    if change.p_value < SMALLEST_P:
+    if p_value < SMALLEST_P:
         return f"< {SMALLEST_P}"
-    return f"{change.p_value:.4f}" if change.p_value < 0.001 else f"{change.p_value:.3f}"
+    return f"{p_value:.4f}" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def _p_value(change: Change) -> str:
+    return p_value_text(change.p_value)

@@ -32,6 +32,7 @@ from baselines.ablation.analysis.results import (
     curve_frame,
     final_frame,
 )
+from baselines.ablation.analysis.simple import SimpleEffect, simple_effects
 from baselines.ablation.analysis.tradeoff import (
     Arrow,
     TimeRatio,
@@ -62,6 +63,7 @@ class Analysis:
     perfect: Mapping[str, float | None]
     num_missing: int
     effects: Sequence[MetricEffects]
+    simple: Sequence[SimpleEffect]
     ranks: Sequence[MetricEffects]
     differences: Sequence[PairedDifference]
     cells: Sequence[OutcomeShare]
@@ -94,9 +96,10 @@ def analyse(
     perfect = _perfect(known, results)
     final = with_states(final_frame(runs, results), perfect, rule)
     curve = curve_frame(runs, results)
-    effects = analysed(final, plan.levels, plan.metrics)
+    effects = analysed(final, plan.levels, plan.metrics, perfect)
     findings = Findings(
         effects=effects,
+        simple=simple_effects(final, plan.levels, effects, perfect),
         ranks=rank_effects(final, plan.levels, plan.metrics, perfect),
         cells=cell_outcomes(final),
         factors=factor_outcomes(final, plan.levels),
@@ -120,6 +123,7 @@ def analyse(
         perfect=perfect,
         num_missing=missing,
         effects=effects,
+        simple=findings.simple,
         ranks=findings.ranks,
         differences=paired_differences(final, plan.metrics, base) if has_base else (),
         cells=findings.cells,

@@ -5,6 +5,9 @@ significant at 5 % over all effects and metrics together (Holm). Every other eff
 open, with the number of seeds that would give 80 % power if the estimate were the true effect (at
 5 % over the number of effects, Holm's first step), and the effect size that these runs would find.
 An estimate that is large by chance makes that number too small: take it as a lower bound.
+
+Where a significant interaction changes a factor's effect, its average over the other factors is not
+reported; the simple effects within the interaction are.
 """
 
 from __future__ import annotations
@@ -14,14 +17,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from baselines.ablation.analysis.coding import Term
-from baselines.ablation.analysis.effects import Effect, MetricEffects
+from baselines.ablation.analysis.effects import NEGLIGIBLE, Effect, MetricEffects
 from baselines.ablation.analysis.outcomes import CollapseRule, FactorTest, OutcomeShare
-from baselines.ablation.analysis.power import detectable, seeds_needed
 from baselines.ablation.analysis.ranking import is_better
+from baselines.ablation.analysis.simple import SimpleEffect, interacting
 from baselines.ablation.analysis.tradeoff import TimeRatio
 from bench.metrics import METRICS
 from bench.reporting.sentence import Sentence, Tone
 from bench.statistics.intervals import LEVEL
+from bench.statistics.power import detectable, seeds_needed
 from bench.tables.numbers import counted, listed, percent
 
 ALPHA = 1 - LEVEL
@@ -34,16 +38,23 @@ Ranked = tuple[MetricEffects, Effect]
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What the sentences are about: effects `analysed` together, the same on ranks, outcomes of
-    cells and factors, and time ratios of the factors' levels.
+    """What the sentences are about: effects `analysed` together, the simple effects within their
+    interactions, main effects on ranks, outcomes of cells and factors, and time ratios of the
+    factors' levels.
     """
 
     effects: Sequence[MetricEffects]
+    simple: Sequence[SimpleEffect] = ()
     ranks: Sequence[MetricEffects] = ()
     cells: Sequence[OutcomeShare] = ()
     factors: Sequence[FactorTest] = ()
     times: Sequence[TimeRatio] = ()
     rule: CollapseRule = field(default_factory=CollapseRule)
+
+    @property
+    def averaged(self) -> set[tuple[str, str]]:
+        """Metrics and factors whose main effect is an average over a significant interaction."""
+        return {(one.metric, factor) for one in self.effects for factor in interacting(one)}
 
 
 def conclusions(findings: Findings) -> list[Sentence]:
@@ -51,11 +62,17 @@ def conclusions(findings: Findings) -> list[Sentence]:
     shown = [effect for one in findings.effects for effect in one.effects if effect.is_significant]
     ranked = _by_ranks_only(findings)
     found = _headline(findings, ranked) if shown else [_nothing_shown(findings, ranked)]
-    found += [_main_sentence(effect) for effect in shown if len(effect.term) == 1]
+    averaged = findings.averaged
+    found += [
+        _main_sentence(effect)
+        for effect in shown
+        if len(effect.term) == 1 and (effect.metric, effect.term[0]) not in averaged
+    ]
     found += [_interaction_sentence(effect) for effect in shown if len(effect.term) == 2]
+    found += _simple_sentences(findings)
     found += _outcome_sentences(findings)
     found += _rank_sentences(ranked)
-    found += _open_questions(findings.effects, {_identity(effect) for _, effect in ranked})
+    found += _open_questions(findings, {_identity(effect) for _, effect in ranked})
     found += [_time_sentence(one) for one in findings.times if _differs(one)]
     return found + _notes(findings.effects)
 
@@ -103,14 +120,16 @@ def _p_value(value: float) -> str:
 
 def _by_ranks_only(findings: Findings) -> list[Ranked]:
     """Return the effects that are significant on ranks, where diverged runs are worst, but not on
-    values.
+    values; averages over a significant interaction are left out.
     """
     shown = {_identity(e) for one in findings.effects for e in one.effects if e.is_significant}
     return [
         (one, effect)
         for one in findings.ranks
         for effect in one.effects
-        if effect.is_significant and _identity(effect) not in shown
+        if effect.is_significant
+        and _identity(effect) not in shown
+        and (effect.metric, effect.term[0]) not in findings.averaged
     ]
 
 
@@ -122,12 +141,16 @@ def _headline(findings: Findings, ranked: Sequence[Ranked]) -> list[Sentence]:
     places = {_identity(effect): effect.estimate > 0 for _, effect in ranked}
     groups: dict[str, list[str]] = {"help": [], "hurt": [], "better": [], "worse": [], "open": []}
     for effect in (effect for effect in first.effects if len(effect.term) == 1):
-        if effect.is_significant:
-            group = "help" if is_better(effect.metric, effect.estimate) else "hurt"
+        if (effect.metric, effect.term[0]) in findings.averaged:
+            for one in findings.simple:
+                if _identity(one.effect) == _identity(effect):
+                    groups[_group(one.effect)].append(f"{_name(effect)} {_where(one)}")
+        elif effect.is_significant:
+            groups[_group(effect)].append(_name(effect))
         else:
             better = places.get(_identity(effect))
             group = "open" if better is None else "better" if better else "worse"
-        groups[group].append(_name(effect))
+            groups[group].append(_name(effect))
     if not groups["help"] and not groups["hurt"]:
         return []  # an interaction, or another metric
     parts = [
@@ -144,6 +167,17 @@ def _headline(findings: Findings, ranked: Sequence[Ranked]) -> list[Sentence]:
         parts.append(f"no effect is shown for {listed(groups['open'], most=MAX_NAMES)}")
     text = f"On {first.metric}, the first metric of the plan: {'; '.join(parts)}."
     return [Sentence("good" if groups["help"] else "bad", text)]
+
+
+def _group(effect: Effect) -> str:
+    """Return "help" or "hurt", or "open" if nothing that matters is shown."""
+    if not effect.is_significant or effect.is_negligible:
+        return "open"
+    return "help" if is_better(effect.metric, effect.estimate) else "hurt"
+
+
+def _where(one: SimpleEffect) -> str:
+    return f"with {one.partner} ({one.partner_level})"
 
 
 def _nothing_shown(findings: Findings, ranked: Sequence[Ranked]) -> Sentence:
@@ -189,10 +223,33 @@ def _main_sentence(effect: Effect) -> Sentence:
     verdict = is_better(effect.metric, effect.estimate)
     verb = {True: "improves", False: "worsens", None: "changes"}[verdict]
     text = f"{_name(effect)} {verb} {effect.metric}: {_amount(effect)}"
+    if effect.is_negligible:
+        text += (
+            f"; negligible, less than {NEGLIGIBLE:.0%} of what real images or the median run get"
+        )
+        return Sentence("note", f"{text}{_aliases(effect)}.")
     if effect.standardised is not None:
         size = f"{abs(effect.standardised):.2g}"
         text += f"; {size} standard deviation{'' if size == '1' else 's'} of a run"
     return Sentence(_tone(effect.metric, effect.estimate), f"{text}{_aliases(effect)}.")
+
+
+def _simple_sentences(findings: Findings) -> list[Sentence]:
+    """Return a sentence for each factor of a significant interaction, with its simple effects."""
+    groups: dict[tuple[Identity, str], list[SimpleEffect]] = {}
+    for one in findings.simple:
+        groups.setdefault((_identity(one.effect), one.partner), []).append(one)
+    found = []
+    for several in groups.values():
+        effect = several[0].effect
+        parts = "; ".join(f"{_amount(one.effect)} {_where(one)}" for one in several)
+        shown = {_group(one.effect) for one in several} - {"open"}
+        tone: Tone = "note"
+        if METRICS[effect.metric].direction != "target":
+            tone = "bad" if "hurt" in shown else "good" if shown else "note"
+        text = f"{_name(effect)} changes {effect.metric} by {parts}."
+        found.append(Sentence(tone, text))
+    return found
 
 
 def _interaction_sentence(effect: Effect) -> Sentence:
@@ -202,6 +259,8 @@ def _interaction_sentence(effect: Effect) -> Sentence:
         f"{_name(effect)} interact on {effect.metric}: their combination {how} the sum of their "
         f"separate effects by {_amount(effect)}"
     )
+    if effect.is_negligible:
+        return Sentence("note", f"{text}; negligible{_aliases(effect)}.")
     return Sentence(_tone(effect.metric, effect.estimate), f"{text}{_aliases(effect)}.")
 
 
@@ -269,13 +328,20 @@ def _num_tested(effects: Sequence[MetricEffects]) -> int:
     return sum(effect.p_value is not None for one in effects for effect in one.effects)
 
 
-def _open_effects(analyses: Sequence[MetricEffects]) -> list[tuple[MetricEffects, Effect]]:
-    """Return the main effects that are tested but not significant, by rising p-value."""
+def _open_effects(
+    analyses: Sequence[MetricEffects], averaged: Collection[tuple[str, str]] = ()
+) -> list[tuple[MetricEffects, Effect]]:
+    """Return the main effects that are tested but not significant, by rising p-value, without those
+    of `averaged`.
+    """
     found = [
         (one, effect)
         for one in analyses
         for effect in one.effects
-        if len(effect.term) == 1 and effect.p_value is not None and not effect.is_significant
+        if len(effect.term) == 1
+        and effect.p_value is not None
+        and not effect.is_significant
+        and (effect.metric, effect.term[0]) not in averaged
     ]
     return sorted(found, key=lambda pair: pair[1].p_value or 0.0)
 
@@ -284,29 +350,29 @@ def needed(analysis: MetricEffects, effect: Effect, alpha: float = ALPHA) -> int
     """Return the seeds needed for 80 % power if the estimate is the true effect, every cell being
     run with every seed. None for more than `power.MAX_SEEDS`, or if the variance is not known.
     """
-    if effect.standard_error is None:
+    if effect.standard_error is None or effect.df is None:
         return None
+    known = effect.df / analysis.df  # unequal variances leave fewer
     cells = analysis.num_runs / analysis.num_seeds
     terms = analysis.num_columns - (analysis.num_seeds - 1)
 
     def df(seeds: int) -> float:
-        return cells * seeds - terms - (seeds - 1)
+        return known * (cells * seeds - terms - (seeds - 1))
 
     unit = effect.standard_error * analysis.num_seeds**0.5
     return seeds_needed(effect.estimate, unit, df, alpha=alpha)
 
 
-def _open_questions(
-    effects: Sequence[MetricEffects], ranked: Collection[Identity]
-) -> list[Sentence]:
+def _open_questions(findings: Findings, ranked: Collection[Identity]) -> list[Sentence]:
     """Return the main effects that are not shown; those in `ranked` are shown by ranks."""
-    alpha = ALPHA / max(_num_tested(effects), 1)
-    still_open = _open_effects(effects)
+    alpha = ALPHA / max(_num_tested(findings.effects), 1)
+    still_open = _open_effects(findings.effects, findings.averaged)
     found = []
     for analysis, effect in still_open[:MAX_OPEN]:
         assert effect.standard_error is not None  # noqa: S101  (it has a p-value)
+        assert effect.df is not None  # noqa: S101
         seeds = needed(analysis, effect, alpha)
-        least = detectable(effect.standard_error, analysis.df, alpha=alpha)
+        least = detectable(effect.standard_error, effect.df, alpha=alpha)
         power = (
             "no feasible number of seeds finds an effect of this size with 80 % power"
             if seeds is None

@@ -4,45 +4,41 @@ Ordinary least squares with the seed as a block (Box, Hunter & Hunter 2005, chap
 
     y = mean + seed + main effects + two-factor interactions + residual
 
-Effects are contrasts against the base level (`coding.contrast`). Standard errors come from the
-residual, which pools the differences of seeds within cells and the interactions of three or more
-factors; intervals and p-values use Student's t with the residual degrees of freedom. The
-standardised effect is the effect over the residual standard deviation of one run, with the interval
-of a noncentral t. P-values are corrected by Holm over all effects of all metrics analysed together.
-A table with one seed has no intervals: its residual would consist of interactions, and would say
-nothing about other seeds. Sums of squares are of type III (a term given all others); in a balanced
-table all types agree. Shares are of the total.
+Effects are contrasts against the base level (`coding.contrast`). The residual pools the differences
+of seeds within cells and the interactions of three or more factors. Cells may have unequal
+variances, as collapsed runs and good ones do: standard errors are heteroscedasticity-consistent
+(HC2), and intervals and p-values use Student's t with Satterthwaite's degrees of freedom over the
+cells (`least_squares.robust_error`). The standardised effect is the effect over the residual
+standard deviation of one run, with the interval of a noncentral t. P-values are corrected by Holm
+over all effects of all metrics analysed together. A table with one seed has no intervals: its
+residual would consist of interactions, and would say nothing about other seeds. Sums of squares are
+of type III (a term given all others); in a balanced table all types agree. Shares are of the total.
 
 The design limits what can be estimated: one-at-a-time and leave-one-out have no interactions, and
 their effects hold next to the base only; in a fraction every effect lists its aliases. Agrees with
-statsmodels' `ols(...)` and `anova_lm(..., typ=3)` on `C(factor, Sum)` to float64 rounding.
+statsmodels' `ols(...).fit(cov_type="HC2")` and `anova_lm(..., typ=3)` on `C(factor, Sum)` to
+float64 rounding.
 
-On 1,000 simulated tables of the 2^4 factorial with 5 seeds, and runs with standard deviation 1
-around the means of their cell and seed,
+An effect is negligible if it is smaller than `NEGLIGIBLE` of the larger of the median over runs and
+the score of real images: significant, but of no use to anybody.
 
-    from baselines.ablation.analysis.simulation import simulate; simulate()
-    from baselines.ablation.analysis.simulation import simulate; simulate(effects={})
+A main effect is an average over the levels of the other factors. Where an interaction is
+significant, `simple` gives the effects within it.
 
-a main effect of 1 standard deviation is found in 94.0 % after Holm (99.2 % before), an interaction
-of 2 in 94.6 % (99.5 %); 95.3 % of the intervals contain the true value. Without any effect, 4.6 %
-of the tables have a significant one, and 4.7 % of the single p-values are below .05. The test is
-more conservative if runs are not normal: 3.6 % false alarms with Student's t with 3 degrees of
-freedom, 2.8 % with log-normal runs. All cells are assumed to have the same variance; with a
-standard deviation five times as large in half of the cells false alarms were 3.7 %, in one of the
-16 cells 5.5 %. In designs that compare each cell with the base only (one-at-a-time, leave-one-out)
-this does not average out: there, rely on `paired`, which uses each cell's own variance.
+@@SIMULATED@@
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import t as t_distribution
 
 from baselines.ablation.analysis.coding import (
@@ -54,19 +50,27 @@ from baselines.ablation.analysis.coding import (
     levels_present,
     name_of,
 )
-from baselines.ablation.analysis.least_squares import Fit, Share, fitted, variance_shares
-from baselines.ablation.analysis.power import standardised_bounds
+from baselines.ablation.analysis.least_squares import (
+    Fit,
+    Share,
+    fitted,
+    robust_error,
+    variance_shares,
+)
 from baselines.ablation.analysis.results import SEED
 from bench.errors import InputError
 from bench.statistics.intervals import LEVEL, holm
+from bench.statistics.power import standardised_bounds
 
 Scale = Literal["values", "ranks"]
+NEGLIGIBLE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
     """One contrast on one metric: `levels` of the factors of `term` against their base levels. All
-    but the estimate is None without residual degrees of freedom or residual variance.
+    but the estimate is None without residual degrees of freedom or residual variance. `df` are the
+    degrees of freedom of the standard error.
     """
 
     metric: str
@@ -74,6 +78,7 @@ class Effect:
     levels: tuple[str, ...]
     estimate: float
     standard_error: float | None = None
+    df: float | None = None
     low: float | None = None
     high: float | None = None
     standardised: float | None = None
@@ -82,6 +87,7 @@ class Effect:
     p_value: float | None = None
     p_holm: float | None = None
     aliases: tuple[str, ...] = ()
+    is_negligible: bool = False
 
     @property
     def name(self) -> str:
@@ -133,8 +139,10 @@ def metric_effects(
     *,
     scale: Scale = "values",
     interactions: bool = True,
+    perfect: float | None = None,
 ) -> MetricEffects:
-    """Return the effects on one column of a table of runs, without Holm's correction.
+    """Return the effects on one column of a table of runs, without Holm's correction. `perfect` is
+    the score of real images.
 
     Runs without a value are left out and counted; `outcomes` and `ranking` include them. Raises
     `InputError` for a table without that column or with fewer than two values.
@@ -146,12 +154,16 @@ def metric_effects(
         raise InputError(f"{metric}: {len(known)} runs have a value, but effects need two or more")
     levels = levels_present(known, levels)
     coding = coded(known, levels, interactions=interactions)
-    fit = fitted(coding, known[metric].to_numpy(np.float64))
+    y_N = known[metric].to_numpy(np.float64)
+    fit = fitted(coding, y_N)
+    cells_N = known.groupby(list(levels), sort=False).ngroup().to_numpy()
+    least = 0.0 if scale == "ranks" else NEGLIGIBLE * max(abs(np.median(y_N)), abs(perfect or 0.0))
     num_seeds = known[SEED].nunique()
     if num_seeds == 1:  # the residual consists of interactions
         fit = fit._replace(df=0)
+    model = _Model(metric, coding, levels, fit, cells_N, least)
     effects = tuple(
-        _effect(metric, coding, levels, fit, dict(zip(term, chosen, strict=True)))
+        _effect(model, dict(zip(term, chosen, strict=True)))
         for term in coding.columns
         if term and term != (SEED,)
         for chosen in itertools.product(*(levels[factor][1:] for factor in term))
@@ -173,14 +185,18 @@ def metric_effects(
 
 
 def analysed(
-    frame: pd.DataFrame, levels: Levels, metrics: Sequence[str], *, interactions: bool = True
+    frame: pd.DataFrame,
+    levels: Levels,
+    metrics: Sequence[str],
+    perfect: Mapping[str, float | None] | None = None,
 ) -> list[MetricEffects]:
     """Return the effects on several metrics, with Holm's correction over all of them together.
+    `perfect` are the scores of real images.
 
     Metrics with fewer than two values are left out.
     """
     found = [
-        metric_effects(frame, levels, metric, interactions=interactions)
+        metric_effects(frame, levels, metric, perfect=(perfect or {}).get(metric))
         for metric in metrics
         if frame[metric].notna().sum() >= 2
     ]
@@ -202,32 +218,47 @@ def corrected(found: Sequence[MetricEffects]) -> list[MetricEffects]:
     ]
 
 
-def _effect(metric: str, coding: Coded, levels: Levels, fit: Fit, chosen: dict[str, str]) -> Effect:
+class _Model(NamedTuple):
+    """The fitted model of one metric; `least` is the smallest effect that is not negligible."""
+
+    metric: str
+    coding: Coded
+    levels: Levels
+    fit: Fit
+    cells: NDArray[np.int64]  # N, the cell of each run
+    least: float
+
+
+def _effect(model: _Model, chosen: dict[str, str]) -> Effect:
+    metric, coding, levels, fit, cells_N, least = model
     weights = contrast(coding, levels, chosen)
     term = tuple(chosen)
+    estimate = float(weights @ fit.beta)
     found = Effect(
         metric=metric,
         term=term,
         levels=tuple(chosen.values()),
-        estimate=float(weights @ fit.beta),
+        estimate=estimate,
         aliases=coding.aliases.get(term, ()),
+        is_negligible=abs(estimate) < least,
     )
     sigma = fit.sigma
-    if not sigma:
+    error, df = robust_error(coding, fit, weights, cells_N)
+    if not sigma or not error:
         return found
-    unit = math.sqrt(weights @ fit.inverse @ weights)  # standard error if sigma is 1
-    t = found.estimate / (sigma * unit)
-    half = float(t_distribution.ppf(0.5 + LEVEL / 2, fit.df)) * sigma * unit
-    low, high = standardised_bounds(t, fit.df)
+    t = estimate / error
+    half = float(t_distribution.ppf(0.5 + LEVEL / 2, df)) * error
+    low, high = standardised_bounds(t, df)
     return replace(
         found,
-        standard_error=sigma * unit,
-        low=found.estimate - half,
-        high=found.estimate + half,
-        standardised=found.estimate / sigma,
-        standardised_low=low * unit,
-        standardised_high=high * unit,
-        p_value=2 * float(t_distribution.sf(abs(t), fit.df)),
+        standard_error=error,
+        df=df,
+        low=estimate - half,
+        high=estimate + half,
+        standardised=estimate / sigma,
+        standardised_low=low * error / sigma,
+        standardised_high=high * error / sigma,
+        p_value=2 * float(t_distribution.sf(abs(t), df)),
     )
 
 

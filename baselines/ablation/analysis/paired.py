@@ -20,10 +20,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import t as t_distribution
 
-from baselines.ablation.analysis.power import seeds_needed
 from baselines.ablation.analysis.results import CELL, SEED
 from bench.errors import InputError
 from bench.statistics.intervals import LEVEL, holm
+from bench.statistics.power import seeds_needed
 
 EXACT_SEEDS = 14  # 16,384 patterns of signs
 TIE = 1e-12  # relative to the sum of sizes: sums this close are equal up to rounding

@@ -26,8 +26,11 @@ def direction_words(metric: str) -> str:
 
 
 def colour_of(metric: str, effect: Effect) -> str:
-    """Return green for better, orange for worse, grey without significance or direction."""
-    verdict = is_better(metric, effect.estimate) if effect.is_significant else None
+    """Return green for better, orange for worse, and grey for an effect that is negligible, not
+    significant or without direction.
+    """
+    matters = effect.is_significant and not effect.is_negligible
+    verdict = is_better(metric, effect.estimate) if matters else None
     return MUTED if verdict is None else BETTER if verdict else WORSE
 
 
@@ -72,7 +75,8 @@ def _name_rows(ax: Axes, names: Sequence[str]) -> None:
 
 def plot_interactions(analysis: MetricEffects, *, ax: Axes, title: str = "") -> Axes:
     """Draw main effects on the diagonal and two-factor interactions above it, in standard
-    deviations of a run. Green is better, orange worse; a star marks significance after Holm.
+    deviations of a run. Green is better, orange worse, grey negligible; a star marks significance
+    after Holm.
     """
     mains = [effect for effect in analysis.effects if len(effect.term) == 1]
     keys = [(effect.term[0], effect.levels[0]) for effect in mains]
@@ -100,8 +104,10 @@ def plot_interactions(analysis: MetricEffects, *, ax: Axes, title: str = "") -> 
 
 
 def _oriented(metric: str, effect: Effect) -> float:
-    """Return the size in standard deviations of a run, above 0 for better, 0 if undefined."""
-    verdict = is_better(metric, effect.estimate)
+    """Return the size in standard deviations of a run, above 0 for better, 0 if undefined or
+    negligible.
+    """
+    verdict = None if effect.is_negligible else is_better(metric, effect.estimate)
     size = abs(effect.standardised or 0.0)
     return 0.0 if verdict is None else size if verdict else -size
 

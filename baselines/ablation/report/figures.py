@@ -32,9 +32,11 @@ FIGURE_FILES = (
 )  # fmt: skip
 NOTES = {
     "effects": "Each level minus the base level, averaged over all other factors; below the line, "
-    "interactions as differences of differences.",
+    "interactions as differences of differences. Negligible: less than 1 % of the median run or of "
+    "real images, whichever is more.",
     "interactions": "In standard deviations of a run: main effects are framed, interactions are "
-    "above the diagonal. Green is better, orange worse, * significant after Holm's correction.",
+    "above the diagonal. Green is better, orange worse, grey negligible, * significant after "
+    "Holm's correction.",
     "learning": "Means over runs. With many cells, only the base and the best cell without "
     "diverged runs are named. Dashed: real images, if they are within reach.",
     "tradeoffs": "Arrows lead from the mean of the base level to the mean of the level. Costs are "
@@ -43,7 +45,7 @@ NOTES = {
 }
 INTERVALS = {
     "effects": "Filled: significant at 5 % after Holm's correction over all effects of all "
-    "metrics; green is better, orange worse. Whiskers: 95 % intervals over seeds.",
+    "metrics; green is better, orange worse, grey negligible. Whiskers: 95 % intervals over seeds.",
     "learning": "Bands: the 95 % interval of the mean.",
     "tradeoffs": "Pale crosses and whiskers are 95 % intervals of the shift and of the ratio.",
 }

@@ -10,6 +10,7 @@ import pandas as pd
 
 from baselines.ablation.analysis.analyse import Analysis
 from baselines.ablation.analysis.paired import paired_frame
+from baselines.ablation.analysis.simple import simple_frame
 from baselines.ablation.analysis.tradeoff import arrows_frame
 from baselines.ablation.report.folder import remove_others
 from bench.errors import UsageError
@@ -17,8 +18,8 @@ from bench.runtime.whole_files import write_atomically
 from bench.tables.escaping import csv_cell
 
 TableFormat = Literal["csv", "parquet"]
-NAMES = ("runs", "curve", "effects", "ranks", "variance", "differences", "outcomes", "factors",
-         "arrows", "learning", "efficiency", "times")  # fmt: skip
+NAMES = ("runs", "curve", "effects", "simple", "ranks", "variance", "differences", "outcomes",
+         "factors", "arrows", "learning", "efficiency", "times")  # fmt: skip
 
 
 def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
@@ -27,6 +28,7 @@ def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
         "runs": analysis.final,
         "curve": analysis.curve,
         "effects": _joined([one.to_frame() for one in analysis.effects if one.effects]),
+        "simple": simple_frame(analysis.simple),
         "ranks": _joined([one.to_frame() for one in analysis.ranks if one.effects]),
         "variance": _joined([one.shares_frame() for one in analysis.effects if one.shares]),
         "differences": paired_frame(analysis.differences),

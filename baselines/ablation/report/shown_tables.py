@@ -10,7 +10,7 @@ from baselines.ablation.analysis.conclusions import short
 from baselines.ablation.analysis.effects import Effect
 from baselines.ablation.analysis.least_squares import Share
 from baselines.ablation.analysis.outcomes import OutcomeShare
-from baselines.ablation.design.short_names import cell_names, effect_name
+from baselines.ablation.design.short_names import cell_names, effect_name, level_name
 from bench.tables.escaping import markdown_text
 from bench.tables.numbers import decimals_for, number, percent_in_column
 
@@ -38,6 +38,7 @@ def tables_of(analysis: Analysis) -> list[ShownTable]:
     """
     found = [
         _effects(analysis),
+        _simple(analysis),
         _variance(analysis),
         _cells(analysis),
         _outcomes(analysis),
@@ -115,6 +116,30 @@ def _effects(analysis: Analysis) -> ShownTable:
         else "With 95 % intervals over seeds; * significant after Holm's correction.",
         ("effect", *metrics),
         rows,
+    )
+
+
+def _simple(analysis: Analysis) -> ShownTable:
+    """Return a row for each simple effect within a significant interaction."""
+    rows = [
+        (
+            one.metric,
+            level_name(one.factor, one.effect.levels[0]),
+            f"{one.partner}={one.partner_level}",
+            _effect_text(one.effect, None),
+            p_value_text(one.effect.p_holm),
+        )
+        for one in analysis.simple
+    ]
+    return ShownTable(
+        "simple-table",
+        "effects",
+        "Effects within significant interactions",
+        "The effect of one factor in the runs in which the other has the level named, with 95 % "
+        "intervals over seeds; * significant after Holm's correction over this table.",
+        ("metric", "effect", "where", "change", "p, Holm"),
+        rows,
+        num_text=3,
     )
 
 

@@ -12,8 +12,11 @@ import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
+from baselines.ablation.analysis.coding import coded, contrast
 from baselines.ablation.analysis.effects import MetricEffects, analysed, metric_effects
+from baselines.ablation.analysis.least_squares import fitted, robust_error
 from baselines.ablation.analysis.simulation import simulate, simulated_table
 from baselines.ablation.design.cells import label_of
 from baselines.ablation.design.designs import make_design
@@ -62,7 +65,7 @@ def test_agrees_with_statsmodels(frame: pd.DataFrame) -> None:
     effects are read off predicted means of all cells instead.
     """
     found = metric_effects(frame, MIXED, "fid")
-    model = smf.ols(FORMULA, frame).fit()
+    model = smf.ols(FORMULA, frame).fit(cov_type="HC2", use_t=True)
     grid = pd.DataFrame(
         [
             {**dict(zip(MIXED, cell, strict=True)), "seed": seed, "fid": 0.0}
@@ -81,11 +84,45 @@ def test_agrees_with_statsmodels(frame: pd.DataFrame) -> None:
         expected = model.t_test(weights @ x)
         assert effect.estimate == pytest.approx(expected.effect.item(), rel=EXACT, abs=EXACT)
         assert effect.standard_error == pytest.approx(expected.sd.item(), rel=EXACT)
-        assert effect.p_value == pytest.approx(expected.pvalue.item(), rel=1e-7)
-        low, high = expected.conf_int()[0]
-        assert (effect.low, effect.high) == pytest.approx((low, high), rel=EXACT, abs=EXACT)
+        assert effect.df is not None
+        t = expected.effect.item() / expected.sd.item()
+        assert effect.p_value == pytest.approx(2 * stats.t.sf(abs(t), effect.df), rel=1e-7)
+        half = stats.t.ppf(0.975, effect.df) * expected.sd.item()
+        bounds = (effect.estimate - half, effect.estimate + half)
+        assert (effect.low, effect.high) == pytest.approx(bounds, rel=EXACT, abs=EXACT)
     assert found.sigma == pytest.approx(np.sqrt(model.mse_resid), rel=EXACT)
     assert found.df == model.df_resid
+
+
+def test_one_factor_is_tested_as_by_welch() -> None:
+    """Two cells of unequal variance and size, no seeds in common: standard error of Welch's test.
+    The degrees of freedom are those of its form without bias: V^2 / sum(V_c^2 / (n_c + 1)) - 2.
+    """
+    generator = np.random.default_rng(1)
+    off, on = generator.normal(0, 1, 9), generator.normal(3, 5, 4)
+    coding = coded(pd.DataFrame({"A": ["off"] * 9 + ["on"] * 4, "seed": 0}), {"A": ("off", "on")})
+    fit = fitted(coding, np.concatenate([off, on]))
+    cells = np.array([0] * 9 + [1] * 4)
+    weights = contrast(coding, {"A": ("off", "on")}, {"A": "on"})
+    found = robust_error(coding, fit, weights, cells)
+    expected = stats.ttest_ind(on, off, equal_var=False)
+    assert found.standard_error == pytest.approx((on.mean() - off.mean()) / expected.statistic)
+    parts = off.var(ddof=1) / 9, on.var(ddof=1) / 4
+    df = sum(parts) ** 2 / (parts[0] ** 2 / 10 + parts[1] ** 2 / 5) - 2
+    assert found.df == pytest.approx(df)
+    assert 3 <= found.df < expected.df + 0.5 < 11
+
+
+def test_equal_variances_cost_few_degrees_of_freedom() -> None:
+    """16 cells of 5 runs have 64, and at most those of the residual, 80 - 15 = 65. With one noisy
+    cell little more than its own 4 are left.
+    """
+    generator = np.random.default_rng(2)
+    frame = simulated_table(generator, effects={}, seed_sd=0)
+    noisy = frame.assign(fid=frame["fid"].where(frame.index > 4, 100 * frame["fid"]))
+    found = [metric_effects(one, TWO, "fid").effects[0].df or 0 for one in (frame, noisy)]
+    assert 50 <= found[0] <= 65
+    assert 3 <= found[1] <= 10
 
 
 @pytest.mark.parametrize("frame", frames(), ids=["balanced", "unbalanced"])

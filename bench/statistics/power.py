@@ -1,4 +1,4 @@
-"""Power and the number of seeds needed, from the noncentral t distribution.
+"""Power of t tests and the number of seeds needed, from the noncentral t distribution.
 
 An estimate over its standard error follows a noncentral t distribution, with the true effect over
 the true standard error as noncentrality. Power is the probability of |t| beyond the critical value.
@@ -12,9 +12,7 @@ import math
 from collections.abc import Callable
 
 from scipy.optimize import brentq
-from scipy.special import nctdtr
-from scipy.stats import norm
-from scipy.stats import t as t_distribution
+from scipy.special import nctdtr, ndtr, ndtri, stdtrit
 
 from bench.statistics.intervals import LEVEL
 
@@ -27,9 +25,9 @@ def power(noncentrality: float, df: float, alpha: float = 1 - LEVEL) -> float:
     """Return the probability that a two-sided t test of level alpha rejects."""
     delta = abs(noncentrality)
     if df > MANY_DF:
-        critical = float(norm.ppf(1 - alpha / 2))
-        return float(norm.sf(critical - delta) + norm.cdf(-critical - delta))
-    critical = float(t_distribution.ppf(1 - alpha / 2, df))
+        critical = float(ndtri(1 - alpha / 2))
+        return float(ndtr(delta - critical) + ndtr(-critical - delta))
+    critical = float(stdtrit(df, 1 - alpha / 2))
     return 1 - _nct_cdf(critical, df, delta) + _nct_cdf(-critical, df, delta)
 
 
@@ -84,7 +82,7 @@ def standardised_bounds(t: float, df: float, level: float = LEVEL) -> tuple[floa
 
     def bound(chance: float) -> float:
         if df > MANY_DF:
-            return t - float(norm.ppf(chance))
+            return t - float(ndtri(chance))
         found = brentq(lambda ncp: _nct_cdf(t, df, ncp) - chance, t - width, t + width)
         return float(found)
 

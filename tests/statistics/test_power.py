@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import nct, ttest_1samp
 
-from baselines.ablation.analysis.power import detectable, power, seeds_needed, standardised_bounds
+from bench.statistics.power import detectable, power, seeds_needed, standardised_bounds
 
 
 def test_power_without_effect_is_the_level() -> None:
