@@ -25,7 +25,18 @@ the score of real images: significant, but of no use to anybody.
 A main effect is an average over the levels of the other factors. Where an interaction is
 significant, `simple` gives the effects within it.
 
-@@SIMULATED@@
+On 300 simulated tables of the 2^4 factorial with 5 seeds, and runs with standard deviation 1 around
+the means of their cell and seed,
+
+    from baselines.ablation.analysis.simulation import simulate; simulate(300)
+    from baselines.ablation.analysis.simulation import simulate; simulate(300, effects={})
+
+a main effect of 1 standard deviation is found in 95.0 % after Holm (99.7 % before), an interaction
+of 2 in 94.3 % (99.3 %); 95.7 % of the intervals contain the true value. Without any effect, 2.7 %
+of the tables have a significant one, and 4.3 % of the single p-values are below .05. If runs are
+not normal: 1.0 % false alarms with Student's t with 3 degrees of freedom, 1.3 % with log-normal
+runs. With a standard deviation five times as large in half of the cells false alarms are 2.3 %, in
+one of the 16 cells 2.0 % (5.5 % with a common variance).
 """
 
 from __future__ import annotations
@@ -156,7 +167,7 @@ def metric_effects(
     coding = coded(known, levels, interactions=interactions)
     y_N = known[metric].to_numpy(np.float64)
     fit = fitted(coding, y_N)
-    cells_N = known.groupby(list(levels), sort=False).ngroup().to_numpy()
+    cells_N = known.groupby(list(levels), sort=False).ngroup().to_numpy(np.int64)
     least = 0.0 if scale == "ranks" else NEGLIGIBLE * max(abs(np.median(y_N)), abs(perfect or 0.0))
     num_seeds = known[SEED].nunique()
     if num_seeds == 1:  # the residual consists of interactions
