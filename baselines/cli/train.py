@@ -104,6 +104,7 @@ def train(
         sys.stdout.writelines(f"{config.model_dump_json(indent=2)}\n" for config in configs)
         return
     from baselines.runs.api import train_seeds
+    from baselines.runs.run_folder import RunFolder
 
     folders = [out / run_name(config) for config in configs]
     if resume:
@@ -125,7 +126,9 @@ def train(
             report=report,
         )
     first = folders[0]
-    sys.stdout.writelines(f"{folder}\n" for folder in folders)
+    for folder in folders:
+        sys.stdout.write(f"{folder}\n")
+        sys.stdout.writelines(f"warning: {text}\n" for text in RunFolder(folder).troubles())
     sys.stdout.write(f"next: latentbench sample {first} -n 10000 --out {first / 'samples'}\n")
 
 

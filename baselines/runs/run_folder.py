@@ -1,7 +1,7 @@
 """A run's folder: its files, and how they are read and written.
 
     config.json              the complete configuration
-    log.jsonl                one event per line: start, terms, checkpoint, end, ...
+    log.jsonl                one event per line: start, terms, checkpoint, trouble, end, ...
     checkpoint.safetensors   everything that training depends on, replaced atomically
     grids/00001234.png       samples after 1,234 steps (for an autoencoder, reconstructions)
     milestones/00001234.safetensors   what sampling needs after 1,234 steps, if asked for
@@ -81,6 +81,23 @@ class RunFolder:
             )
         with claim:
             yield
+
+    def terms(self) -> list[dict[str, Any]]:
+        """Return the lines of terms in the order of steps; of a step that a killed run repeated,
+        the last.
+        """
+        lines = {event["step"]: event for event in self.events() if event["event"] == "terms"}
+        return [lines[step] for step in sorted(lines)]
+
+    def troubles(self) -> list[str]:
+        """Return what went wrong in the training that ended last, in words."""
+        found: list[str] = []
+        for event in self.events() if (self.path / LOG).is_file() else ():
+            if event["event"] in ("start", "resume"):
+                found = []
+            elif event["event"] == "trouble":
+                found.append(event["message"])
+        return found
 
     def checkpoint_for(
         self, config: RunConfig, data: TrainingSet, *, resume: bool

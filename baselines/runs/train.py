@@ -24,6 +24,7 @@ from baselines.models.code_priors import MAX_CODES, fit_code_priors
 from baselines.models.random_draws import BLOCK_STEPS
 from baselines.recipes.config import RunConfig
 from baselines.runs.run_folder import RunFolder, checkpoint_of, data_images, write_grid
+from baselines.runs.trouble import find_troubles
 from baselines.sampling.trained import trained_from
 from baselines.training.build import build_for
 from baselines.training.checkpoint import Checkpoint, non_finite_tensor
@@ -258,6 +259,8 @@ class _Training:
         if checkpoint is not None:
             run.save(checkpoint, spent)
             write_grid(run, engine, number)
+            for trouble in find_troubles(engine.games[number].config, run.terms()):
+                run.log("trouble", **trouble._asdict())
             run.log("end", step=engine.step, images_per_s=images_per_s, **spent)
 
 

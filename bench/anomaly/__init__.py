@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from bench.anomaly.folder.evaluate import FolderResult as FolderResult
     from bench.anomaly.folder.evaluate import evaluate_folder as evaluate_folder
     from bench.anomaly.folder.record import AnomalyRecord as AnomalyRecord
+    from bench.anomaly.folder.verdicts import judge_folder as judge_folder
 
 _MODULES = {
     "FolderResult": "bench.anomaly.folder.evaluate",
     "evaluate_folder": "bench.anomaly.folder.evaluate",
     "AnomalyRecord": "bench.anomaly.folder.record",
+    "judge_folder": "bench.anomaly.folder.verdicts",
 }
 
 __all__ = list(_MODULES)

@@ -32,17 +32,21 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Normal images to learn from (uint8 N,H,W,C), and labelled images (label 1 is anomalous)."""
+    """Normal images to learn from (uint8 N,H,W,C), and labelled images (label 1 is anomalous).
+    `held_out` are further normal images, from whose scores a cut-off is taken.
+    """
 
     normal: U8
     images: U8
     labels: I64
+    held_out: U8 | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
     """A judged detector. `rows` int64 are the judged images: all except those that an oracle was
-    tuned on; `scores` float64 belong to them. Times are in seconds.
+    tuned on; `scores` float64 belong to them, and `held_out` to the held-out normal images. Times
+    are in seconds.
     """
 
     row: DetectorRow
@@ -52,6 +56,7 @@ class Judged:
     numbers: RocNumbers
     fit_s: float
     score_s: float
+    held_out: NDArray[np.float64] | None = None
 
     @property
     def options(self) -> dict[str, Option]:
@@ -148,6 +153,11 @@ def _judged(
         rows = np.delete(rows, tuned)
     start = time.perf_counter()
     scores = checked_scores(row.name, detector.scores(task.images[rows]), len(rows))
+    score_s = round(time.perf_counter() - start, 4)
+    held_out = None
+    if task.held_out is not None:
+        found = detector.scores(task.held_out)
+        held_out = checked_scores(row.name, found, len(task.held_out))
     return Judged(
         row=row,
         detector=detector,
@@ -155,5 +165,6 @@ def _judged(
         scores=scores,
         numbers=roc_numbers(scores, task.labels[rows]),
         fit_s=round(fit_s, 4),
-        score_s=round(time.perf_counter() - start, 4),
+        score_s=score_s,
+        held_out=held_out,
     )

@@ -48,6 +48,16 @@ def anomaly(
             rich_help_panel=FOLDER,
         ),
     ] = None,
+    threshold_fpr: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Hold out a fifth of the normal images and take the cut-off that at most this "
+            "share of normal images exceeds, such as 0.05. Images of --test without labels then "
+            "get a verdict each.",
+            rich_help_panel=FOLDER,
+        ),
+    ] = None,
     resize: Resize = None,
     settings: Settings = None,
     seed: Annotated[
@@ -133,6 +143,7 @@ def anomaly(
       latentbench anomaly --train normal.zip --test mixed/ --labels labels.csv --detectors shallow
       latentbench anomaly --train normal/ --test test/ --detectors knn-pixels --set k=2
       latentbench anomaly --train normal/ --test test/ --detectors ae-conv --budget cpu
+      latentbench anomaly --train normal/ --test new/ --detectors pca --threshold-fpr 0.05
       latentbench anomaly --data mnist --detectors all --num-seeds 3 --executor local:2
 
     Detectors learn from normal images and score labelled ones. With --data, every class of a data
@@ -143,6 +154,7 @@ def anomaly(
         "train": train,
         "test": test,
         "labels": labels,
+        "threshold-fpr": threshold_fpr,
         "set": settings or None,
         "resize": resize,
         "seed": seed,
@@ -179,6 +191,22 @@ def anomaly(
             "--data"
         )
     _refuse(of_benchmark, "--train and --test name images", "only for the benchmark, with --data")
+    if threshold_fpr is not None and labels is None and not _has_labels(test):
+        _judge(
+            train,
+            test,
+            names or [],
+            threshold_fpr=threshold_fpr,
+            extractor=extractor or "digits",
+            given=_settings(settings) | ({} if budget is None else {"budget": budget}),
+            resize=resize,
+            seed=seed or 0,
+            device=device,
+            out=out,
+            json_lines=json_lines,
+            quiet=quiet,
+        )
+        return
     from bench.anomaly.choices import require_budget
     from bench.anomaly.folder.evaluate import evaluate_folder
     from bench.runtime.progress import progress_report
@@ -197,6 +225,7 @@ def anomaly(
             resize=resize,
             seed=seed or 0,
             device=device,
+            threshold_fpr=threshold_fpr,
             progress=progress,
         )
     from bench.reporting.writing import report
@@ -217,6 +246,73 @@ def anomaly(
     for one in result.failed:
         sys.stderr.write(f"latentbench: {one.name} failed: {one.reason}\n")
     if result.failed:
+        raise typer.Exit(EXIT_INVALID)
+
+
+def _has_labels(test: str) -> bool:
+    """Return whether a folder has one of the subfolders that label its images."""
+    from bench.anomaly.folder.labels import KINDS
+
+    return any((Path(test) / kind).is_dir() for kind in KINDS)
+
+
+def _judge(
+    train: str,
+    test: str,
+    detectors: list[str],
+    *,
+    threshold_fpr: float,
+    extractor: str,
+    given: dict[str, float | int | str],
+    resize: str | None,
+    seed: int,
+    device: str | None,
+    out: Path,
+    json_lines: bool,
+    quiet: bool,
+) -> None:
+    """Judge images without labels and print how many are anomalous."""
+    from bench.anomaly.folder.verdicts import VERDICTS, judge_folder
+    from bench.runtime.progress import progress_report
+    from bench.tables.console import print_findings, print_rows
+
+    with progress_report(quiet=quiet) as progress:
+        result = judge_folder(
+            train,
+            test,
+            detectors=detectors,
+            threshold_fpr=threshold_fpr,
+            out=out,
+            extractor=extractor,
+            options=given or None,
+            resize=resize,
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
+    record = result.record
+    if json_lines:
+        sys.stdout.write(record.model_dump_json() + "\n")
+    else:
+        held = record.detectors[0].threshold.num_held_out
+        sys.stdout.write(
+            f"fitted to {record.train.num_images - held:,} normal images, cut-off from {held:,} "
+            f"others at a false positive rate of {threshold_fpr:g}\n\n"
+        )
+        print_rows(
+            ["detector", "cut-off", "images", "anomalous"],
+            [
+                [one.name, f"{one.threshold.value:.6g}", f"{one.num_images:,}",
+                 f"{one.num_anomalous:,} ({one.num_anomalous / one.num_images:.1%})"]
+                for one in record.detectors
+            ],
+        )  # fmt: skip
+        if record.findings:
+            print_findings(record.findings)
+        sys.stdout.write(f"verdict of every image: {out}/DETECTOR/{VERDICTS}\n")
+    for missed in record.failed:
+        sys.stderr.write(f"latentbench: {missed.name} failed: {missed.reason}\n")
+    if record.failed:
         raise typer.Exit(EXIT_INVALID)
 
 
@@ -262,7 +358,7 @@ def _print(record: AnomalyRecord) -> None:
                 ""
                 if interval is None
                 else f"{interval.low:.{places}f} to {interval.high:.{places}f}",
-                f"{entry.average_precision:.4f}",
+                f"{entry.average_precision:.4f} ({entry.prevalence:.4f})",
                 f"{entry.fpr_at_95_tpr:.4f}",
                 f"{entry.num_normal:,} + {entry.num_anomalous:,}",
                 f"{entry.fit_s:.1f} + {entry.score_s:.1f}",
@@ -274,7 +370,7 @@ def _print(record: AnomalyRecord) -> None:
             "detector",
             "AUC",
             "95 % interval",
-            "AP",
+            "AP (by chance)",
             "FPR at 95 % TPR",
             "normal + anomalous",
             "fit + score, s",
@@ -283,3 +379,12 @@ def _print(record: AnomalyRecord) -> None:
         rows,
     )
     sys.stdout.write("95 % interval of the AUC: DeLong, over draws of both kinds of images\n")
+    for entry in record.detectors:
+        found = entry.threshold
+        if found is not None:
+            sys.stdout.write(
+                f"{entry.name}: cut-off {found.value:.6g} from {found.num_held_out:,} held-out "
+                f"normal images, at a false positive rate of {found.fpr:g}; above it are "
+                f"{found.found_fpr or 0:.1%} of the normal and {found.found_tpr or 0:.1%} of the "
+                "anomalous test images\n"
+            )

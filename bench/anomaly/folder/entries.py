@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.anomaly.choices import Budget
@@ -11,8 +11,10 @@ from bench.anomaly.detectors.code import detector_code
 from bench.anomaly.detectors.seen import extractor_of, seen_by
 from bench.anomaly.fit_and_judge import Judged, Task
 from bench.anomaly.folder.labels import LabelledImages
+from bench.anomaly.folder.meaning import copies_findings, result_findings
 from bench.anomaly.folder.overlap import colour_finding, overlap_findings
-from bench.anomaly.folder.record import DetectorEntry
+from bench.anomaly.folder.record import DetectorEntry, ThresholdEntry
+from bench.anomaly.threshold import cutoff
 from bench.intake import AuditReport, Size, sanitise
 from bench.records.score_record import FindingEntry, IntervalEntry, Submission
 from bench.records.submission import submission_name, submission_of
@@ -41,9 +43,11 @@ def file_sha256(path: str | Path) -> str:
 
 
 def findings_of(
-    normal: AuditReport, tested: LabelledImages, task: Task
+    normal: AuditReport, tested: LabelledImages, task: Task, judged: Sequence[Judged]
 ) -> tuple[FindingEntry, ...]:
-    """Return the findings of intake and those about overlapping images."""
+    """Return the findings of intake, and those about overlapping images, copies to learn from and
+    results that mean nothing.
+    """
     assert normal.images is not None  # noqa: S101  (read_images gives pixels or raises)
     names = ("normal test", "anomalous test") if len(tested.channels) > 1 else ("test",)
     shapes = dict(zip(names, tested.channels, strict=True))
@@ -52,13 +56,21 @@ def findings_of(
         *(FindingEntry(**vars(finding)) for finding in (*normal.findings, *tested.findings)),
         *colour_finding(shapes, len(task.normal) + len(task.images)),
         *overlap_findings(task.normal, task.images, task.labels, tested.names),
+        *copies_findings(task.normal),
+        *result_findings(judged),
     )
 
 
 def entry_of(
-    one: Judged, task: Task, extractor: str, options: Mapping[str, Options]
+    one: Judged,
+    task: Task,
+    extractor: str,
+    options: Mapping[str, Options],
+    fpr: float | None = None,
 ) -> DetectorEntry:
-    """Return the entry of a judged detector. `options` are the given options by detector."""
+    """Return the entry of a judged detector. `options` are the given options by detector, `fpr` is
+    the false positive rate of its cut-off.
+    """
     row, numbers = one.row, one.numbers
     given = dict(options[row.name])
     seen = seen_by(row, extractor)
@@ -81,8 +93,22 @@ def entry_of(
         interval=None if interval is None else IntervalEntry(**interval._asdict(), level=LEVEL),
         average_precision=numbers.average_precision,
         fpr_at_95_tpr=numbers.fpr_at_95_tpr,
+        threshold=None if fpr is None else _threshold(one, task, fpr),
         fit_s=one.fit_s,
         score_s=one.score_s,
+    )
+
+
+def _threshold(one: Judged, task: Task, fpr: float) -> ThresholdEntry:
+    assert one.held_out is not None  # noqa: S101  (a rate holds normal images out)
+    value = cutoff(one.held_out, fpr)
+    above, labels = one.scores > value, task.labels[one.rows]
+    return ThresholdEntry(
+        value=value,
+        fpr=fpr,
+        num_held_out=len(one.held_out),
+        found_fpr=float(above[labels == 0].mean()),
+        found_tpr=float(above[labels == 1].mean()),
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ from bench.anomaly.folder.files import Files, files_of, write_files
 from bench.anomaly.folder.labels import LabelledImages, read_labelled, same_channels
 from bench.anomaly.folder.output_folder import folder_for_results, require_apart
 from bench.anomaly.folder.record import AnomalyRecord, DetectorEntry, MissedEntry
+from bench.anomaly.threshold import split_normal
 from bench.errors import InputError, UsageError
 from bench.extractors import extractor_row
 from bench.intake import AuditReport, Size, parse_size, read_images, sanitise
@@ -81,6 +82,7 @@ class _Each:
     extractor: str
     seed: int
     device: str
+    threshold_fpr: float | None = None
 
 
 class _Done(NamedTuple):
@@ -111,6 +113,7 @@ def evaluate_folder(
     resize: str | Size | None = None,
     seed: int = 0,
     device: str | None = None,
+    threshold_fpr: float | None = None,
     progress: Progress | None = None,
 ) -> FolderResult:
     """Fit each detector to the normal images of `train` and judge it on the labelled `test`.
@@ -120,8 +123,9 @@ def evaluate_folder(
     of the table, "shallow" for those that train no network, or "all"; detectors of a group that
     these images do not admit, or that cannot be loaded, are left out. `extractor` belongs to
     detectors on features, `options` to a single detector. `budget` "cpu" shortens the training of
-    networks, and `resize` resizes images to WIDTHxHEIGHT. With `out`, the files that this module
-    names are written there; it must not lie inside a source.
+    networks, and `resize` resizes images to WIDTHxHEIGHT. `threshold_fpr` holds out a fifth of the
+    normal images and gives a cut-off that at most this share of normal images exceeds. With `out`,
+    the files that this module names are written there; it must not lie inside a source.
 
     Raises `UnknownNameError`, `UsageError`, `InvalidSubmission` with every finding, and
     `InputError` for labels or images that do not fit. When all detectors fail, raises the error of
@@ -155,6 +159,8 @@ def evaluate_folder(
         normal = read_images(train, resize=size)
         tested = read_labelled(test, labels, resize=size)
         task = _task(normal, tested)
+        if threshold_fpr is not None:
+            task = with_held_out(task, threshold_fpr, seed)
         outcome = _judge_each(
             _Each(
                 names=names,
@@ -165,6 +171,7 @@ def evaluate_folder(
                 extractor=extractor,
                 seed=seed,
                 device=device,
+                threshold_fpr=threshold_fpr,
             ),
             progress,
         )
@@ -180,7 +187,7 @@ def evaluate_folder(
             options=words,
             device=device_description(device),
             libraries=provenance.library_versions(),
-            findings=findings_of(normal, tested, task),
+            findings=findings_of(normal, tested, task, [one.judged for one in outcome.done]),
             detectors=tuple(one.entry for one in outcome.done),
             failed=tuple(MissedEntry(**one._asdict()) for one in outcome.failed),
             left_out=tuple(MissedEntry(**one._asdict()) for one in outcome.left_out),
@@ -246,7 +253,7 @@ def _judge_one(row: DetectorRow, each: _Each) -> _Done:
         extractor=each.extractor,
         options=each.options[row.name],
     )
-    entry = entry_of(judged, each.task, each.extractor, each.options)
+    entry = entry_of(judged, each.task, each.extractor, each.options, each.threshold_fpr)
     files = {} if each.images is None else files_of(judged, each.task, each.images)
     return _Done(judged, entry, files)
 
@@ -269,6 +276,12 @@ def _with_budget(
         brought = {"budget": budget} if DETECTORS.find(name).trains and budget is not None else {}
         found[name] = {**brought, **options}
     return found
+
+
+def with_held_out(task: Task, fpr: float, seed: int) -> Task:
+    """Return the task with a fifth of its normal images held out. Raises as `split_normal`."""
+    split = split_normal(len(task.normal), fpr, seed)
+    return replace(task, normal=task.normal[split.fitted], held_out=task.normal[split.held_out])
 
 
 def _task(normal: AuditReport, tested: LabelledImages) -> Task:

@@ -100,7 +100,8 @@ def _of_subfolders(path: Path, resize: Size | None) -> LabelledImages:
     if missing:
         raise UsageError(
             f"{shown} has no subfolder {' and no '.join(missing)}; give a folder with {NORMAL}/ "
-            f"and {ANOMALOUS}/, or the labels as a CSV of name,label: --labels FILE"
+            f"and {ANOMALOUS}/, or the labels as a CSV of name,label: --labels FILE; without "
+            "labels, --threshold-fpr 0.05 gives a verdict on each image"
         )
     others = sorted(n for n in entries if n not in KINDS and not is_dropping(n.encode()))
     if others:

@@ -11,7 +11,7 @@ from bench.errors import UsageError
 from bench.runtime.terminal import require_writable
 
 RECORD = "record.json"
-DETECTOR_FILES = ("scores.csv", "histogram.svg", "most-anomalous.png")
+DETECTOR_FILES = ("verdicts.csv", "scores.csv", "histogram.svg", "most-anomalous.png")
 
 
 def require_apart(out: Path, sources: Iterable[str | Path | None], names: Iterable[str]) -> None:

@@ -17,6 +17,19 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ThresholdEntry(_Model):
+    """A cut-off from held-out normal images (`bench.anomaly.threshold`): an image is anomalous if
+    its score is above `value`. `fpr` is the rate that was asked for; `found_fpr` and `found_tpr`
+    are the shares of normal and of anomalous test images above it.
+    """
+
+    value: FiniteFloat
+    fpr: Share
+    num_held_out: Count
+    found_fpr: Share | None = None
+    found_tpr: Share | None = None
+
+
 class DetectorEntry(_Model):
     """One detector: its name, what it has seen, and its results.
 
@@ -45,8 +58,14 @@ class DetectorEntry(_Model):
     interval: IntervalEntry | None
     average_precision: Share
     fpr_at_95_tpr: Share
+    threshold: ThresholdEntry | None = None
     fit_s: FiniteFloat
     score_s: FiniteFloat
+
+    @property
+    def prevalence(self) -> float:
+        """Share of anomalous images: the average precision of a detector without any skill."""
+        return self.num_anomalous / (self.num_normal + self.num_anomalous)
 
 
 class MissedEntry(_Model):
@@ -76,3 +95,35 @@ class AnomalyRecord(_Model):
     detectors: tuple[DetectorEntry, ...]
     failed: tuple[MissedEntry, ...] = ()
     left_out: tuple[MissedEntry, ...] = ()
+
+
+class VerdictEntry(_Model):
+    """The verdicts of one detector on images without labels. Times are in seconds."""
+
+    name: str
+    title: str
+    source: str
+    extractor: str | None = None
+    given: dict[str, FiniteFloat | int | str] = {}
+    code: str | None = None
+    threshold: ThresholdEntry
+    num_images: Count
+    num_anomalous: Count
+    fit_s: FiniteFloat
+    score_s: FiniteFloat
+
+
+class VerdictRecord(_Model):
+    """One run over a training folder and images without labels."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    created_at: str
+    train: Submission
+    test: Submission
+    code: Identity
+    seed: int
+    device: str
+    libraries: dict[str, str]
+    findings: tuple[FindingEntry, ...] = ()
+    detectors: tuple[VerdictEntry, ...]
+    failed: tuple[MissedEntry, ...] = ()
