@@ -40,11 +40,13 @@ def find_shorter_run(out: Path, config: RunConfig) -> Path | None:
 def start_from(shorter: Path, folder: Path, config: RunConfig) -> None:
     """Make `folder` the run of `config` that continues the run in `shorter`.
 
-    The checkpoint is copied last: a folder without one starts again.
+    The checkpoint is copied last: a folder without one starts again. Raises `UsageError` if another
+    process trains in `folder`.
     """
-    source, run = RunFolder(shorter), RunFolder(folder)
-    run.make(config)
-    write_atomically(folder / LOG, (shorter / LOG).read_bytes() if source.events() else b"")
-    run.log("continues", run=shorter.name)
-    shutil.copytree(shorter / GRIDS, folder / GRIDS, dirs_exist_ok=True)
-    write_atomically(folder / CHECKPOINT, (shorter / CHECKPOINT).read_bytes())
+    run = RunFolder(folder)
+    with run.claimed():
+        run.make(config)
+        write_atomically(folder / LOG, (shorter / LOG).read_bytes())
+        run.log("continues", run=shorter.name)
+        shutil.copytree(shorter / GRIDS, folder / GRIDS, dirs_exist_ok=True)
+        write_atomically(folder / CHECKPOINT, (shorter / CHECKPOINT).read_bytes())
