@@ -31,7 +31,6 @@ from bench.anomaly.detectors.code import detector_code
 from bench.anomaly.detectors.failures import (
     WatchedSettings,
     checked_scores,
-    failure_of,
     failures_named,
 )
 from bench.anomaly.detectors.seen import extractor_of
@@ -53,6 +52,7 @@ from bench.records.score_record import FindingEntry, Identity
 from bench.runtime import provenance
 from bench.runtime.code_digest import code_digest
 from bench.runtime.devices import device_description, select_device
+from bench.runtime.failures import failure_line
 from bench.runtime.progress import Progress
 from bench.runtime.whole_files import write_atomically
 from bench.tables.escaping import csv_cell
@@ -112,7 +112,7 @@ def judge_folder(
     if out is not None:
         require_apart(Path(out), (train, test), names)
     with folder_for_results(None if out is None else Path(out)):
-        size = parse_size(resize)
+        size = None if resize is None else parse_size(resize)
         normal, tested = read_images(train, resize=size), read_images(test, resize=size)
         images, asked = _both(normal, tested)
         split = split_normal(len(images), threshold_fpr, seed)
@@ -132,7 +132,7 @@ def judge_folder(
                     threshold_fpr,
                 )  # fmt: skip
             except Exception as error:  # noqa: BLE001  (code of any package)
-                failed.append(MissedEntry(name=name, reason=failure_of(error)))
+                failed.append(MissedEntry(name=name, reason=failure_line(error)))
                 first = first or (name, error)
                 continue
             entries.append(entry)
