@@ -167,7 +167,7 @@ def metric_effects(
     coding = coded(known, levels, interactions=interactions)
     y_N = known[metric].to_numpy(np.float64)
     fit = fitted(coding, y_N)
-    cells_N = known.groupby(list(levels), sort=False).ngroup().to_numpy(np.int64)
+    cells_N = np.asarray(known.groupby(list(levels), sort=False).ngroup(), np.int64)
     least = 0.0 if scale == "ranks" else NEGLIGIBLE * max(abs(np.median(y_N)), abs(perfect or 0.0))
     num_seeds = known[SEED].nunique()
     if num_seeds == 1:  # the residual consists of interactions

@@ -65,7 +65,8 @@ def test_every_image_gets_a_verdict(place: Path, tmp_path: Path) -> None:
         out=tmp_path / "out",
     )  # fmt: skip
     for entry in found.record.detectors:
-        rows = list(csv.DictReader((tmp_path / "out" / entry.name / "verdicts.csv").open()))
+        text = (tmp_path / "out" / entry.name / "verdicts.csv").read_text()
+        rows = list(csv.DictReader(text.splitlines()))
         assert [row["name"] for row in rows] == list(found.names)
         scores = np.array([float(row["score"]) for row in rows])
         np.testing.assert_array_equal(scores, found.scores[entry.name])
