@@ -189,4 +189,6 @@ def read_plan(path: Path) -> AblationPlan:
         raise UsageError(f"{path}: cannot be read: {reason_of(error)}") from error
     except tomllib.TOMLDecodeError as error:  # names line and column
         raise UsageError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: not a plan: its values are nested too deeply") from error
     return parse_plan({"name": path.stem, **raw}, str(path))

@@ -164,7 +164,7 @@ class SampledRun:
         try:
             text = (self.folder / ROWS).read_text()
             rows = [Row(**row).model_dump() for row in json.loads(text)]
-        except (FileNotFoundError, ValueError, TypeError):
+        except (FileNotFoundError, ValueError, TypeError, RecursionError):
             return []
         fits = [row["sampling"] for row in rows] == list(self.task.ways)[: len(rows)]
         return rows if fits else []

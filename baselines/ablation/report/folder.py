@@ -135,7 +135,7 @@ def read_records(out: Path) -> dict[str, RunResult]:
     for number, line in enumerate(path.read_text().splitlines(), 1):
         try:
             result = RunResult.model_validate(json.loads(line)["result"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}, line {number}: not a record of a run: {error}") from error
         found[result.key] = result
     return found

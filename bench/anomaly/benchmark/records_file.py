@@ -95,7 +95,7 @@ def read_rows(path: Path) -> list[Row]:
 def _row(path: Path, number: int, line: str) -> Row:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         fault: str | None = f"JSON expected: {error}"
     else:
         fault = fault_of(row)

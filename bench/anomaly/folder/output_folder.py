@@ -81,6 +81,6 @@ def _recorded(path: Path) -> list[str]:
     try:
         entries = json.loads(path.read_bytes())["detectors"]
         names = [entry["name"] for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
     return [name for name in names if isinstance(name, str) and Path(name).name == name]

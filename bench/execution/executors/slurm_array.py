@@ -14,6 +14,7 @@ from typing import NamedTuple
 from bench.errors import NothingFoundError
 from bench.execution.ledger.ledger import Ledger
 from bench.execution.ledger.work import Job
+from bench.runtime.whole_files import write_atomically
 
 ARRAY_SIZE = 1000  # Slurm's MaxArraySize is 1001 unless a site raises it
 
@@ -50,12 +51,12 @@ def emit_slurm(
     limit = [] if timeout_s is None else ["--timeout-s", f"{timeout_s:g}"]
     job_list = out / "jobs.txt"
     commands = [shlex.join([python, "-m", "bench.execution", root, key, *limit]) for key in keys]
-    job_list.write_text("\n".join(commands) + "\n")
+    write_atomically(job_list, ("\n".join(commands) + "\n").encode())
     scripts = []
     for first in range(0, len(keys), ARRAY_SIZE):
         script = out / f"array-{first // ARRAY_SIZE + 1}.sbatch"
         count = min(ARRAY_SIZE, len(keys) - first)
-        script.write_text(_script(job_list.resolve(), first, count, options))
+        write_atomically(script, _script(job_list.resolve(), first, count, options).encode())
         scripts.append(script)
     return ArrayFiles(job_list, tuple(scripts), len(keys))
 

@@ -169,3 +169,10 @@ def test_broken_toml_names_the_line(tmp_path: Path) -> None:
         read_plan(path)
     with pytest.raises(UsageError, match="cannot be read: "):
         read_plan(tmp_path / "none.toml")
+
+
+def test_a_deeply_nested_file_is_no_plan(tmp_path: Path) -> None:
+    path = tmp_path / "deep.toml"
+    path.write_text(f"a={'[' * 100_000}")
+    with pytest.raises(UsageError, match=r"deep\.toml: not a plan: .*nested too deeply"):
+        read_plan(path)
