@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.errors import InputError, NothingFoundError, UsageError
+from bench.errors import InputError, NothingFoundError, UsageError, reason_of
 from bench.intake import sanitise
 from bench.intake.formats import EXTENSIONS
 
@@ -76,7 +76,7 @@ def fingerprint(path: Path) -> str:
         else:
             lines = [(path.name, path.stat())]
     except OSError as error:
-        raise InputError(f"{sanitise(str(path))}: {error.strerror or error}") from error
+        raise InputError(f"{sanitise(str(path))}: {reason_of(error)}") from error
     digest = hashlib.sha256()
     for name, status in lines:
         digest.update(os.fsencode(name) + f"\0{status.st_size} {status.st_mtime_ns}\n".encode())
@@ -129,7 +129,7 @@ def _children(folder: Path) -> list[Path]:
     try:
         found = sorted(folder.iterdir())
     except OSError as error:
-        raise InputError(f"{sanitise(str(folder))}: {error.strerror or error}") from error
+        raise InputError(f"{sanitise(str(folder))}: {reason_of(error)}") from error
     return [path for path in found if path.name not in IGNORED and not path.name.startswith(".")]
 
 
@@ -166,5 +166,4 @@ def _of_csv(path: Path) -> Iterator[Entrant]:
                 )
             yield Entrant(name, _samples_of(target) if target.is_dir() else target)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"{shown}: {reason or error}") from error
+        raise InputError(f"{shown}: {reason_of(error)}") from error

@@ -13,7 +13,7 @@ import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bench.errors import InputError, UsageError
+from bench.errors import InputError, UsageError, reason_of
 from bench.intake import sanitise
 from bench.runtime.whole_files import write_atomically
 from bench.tables.escaping import csv_cell
@@ -31,7 +31,7 @@ def read_names(path: str | Path) -> dict[str, str]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"{shown}: {error.strerror or error}") from error
+        raise InputError(f"{shown}: {reason_of(error)}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{shown}: not UTF-8 text; save it as CSV UTF-8") from error
     rows = csv.DictReader(io.StringIO(text))
@@ -54,7 +54,7 @@ def read_secret(path: str | Path) -> bytes:
     try:
         secret = Path(path).read_bytes().strip()
     except OSError as error:
-        raise InputError(f"{sanitise(str(path))}: {error.strerror or error}") from error
+        raise InputError(f"{sanitise(str(path))}: {reason_of(error)}") from error
     if len(secret) < MIN_SECRET_BYTES:
         raise UsageError(
             f"{sanitise(str(path))}: {len(secret)} bytes; a secret needs {MIN_SECRET_BYTES}, "

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.errors import InputError, UsageError
+from bench.errors import InputError, UsageError, reason_of
 from bench.intake import sanitise
 from bench.records.score_record import FindingEntry, ScoreRecord
 
@@ -305,7 +305,7 @@ class Store:
                 "database is locked": "another process holds it; wait until that has finished",
                 "database or disk is full": "free some space, and run the command again",
             }.get(str(error), "restore a copy of the file, or name another")
-            raise InputError(f"{self._shown}: {error}: {advice}") from error
+            raise InputError(f"{self._shown}: {reason_of(error)}: {advice}") from error
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -260,8 +260,8 @@ def test_unreadable_file_is_named(tmp_path, monkeypatch):
     """Root may read every file, so this one is deleted between listing and reading."""
     make_folder(tmp_path, 3)
 
-    def list_and_remove(*args):
-        listing = list_folder(*args)
+    def list_and_remove(*args, **options):
+        listing = list_folder(*args, **options)
         (tmp_path / "0001.png").unlink()
         return listing
 
