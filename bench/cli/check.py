@@ -12,8 +12,6 @@ from bench.cli import options
 from bench.cli.options import Device, NoCache, Quiet, Spec
 from bench.cli.score import print_failure
 
-MOST_FINDINGS = 3
-
 
 def check(
     submission: Annotated[
@@ -48,6 +46,7 @@ def check(
     that the same command has elsewhere on a device of the same kind. Prints the verdict and the
     three findings that matter most, and writes a page. Exit code 1 for an invalid submission.
     """
+    from bench.records.finding_order import by_urgency
     from bench.reporting.writing import report
     from bench.runtime.progress import progress_report
     from bench.runtime.terminal import require_writable
@@ -79,12 +78,11 @@ def check(
         lines.append(found.text)
     elif fid is not None and fid.value is not None:
         lines.append(f"FID {value_with_interval(fid)}, lower is better")
-    problems = [finding for finding in record.findings if finding.severity != "info"]
-    problems.sort(key=lambda finding: finding.severity != "error")
-    lines += [f"fix first: {one.message}. {one.fix}" for one in problems[:MOST_FINDINGS]]
-    if not problems:
+    first, rest = by_urgency(one for one in record.findings if one.severity != "info")
+    lines += [f"fix first: {one.message}. {one.fix}" for one in first]
+    if not first:
         lines.append("nothing to fix was found")
-    if len(problems) > MOST_FINDINGS:
-        lines.append(f"and {len(problems) - MOST_FINDINGS} more on the page")
+    if rest:
+        lines.append(f"and {len(rest)} more on the page")
     sys.stdout.writelines(f"{line}\n" for line in [*lines, f"written: {page}"])
     sys.stdout.flush()
