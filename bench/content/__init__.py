@@ -20,6 +20,7 @@ in the order of the data, each of which imports only those above it:
     reference    the summary of real images
     training     training images by row, if they are on this machine
     classes      class shares of a folder and of real images
+    ink          what a wrong scale does to bright images on black
     evidence     all that a check may look at
     finding      what a row of the table of findings holds
     shifts       statistics of a folder against those of real images
