@@ -43,6 +43,7 @@ Values = NDArray[np.floating[Any]]  # of pixels, -1 to 1
 NOISE_SD = 4.0  # grey levels
 ONE, SHARE_OF_ONES = 1, 0.4
 MISSING = (3, 8)
+MIN_IMAGES = 50  # in a folder; the beginning of a training may show nothing but one class
 EARLY = "early"  # begins the name of samples from the beginning of a training
 SCALING = ("value-range-", "inverted-polarity")  # how the codes of wrong scales begin
 METRIC = "modes_covered"  # the score runs the classifier in any case; its metrics do not matter
@@ -170,7 +171,7 @@ def _judged(
     features = scorer.targets[0].network(images)
     assert features.logits is not None  # noqa: S101 - the reference has classes
     chosen = compositions(features.logits.argmax(axis=1), num_images, seed)
-    folders = {name: (rows, False) for name, rows in chosen.items()}
+    folders = {name: (rows, False) for name, rows in chosen.items() if len(rows) >= MIN_IMAGES}
     folders["noise of sd 4"] = (chosen["balanced"], True)
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "samples.npy"
