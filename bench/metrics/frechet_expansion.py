@@ -80,7 +80,8 @@ def expand(
     corrected = whole.value - whole.bias * of_all
     halves = sum(part.value - part.bias * of_half for part in parts) / 2
     # corrected by the first term, n images exceed the truth by curvature / n^2
-    curvature = (halves - corrected) / (of_half**2 - of_all**2)
+    apart = of_half**2 - of_all**2  # 0 when all rows are copies, and then nothing varies
+    curvature = (halves - corrected) / apart if apart > EPS else 0.0
     influence = np.empty(len(x_ND))
     influence[order] = whole.influence.numpy()
     return FrechetExpansion(

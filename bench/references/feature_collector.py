@@ -133,13 +133,16 @@ class FeatureCollector:
             )
         if self._waiting:
             self._reduce(last=True)
-        features, classes = joined(self._stored), self._classes
-        if self._stores_all and self._deal is not None:
-            classes = self._with_classes(None, features, 0)
-        if self._deal is None or not self._deal.copy_rate:
-            return FeatureSample(features, self._rows, classes, self._moments)
-        repeated, rate = self._deal.repeated[self._rows], self._deal.copy_rate
-        return FeatureSample(features, self._rows, classes, self._moments, rate, repeated)
+        deal = self._deal
+        return FeatureSample(
+            joined(self._stored),
+            self._rows,
+            self._classes,
+            self._moments,
+            copy_rate=0.0 if deal is None else deal.copy_rate,
+            repeated=deal.repeated[self._rows] if deal is not None and deal.copy_rate else None,
+            keys=None if deal is None else deal.keys[self._rows],
+        )
 
 
 def _widths(features: Features) -> tuple[int, int]:

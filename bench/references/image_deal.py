@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 
 from bench.content.observer import image_hashes
 from bench.metrics.base import SPLITS
-
-_STEP = np.uint64(0x9E3779B97F4A7C15)  # of Steele, Lea and Flood's SplitMix64 (OOPSLA 2014)
-_MIX = ((30, np.uint64(0xBF58476D1CE4E5B9)), (27, np.uint64(0x94D049BB133111EB)))
+from bench.statistics.moments import mixed, splits_of_keys
 
 
 class ImageDeal:
-    """The splits of the images seen so far, and how many of them are copies.
+    """The images seen so far: a key for each, its split, and how many are copies.
 
-    `seed` selects one of many deals.
+    `seed` selects one of many deals. Keys do not depend on it.
 
     >>> deal = ImageDeal(seed=0)
     >>> deal.add(np.zeros((2, 28, 28, 1), np.uint8))
@@ -36,9 +34,9 @@ class ImageDeal:
     """
 
     def __init__(self, seed: int) -> None:
-        self._seed = np.array([seed], np.int64).astype(np.uint64)
+        self._seed = seed
         self._seen: dict[int, int] = {}  # images by hash
-        self._splits: list[NDArray[np.uint8]] = []
+        self._keys: list[NDArray[np.uint64]] = []
         self._repeated: list[NDArray[np.bool_]] = []
         self._pairs = 0  # of images that are equal
 
@@ -53,15 +51,18 @@ class ImageDeal:
                 copy_n[place] = before
                 self._pairs += before
         self._repeated.append(copy_n > 0)
-        key_n = _mixed(_mixed(hash_n + self._seed) + copy_n)
-        self._splits.append((key_n % np.uint64(SPLITS)).astype(np.uint8))
+        self._keys.append(mixed(hash_n) + copy_n)
+
+    @property
+    def keys(self) -> NDArray[np.uint64]:
+        """Key of each image: that of its pixels, and of the number of equal images before it."""
+        if len(self._keys) != 1:
+            self._keys = [np.concatenate([np.empty(0, np.uint64), *self._keys])]
+        return self._keys[0]
 
     def splits(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return the split, 0 to 9, of each image from `start` to `stop`."""
-        if len(self._splits) > 1:
-            self._splits = [np.concatenate(self._splits)]
-        every = self._splits[0] if self._splits else np.empty(0, np.uint8)
-        return every[start:stop].astype(np.int64)
+        return splits_of_keys(self.keys[start:stop], SPLITS, self._seed)
 
     @property
     def repeated(self) -> NDArray[np.bool_]:
@@ -71,13 +72,5 @@ class ImageDeal:
     @property
     def copy_rate(self) -> float:
         """Probability that two random images are equal in every pixel; 0 for a single image."""
-        num = sum(map(len, self._splits))
+        num = sum(map(len, self._keys))
         return self._pairs / (num * (num - 1) / 2) if num > 1 else 0.0
-
-
-def _mixed(key_n: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the numbers of SplitMix64 from the states `key_n`."""
-    z = key_n + _STEP
-    for shift, factor in _MIX:
-        z = (z ^ (z >> np.uint64(shift))) * factor
-    return np.asarray(z ^ (z >> np.uint64(31)))

@@ -21,13 +21,13 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.metrics import METRICS
-from bench.metrics.base import Metric, MetricInputs, Sizes, UndefinedMetric
+from bench.metrics.base import SPLITS, Metric, MetricInputs, Sizes, UndefinedMetric
 from bench.references.bundle import Reference
 from bench.runtime.cache import Cache, cache_key
 from bench.runtime.code_digest import code_digest, module_of
 from bench.runtime.failures import failure_line
 from bench.runtime.provenance import library_versions, version
-from bench.statistics.moments import Features, FeatureSample
+from bench.statistics.moments import ClassStatistics, Features, FeatureSample, splits_of_keys
 
 MOMENTS_ONLY = "the reference holds the mean and covariance of real images, not single ones"
 
@@ -43,11 +43,14 @@ def metric_inputs(
     reference: Reference, sample: FeatureSample, *, seed: int, device: str
 ) -> MetricInputs:
     """Return what metrics read when a sample is scored against `reference`."""
+    p_NK, classes = sample.features.probabilities, sample.classes
+    if classes is None and p_NK is not None and sample.keys is not None:
+        classes = ClassStatistics.of(p_NK, splits_of_keys(sample.keys, SPLITS, seed), SPLITS)
     return MetricInputs(
         fake_features=sample.features.values,
-        fake_probabilities=sample.features.probabilities,
+        fake_probabilities=p_NK,
         fake_moments_of_all=sample.streamed,
-        fake_statistics=sample.classes,
+        fake_statistics=classes,
         copy_rate=sample.copy_rate,
         repeated=sample.repeated,
         real_features=reference.train,

@@ -43,7 +43,7 @@ def cached_sample(cache: Cache, key: str) -> FeatureSample | None:
             float(arrays["confidence"]),
         )
     rows = np.asarray(arrays["rows"], np.int64)
-    repeated = arrays.get("repeated")
+    repeated, keys = arrays.get("repeated"), arrays.get("keys")
     return FeatureSample(
         features,
         rows,
@@ -51,6 +51,7 @@ def cached_sample(cache: Cache, key: str) -> FeatureSample | None:
         moments,
         float(arrays["copy_rate"]),
         None if repeated is None else np.asarray(repeated, np.bool_),
+        None if keys is None else np.asarray(keys, np.uint64),
     )
 
 
@@ -71,6 +72,8 @@ def cache_sample(cache: Cache, key: str, sample: FeatureSample) -> None:
         }
     if sample.repeated is not None:
         arrays["repeated"] = sample.repeated
+    if sample.keys is not None:
+        arrays["keys"] = sample.keys
     if sample.classes is not None:
         arrays |= {name: np.asarray(value) for name, value in vars(sample.classes).items()}
     cache.put(KIND, key, arrays_to_bytes(arrays))
@@ -87,8 +90,8 @@ def sample_key(
 ) -> str:
     """Return the cache key of a sample.
 
-    Features depend on the kind of device in their last digits. The seed deals the images to splits;
-    the subset matters only when there are more images than `subset`.
+    Features depend on the kind of device in their last digits. Subset and seed matter only when
+    there are more images than `subset`.
     """
     return cache_key(
         {
@@ -102,7 +105,6 @@ def sample_key(
             ),
             "libraries": library_versions(),
             "device": device.split(":", maxsplit=1)[0],
-            "seed": seed,
-            "reduced": [subset, SUBSET_SEED] if num_images > subset else [],
+            "reduced": [subset, SUBSET_SEED, seed] if num_images > subset else [],
         }
     )

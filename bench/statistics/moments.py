@@ -200,6 +200,31 @@ def score_splits(n: int, splits: int, seed: int) -> NDArray[np.int64]:
     return split_N
 
 
+_STEP = np.uint64(0x9E3779B97F4A7C15)  # of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)
+_MIX = ((30, np.uint64(0xBF58476D1CE4E5B9)), (27, np.uint64(0x94D049BB133111EB)))
+
+
+def mixed(key_N: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the random numbers of SplitMix64 from the states `key_N`.
+
+    >>> hex(int(mixed(np.zeros(1, np.uint64))[0]))  # the first output of the seed 0
+    '0xe220a8397b1dcdaf'
+    """
+    z = key_N + _STEP
+    for shift, factor in _MIX:
+        z = (z ^ (z >> np.uint64(shift))) * factor
+    return np.asarray(z ^ (z >> np.uint64(31)))
+
+
+def splits_of_keys(key_N: NDArray[np.uint64], splits: int, seed: int) -> NDArray[np.int64]:
+    """Return the split of each image, int64 N, from a key of its pixels.
+
+    Unlike `score_splits` it does not depend on the order. The sizes of splits vary by chance.
+    """
+    shift = np.array([seed], np.int64).astype(np.uint64)
+    return (mixed(mixed(key_N) + shift) % np.uint64(splits)).astype(np.int64)
+
+
 def subset_rows(n: int, size: int, seed: int = SUBSET_SEED) -> NDArray[np.int64]:
     """Return the fixed random choice of `size` of `n` images, sorted; all rows when n <= size.
 
@@ -216,7 +241,9 @@ class FeatureSample:
     """The stored features of a set of images of any size.
 
     `features` are those of the images at `rows` (int64, sorted; all images of a small set).
-    `classes` covers all images when the extractor is a classifier. `streamed` holds the moments of
+    `classes` covers all images of a folder of which some features were not stored, when the
+    extractor is a classifier; `keys` (uint64) are those of the pixels of the images at `rows`, from
+    which they are dealt to splits. `streamed` holds the moments of
     all images when the features of some were not stored. `copy_rate` is the probability that two
     of the images are equal in every pixel; `repeated` (bool) says which of the images at `rows`
     are copies of an earlier one, None when no image is.
@@ -228,6 +255,7 @@ class FeatureSample:
     streamed: Moments | None = None
     copy_rate: float = 0.0
     repeated: NDArray[np.bool_] | None = None
+    keys: NDArray[np.uint64] | None = None
 
     @property
     def n(self) -> int:
