@@ -136,7 +136,7 @@ def test_one_name_takes_the_same_value_everywhere() -> None:
         ("audit", "--reference"),  # needs a stored reference: no folder
         ("anomaly", "--test"), ("anomaly", "--train"),
         ("compare", "--format"), ("report", "--format"),
-        ("compare", "--out"), ("report", "--out"),  # a file
+        ("compare", "--out"), ("report", "--out"), ("reference export", "--out"),  # a file
     }  # fmt: skip
     metavars: dict[str, set[str | None]] = {}
     for words in TARGETS:
