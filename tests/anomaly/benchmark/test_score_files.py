@@ -49,7 +49,7 @@ DAMAGED = {
     "cut": (b"PK", "npz"),
     "no archive behind its magic": (b"PK\x03\x04bad", "zip"),
     "one array": (plain(VALUES), "single npy array"),
-    "objects": (archive(rows=ROWS, scores=VALUES.astype(object)), "allow_pickle"),
+    "objects": (archive(rows=ROWS, scores=VALUES.astype(object)), "Python objects"),
     "no rows": (archive(scores=VALUES), "rows"),
     "short": (archive(rows=ROWS, scores=VALUES[:99]), r"expected 100 rows and scores, got .*99"),
     "both short": (archive(rows=ROWS[:1], scores=VALUES[:1]), "expected 100 rows and scores"),

@@ -67,7 +67,7 @@ def test_a_run_is_trained_sampled_and_scored_as_the_verbs_do_it(
     assert result.train_s is not None
     assert 0 < (result.evaluations[0].train_s or 0) <= result.train_s
     left = sorted(path.name for path in (tmp_path / "work").iterdir())
-    assert left == ["config.json", "grid.png", "log.jsonl", "scores.json"]
+    assert left == [".claim", "config.json", "grid.png", "log.jsonl", "scores.json"]
 
 
 def test_milestones_hold_the_run_as_it_stood_and_change_nothing(
