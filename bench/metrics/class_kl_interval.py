@@ -14,8 +14,9 @@ the delta method to second order,
 
     V = sum_k p_k (log(p_k / q_k) - t)^2 / n + (K - 1) / (2 n^2)   for K classes in use.
 
-Simulated for seven sets of shares (uniform, unequal, two classes, one of 91 %) and 200 to 10,000
-images, the interval holds the true divergence in 94 to 97 % of the draws.
+In simulations of 300 draws of 500 and of 2,500 images, for equal, unequal and rare classes, the
+interval holds the true divergence in 90 to 99 % (see the tests). It is wider than needed for a
+generator that never makes some classes, since they might only be rare.
 
 Shape legend: K classes.
 """
@@ -33,6 +34,7 @@ from bench.statistics.intervals import Uncertainty, Z
 
 BISECTIONS = 80
 MAX_TILT = 1e9  # beyond it, all images are of one class
+UNSEEN = 0.5  # images of a class that has none, when the ends are sought
 EQUAL = 1e-9  # log ratios that differ by less leave nothing to tilt
 ROUNDING = 1e-12  # of a divergence of equal shares
 METHOD = "bias-corrected, solved for the variance at the ends"
@@ -49,17 +51,19 @@ def kl_interval(p_K: NDArray[np.float64], q_K: NDArray[np.float64], n: float) ->
     """Return the interval of KL(p || q) from the shares `p_K` of `n` images.
 
     `q_K` are the fixed shares of the reference, all positive. The estimate is the divergence less
-    its bias of (classes in use - 1) / (2 n) (Miller 1955), and at least the smallest divergence of
-    the classes in use, which is zero when every class has images.
+    its bias of (classes in use - 1) / (2 n) (Miller 1955), and at least zero. A class without
+    images may be rare and not missing: the ends are sought as if it had half an image.
 
     >>> found = kl_interval(np.array([0.3, 0.7]), np.array([0.5, 0.5]), 100)
     >>> [round(number, 4) for number in found[:4]]
-    [0.0773, 0.0391, 0.0289, 0.1853]
+    [0.0773, 0.0384, 0.0289, 0.1853]
     """
     used = p_K > 0
-    p, q = p_K[used], q_K[used]
+    in_use = int(used.sum())
+    observed = float(p_K[used] @ np.log(p_K[used] / q_K[used]))
+    p, q = np.where(used, p_K, UNSEEN / n), q_K
     log_p, log_ratio = np.log(p), np.log(p) - np.log(q)
-    second = (len(p) - 1) / (2 * n**2)
+    second = (in_use - 1) / (2 * n**2)
 
     def at(tilt: float) -> _Point:
         weight = log_p + tilt * log_ratio
@@ -71,7 +75,7 @@ def kl_interval(p_K: NDArray[np.float64], q_K: NDArray[np.float64], n: float) ->
 
     least = max(at(-1.0).divergence, 0.0)
     least = least if least > ROUNDING else 0.0
-    estimate = max(at(0.0).divergence - (len(p) - 1) / (2 * n), least)
+    estimate = max(observed - (in_use - 1) / (2 * n), least)
 
     def above(tilt: float, z: float) -> float:
         """Return how far the divergence at `tilt` exceeds the estimate plus z standard errors."""

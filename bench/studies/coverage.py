@@ -160,13 +160,14 @@ def truths(population: Population) -> dict[str, float]:
 def summary(result: NDArray[np.float64], known: float | None, least: float | None = None) -> Row:
     """Return rates and widths; columns are value, estimate, standard error, low and high.
 
-    Without a `known` truth it is the mean of the estimates, or of the values where estimates are
-    limited to `least`, but not less than `least`.
+    Without a `known` truth it is the mean of the estimates, or their median where some are limited
+    to `least`, which leaves the median as it is.
     """
     value, estimate, error, low, high = result.T
     truth = known
     if truth is None:
-        truth = float(estimate.mean()) if least is None else max(float(value.mean()), least)
+        limited = least is not None and bool((estimate <= least).any())
+        truth = float(np.median(estimate) if limited else estimate.mean())
     covered = int(((low <= truth) & (truth <= high)).sum())
     plain = int((np.abs(value - truth) <= Z * error).sum())
     share = wilson(covered, len(result))
