@@ -15,7 +15,7 @@ from matplotlib.ticker import (
 
 MAX_DECIMALS = 4
 LEAST_APART = 5.0  # times the end of the linear part: nearer labels would touch that of zero
-MAX_LABELS = 6  # on a logarithmic axis; beyond, only powers of ten are labelled
+MAX_LABELS = 5  # on a logarithmic axis; beyond, only powers of ten are labelled
 PLAIN = (1e-3, 1e6)  # sizes of numbers that are written without an exponent
 
 

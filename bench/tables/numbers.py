@@ -94,10 +94,13 @@ def value_text(entry: ScoreValue, places: int | None = None) -> str:
 
 
 def expected_text(entry: ScoreValue) -> str:
-    """Return what a perfect submission scores, with the decimals of the value beside it."""
+    """Return what a perfect submission scores, with the decimals of the value beside it, and with
+    two significant digits at least: beside a large value, 0.25 must not read 0.
+    """
     if entry.expected is None or entry.interval is None or entry.expected == int(entry.expected):
         return number(entry.expected)
-    return fixed(entry.expected, decimals(entry.interval))
+    least = min(1 - math.floor(math.log10(abs(entry.expected))), MAX_DECIMALS)
+    return fixed(entry.expected, max(decimals(entry.interval), least))
 
 
 def centre_text(entry: ScoreValue) -> str:

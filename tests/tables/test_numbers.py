@@ -50,7 +50,9 @@ def test_decimals_follow_the_interval() -> None:
 
 def test_a_perfect_value_has_the_decimals_of_the_value() -> None:
     # half the interval is 0.745 and justifies one decimal; expected is 0.25
-    assert expected_text(entry("fid", 27.7, 0.38)) == fixed(0.25, 1)
+    assert expected_text(entry("fid", 27.7, 0.38)) == "0.25"  # one decimal would read 0.2
+    assert expected_text(entry("fid", 5256.0, 215.0)) == "0.25"  # and none 0
+    assert expected_text(entry("fid", 0.4, 0.002)) == fixed(0.25, 4)
     assert expected_text(entry("fid", 27.7)) == "0.25"
     whole = entry("fid", 27.7, 0.38).model_copy(update={"expected": 10.0})
     assert expected_text(whole) == "10"
