@@ -12,7 +12,7 @@ def test_presentation() -> None:
     assert list(shown.cells.columns) == ["fid ↓", "recall_k3 ↑"]
     assert list(shown.cells.index) == ["a", "b", "c", "perfect (10 images)"]
     assert shown.cells.loc["b", "fid ↓"] == "2.01 [1.81, 2.21]"
-    assert shown.cells.iloc[3].tolist() == ["0.25", "0.85"]
+    assert shown.cells.iloc[3].tolist() == ["0.25", "0.850"]
     assert shown.best["fid ↓"].tolist() == [False, True, False, False]
     assert not shown.best["recall_k3 ↑"].any()
 
