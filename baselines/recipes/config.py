@@ -167,13 +167,16 @@ class RunConfig(BaseModel):
         }
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """The complete configuration as JSON values, which digests and keys of jobs are made of. A
+        setting added later is left out at its default, so that older ledgers stay valid.
+        """
+        return self.model_dump(mode="json", exclude=None if self.resize else {"resize"})
+
+    @property
     def digest(self) -> str:
         """SHA-256 digest of the complete configuration, as hexadecimal text."""
-        text = json.dumps(
-            self.model_dump(mode="json", exclude=None if self.resize else {"resize"}),
-            sort_keys=True,
-        )
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
 
 
 def checked_options(kind: type[Options], given: Mapping[str, Any], owner: str) -> Options:

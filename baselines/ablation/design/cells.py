@@ -74,7 +74,7 @@ class Run:
         """Return the JSON value whose digest is `key`."""
         return {
             "version": RESULT_VERSION,
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.identity,
             "evaluations": list(self.evaluations),
             "num_images": self.num_images,
             "sampling": asdict(self.sampling),

@@ -112,7 +112,7 @@ class Run(NamedTuple):
     def key(self) -> str:
         """Return the SHA-256 of everything that the result depends on."""
         ways = {name: None if way is None else asdict(way) for name, way in self.ways.items()}
-        identity = [self.config.model_dump(mode="json"), ways, self.num_images]
+        identity = [self.config.identity, ways, self.num_images]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
     def is_in(self, rows: Mapping[Key, Row]) -> bool:
@@ -146,7 +146,7 @@ def recipe_jobs(runs: list[Run], around: Surroundings | None = None) -> list[Job
             key=run.key,
             label=run.label,
             payload=SamplingTask(
-                config=run.config.model_dump(mode="json"),
+                config=run.config.identity,
                 num_images=run.num_images,
                 metrics=SCORED_METRICS,
                 data=run.config.data,

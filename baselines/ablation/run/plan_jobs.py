@@ -88,7 +88,7 @@ def group_of(run: Run) -> str:
 
 def _task(run: Run, around: Surroundings) -> EvaluationTask:
     return EvaluationTask(
-        config=run.config.model_dump(mode="json"),
+        config=run.config.identity,
         evaluations=run.evaluations,
         num_images=run.num_images,
         metrics=run.metrics,
