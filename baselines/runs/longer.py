@@ -31,7 +31,7 @@ def find_shorter_run(out: Path, config: RunConfig) -> Path | None:
         if not isinstance(own, dict) or not (file.parent / CHECKPOINT).is_file():
             continue
         steps = own.pop("num_steps", None)
-        alike = all(key in own and own[key] == value for key, value in wanted.items())
+        alike = all(own.get(key) == value for key, value in wanted.items())
         if alike and isinstance(steps, int) and steps < length:
             found.append((steps, file.parent))
     return max(found)[1] if found else None

@@ -165,6 +165,11 @@ def test_only_a_run_that_differs_in_nothing_else_is_continued(
     (tmp_path / "list" / CONFIG).write_text("[]")
     assert find_shorter_run(tmp_path, config_of(32)) is None
     assert find_shorter_run(tmp_path, config_of(49)) == tmp_path / "long"
+    file = tmp_path / "long" / CONFIG
+    saved = json.loads(file.read_text())
+    del saved["resize"]  # a setting that runs of earlier versions do not have
+    file.write_text(json.dumps(saved))
+    assert find_shorter_run(tmp_path, config_of(49)) == tmp_path / "long"
     (tmp_path / "long" / CHECKPOINT).unlink()
     assert find_shorter_run(tmp_path, config_of(49)) is None
     assert find_shorter_run(tmp_path / "nowhere", config_of(49)) is None
