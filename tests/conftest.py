@@ -44,6 +44,14 @@ def fashion() -> RealSample:
     return _sample("fashion-mnist")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes are named by their number: archives and compressed data may differ between workers.
+
+    All workers of a parallel run must collect the same names.
+    """
+    return f"{len(val)} bytes" if isinstance(val, bytes) and len(val) > 8 else None
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cache, data and weights directories that no other test and no user shares."""
