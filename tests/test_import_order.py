@@ -33,7 +33,7 @@ LEVELS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"bench.scoring", "bench.reporting", "baselines.sampling"}),
-    frozenset({"bench.studies", "bench.ranking", "baselines.runs"}),
+    frozenset({"bench.studies", "bench.ranking", "bench.latent", "baselines.runs"}),
     frozenset({"bench.cli", "baselines.ablation", "baselines.detectors"}),
     frozenset({"bench.__main__", "baselines.cli"}),
 )

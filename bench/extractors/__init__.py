@@ -56,6 +56,7 @@ from bench.extractors.base import (
 )
 from bench.extractors.fidelity_rows import FIDELITY_ROWS
 from bench.extractors.weights_files import HostedWeights
+from bench.runtime.outside_class import FORM
 from bench.runtime.progress import Progress
 from bench.runtime.registry import Registry
 
@@ -153,7 +154,7 @@ _ROWS = (
 ALL_PROTOCOLS = "all"
 FORMS = {  # names of whole families
     "torchvision:NAME": "a torchvision classification backbone, such as torchvision:resnet50",
-    custom.FORM: "a class of your own",
+    FORM: "a class of your own",
 }
 
 EXTRACTORS = Registry("extractor", "latentbench.extractors", ExtractorRow, _ROWS)

@@ -25,7 +25,6 @@ Modules are imported from installed packages first, then from the current direct
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import re
 import sys
@@ -45,12 +44,11 @@ from bench.extractors.base import (
     luma,
     require_images,
 )
+from bench.runtime.outside_class import construct, first_line, import_class
 from bench.runtime.progress import CountProgress
 from bench.statistics.moments import Features
 
 BATCH_SIZE = 64
-FORM = "package.module:Class"
-NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SHOWN = 5  # rows that an error names
 
@@ -62,7 +60,7 @@ def row_of(name: str) -> ExtractorRow:
 
     Raises `UsageError` when the module or the class cannot be found, or an attribute is unfit.
     """
-    cls = import_class(name)
+    cls = import_class("extractor", name, "__call__(self, images)")
     digest = _attribute(cls, name, "digest", str)
     title = _attribute(cls, name, "name", str)
     feature_dim = _attribute(cls, name, "feature_dim", int)
@@ -80,45 +78,6 @@ def row_of(name: str) -> ExtractorRow:
         citation=f"{cls.__module__}.{cls.__qualname__}",
         learnt="data that its author knows",
     )
-
-
-def import_class(name: str) -> type:
-    """Return the class that `package.module:Class` names. Raises `UsageError`."""
-    if not NAME.fullmatch(name):
-        raise UsageError(f"extractor {name!r}: expected {FORM}")
-    module_name, _, qualified = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
-    importlib.invalidate_caches()  # the file may be newer than the last listing of its folder
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        missing = error.name or module_name
-        own = module_name == missing or module_name.startswith(f"{missing}.")
-        raise UsageError(
-            f"extractor {name}: there is no module {missing!r}"
-            + (
-                f"; looked in {here} and where packages are installed"
-                if own
-                else f", which {module_name} imports"
-            )
-        ) from error
-    except (Exception, SystemExit) as error:
-        raise UsageError(
-            f"extractor {name}: importing {module_name} fails: {_format(error)}"
-        ) from error
-    for part in qualified.split("."):
-        if not hasattr(found, part):
-            raise UsageError(f"extractor {name}: {module_name} has no {qualified!r}")
-        found = getattr(found, part)
-    if not isinstance(found, type):
-        raise UsageError(
-            f"extractor {name}: {qualified} is a {type(found).__name__}, expected a class"
-        )
-    if not any("__call__" in base.__dict__ for base in found.__mro__):
-        raise UsageError(f"extractor {name}: {qualified} has no method __call__(self, images)")
-    return found
 
 
 def _attribute(
@@ -157,19 +116,11 @@ def _source_digest(cls: type, name: str) -> str:
     return hashlib.sha256(Path(source).read_bytes()).hexdigest()
 
 
-def _format(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
-
-
 def load(resolved: ResolvedExtractor, device: str) -> CustomExtractor:
     """Make an instance and wrap it. Raises `UsageError` when the constructor fails."""
     name = resolved.name
-    cls = import_class(name)
-    try:
-        instance = cls(device=device) if _takes_device(cls) else cls()
-    except (Exception, SystemExit) as error:
-        raise UsageError(f"extractor {name}: its constructor fails: {_format(error)}") from error
+    cls = import_class("extractor", name, "__call__(self, images)")
+    instance = construct(cls, "extractor", name, device)
     digest = getattr(instance, "digest", None)
     if isinstance(digest, str) and _hex(digest) != resolved.digest:
         raise UsageError(
@@ -184,17 +135,6 @@ def load(resolved: ResolvedExtractor, device: str) -> CustomExtractor:
         channels=resolved.row.channels,
         feature_dim=resolved.row.feature_dim,
         batch_size=resolved.batch_size or BATCH_SIZE,
-    )
-
-
-def _takes_device(cls: type) -> bool:
-    try:
-        parameters = inspect.signature(cls).parameters.values()
-    except (ValueError, TypeError):  # a constructor in C without a signature
-        return False
-    return any(
-        p.kind is p.VAR_KEYWORD or (p.name == "device" and p.kind is not p.POSITIONAL_ONLY)
-        for p in parameters
     )
 
 
@@ -247,7 +187,7 @@ class CustomExtractor:
         except (Exception, SystemExit) as error:
             raise UsageError(
                 f"extractor {self.name} fails on images {batch.dtype} {batch.shape}: "
-                f"{_format(error)}"
+                f"{first_line(error)}"
             ) from error
 
     def _features(self, returned: object, num: int, start: int) -> Features:
