@@ -87,7 +87,8 @@ Protocol = Annotated[
     typer.Option(
         metavar="NAME",
         help="Implementation whose resizing and network to follow: torch-fidelity, clean-fid, "
-        "pytorch-fid, torchmetrics; all for each of them in turn.",
+        "pytorch-fid, torchmetrics; all for each of them in turn; course for the numbers that "
+        "course teams quote.",
         show_default="the reference's, or the extractor's own",
         rich_help_panel=PROTOCOL,
     ),

@@ -29,13 +29,14 @@ from bench.cli.options import (
     Weights,
 )
 from bench.cli.submission_errors import print_report, report_of
-from bench.errors import EXIT_INVALID, InvalidSubmission, LatentbenchError
+from bench.errors import EXIT_INVALID, EXIT_OK, InvalidSubmission, LatentbenchError, UsageError
 
 if TYPE_CHECKING:
     from bench.records.score_record import ScoreRecord
     from bench.scoring.scorer import Failure
 
 RESULTS_DIR = Path("latentbench-results")
+COURSE = "course"  # the protocol that computes a course's numbers
 
 
 def score(
@@ -74,6 +75,15 @@ def score(
     ] = None,
     layer: Layer = None,
     protocol: Protocol = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="With --protocol course: also show what file format, resizing, extractor and "
+            "number of images change, one at a time.",
+            rich_help_panel=options.PROTOCOL,
+        ),
+    ] = False,
     precision: Precision = None,
     weights: Weights = None,
     unverified_weights: UnverifiedWeights = False,
@@ -132,6 +142,7 @@ def score(
       latentbench score team-*.zip --spec mnist-10k --out results/
       latentbench score samples/ --metrics fid,recall_k3 --json
       latentbench score samples/ --reference real/ --extractor inception --protocol all
+      latentbench score samples/ --reference real/ --protocol course --explain
 
     Writes a record of each submission and prints a table of its metrics with intervals. A
     submission that cannot be scored does not stop the others: exit code 1, or the code of the
@@ -145,11 +156,14 @@ def score(
     from bench.scoring.settings import ScoreSettings
 
     require_writable(out, "records")
+    of_course = protocol == COURSE
+    if explain and not of_course:
+        raise UsageError(f"--explain belongs to --protocol {COURSE}")
     settings = ScoreSettings(
         reference=reference,
         extractor=extractor,
         layer=layer,
-        protocol=protocol,
+        protocol=None if of_course else protocol,
         precision=precision,
         weights=weights,
         unverified_weights=unverified_weights,
@@ -165,6 +179,15 @@ def score(
         device=device,
         use_cache=not no_cache,
     )
+    if of_course:
+        from bench.cli.course import print_course
+
+        code = print_course(
+            submissions, settings, out, explain=explain, json_lines=json_lines, quiet=quiet
+        )
+        if code != EXIT_OK:
+            raise typer.Exit(code)
+        return
     with progress_report(quiet=quiet) as progress:
         scorer = Scorer(settings, progress=progress)
     if metrics is None:

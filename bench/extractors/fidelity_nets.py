@@ -11,10 +11,14 @@ Shape legend: N images, C channels, H W pixels, D features.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torchvision
+from PIL import Image
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase  # type: ignore[import-untyped]
 from torch_fidelity.feature_extractor_clip import CLIPVisual, FeatureExtractorCLIP, convert_weights  # type: ignore[import-untyped]
@@ -84,13 +88,35 @@ def load_dinov2(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
 
 
 def load_vgg16(resolved: ResolvedExtractor, device: str) -> NetworkExtractor:
-    """Load VGG16 up to its second hidden layer. Raises `BundleError` as `load_clip` does."""
+    """Load VGG16 up to its second hidden layer. Raises `BundleError` as `load_clip` does.
+
+    The protocol improved-precision-recall resizes with Pillow, bilinear with a low-pass and rounded
+    to grey levels, as youngjung/improved-precision-and-recall-metric-pytorch does.
+    """
     with torch.device("meta"):
         model = torchvision.models.vgg16()
     load_strictly(model, _state(resolved), f"weights {resolved.weights_path} of {resolved.name!r}")
     del model.classifier[4:]  # the layers after fc2, as in torch-fidelity
     extractor = _bare(FeatureExtractorVGG16, resolved.name, resolved.settings["layer"], model)
-    return _runner(resolved, extractor, device)
+    if resolved.settings["protocol"] == "torch-fidelity":
+        return _runner(resolved, extractor, device)
+    side_px = int(extractor.INPUT_IMAGE_SIZE)
+    return _runner(resolved, extractor, device, before=functools.partial(_by_pillow, side=side_px))
+
+
+def _by_pillow(x: Tensor, side: int) -> Tensor:
+    """Resize uint8 N,3,H,W to side,side; torch-fidelity leaves images of its own size as they are.
+
+    Grey images that were expanded to three channels are resized once.
+    """
+    grey = x.stride(1) == 0
+    images = x[:, 0].cpu().numpy() if grey else x.permute(0, 2, 3, 1).cpu().numpy()
+    resized = [
+        np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
+        for image in images
+    ]
+    found = torch.from_numpy(np.stack(resized)).to(x.device)
+    return found[:, None].expand(-1, 3, -1, -1) if grey else found.permute(0, 3, 1, 2)
 
 
 def _state(resolved: ResolvedExtractor) -> dict[str, Tensor]:
@@ -107,11 +133,16 @@ def _bare(kind: type[nn.Module], name: str, layer: str, model: nn.Module) -> Any
     return extractor.eval().requires_grad_(requires_grad=False)
 
 
-def _runner(resolved: ResolvedExtractor, extractor: Any, device: str) -> NetworkExtractor:
+def _runner(
+    resolved: ResolvedExtractor,
+    extractor: Any,
+    device: str,
+    before: Callable[[Tensor], Tensor] | None = None,
+) -> NetworkExtractor:
     extractor = extractor.to(device)
 
     def forward(x: Tensor) -> tuple[Tensor, None]:
-        (features,) = extractor(x)
+        (features,) = extractor(x if before is None else before(x))
         return features, None
 
     return NetworkExtractor(

@@ -101,6 +101,7 @@ _VGG16 = ExtractorRow(
     num_classes=None,
     channels=3,
     layers=("fc2_relu", "fc2"),
+    protocols=("torch-fidelity", "improved-precision-recall"),
     citation="Simonyan and Zisserman 2015, arXiv:1409.1556",
     learnt="ImageNet labels",
 )

@@ -1,4 +1,4 @@
-"""CLIP, DINOv2 and VGG16: the constants are torch-fidelity's, the features are torch-fidelity's.
+"""CLIP and DINOv2: the constants are torch-fidelity's, the features are torch-fidelity's.
 
 Weights are random, saved on the spot, and read by both sides from the same file. DINOv2 is the
 exception: torch-fidelity would clone a repository, so its network here is the reference's
@@ -15,13 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_fidelity import feature_extractor_clip, feature_extractor_dinov2
 from torch_fidelity.feature_extractor_clip import CLIPVisual, FeatureExtractorCLIP
 from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
-from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from bench.errors import BundleError
@@ -32,6 +30,7 @@ from bench.extractors.fidelity_nets import CLIP_SHAPES
 from bench.extractors.fidelity_rows import FIDELITY_ROWS
 from bench.extractors.network import NetworkExtractor
 from bench.extractors.weights_files import HostedWeights, hub_folder
+from tests.extractors.vgg16_weights import random_state
 
 IMAGES = np.random.default_rng(5).integers(0, 256, (3, 40, 56, 3), dtype=np.uint8)
 
@@ -65,17 +64,6 @@ def test_constants_of_dinov2(name: str) -> None:
     assert hosted(name).file_name == f"{model}_pretrain.pth"
     assert len(hosted(name).sha256) == 64
     assert EXTRACTORS[name].feature_dim == SHAPES[name].width
-
-
-def test_constants_of_vgg16() -> None:
-    url = torchvision.models.VGG16_Weights.IMAGENET1K_V1.url
-    assert hosted("vgg16").url == url
-    assert hosted("vgg16").file_name == url.rsplit("/", 1)[1]
-    assert url.endswith(f"-{hosted('vgg16').sha256}.pth")
-    offered = set(FeatureExtractorVGG16.get_provided_features_list())
-    assert set(EXTRACTORS["vgg16"].layers) == offered
-    default = FeatureExtractorVGG16.get_default_feature_layer_for_metric("fid")
-    assert EXTRACTORS["vgg16"].layers[0] == default
 
 
 def extractor(name: str, path: Path, **choice: str) -> NetworkExtractor:
@@ -138,35 +126,6 @@ def test_clip_of_another_variant_is_refused(clip: Path) -> None:
     other = {"clip-rn50": "clip-rn50x4", "clip-vit-b-32": "clip-vit-b-16"}[clip.stem]
     with pytest.raises(BundleError, match=rf"{clip.name} of '{other}' do not fit.*visual\."):
         extractor(other, clip)
-
-
-@pytest.mark.parametrize("layer", ["fc2_relu", "fc2"])
-def test_vgg16_is_torch_fidelitys(vgg16: Path, layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # torch-fidelity builds a network to overwrite it: 138 million random numbers for nothing
-    monkeypatch.setattr(nn.init, "kaiming_normal_", lambda tensor, **_: tensor)
-    monkeypatch.setattr(nn.init, "normal_", lambda tensor, *_, **__: tensor)
-    monkeypatch.setattr(nn.init, "kaiming_uniform_", lambda tensor, **_: tensor)
-    theirs = FeatureExtractorVGG16("vgg16", [layer], feature_extractor_weights_path=str(vgg16))
-    assert_same_features(extractor("vgg16", vgg16, layer=layer), theirs)
-
-
-@pytest.fixture(scope="module")
-def vgg16(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with torch.device("meta"):
-        empty = torchvision.models.vgg16().state_dict()
-    path = tmp_path_factory.mktemp("vgg16") / "vgg16.pth"
-    torch.save(random_state(empty), path)
-    return path
-
-
-def random_state(shapes: dict[str, Tensor]) -> dict[str, Tensor]:
-    """He-scaled weights and small biases for tensors of these shapes."""
-    generator = torch.Generator().manual_seed(1)
-    return {
-        name: torch.randn(value.shape, generator=generator)
-        * (math.sqrt(2 / value[0].numel()) if value.ndim > 1 and value.shape[0] > 1 else 0.1)
-        for name, value in shapes.items()
-    }
 
 
 class ReferenceDinov2(nn.Module):
