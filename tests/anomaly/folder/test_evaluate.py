@@ -83,9 +83,11 @@ def test_an_oracle_is_not_judged_on_what_it_was_tuned_on(place):
 
 
 def test_every_detector_of_this_package(place):
-    result = evaluate_folder(place / "train", place / "test", detectors=list(DETECTORS))
+    # those of other packages train networks for hours; tests/baselines/detectors has them
+    names = DETECTORS.own
+    result = evaluate_folder(place / "train", place / "test", detectors=list(names))
     areas = {entry.name: entry.auc for entry in result.record.detectors}
-    assert set(areas) == set(DETECTORS)
+    assert set(areas) == set(names)
     assert min(areas.values()) > 0.7
     assert areas["knn-features"] > 0.99
     extractors = {entry.name: entry.extractor for entry in result.record.detectors}
