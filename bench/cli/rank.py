@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bench.ranking.rank import Ranking
 
 BOARD = "Board"
+STAFF_COMMANDS = ("compare", "decide", "history")  # in place of the first source
 
 
 def rank(
@@ -170,13 +171,18 @@ def rank(
       latentbench rank teams.csv --by fid=2,coverage_k5=1 --names names.csv
       latentbench rank submissions/ --secret secret.txt --mapping private.csv
       latentbench rank compare public-private/ hidden-private/
+      latentbench rank history board-private/ ada
+      latentbench rank decide board-private/ ada disqualified "two accounts"
 
     Audits and scores every submission, in parallel and each on its own, and writes a board with a
     page for each team. Teams whose scores do not differ significantly share a place. The same
-    command scores only what is new or was replaced. Exit code 1 if one cannot be scored.
+    command scores only what is new or was replaced. With a deadline, the last submission of a team
+    that was there in time counts. Exit code 1 if one cannot be scored.
     """
-    if sources[0] == "compare" and not Path("compare").exists():
-        _compare(sources[1:])
+    if sources[0] in STAFF_COMMANDS and not Path(sources[0]).exists():
+        from bench.cli import rank_staff
+
+        getattr(rank_staff, sources[0])(sources[1:])
         return
     from bench.ranking.board import write_board
     from bench.ranking.names import read_names, read_secret, shown_names, write_mapping
@@ -232,29 +238,6 @@ def rank(
     sys.stdout.flush()
     if any(row.record is None for row in ranking.rows):
         raise typer.Exit(EXIT_INVALID)
-
-
-def _compare(folders: list[str]) -> None:
-    """Print how well the latest rankings in two private folders agree."""
-    from bench.ranking.agreement import agreement
-    from bench.ranking.rank import STORE
-    from bench.ranking.store import Store
-
-    if len(folders) != 2:
-        raise UsageError("rank compare: give the private folders of two boards")
-    places = []
-    for folder in folders:
-        path = Path(folder) / STORE
-        if not path.exists():
-            raise UsageError(f"{folder} holds no {STORE}: give the --work folder of a board")
-        store = Store(path)
-        places.append(store.latest_places())
-        store.close()
-    found = agreement(*places)
-    sys.stdout.write(
-        f"Kendall's tau-b {found.tau:.3f} [{found.low:.3f}, {found.high:.3f}] "
-        f"over {found.num_teams} teams\n"
-    )
 
 
 def _by(given: Iterable[str] | None) -> tuple[tuple[str, ...], dict[str, float]]:

@@ -17,6 +17,8 @@ from bench.metrics import METRICS
 from bench.ranking.places import ALPHA
 from bench.ranking.rank import Ranking, Row
 from bench.records.score_record import ScoreValue, safe_file_name
+from bench.reporting.figures import comparison_pictures
+from bench.reporting.picture import Picture
 from bench.reporting.sentence import Sentence
 from bench.reporting.templating import CSS, JS, asset, environment, policy
 from bench.runtime.provenance import version
@@ -27,6 +29,8 @@ from bench.tables.numbers import bounds, counted, number, value_text
 
 MATRIX_ROWS = 40  # beyond, the matrix is only in its CSV file
 BAR_PX = 120
+PLOT_ROWS = 40  # the best teams, that plots show
+FIRST_PLOTS = 4  # the others are folded
 TABLES = ("board.csv", "board.md", "board.tex", "pairs.csv")
 
 
@@ -87,6 +91,7 @@ def page(ranking: Ranking, pages: Mapping[int, str]) -> str:
     names, metrics = ranking.names, _metrics(ranking)
     css = asset(CSS) + _asset("board.css")
     js = asset(JS) + _asset("board.js")
+    plots = _plots(ranking)
     template = environment("bench.ranking").get_template("board.html.j2")
     return template.render(
         policy=policy(css, js),
@@ -104,6 +109,9 @@ def page(ranking: Ranking, pages: Mapping[int, str]) -> str:
             for row in ranking.rows
             if row.place is None
         ],
+        plots=plots[:FIRST_PLOTS],
+        more_plots=plots[FIRST_PLOTS:],
+        plot_rows=PLOT_ROWS if len(ranking.ranked) > PLOT_ROWS else 0,
         matrix=_matrix(ranking, names),
         matrix_metric=ranking.matrix.metric if ranking.matrix else "",
         tables=TABLES,
@@ -127,6 +135,23 @@ def _write_team_pages(ranking: Ranking, folder: Path, names: Mapping[str, str]) 
         if not kept:
             shutil.rmtree(folder)
     return pages
+
+
+def _plots(ranking: Ranking) -> list[Picture]:
+    """A plot for each metric, those of the ranking and of the summary first."""
+    rows = ranking.ranked[:PLOT_ROWS]
+    if len(rows) < 2:
+        return []
+    chosen = _metrics(ranking)
+    order = [*dict.fromkeys([*(m for m in chosen if m in _shown_first(ranking)), *chosen])]
+    records = []
+    for row in rows:
+        values = _values(row)
+        if row.record is not None:
+            found = tuple(values[metric] for metric in order if metric in values)
+            records.append(row.record.model_copy(update={"values": found}))
+    names = [sanitise(ranking.names[row.entry.team]) for row in rows]
+    return comparison_pictures(names, records, {})
 
 
 def _metrics(ranking: Ranking) -> list[str]:

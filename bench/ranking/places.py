@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from bench.errors import UsageError
 from bench.records.score_record import ScoreRecord, ScoreValue
-from bench.statistics.intervals import Uncertainty, difference, holm
-from bench.tables.significance import shortfall
+from bench.statistics.intervals import difference, holm
+from bench.tables.significance import distance
 
 ALPHA = 0.05
 
@@ -53,7 +53,7 @@ def metric_places(
     records: Sequence[ScoreRecord], metric: str, *, alpha: float = ALPHA
 ) -> MetricPlaces:
     """Return the places of N records by a metric. Raises `UsageError` for a missing value."""
-    distances = [_distance(entry_of(record, metric)) for record in records]
+    distances = [distance(entry_of(record, metric)) for record in records]
     n = len(distances)
     differences, p_values = np.zeros((n, n)), np.ones((n, n))
     pairs = [(i, j) for i in range(n) for j in range(i)]
@@ -102,16 +102,3 @@ def _ranked(keys: Sequence[tuple[int, ...]] | Sequence[float]) -> tuple[int, ...
     """Return the place of each key: one more than the number of smaller ones."""
     ordered = sorted(keys)
     return tuple(ordered.index(key) + 1 for key in keys)
-
-
-def _distance(entry: ScoreValue) -> Uncertainty:
-    """Return how far a value is from ideal; a point where it has no interval."""
-    found = shortfall(entry)
-    if found is not None:
-        return found
-    value = float(entry.value or 0.0)
-    if entry.direction == "target":
-        value = abs(value - (entry.expected or 0.0))
-    else:
-        value = -value if entry.direction == "higher" else value
-    return Uncertainty(value, 0.0, value, value, "none")

@@ -80,8 +80,9 @@ def rank(
 
     `settings` are options of `ScoreSettings` by name, as JSON values. `by` orders submissions by a
     metric, and ties by the next; with `weights` the weighted sum of places counts instead. Only
-    submissions received by `deadline` (ISO 8601) are ranked; the time of a submission is that of
-    the run that first saw it. `names` gives the names to show, see `bench.ranking.names`.
+    submissions received by `deadline` (ISO 8601) are ranked, of each team the last; the time of a
+    submission is that of the run that first saw it. `names` gives the names to show, see
+    `bench.ranking.names`.
 
     Raises `NothingFoundError` without submissions, `UsageError` for options that cannot be used,
     and `InputError` for sources or a store that cannot be read.
@@ -122,6 +123,8 @@ def rank(
                     board, number, record=one.record, error=one.error, findings=one.findings
                 )
         entries = store.entries(board, numbers)
+        if limit is not None:
+            entries = [_in_time(store, board, entry, limit) for entry in entries]
         pages = {number: one.page for number, one in zip(numbers, scored, strict=True)}
         ranking = ranking_of(
             entries, by=by, weights=weights, without_rules=without_rules, deadline=limit
@@ -132,7 +135,7 @@ def rank(
     finally:
         store.close()
     rows = tuple(
-        Row(entry=row.entry, place=row.place, reason=row.reason, page=pages[row.entry.id])
+        Row(entry=row.entry, place=row.place, reason=row.reason, page=pages.get(row.entry.id))
         for row in ranking.rows
     )
     return Ranking(
@@ -191,6 +194,15 @@ def _sorted_matrix(matrix: MetricPlaces, rows: list[int]) -> MetricPlaces:
         matrix.differences[rows][:, rows],
         matrix.p_values[rows][:, rows],
     )
+
+
+def _in_time(store: Store, board: int, entry: Entry, limit: datetime) -> Entry:
+    """Return the submission of the team that counts: the last one that was there in time, or the
+    late one where there is none.
+    """
+    if datetime.fromisoformat(entry.received) <= limit:
+        return entry
+    return store.before(board, entry.team, limit) or entry
 
 
 def _moment(text: str) -> datetime:

@@ -25,6 +25,7 @@ from bench.errors import InputError, UsageError, reason_of
 from bench.intake import sanitise
 from bench.records.score_record import FindingEntry, ScoreRecord
 
+VERDICTS = ("disqualified", "admitted")
 LOCK_S = 60.0  # wait for another process that writes
 APPLICATION = 0x4C42524B  # "LBRK", which SQLite files of this program hold
 
@@ -211,6 +212,18 @@ class Store:
             team,
         )
         return [self._entry(row) for row in rows]
+
+    def before(self, board: int, team: str, moment: datetime) -> Entry | None:
+        """Return the latest submission of a team up to a moment that a board has an outcome of."""
+        rows = self._all(
+            "SELECT id, received FROM submission WHERE team = ? ORDER BY id DESC", team
+        )
+        for row in rows:
+            if datetime.fromisoformat(row["received"]) <= moment:
+                (found,) = self._entries(board, row["id"])
+                if found.record is not None or found.error is not None:
+                    return found
+        return None
 
     def latest_places(self) -> dict[str, int]:
         """Return the places by team in the latest ranking; empty without one."""

@@ -32,7 +32,7 @@ from bench.tables.numbers import (
     value_text,
 )
 from bench.tables.presentation import NOTE, Presentation, labels, present, protocol_title
-from bench.tables.significance import comparable, shortfall
+from bench.tables.significance import best_first, comparable, shortfall
 from bench.tables.verdict import short, verdict
 
 INTERVAL_NOTE = (
@@ -93,7 +93,8 @@ class Part:
 
 
 def page(scored: Sequence[Scored], cache: Cache, progress: Progress | None = None) -> str:
-    """Return the HTML of a report on one or several records."""
+    """Return the HTML of a report on one or several records, the best first."""
+    scored = [scored[place] for place in best_first([one.record for one in scored])]
     records = [one.record for one in scored]
     names = labels(records)
     parts = []

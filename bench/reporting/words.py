@@ -24,7 +24,6 @@ from bench.tables.verdict import verdict
 
 NOTABLE_SD = 5.0  # a class share is mentioned beyond this many binomial standard deviations
 NOTABLE_RATIO = 1.25  # and only when it is off by this factor
-MAX_CLASSES = 2  # whose shares are mentioned
 MAX_NAMES = 5  # of missing classes
 MAX_LETTERS = 170  # of a finding, which the page repeats in full further down
 MARGIN = 0.02  # share of the perfect value that counts as equal without an interval
@@ -59,10 +58,10 @@ def problems(record: ScoreRecord) -> list[Sentence]:
 
 
 def _summary(finding: FindingEntry) -> str:
-    """Return the first part of a message, and only the figures of one about classes."""
-    message = finding.message.partition("; ")[0].rstrip(".")
+    """Return the first part of a message, and all figures of one about classes."""
     if finding.code == "class-imbalance":
-        message = message.partition(": ")[2] or message
+        return f"{finding.message.partition(': ')[2] or finding.message}."
+    message = finding.message.partition("; ")[0].rstrip(".")
     message = textwrap.shorten(message, MAX_LETTERS, placeholder=" …")
     end = "" if message.endswith("…") else "."
     return f"{message[:1].upper()}{message[1:]}{end}"
@@ -140,14 +139,16 @@ def _class_sentences(scored: Scored) -> list[Sentence]:
     notable = (np.abs(shares - expected) > NOTABLE_SD * deviation) & (shares > 0)
     notable &= (ratio > NOTABLE_RATIO) | (ratio < 1 / NOTABLE_RATIO)
     worst = sorted(np.flatnonzero(notable), key=lambda k: -abs(shares[k] - expected[k]))
-    found += [
-        Sentence(
-            "gap",
-            f"{percent(float(shares[k]))} of the images are {class_name(name, int(k))}; "
-            f"expected {percent(float(expected[k]))}.",
-        )
-        for k in worst[:MAX_CLASSES]
-    ]
+    if worst:
+        both = [
+            (class_name(name, int(k)), percent(float(shares[k])), percent(float(expected[k])))
+            for k in worst
+        ]
+        (first, share, usual), *others = both
+        text = f"{share} of the images are {first} ({usual} expected)"
+        if others:
+            text += "; also " + listed([f"{one} {own} ({real})" for one, own, real in others])
+        found.append(Sentence("gap", f"{text}."))
     if not found:
         found.append(
             Sentence("good", f"All {len(shares)} classes occur in about the right shares.")

@@ -61,6 +61,41 @@ def shortfall(entry: ScoreValue) -> Uncertainty | None:
     return Uncertainty(estimate, found.standard_error, low, high, found.method)
 
 
+def distance(entry: ScoreValue) -> Uncertainty:
+    """Return how far a value is from ideal, where lower is better; a point without an interval.
+
+    `entry` has a value.
+    """
+    found = shortfall(entry)
+    if found is not None:
+        return found
+    value = float(entry.value or 0.0)
+    if entry.direction == "target":
+        value = abs(value - (entry.expected or 0.0))
+    else:
+        value = -value if entry.direction == "higher" else value
+    return Uncertainty(value, 0.0, value, value, "none")
+
+
+def best_first(records: Sequence[ScoreRecord]) -> list[int]:
+    """Return the positions of N records, the best in the first metric first.
+
+    Protocols stay together, in order of appearance; records without a value come last in theirs.
+    """
+    position = {id(record): place for place, record in enumerate(records)}
+    found = []
+    for group in comparable(records):
+        first = group[0].values[0].metric if group[0].values else ""
+        ranked = []
+        for record in group:
+            entry = next((e for e in record.values if e.metric == first), None)
+            known = entry is not None and entry.value is not None
+            far = distance(entry).estimate if entry is not None and known else math.inf
+            ranked.append((far, position[id(record)]))
+        found += [place for _, place in sorted(ranked)]
+    return found
+
+
 def significantly_best(entries: Sequence[ScoreValue | None]) -> int | None:
     """Return the position of the one entry that is significantly better than every other entry.
 

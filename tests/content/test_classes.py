@@ -37,6 +37,8 @@ def test_too_many_ones(share: float) -> None:
     found = class_imbalance(shares_of(shares(k1=share), 1_000))
     assert found is not None
     assert f"{100 * share:.0f} % of the images are ones, expected 10 %" in found.detail
+    others = "also threes {0} (10 %), fours {0} (10 %)".format(f"{100 * (1 - share) / 9:.0f} %")
+    assert (others in found.detail) == (share > 0.5)  # by less than DIFFERENCE before
     assert found.figures["share_1"] == share
     # total variation: the share that class 1 has in excess
     assert found.figures["total_variation"] == pytest.approx(share - 0.1)

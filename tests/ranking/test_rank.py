@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import io
 import shutil
 from pathlib import Path
@@ -146,6 +147,66 @@ def test_after_the_deadline(ranking: Ranking, class_folder: Path, work: Path) ->
     assert found["ada"] == LATE
     with pytest.raises(UsageError, match="deadline 'soon': expected a date and a time"):
         rank([class_folder], SETTINGS, work=work, deadline="soon", executor="inline")
+
+
+def test_the_last_submission_in_time_counts(
+    class_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "class"
+    for team in ("ada", "cleo"):
+        shutil.copytree(class_folder / team, copy / team)
+    work = tmp_path / "work"
+    rank([copy], SETTINGS, work=work, executor="inline")
+    (copy / "ada" / "samples" / "00000.png").unlink()
+    shutil.copytree(class_folder / "dan", copy / "dan")
+
+    class Later(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
+            return datetime.datetime(2100, 1, 2, tzinfo=tz)
+
+    monkeypatch.setattr("bench.ranking.rank.datetime", Later)
+    found = rank([copy], SETTINGS, work=work, executor="inline", deadline="2100-01-01")
+    assert places(found) == {"ada": 1, "cleo": 2, "dan": LATE}
+    sizes = [row.record.submission.num_images for row in found.ranked if row.record]
+    assert sizes == [150, 150]  # and not the 149 that came later
+    assert len(Store(work / "ranking.sqlite3").history("ada")) == 2
+    anew = rank([copy], SETTINGS, work=work, executor="inline")
+    assert next(row.record.submission.num_images for row in anew.ranked if row.record) == 149
+
+
+def test_staff_see_the_history_and_decide(
+    ranking: Ranking,
+    class_folder: Path,
+    work: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = str(tmp_path / "work")
+    shutil.copytree(work, own)
+    assert run(["rank", "history", own]) == EXIT_OK
+    shown = capsys.readouterr().out
+    assert shown.count("fid ") == 5
+    assert "the zip" in shown
+    assert run(["rank", "decide", own, "ada", "disqualified", "two accounts"]) == EXIT_OK
+    number = next(row.entry.id for row in ranking.rows if row.entry.team == "dan")
+    assert run(["rank", "decide", own, f"#{number}", "admitted", "handed in first"]) == EXIT_OK
+    capsys.readouterr()
+    assert run(["rank", "history", own, "ada"]) == EXIT_OK
+    assert "disqualified: two accounts" in capsys.readouterr().out
+    found = places(rank([class_folder], SETTINGS, work=own, executor="inline"))
+    assert found["ada"] == "two accounts"
+    assert found["dan"] == 2
+    for words, said in (
+        (["history"], "give the private folder"),
+        (["history", own, "zoe"], "no submission of team zoe"),
+        (["decide", own, "ada", "banned", "x"], "disqualified or admitted"),
+        (["decide", own, "zoe", "admitted", "x"], "no submission of team zoe"),
+        (["history", str(tmp_path)], "holds no ranking.sqlite3"),
+        (["decide", own, "ada", "admitted", ""], "CHECK constraint"),
+    ):
+        assert run(["rank", *words]) == EXIT_USAGE
+        assert said in capsys.readouterr().err
 
 
 def test_the_board(ranking: Ranking, tmp_path: Path) -> None:

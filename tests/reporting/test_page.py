@@ -73,7 +73,7 @@ def test_one_submission(single: str) -> None:
     shown = Page(single)
     headings = [tag for tag, _ in shown.tags if tag in ("h1", "h2")]
     assert headings == ["h1"] + ["h2"] * 6
-    assert "46 % of the images are nines; expected 10 %." in shown.text
+    assert "46 % of the images are nines (10 % expected)" in shown.text
     assert "How to reproduce" in shown.text
     assert "latentbench score /x/samples --reference mnist --extractor digits" in shown.text
     assert f"too few images {HOSTILE}" in shown.text

@@ -25,15 +25,16 @@ def said(shares: list[float], real: list[float] | None = None, **update: object)
 
 def test_too_many_ones() -> None:
     assert said([0.07, 0.40] + [0.53 / 8] * 8, [0.099, 0.112] + [0.789 / 8] * 8)[0] == (
-        "40 % of the images are ones; expected 11 %."
+        "40 % of the images are ones (11 % expected); also twos 6.6 % (9.9 %), threes 6.6 % "
+        "(9.9 %), fours 6.6 % (9.9 %), fives 6.6 % (9.9 %), sixes 6.6 % (9.9 %), sevens 6.6 % "
+        "(9.9 %), eights 6.6 % (9.9 %), nines 6.6 % (9.9 %) and zeros 7.0 % (9.9 %)."
     )
 
 
 def test_missing_classes() -> None:
     assert said([0.5, 0.5, 0, 0]) == [
         "There are no twos and threes.",
-        "50 % of the images are zeros; expected 25 %.",
-        "50 % of the images are ones; expected 25 %.",
+        "50 % of the images are zeros (25 % expected); also ones 50 % (25 %).",
     ]
 
 
@@ -56,7 +57,7 @@ def test_a_finding_about_classes_takes_the_place() -> None:
     )
     scored = Scored(one.record.model_copy(update={"findings": (finding,)}), one.exhibits)
     texts = [sentence.text for sentence in sentences(scored)]
-    assert texts[0] == "40 % are ones."  # no more than the first part
+    assert texts[0] == "40 % are ones; 3 % are twos."
     assert not [text for text in texts if "nines" in text]
 
 

@@ -120,7 +120,7 @@ def test_card_is_1200_by_630(tmp_path: Path) -> None:
 def test_markdown_holds_words_table_and_findings() -> None:
     text = markdown(complete(2))
     assert "### team-1" in text
-    assert "46 % of the images are nines; expected 10 %." in text
+    assert "46 % of the images are nines (10 % expected)" in text
     assert "| fid ↓ |" in text
     assert "what to do: save them again" in text
     assert "latentbench score /x/samples" in text

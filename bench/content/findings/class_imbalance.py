@@ -28,7 +28,11 @@ def class_imbalance(classes: ClassShares) -> Found | None:
         for k in off[:MAX_NAMED].tolist()
     ]
     if len(off) > MAX_NAMED:
-        parts.append(f"and {len(off) - MAX_NAMED} more classes")
+        more = [
+            f"{names[k]} {100 * shares[k]:.0f} % ({100 * expected[k]:.0f} %)"
+            for k in off[MAX_NAMED:].tolist()
+        ]
+        parts.append("also " + ", ".join(more))
     figures = {"classes_off": float(len(off))}
     for k in off.tolist():
         figures |= {f"share_{k}": float(shares[k]), f"expected_{k}": float(expected[k])}
