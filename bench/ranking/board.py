@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from bench.intake import sanitise
-from bench.metrics import METRICS
+from bench.metrics import METRICS, known_metric
 from bench.ranking.places import ALPHA
 from bench.ranking.rank import Ranking, Row
 from bench.records.score_record import ScoreValue, safe_file_name
@@ -25,11 +26,13 @@ from bench.runtime.provenance import version
 from bench.runtime.whole_files import write_atomically
 from bench.tables.directions import DIRECTIONS
 from bench.tables.escaping import csv_cell, latex_text, markdown_table, markdown_text
-from bench.tables.numbers import bounds, counted, number, value_text
+from bench.tables.numbers import bounds, counted, fixed, number, value_text
+from bench.tables.presentation import column_places
 
 MATRIX_ROWS = 40  # beyond, the matrix is only in its CSV file
 BAR_PX = 120
 PLOT_ROWS = 40  # the best teams, that plots show
+MAX_PLACES = 3  # decimals of a column
 FIRST_PLOTS = 4  # the others are folded
 TABLES = ("board.csv", "board.md", "board.tex", "pairs.csv")
 
@@ -91,7 +94,7 @@ def page(ranking: Ranking, pages: Mapping[int, str]) -> str:
     names, metrics = ranking.names, _metrics(ranking)
     css = asset(CSS) + _asset("board.css")
     js = asset(JS) + _asset("board.js")
-    plots = _plots(ranking)
+    plots, axis = _plots(ranking), _axis(ranking)
     template = environment("bench.ranking").get_template("board.html.j2")
     return template.render(
         policy=policy(css, js),
@@ -104,6 +107,8 @@ def page(ranking: Ranking, pages: Mapping[int, str]) -> str:
         columns=[_column(ranking, metric) for metric in metrics],
         first_columns=[metric in _shown_first(ranking) for metric in metrics],
         lines=_lines(ranking, names, metrics, pages),
+        perfect=_perfect(ranking, metrics),
+        scale="logarithmic" if axis is not None and axis.is_log else "linear",
         unranked=[
             (sanitise(names[row.entry.team]), row.reason, pages.get(row.entry.id, ""))
             for row in ranking.rows
@@ -187,13 +192,14 @@ def _column(ranking: Ranking, metric: str) -> dict[str, str]:
 def _lines(
     ranking: Ranking, names: Mapping[str, str], metrics: Sequence[str], pages: Mapping[int, str]
 ) -> list[Line]:
-    primary = metrics[0] if metrics else ""
-    scale = _scale([_values(row)[primary] for row in ranking.ranked if primary in _values(row)])
+    axis = _axis(ranking)
+    places = _places(ranking)
     lines, last = [], None
     for row in ranking.ranked:
         values = _values(row)
         cells = [
-            _cell(values.get(metric), scale if metric == primary else None) for metric in metrics
+            _cell(values.get(metric), places.get(metric), axis if metric == metrics[0] else None)
+            for metric in metrics
         ]
         place = row.place or 0
         name = sanitise(names[row.entry.team])
@@ -202,36 +208,70 @@ def _lines(
     return lines
 
 
-def _scale(entries: Sequence[ScoreValue]) -> tuple[float, float] | None:
-    """The range that bars of intervals share, from 0 where no value is negative."""
-    ends = [
-        end
-        for entry in entries
-        for end in (
-            entry.value,
-            *((entry.interval.low, entry.interval.high) if entry.interval else ()),
-        )
-        if end is not None
-    ]
-    if not ends or max(ends) <= min(0.0, *ends):
+def _perfect(ranking: Ranking, metrics: Sequence[str]) -> list[str]:
+    """What perfect images score, where all submissions were held against one number of them."""
+    places = _places(ranking)
+    cells = []
+    for metric in metrics:
+        found = {_values(row)[metric].expected for row in ranking.ranked if metric in _values(row)}
+        known = [value for value in found if value is not None]
+        digits = places.get(metric)
+        if len(found) != 1 or not known:
+            cells.append("")
+        else:
+            cells.append(number(known[0]) if digits is None else fixed(known[0], digits))
+    return cells
+
+
+def _places(ranking: Ranking) -> dict[str, int | None]:
+    """The decimals of each metric's column: those of its narrowest interval, at most 3."""
+    found = column_places([row.record for row in ranking.ranked if row.record is not None])
+    return {
+        name: None if places is None else min(places, MAX_PLACES) for name, places in found.items()
+    }
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The range that bars of intervals share; logarithmic where plots of the metric are."""
+
+    low: float
+    high: float
+    is_log: bool
+
+    def px(self, x: float) -> float:
+        """Return the place of a value in px of `BAR_PX`."""
+        low, high, x = self.low, self.high, min(max(x, self.low), self.high)
+        if self.is_log:
+            low, high, x = math.log(low), math.log(high), math.log(x)
+        return round((x - low) / (high - low) * BAR_PX, 1)
+
+
+def _axis(ranking: Ranking) -> Axis | None:
+    """Return the axis of the first metric, from 0 where it is linear and no value is negative."""
+    first = next(iter(_metrics(ranking)), "")
+    entries = [_values(row)[first] for row in ranking.ranked if first in _values(row)]
+    values = [entry.value for entry in entries if entry.value is not None]
+    found = [entry.interval for entry in entries if entry.interval is not None]
+    every = [*values, *(end for one in found for end in (one.low, one.high))]
+    if not every:
         return None
-    return min(0.0, *ends), max(ends)
+    metric = known_metric(first)
+    is_log = metric is not None and metric.scale == "log" and min(values) > 0
+    # an end of an interval may be 0; the axis then begins below the smallest value
+    low = max(min(every), min(values) / 2) if is_log else min(0.0, *every)
+    return Axis(low, max(every), is_log) if max(every) > low else None
 
 
-def _cell(entry: ScoreValue | None, scale: tuple[float, float] | None) -> Cell:
+def _cell(entry: ScoreValue | None, places: int | None, axis: Axis | None) -> Cell:
     if entry is None or entry.value is None:
         return Cell("–" if entry is None else "none")
-    shown = bounds(entry.interval) if entry.interval else ""
+    shown = bounds(entry.interval, places) if entry.interval else ""
     bar = None
-    if scale is not None:
-        low, high = scale
+    if axis is not None:
         ends = (entry.interval.low, entry.interval.high) if entry.interval else (entry.value,) * 2
-        px = [
-            round((min(max(x, low), high) - low) / (high - low) * BAR_PX, 1)
-            for x in (*ends, entry.value)
-        ]
-        bar = Bar(*px)
-    return Cell(value_text(entry), shown, repr(entry.value), bar)
+        bar = Bar(*(axis.px(x) for x in (*ends, entry.value)))
+    return Cell(value_text(entry, places), shown, repr(entry.value), bar)
 
 
 def _facts(ranking: Ranking) -> list[str]:
