@@ -88,8 +88,8 @@ def train_seeds(
     """Train a recipe with several seeds and return the runs' folders. On a GPU the seeds train as
     one program.
 
-    `data` is a name (mnist, fashion-mnist, torchvision:CLASS) or a folder, zip, npz or npy of
-    images of one size; a folder for each class gives labels. `settings` change the recipe as
+    `data` is a name (mnist, fashion-mnist, factors, torchvision:CLASS) or a folder, zip, npz or npy
+    of images of one size; a folder for each class gives labels. `settings` change the recipe as
     `--set` does: {"tricks.ema": True, "batch_size": 32} or ["batch_size=32"]; "resize" brings
     images of other sizes to one. `device` None is CUDA if available, otherwise the CPU. `eager`
     trains without CUDA graphs, with the same result. `resume` continues interrupted runs; where

@@ -1,9 +1,9 @@
 """A training set that lives on the device as uint8, with batches as float32.
 
-A name is a data set of `bench.data.datasets` (mnist, fashion-mnist, torchvision:CLASS); anything
-else is a path that `bench.intake` reads: a folder, zip, npz or npy of images of one size, grey or
-RGB, up to 64 px a side; a folder for each class gives labels. Training decodes and copies no
-images: a batch is one gather and one scaling on the device.
+A name is a data set of `bench.data.datasets` (mnist, fashion-mnist, factors, torchvision:CLASS);
+anything else is a path that `bench.intake` reads: a folder, zip, npz or npy of images of one size,
+grey or RGB, up to 64 px a side; a folder for each class gives labels. Training decodes and copies
+no images: a batch is one gather and one scaling on the device.
 
 Shape legend: N images of the set, B images of a batch, C channels, H rows, W columns.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from baselines.models.base import Scale
-from bench.data.datasets import DATASETS, TORCHVISION, load_dataset
+from bench.data.datasets import VALID_NAMES, is_dataset_name, load_dataset
 from bench.errors import InputError, InvalidSubmission, UnknownNameError
 from bench.intake import parse_size, read_images, sanitise, split_array_name
 from bench.intake.arrays import resize_array
@@ -146,16 +146,14 @@ def load_training_set(
     for files that are not images of one size and kind, and what `load_dataset` raises.
     """
     size = None if resize is None else parse_size(resize)
-    if source in DATASETS or source.startswith(TORCHVISION):
+    if is_dataset_name(source):
         data = load_dataset(source, split, data_root=data_root, download=download)
         pixels = data.images
         if size not in (None, pixels.shape[1:3]):
             pixels = resize_array(pixels, size)
         return training_set(pixels, data.labels, name=source, device=device)
     if not split_array_name(source)[0].exists():
-        raise UnknownNameError(
-            "data set", source, [*DATASETS, f"{TORCHVISION}CLASS", "a folder, zip, npz or npy"]
-        )
+        raise UnknownNameError("data set", source, [*VALID_NAMES, "a folder, zip, npz or npy"])
     try:
         report = read_images(source, resize=size, classes=True)
     except InvalidSubmission as error:

@@ -75,8 +75,8 @@ def anomaly(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Data set: mnist, fashion-mnist, or torchvision:CLASS. Each class in turn is the "
-            "normal one.",
+            help="Data set: mnist, fashion-mnist, factors or torchvision:CLASS. Each class in turn "
+            "is the normal one.",
             rich_help_panel=BENCHMARK,
         ),
     ] = None,

@@ -202,8 +202,8 @@ def training_data(show_default: str | bool = True, panel: str = INPUT) -> Any:
     """Return the option --data of a verb that trains."""
     return typer.Option(
         metavar="NAME|PATH",
-        help="Training images: mnist, fashion-mnist, torchvision:CLASS, or a folder, zip or npz "
-        "file.",
+        help="Training images: mnist, fashion-mnist, factors, torchvision:CLASS, or a folder, zip "
+        "or npz file.",
         show_default=show_default,
         rich_help_panel=panel,
     )

@@ -123,7 +123,7 @@ def build(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Data set: mnist, fashion-mnist, or torchvision:CLASS.",
+            help="Data set: mnist, fashion-mnist, factors or torchvision:CLASS.",
             show_default="the reference's name",
             rich_help_panel=options.INPUT,
         ),

@@ -1,10 +1,15 @@
-"""Data sets as uint8 arrays: MNIST and Fashion-MNIST from local files, others through torchvision.
+"""Data sets as uint8 arrays: MNIST and Fashion-MNIST from local files, others through torchvision,
+and `factors`, which is drawn.
 
 A name such as `torchvision:CIFAR10` is a class of `torchvision.datasets`, whose files have
 torchvision's layout below the root. For `mnist` and `fashion-mnist` the files are looked for in the
 root that is given (`--data-root`), else in the folder `LATENTBENCH_DATA`, else in the user's data
 folder; then in the folder of Debian's package `dataset-fashion-mnist`. A root has torchvision's
 layout (`ROOT/MNIST/raw/train-images-idx3-ubyte`, plain or .gz) or contains the four files itself.
+
+`factors` (`bench.data.factors`) needs no files. `factors:5000` has 5,000 train images instead of
+60,000, and `factors:5000:7` draws them from seed 7 instead of 0. Its test split has 10,000 images,
+none of which is a train image.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.factors import NUM_COMBINATIONS, draw_factors, draw_levels
 from bench.errors import InputError, UnknownNameError, UsageError
 from bench.intake.idx import read_idx
 from bench.runtime.cache import home_folder
@@ -24,15 +30,20 @@ from bench.runtime.cache import home_folder
 DEBIAN_ROOT = Path("/usr/share/datasets")
 SPLITS = {"train": "train", "test": "t10k"}
 TORCHVISION = "torchvision:"
+FACTORS = "factors"
+FACTOR_SIZES = {"train": 60_000, "test": 10_000}
 
 
 class Dataset(NamedTuple):
-    """One split: `images` uint8 N,H,W,C in the order of the file, `labels` int64 N."""
+    """One split: `images` uint8 N,H,W,C in the order of the file, `labels` int64 N. The generated
+    data have `levels` int64 N,F as well, in the order of `bench.data.factors.FACTORS`.
+    """
 
     name: str
     split: str
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    levels: NDArray[np.int64] | None = None
 
 
 class _Source(NamedTuple):
@@ -45,6 +56,19 @@ DATASETS = {
     "mnist": _Source("MNIST", None, {"train": 60_000, "test": 10_000}),
     "fashion-mnist": _Source("FashionMNIST", "fashion-mnist", {"train": 60_000, "test": 10_000}),
 }
+
+
+VALID_NAMES = (*DATASETS, FACTORS, f"{FACTORS}:NUMBER:SEED", f"{TORCHVISION}CLASS")
+
+
+def is_dataset_name(name: str) -> bool:
+    """Return whether `load_dataset` takes the name; anything else may be a path.
+
+    >>> [is_dataset_name(name) for name in ("mnist", "factors:500", "torchvision:KMNIST", "mnist/")]
+    [True, True, True, False]
+    """
+    drawn = name.partition(":")[0] == FACTORS
+    return drawn or name in DATASETS or name.startswith(TORCHVISION)
 
 
 def user_data_dir() -> Path:
@@ -89,8 +113,10 @@ def load_dataset(
         raise UnknownNameError("split", split, SPLITS)
     if name.startswith(TORCHVISION):
         return _load_torchvision(name, split, data_root or user_data_dir(), download=download)
+    if name.partition(":")[0] == FACTORS:
+        return _drawn(name, split)
     if name not in DATASETS:
-        raise UnknownNameError("data set", name, [*DATASETS, f"{TORCHVISION}CLASS"])
+        raise UnknownNameError("data set", name, VALID_NAMES)
     source = DATASETS[name]
     folders = list(_folders(source, data_root))
     stems = [f"{SPLITS[split]}-{part}" for part in ("images-idx3-ubyte", "labels-idx1-ubyte")]
@@ -117,6 +143,22 @@ def load_dataset(
             f"{images_path}: {len(images)} images; the {split} split has {source.sizes[split]}"
         )
     return Dataset(name, split, images[..., None], labels.astype(np.int64))
+
+
+def _drawn(name: str, split: str) -> Dataset:
+    numbers = name.split(":")[1:]
+    if len(numbers) > 2 or not all(text.isascii() and text.isdecimal() for text in numbers):
+        raise UsageError(
+            f"data set {name!r}: expected {FACTORS}, {FACTORS}:NUMBER or {FACTORS}:NUMBER:SEED, "
+            f"such as {FACTORS}:5000:1"
+        )
+    num, seed = [*map(int, numbers), *(FACTOR_SIZES["train"], 0)[len(numbers) :]]
+    most = NUM_COMBINATIONS - FACTOR_SIZES["test"]
+    if not 1 <= num <= most:
+        raise UsageError(f"data set {name!r}: it has 1 to {most} train images")
+    test = split == "test"
+    levels = draw_levels(FACTOR_SIZES["test"] if test else num, seed=seed, from_end=test)
+    return Dataset(name, split, draw_factors(levels), levels[:, 0].copy(), levels)
 
 
 def _download(source: _Source, root: Path) -> None:

@@ -26,7 +26,7 @@ from baselines.ablation.run.costs import (
 )
 from baselines.ablation.run.evaluated_runs import EvaluationTask
 from baselines.ablation.run.training_jobs import Surroundings
-from bench.data.datasets import DATASETS, TORCHVISION
+from bench.data.datasets import is_dataset_name
 from bench.errors import InputError, UsageError
 from bench.execution.ledger.ledger import Ledger
 from bench.execution.ledger.work import Job
@@ -102,7 +102,7 @@ def _task(run: Run, around: Surroundings) -> EvaluationTask:
 
 def _placed(source: str) -> str:
     """Return a path as an absolute one, for workers in any folder, and a name as it is."""
-    if source in DATASETS or source.startswith(TORCHVISION):
+    if is_dataset_name(source):
         return source
     path, array_name = split_array_name(source)
     if not path.exists():
