@@ -12,6 +12,7 @@ from baselines.models.options import (
     DenseAutoencoderOptions,
     DenseOptions,
     DenseVAEOptions,
+    EmbeddingOptions,
     InfoOptions,
 )
 from bench.errors import UnknownNameError
@@ -64,6 +65,12 @@ def _conv_vae(*arguments: Any) -> Networks:
     from baselines.models.vae import build_conv
 
     return build_conv(*arguments)
+
+
+def _embedding(*arguments: Any) -> Networks:
+    from baselines.models.embedding import build
+
+    return build(*arguments)
 
 
 _ROWS = (
@@ -158,6 +165,15 @@ _ROWS = (
         build=_conv_vae,
         latent=lambda options: LatentSpec(options.latent_dim),
         conditional=lambda options: options.conditional,
+        convolutional=True,
+    ),
+    Model(
+        name="embedding",
+        title="an encoder that places images by their rotation and shift",
+        source="Hadsell, Chopra & LeCun 2006",
+        kind="embedding",
+        options=EmbeddingOptions,
+        build=_embedding,
         convolutional=True,
     ),
 )

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.errors import UsageError
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -24,7 +26,8 @@ Scale = Literal["signed", "unit"]  # values from -1 to 1, or from 0 to 1
 Activation = Literal["relu", "leaky"]
 Downsampling = Literal["stride", "pool"]
 Distribution = Literal["gaussian", "uniform", "spherical"]  # of a latent vector
-Kind = Literal["adversarial", "likelihood"]
+# "embedding": an encoder alone, which has nothing to sample from
+Kind = Literal["adversarial", "likelihood", "embedding"]
 
 
 class Options(BaseModel):
@@ -84,7 +87,7 @@ class Model:
     """One row of the table of models.
 
     `build(options, image_shape, num_classes, layers)` returns the networks by name: generator and
-    discriminator, or autoencoder. It draws initial weights from torch's default generator.
+    discriminator, autoencoder, or encoder. It draws initial weights from torch's default generator.
     """
 
     name: str
@@ -97,6 +100,19 @@ class Model:
     conditional: Callable[[Any], bool] = lambda _options: False
     convolutional: bool = False
     normalised: Callable[[Any], bool] = lambda _options: False  # batch norm in the discriminator
+
+    @property
+    def makes_images(self) -> bool:
+        """Whether a trained run can decode; an embedding only encodes."""
+        return self.kind != "embedding"
+
+    def require_images(self) -> None:
+        """Raise `UsageError` for a model that only encodes."""
+        if not self.makes_images:
+            raise UsageError(
+                f"model {self.name!r} maps images to codes and makes none, so that it cannot be "
+                "sampled or scored; measure its codes: latentbench latent RUN"
+            )
 
     @property
     def scale(self) -> Scale:

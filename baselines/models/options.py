@@ -71,6 +71,20 @@ class ConvAutoencoderOptions(AutoencoderOptions):
     width: int = Field(32, ge=1)
 
 
+class EmbeddingOptions(Options):
+    """Options of the contrastive embedding. Two images of a pair differ by their variation: a
+    rotation within `max_degrees` and a shift within `max_shift_px`, both ways. They are similar
+    when both differ by at most `neighbourhood`, a share of the whole range.
+    """
+
+    code_dim: int = Field(3, ge=1)
+    width: int = Field(16, ge=1)  # channels of the first convolution; each halving doubles it
+    margin: float = Field(1.0, gt=0)
+    max_degrees: float = Field(60.0, ge=0, le=180)
+    max_shift_px: float = Field(6.0, ge=0)
+    neighbourhood: float = Field(0.1, gt=0, lt=1)
+
+
 class VAEOptions(Options):
     """Options that all VAEs share. `sigma` is the standard deviation of a pixel under the Gaussian
     likelihood.

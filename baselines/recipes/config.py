@@ -54,8 +54,8 @@ class ActiveTrick(NamedTuple):
 class RunConfig(BaseModel):
     """The complete configuration of one training run.
 
-    Likelihood models (autoencoders, VAEs) have neither loss nor tricks; their objective is among
-    the model's options.
+    Likelihood models (autoencoders, VAEs) and embeddings have neither loss nor tricks; their
+    objective is among the model's options.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -105,7 +105,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunConfig:
-        if self.model_row.kind == "likelihood":
+        if self.model_row.kind != "adversarial":
             if self.loss is not None:
                 raise UsageError(f"model {self.model!r} has its own objective; leave out the loss")
             if self.tricks:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from baselines.models import model_row
 from baselines.recipes.config import RunConfig, make_config, with_settings
 from bench.errors import UnknownNameError
 
@@ -146,6 +147,18 @@ _ROWS = (
     _vae("vae-conditional", "dense VAE conditioned on the class", conditional=True),
     _vae("vae-conv", "convolutional VAE", model="conv-vae"),
     Recipe(
+        "drlim",
+        "contrastive embedding of rotation and shift in three dimensions",
+        "Hadsell, Chopra & LeCun 2006",
+        {
+            "model": "embedding",
+            "batch_size": 128,  # pairs
+            "num_steps": 10 * EPOCH_128,
+            "learning_rate": 1e-3,
+            "beta1": 0.9,
+        },
+    ),
+    Recipe(
         "course-gan",
         "the course generator 100-256-512-1024-784, non-saturating loss",
         "Goodfellow et al. 2014",
@@ -242,6 +255,10 @@ _ROWS = (
 RECIPES: dict[str, Recipe] = {row.name: row for row in _ROWS}
 if len(RECIPES) != len(_ROWS):
     raise ValueError("two rows of the table of recipes have one name")
+# recipes whose runs can be sampled or reconstruct, and so be scored
+IMAGE_RECIPES = tuple(
+    name for name, row in RECIPES.items() if model_row(row.settings["model"]).makes_images
+)
 
 
 def recipe_row(name: str) -> Recipe:

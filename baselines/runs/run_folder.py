@@ -225,7 +225,11 @@ def data_images(data: TrainingSet, num: int) -> NDArray[np.uint8]:
 
 
 def write_grid(run: RunFolder, engine: Engine, number: int) -> None:
-    """Write a sheet of 64 samples at the current step, always of the same latents."""
+    """Write a sheet of 64 samples at the current step, always of the same latents; nothing for a
+    model that makes no images.
+    """
+    if not engine.games[number].model.makes_images:
+        return
     trained = trained_from(checkpoint_of(engine, number), engine.device)
     num = GRID_SIDE**2
     if trained.game.latent is not None:

@@ -27,6 +27,7 @@ class LatentCandidates:
     def __init__(
         self, trained: Trained, seed: int, *, truncation: float | None, prior: Prior
     ) -> None:
+        trained.game.model.require_images()
         self.seed, self.truncation, self.prior = seed, truncation, prior
         self.generator = torch.Generator()
         plan, self.spec = trained.game.plan, trained.game.latent

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from baselines.models.autoencoders import Autoencoder
 from baselines.models.base import DiscriminatorOutput
+from baselines.models.embedding import Embedding
 from baselines.models.vae import VAE
 from baselines.training.build import Game, build
 from baselines.training.checkpoint import Checkpoint
@@ -53,11 +54,12 @@ class Trained:
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Map latents or codes B,Z (and one-hot B,K) to float images B,C,H,W in the model's range.
 
-        The result is differentiable.
+        The result is differentiable. Raises `UsageError` for a model that only encodes.
         """
         if self.is_adversarial:
             images: Tensor = self.networks["generator"](z, y)
             return images
+        self.game.model.require_images()
         network = self.networks["autoencoder"]
         if isinstance(network, VAE):
             return network.pixels(network.decode(z, y))
@@ -81,7 +83,7 @@ class Trained:
 
         Raises `UsageError` for a GAN and for a conditional VAE.
         """
-        network = self.networks.get("autoencoder")
+        network = self.networks.get("autoencoder") or self.networks.get("encoder")
         if network is None or self.game.num_classes:
             raise UsageError(f"model {self.game.model.name!r} has no encoder of images alone")
         found = []
@@ -89,7 +91,11 @@ class Trained:
         for start in range(0, len(images), size):
             part = torch.from_numpy(np.ascontiguousarray(images[start : start + size]))
             x = scaled(part.permute(0, 3, 1, 2).to(self.device), "unit")
-            code = network.encode(x)[0] if isinstance(network, VAE) else network.encode(x)  # type: ignore[operator]
+            if isinstance(network, VAE):
+                code = network.encode(x)[0]
+            else:
+                assert isinstance(network, Autoencoder | Embedding)  # noqa: S101
+                code = network.encode(x)
             found.append(code.cpu())
         return torch.cat(found)
 

@@ -179,6 +179,8 @@ def draws_of(game: Game, num_images: int) -> dict[str, Draw]:
     """
     if game.model.kind == "likelihood":
         return _likelihood_draws(game, num_images)
+    if game.model.kind == "embedding":
+        return _embedding_draws(game.config.batch_size, num_images)
     found: dict[str, Draw] = {}
     latent = game.latent
     assert latent is not None  # noqa: S101  (every adversarial model has a latent)
@@ -210,3 +212,12 @@ def _likelihood_draws(game: Game, num_images: int) -> dict[str, Draw]:
         kind = uniform if game.options.corruption == "masking" else normal
         found["corruption"] = Draw((batch, *game.sizes.image_shape), kind)
     return {f"autoencoder/{key}": draw for key, draw in found.items()}
+
+
+def _embedding_draws(num_pairs: int, num_images: int) -> dict[str, Draw]:
+    return {
+        "encoder/index": Draw((2 * num_pairs,), integers(num_images)),
+        "encoder/first": Draw((num_pairs, 2), uniform),
+        "encoder/second": Draw((num_pairs, 2), uniform),
+        "encoder/near": Draw((num_pairs,), uniform),
+    }

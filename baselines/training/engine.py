@@ -27,7 +27,7 @@ from baselines.models.random_draws import BLOCK_STEPS, draw_block
 from baselines.training.build import Game, draws_of
 from baselines.training.checkpoint import lane_tensors, load_lane
 from baselines.training.stacked import require_one_program, single_lanes, stacked_lanes, stacks_of
-from baselines.training.steps import adversarial_step, likelihood_step
+from baselines.training.steps import adversarial_step, single_step
 from baselines.training.training_images import TrainingSet
 from bench.errors import UsageError
 
@@ -101,7 +101,7 @@ class Engine:
             draws_of(each, len(data.images) if subset is None else len(subset))
             for each, subset in zip(self.games, self._subsets, strict=True)
         ]
-        self._advance = adversarial_step if game.model.kind == "adversarial" else likelihood_step
+        self._advance = adversarial_step if game.model.kind == "adversarial" else single_step
         self._blocks: list[dict[str, Tensor]] = [{} for _ in self.lanes]
         self._block_number = -1
         self._slot = torch.zeros(1, dtype=torch.int64, device=device)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from baselines.models.base import DiscriminatorOutput
+from baselines.models.embedding import code_distances, contrastive_loss, paired_variations
 from baselines.models.infogan import mutual_information
 from baselines.models.likelihoods import (
     bernoulli_log_likelihood,
@@ -23,9 +24,10 @@ from baselines.models.likelihoods import (
     sparsity_penalty,
 )
 from baselines.models.losses import Targets
-from baselines.models.options import AutoencoderOptions, InfoOptions
+from baselines.models.options import AutoencoderOptions, EmbeddingOptions, InfoOptions
 from baselines.training.build import Game
 from baselines.tricks.base import JudgedBatch, Net, StepContext
+from bench.data.variations import vary
 
 Draws = Mapping[str, Tensor]
 Terms = dict[str, Tensor]
@@ -164,4 +166,27 @@ def vae_objective(game: Game, net: Net, draws: Draws) -> tuple[Tensor, Terms]:
     kl = kl_to_standard_normal(mean.float(), log_variance.float()).mean()
     loss = options.beta * kl - log_likelihood
     terms = {"loss": loss, "elbo": log_likelihood - kl, "log_likelihood": log_likelihood, "kl": kl}
+    return loss, terms
+
+
+def embedding_objective(game: Game, net: Net, draws: Draws) -> tuple[Tensor, Terms]:
+    """Return the mean contrastive loss of a batch of pairs, and the terms: the mean distance of
+    similar and of dissimilar pairs (0 without such a pair).
+    """
+    options: EmbeddingOptions = game.options
+    pairs = paired_variations(draws["first"], draws["second"], draws["near"], options.neighbourhood)
+    variations = torch.cat([pairs.first, pairs.second])
+    seen = vary(
+        draws["real"],
+        variations[:, 0] * options.max_degrees,
+        variations[:, 1] * options.max_shift_px,
+    )
+    distance = code_distances(net(seen).float())
+    loss = contrastive_loss(distance, pairs.similar, options.margin).mean()
+    similar, dissimilar = pairs.similar.float(), 1 - pairs.similar.float()
+    terms = {
+        "loss": loss,
+        "similar": (distance * similar).sum() / similar.sum().clamp_min(1),
+        "dissimilar": (distance * dissimilar).sum() / dissimilar.sum().clamp_min(1),
+    }
     return loss, terms

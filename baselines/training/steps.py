@@ -1,4 +1,4 @@
-"""The two training steps: adversarial and likelihood.
+"""The two training steps: adversarial, and that of a single network.
 
 A step is a deterministic function of parameters, trick states and draws. `Lanes` holds the tensors
 of one run, or of K stacked runs with a leading dimension K (`baselines.training.stacked`); the
@@ -27,6 +27,7 @@ from baselines.training.objectives import (
     Terms,
     autoencoder_objective,
     discriminator_objective,
+    embedding_objective,
     generator_objective,
     vae_objective,
 )
@@ -110,18 +111,23 @@ def adversarial_step(lanes: Lanes, data: TrainingSet, draws: Draws, progress: Te
     return _detached(terms | found)
 
 
-def likelihood_step(lanes: Lanes, data: TrainingSet, draws: Draws, progress: Tensor) -> Terms:
-    """Update an autoencoder or VAE in place and return its terms."""
-    part = _prepared(lanes, data, draws, "autoencoder", None)
-    objective = vae_objective if lanes.game.latent is not None else autoencoder_objective
+def single_step(lanes: Lanes, data: TrainingSet, draws: Draws, progress: Tensor) -> Terms:
+    """Update an autoencoder, a VAE or an embedding in place and return its terms."""
+    game = lanes.game
+    (name,) = lanes.modules
+    part = _prepared(lanes, data, draws, name, None)
+    if game.model.kind == "embedding":
+        objective = embedding_objective
+    else:
+        objective = vae_objective if game.latent is not None else autoencoder_objective
 
     def bound(
         nets: Mapping[str, Net], d: Draws, _state: Mapping[str, Tensor], _progress: Tensor
     ) -> tuple[Tensor, Terms]:
-        return objective(lanes.game, nets["autoencoder"], d)
+        return objective(game, nets[name], d)
 
     loss, terms = lanes.evaluate(bound, part, progress)
-    lanes.update("autoencoder", loss)
+    lanes.update(name, loss)
     return _detached(terms)
 
 

@@ -21,7 +21,7 @@ from baselines.ablation.recipe_study.recipes import DATA, NUM_IMAGES, NUM_SEEDS,
 from baselines.ablation.recipe_study.rows import RECORDS, read_rows
 from baselines.ablation.recipe_study.run_recipes import COMMAND, render_study, run_study
 from baselines.ablation.run.training_jobs import Surroundings
-from baselines.recipes.table import RECIPES
+from baselines.recipes.table import IMAGE_RECIPES
 from bench.errors import EXIT_INTERRUPTED, EXIT_INVALID, EXIT_USAGE, LatentbenchError, reason_of
 from bench.runtime.progress import progress_report
 from bench.runtime.terminal import CommandParser
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("reports/baselines"))
     parser.add_argument("--ledger", type=Path, default=Path("runs/study"), help="finished jobs")
-    parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--recipes", nargs="+", choices=IMAGE_RECIPES, default=list(IMAGE_RECIPES))
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--num-seeds", type=int, default=NUM_SEEDS)
@@ -73,7 +73,7 @@ def _command(options: argparse.Namespace) -> str:
     words = [f"{COMMAND} --out {options.out}"]
     rows = read_rows(options.out / RECORDS).values()
     for name, every, present in (
-        ("recipes", RECIPES, {row.recipe for row in rows}),
+        ("recipes", IMAGE_RECIPES, {row.recipe for row in rows}),
         ("data", DATA, {row.data for row in rows}),
     ):
         made = present.union(getattr(options, name))

@@ -19,7 +19,7 @@ from baselines.ablation.recipe_study.sampled_runs import SCORED_METRICS, Samplin
 from baselines.ablation.run.training_jobs import Surroundings
 from baselines.models.code_priors import PRIORS
 from baselines.recipes.config import RunConfig
-from baselines.recipes.table import RECIPES, recipe_config, recipe_row
+from baselines.recipes.table import IMAGE_RECIPES, recipe_config
 from baselines.sampling.sampler import SamplingOptions
 from bench.errors import UsageError
 from bench.execution.ledger.work import Job
@@ -46,7 +46,7 @@ class Study:
     Raises `UsageError` for values that cannot be used.
     """
 
-    recipes: tuple[str, ...] = tuple(RECIPES)
+    recipes: tuple[str, ...] = IMAGE_RECIPES
     data: tuple[str, ...] = DATA
     num_seeds: int = NUM_SEEDS
     share: float = 1.0
@@ -56,7 +56,8 @@ class Study:
 
     def __post_init__(self) -> None:
         for recipe in self.recipes:
-            recipe_row(recipe)
+            config = recipe_config(recipe)
+            config.model_row.require_images()
         for name in self.data:
             if name not in DATA:
                 raise UsageError(f"data {name!r}: expected {' or '.join(DATA)}")

@@ -58,6 +58,7 @@ def _require_samplable(task: EvaluationTask) -> None:
     """Sample a GAN's untrained networks, so that a sampling trick that its loss or layers do not
     allow is reported before the first training. Raises `UsageError`.
     """
+    MODELS[task.run_config.model].require_images()
     if task.sampling == SamplingOptions(prior=task.sampling.prior):
         return
     config = task.run_config

@@ -46,6 +46,7 @@ SECONDS_PER_STEP: dict[str, StepCost] = {
     "conv-vae": StepCost(0.058, 128),
     "autoencoder": StepCost(0.0053, 128),
     "conv-autoencoder": StepCost(0.059, 128),
+    "embedding": StepCost(0.045, 128),
 }
 # Time of a step with the trick over one without it, for tricks whose cost exceeds the noise.
 TRICK_FACTORS: dict[str, float] = {

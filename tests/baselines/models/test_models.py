@@ -28,6 +28,7 @@ RECIPE_OF = {
     "conv-autoencoder": "ae-conv",
     "vae": "vae-conditional",
     "conv-vae": "vae-conv",
+    "embedding": "drlim",
 }
 
 

@@ -16,7 +16,7 @@ from baselines.ablation.design.budgets import (
 from baselines.ablation.recipe_study.recipes import DATA, Run, Study, recipe_jobs, ways_of
 from baselines.ablation.recipe_study.rows import DIVERGED, Key, Row
 from baselines.recipes.narrowing import Narrowing, narrowed_settings
-from baselines.recipes.table import RECIPES, recipe_config
+from baselines.recipes.table import IMAGE_RECIPES, recipe_config
 from bench.errors import UnknownNameError, UsageError
 
 
@@ -47,7 +47,7 @@ def test_narrowing_in_words() -> None:
     assert str(Budget(0.064, Narrowing(widths=2))) == "6.4 % of the steps, widths / 2"
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", IMAGE_RECIPES)
 def test_budgets_of_every_recipe(recipe: str) -> None:
     assert budgeted(recipe, "mnist", 3, FULL) == recipe_config(recipe, seed=3)
     assert budgeted(recipe, "mnist", 0, Budget(1e-9)).num_steps == 16
@@ -61,7 +61,7 @@ def test_budgets_of_every_recipe(recipe: str) -> None:
 
 
 def test_every_cpu_budget_is_somebodys() -> None:
-    used = {next(p for p in RECIPE_BUDGETS if recipe.startswith(p)) for recipe in RECIPES}
+    used = {next(p for p in RECIPE_BUDGETS if recipe.startswith(p)) for recipe in IMAGE_RECIPES}
     assert used == set(RECIPE_BUDGETS)
 
 
@@ -76,7 +76,7 @@ def test_recipes_of_one_family_have_one_budget() -> None:
 def test_every_recipe_on_both_data_sets_with_three_seeds() -> None:
     runs = Study().runs()
     assert {(r.config.recipe, r.config.data, r.config.seed) for r in runs} == {
-        (recipe, data, seed) for recipe in RECIPES for data in DATA for seed in range(3)
+        (recipe, data, seed) for recipe in IMAGE_RECIPES for data in DATA for seed in range(3)
     }
     assert all(run.num_images == 10_000 and run.budget == FULL for run in runs)
     assert len({run.key for run in runs}) == len(runs)
