@@ -70,6 +70,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor("rotation", "degrees", _steps(-40, 40, 16)),
     Factor("thickness", "px", _steps(1.0, 2.5, 6)),
 )
+CATEGORICAL = frozenset({"class"})  # factors whose levels have no order
 FACTOR_NAMES = tuple(factor.name for factor in FACTORS)
 NUM_LEVELS = tuple(len(factor.values) for factor in FACTORS)
 NUM_COMBINATIONS = math.prod(NUM_LEVELS)

@@ -30,11 +30,14 @@ class Anchors:
 
 @dataclass(frozen=True)
 class Context:
-    """One space and one data set; every random draw comes from `seed`."""
+    """One space and one data set; every random draw comes from `seed`. `other` is a data set that
+    the space was not trained on.
+    """
 
     space: CheckedSpace
     data: LatentData
     seed: int = 0
+    other: LatentData | None = None
 
     def generator(self, *parts: str | int) -> np.random.Generator:
         """Return random numbers of their own for what `parts` name."""

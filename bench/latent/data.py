@@ -196,7 +196,7 @@ class LogisticClassifier:
     @classmethod
     def fit(cls, f_ND: NDArray[np.floating], labels: NDArray[np.int64]) -> LogisticClassifier:
         """Fit to features and labels of at least two classes."""
-        from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # noqa: PLC0415
+        from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
         mean = f_ND.mean(axis=0, dtype=np.float64)
         scale = f_ND.std(axis=0, dtype=np.float64)

@@ -20,8 +20,9 @@ vary are left out of every score.
                  rho_i (1 - H_F(R_i)), where rho_i is the code's share of all importance;
                  completeness, the mean over factors of 1 - H_D(R_j); informativeness, the mean over
                  factors of R^2 (categorical: accuracy) on held-out images, at least 0 (Eastwood &
-                 Williams 2018). H_F and H_D have logarithms to base F and D. Boosting: impurity importances of 50 stages of
-                 trees of depth 3 at rate 0.2, which sum to 1 per factor, on at most 2,000 images.
+                 Williams 2018). H_F and H_D have logarithms to base F and D.
+                 Boosting: impurity importances of 50 stages of trees of depth 3 at rate 0.2, which
+                 sum to 1 per factor, on at most 2,000 images.
                  Lasso: |coefficients| of standardised ordered factors on standardised codes, at
                  penalty 0.01.
 
@@ -30,13 +31,17 @@ Shape legend: N images, D codes, F factors, L levels, K classes, B bins.
 
 from __future__ import annotations
 
+import functools
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.latent.values import Absent
+from bench.data.factors import CATEGORICAL
+from bench.latent.context import Context
+from bench.latent.values import Absent, LatentMeasure, LatentValue, Measured, attempt
 from bench.statistics.intervals import Uncertainty, wilson
 
 NUM_BINS = 20
@@ -47,6 +52,84 @@ BOOSTING_STAGES, BOOSTING_RATE, BOOSTING_DEPTH = 50, 0.2, 3
 MAX_BOOSTING_CODES = 128
 LASSO_PENALTY = 0.01
 MIN_IMAGES = 200
+
+
+def _row(name: str, title: str, definition: str, source: str) -> LatentMeasure:
+    return LatentMeasure(
+        name=name,
+        group="disentanglement",
+        title=title,
+        definition=f"{definition}; codes that do not vary are left out",
+        source=source,
+        best="higher",
+        needs=frozenset({"encoder", "factors"}),
+        low=0.0,
+        high=1.0,
+    )
+
+
+MIG = _row(
+    "mig",
+    "MIG",
+    "largest less second largest mutual information of a factor with a code in 20 bins of equal "
+    "width, over the factor's entropy; mean over factors",
+    "Chen et al. 2018",
+)
+MODULARITY = _row(
+    "modularity",
+    "modularity",
+    "1 - sum of squared mutual information with all but the best factor, over the best one's "
+    "square times (F - 1); 20 bins; mean over codes",
+    "Ridgeway & Mozer 2018",
+)
+SAP = _row(
+    "sap",
+    "SAP",
+    "best less second best code of a factor; ordered factors: squared correlation; categorical: "
+    "held-out balanced accuracy of thresholds between class means, above chance; mean over factors",
+    "Kumar et al. 2018",
+)
+FACTOR_VAE = _row(
+    "factor_vae",
+    "FactorVAE score",
+    f"accuracy of a majority vote from the code of least relative variance in {GROUP_IMAGES} "
+    f"images to the factor that they share; {NUM_VOTES} votes to learn from, {NUM_VOTES} to judge",
+    "Kim & Mnih 2018",
+)
+BOOSTING = (
+    f"gradient boosting ({BOOSTING_STAGES} stages, depth {BOOSTING_DEPTH}, rate {BOOSTING_RATE}, "
+    f"at most {BOOSTING_IMAGES} images; regression of ordered factors, classification of others)"
+)
+LASSO = f"Lasso of ordered factors, all standardised, penalty {LASSO_PENALTY}"
+EASTWOOD = "Eastwood & Williams 2018"
+
+
+def _dci_rows(variant: str, how: str) -> tuple[LatentMeasure, ...]:
+    return (
+        _row(
+            f"dci_disentanglement_{variant}",
+            f"DCI disentanglement, {variant}",
+            f"1 - entropy (base F) of a code's importances for factors, weighted by them; {how}",
+            EASTWOOD,
+        ),
+        _row(
+            f"dci_completeness_{variant}",
+            f"DCI completeness, {variant}",
+            f"1 - entropy (base D) of a factor's importances of codes, mean over factors; {how}",
+            EASTWOOD,
+        ),
+        _row(
+            f"dci_informativeness_{variant}",
+            f"DCI informativeness, {variant}",
+            f"R^2 (categorical: accuracy) on held-out images, mean over factors; {how}",
+            EASTWOOD,
+        ),
+    )
+
+
+DCI_BOOSTING = _dci_rows("boosting", BOOSTING)
+DCI_LASSO = _dci_rows("lasso", LASSO)
+MEASURES = (MIG, *DCI_BOOSTING, *DCI_LASSO, SAP, FACTOR_VAE, MODULARITY)
 
 Codes = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -316,3 +399,44 @@ def _r2(truth: Floats, predicted: Floats) -> float:
     """Return the coefficient of determination, at least 0."""
     rest = ((truth - predicted) ** 2).sum()
     return max(0.0, float(1 - rest / ((truth - truth.mean()) ** 2).sum()))
+
+
+def measure_disentanglement(context: Context) -> list[LatentValue]:
+    """Return every value of this group, on the held-out images; they need known factors."""
+    data, seed = context.data, context.seed
+
+    @functools.cache
+    def prepared() -> tuple[Codes, Factors]:
+        levels = data.test.factors
+        if levels is None:
+            raise Absent(f"the factors of {data.name} are not known; --data factors has them")
+        names = tuple(data.factor_names)
+        ordered = tuple(name not in CATEGORICAL for name in names)
+        return context.free_test_codes, Factors(levels, names, ordered)
+
+    @functools.cache
+    def information() -> Information:
+        return mutual_information(*prepared())
+
+    @functools.cache
+    def dci(kind: Callable[..., DCI]) -> DCI:
+        return kind(*prepared(), seed=seed)
+
+    def counted(value: Callable[[], float | Uncertainty]) -> Callable[[], Measured]:
+        return lambda: Measured(value(), len(prepared()[0]))
+
+    return [
+        attempt(MIG, counted(lambda: mig(information())), seed=seed),
+        *(
+            attempt(row, counted(functools.partial(_part, dci, kind, place)), seed=seed)
+            for kind, rows in ((dci_boosting, DCI_BOOSTING), (dci_lasso, DCI_LASSO))
+            for place, row in enumerate(rows)
+        ),
+        attempt(SAP, counted(lambda: sap(*prepared(), seed=seed)), seed=seed),
+        attempt(FACTOR_VAE, counted(lambda: factor_vae(*prepared(), seed=seed)), seed=seed),
+        attempt(MODULARITY, counted(lambda: modularity(information())), seed=seed),
+    ]
+
+
+def _part(dci: Callable[[Callable[..., DCI]], DCI], kind: Callable[..., DCI], place: int) -> float:
+    return float(dci(kind)[place])

@@ -17,18 +17,72 @@ Shape legend: N images, I images of a design, V variations, D codes, F factors.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.latent.values import Absent
+from bench.latent.context import Context
+from bench.latent.values import Absent, LatentMeasure, LatentValue, Measured, attempt
 from bench.statistics.neighbours.search import nearest_neighbours
 
 MAX_DEGREES, MAX_SHIFT_PX = 60.0, 6.0
 VARIATIONS = ("rotation", "shift")
 NUM_NEIGHBOURS = 5
 DESIGN_IMAGES, DESIGN_STEPS = 100, 5  # 5 rotations times 5 shifts
+
+NUM_IMAGES = 2000
+
+
+def _row(name: str, title: str, definition: str, low: float = 0.0) -> LatentMeasure:
+    return LatentMeasure(
+        name=name,
+        group="invariance",
+        title=title,
+        definition=definition,
+        source="after Hadsell, Chopra & LeCun 2006",
+        best=None,  # whether a space should keep or ignore a variation is the user's to say
+        needs=frozenset({"encoder"}),
+        low=low,
+        high=1.0,
+    )
+
+
+RANGES = (
+    f"up to {NUM_IMAGES} held-out images rotated by -{MAX_DEGREES:g} to {MAX_DEGREES:g} degrees "
+    f"and shifted by -{MAX_SHIFT_PX:g} to {MAX_SHIFT_PX:g} px, half to fit and half to judge"
+)
+LINEAR = _row(
+    "variation_linear",
+    "variation by a linear map",
+    f"correlation of the variation with the best linear map of the codes; {RANGES}",
+)
+KNN = _row(
+    "variation_knn",
+    "variation of the nearest codes",
+    f"R^2 of the mean variation of the {NUM_NEIGHBOURS} nearest codes, at least 0; {RANGES}",
+)
+GAIN = _row(
+    "variation_knn_gain",
+    "the same, less that of pixels",
+    f"variation_knn of the codes less that of the pixels; {RANGES}",
+    low=-1.0,
+)
+DESIGN = (
+    f"{DESIGN_IMAGES} held-out images, each under the same {DESIGN_STEPS**2} rotations and shifts"
+)
+OF_VARIATION = _row(
+    "variance_of_variation",
+    "variance due to the variation",
+    f"share of the variance of codes between mean codes of variations; {DESIGN}",
+)
+OF_IMAGE = _row(
+    "variance_of_image",
+    "variance due to the image",
+    f"share of the variance of codes between mean codes of images; {DESIGN}",
+)
+MEASURES = (LINEAR, KNN, GAIN, OF_VARIATION, OF_IMAGE)
 
 Codes = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -130,3 +184,101 @@ def variance_shares(codes_IVD: Codes) -> VarianceShares:
     of_variation = ((x.mean(axis=0) - mean) ** 2).mean(axis=0).sum()
     of_image = ((x.mean(axis=1) - mean) ** 2).mean(axis=0).sum()
     return VarianceShares(float(of_variation / total), float(of_image / total))
+
+
+class VariedCodes(NamedTuple):
+    """Held-out images under one random variation each (N,2): the images, and their codes N,D."""
+
+    images: Images
+    codes: Codes
+    variations: Floats
+
+
+def varied_codes(context: Context) -> VariedCodes:
+    """Return at most 2,000 varied held-out images and their codes. Raises `Absent` without an
+    encoder.
+    """
+    test = context.data.test
+    rows = context.generator("varied").permutation(len(test.images))[:NUM_IMAGES]
+    variations = random_variations(len(rows), context.seed)
+    images = varied(test.images[rows], variations)
+    labels = None if test.labels is None else test.labels[rows]
+    codes = context.space.free(context.space.encode(images, labels))
+    return VariedCodes(images, codes, variations)
+
+
+def design_codes(context: Context) -> Codes:
+    """Return the codes of 100 held-out images under the same 25 variations: I,V,D."""
+    test = context.data.test
+    rows = context.generator("design").permutation(len(test.images))[:DESIGN_IMAGES]
+    if len(rows) < 2:
+        raise Absent("one image; a comparison of images needs two")
+    labels = None if test.labels is None else test.labels[rows]
+    codes = [
+        context.space.free(
+            context.space.encode(varied(test.images[rows], np.tile(one, (len(rows), 1))), labels)
+        )
+        for one in design_variations()
+    ]
+    return np.stack(codes, axis=1)
+
+
+def measure_invariance(context: Context) -> list[LatentValue]:
+    """Return every value of this group."""
+    seed = context.seed
+
+    @functools.cache
+    def drawn() -> VariedCodes:
+        return varied_codes(context)
+
+    @functools.cache
+    def linear() -> Floats:
+        return linear_correlations(drawn().codes, drawn().variations)
+
+    @functools.cache
+    def of_codes() -> Floats:
+        return neighbour_r2(drawn().codes, drawn().variations)
+
+    @functools.cache
+    def of_pixels() -> Floats:
+        images = drawn().images
+        pixels = images.reshape(len(images), -1).astype(np.float32)
+        return neighbour_r2(pixels, drawn().variations)
+
+    @functools.cache
+    def shares() -> VarianceShares:
+        return variance_shares(design_codes(context))
+
+    def judged(value: float) -> Measured:
+        return Measured(float(value), len(drawn().codes) - len(drawn().codes) // 2)
+
+    def designed(place: int) -> Measured:
+        return Measured(shares()[place], min(DESIGN_IMAGES, len(context.data.test.images)))
+
+    found = []
+    for place, name in enumerate(VARIATIONS):
+        found += [
+            attempt(
+                LINEAR,
+                functools.partial(lambda p: judged(linear()[p]), place),
+                seed=seed,
+                variant=name,
+            ),
+            attempt(
+                KNN,
+                functools.partial(lambda p: judged(of_codes()[p]), place),
+                seed=seed,
+                variant=name,
+            ),
+            attempt(
+                GAIN,
+                functools.partial(lambda p: judged(of_codes()[p] - of_pixels()[p]), place),
+                seed=seed,
+                variant=name,
+            ),
+        ]
+    return [
+        *found,
+        attempt(OF_VARIATION, lambda: designed(0), seed=seed),
+        attempt(OF_IMAGE, lambda: designed(1), seed=seed),
+    ]

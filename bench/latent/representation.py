@@ -25,14 +25,35 @@ Shape legend: N images, M held-out images, D codes, K classes, P pairs.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.latent.values import Absent
+from bench.latent.context import Context
+from bench.latent.maps import (
+    K_MAP,
+    MAPS,
+    Map,
+    continuity,
+    shepard_correlation,
+    trustworthiness,
+    two_dimensional,
+)
+from bench.latent.values import (
+    Absent,
+    Group,
+    LatentMeasure,
+    LatentValue,
+    Measured,
+    Need,
+    absent,
+    attempt,
+)
 from bench.statistics.intervals import Uncertainty, mean_interval, wilson
 from bench.statistics.neighbours.search import nearest_neighbours
 
@@ -44,6 +65,142 @@ KMEANS_STARTS = 4
 UNIFORMITY_T = 2.0
 BLOCK = 1000
 MAX_ITERATIONS = 200
+NUM_MAPPED = 1000  # held-out images on a map
+
+
+def _row(
+    name: str,
+    title: str,
+    definition: str,
+    source: str,
+    *,
+    best: Literal["higher", "lower"] | None = "higher",
+    needs: frozenset[Need] = frozenset({"encoder", "labels"}),
+    bounds: tuple[float | None, float | None] = (0.0, 1.0),
+) -> LatentMeasure:
+    group: Group = "representation"
+    return LatentMeasure(
+        name=name,
+        group=group,
+        title=title,
+        definition=definition,
+        source=source,
+        best=best,
+        needs=needs,
+        low=bounds[0],
+        high=bounds[1],
+    )
+
+
+ENCODER: frozenset[Need] = frozenset({"encoder"})
+PROBE = _row(
+    "linear_probe",
+    "linear probe",
+    "held-out accuracy of logistic regression (L2, C = 1, one scale for all codes), trained on a "
+    "share of the labels of each class",
+    "Alain & Bengio 2017",
+)
+KNN = _row(
+    "knn_accuracy",
+    "k-NN accuracy",
+    f"held-out accuracy of the majority of the {NUM_NEIGHBOURS} nearest training codes",
+    "Cover & Hart 1967",
+)
+SEPARABILITY = _row(
+    "separability",
+    "linear separability",
+    "share of class pairs that logistic regression separates to 99 % on held-out images",
+    "after Karras et al. 2019",
+)
+NMI = _row(
+    "kmeans_nmi",
+    "NMI of k-means",
+    f"mutual information of k-means clusters (K classes, best of {KMEANS_STARTS} starts) and "
+    "classes, over the mean of both entropies",
+    "Strehl & Ghosh 2002",
+)
+ARI = _row(
+    "kmeans_ari",
+    "ARI of k-means",
+    f"adjusted Rand index of k-means clusters (K classes, best of {KMEANS_STARTS} starts)",
+    "Hubert & Arabie 1985",
+    bounds=(-0.5, 1.0),
+)
+RETRIEVAL = _row(
+    "retrieval_precision",
+    "retrieval precision",
+    "share of images of the query's class among its k nearest training codes, mean over held-out "
+    "queries",
+    "Manning et al. 2008",
+)
+RANK = _row(
+    "effective_rank",
+    "effective rank",
+    "exp of the entropy of the singular values of the centred codes, over their sum",
+    "Roy & Vetterli 2007",
+    best=None,
+    needs=ENCODER,
+    bounds=(1.0, None),
+)
+ALIGNMENT = _row(
+    "alignment",
+    "alignment",
+    "mean squared distance of two images of one class, codes scaled to length 1",
+    "Wang & Isola 2020",
+    best="lower",
+    bounds=(0.0, 4.0),
+)
+UNIFORMITY = _row(
+    "uniformity",
+    "uniformity",
+    f"log of the mean of exp(-{UNIFORMITY_T:g} d^2) over all pairs, codes scaled to length 1",
+    "Wang & Isola 2020",
+    best="lower",
+    needs=ENCODER,
+    bounds=(-4 * UNIFORMITY_T, 0.0),
+)
+TRUST = _row(
+    "map_trustworthiness",
+    "trustworthiness of a map",
+    f"share of the {K_MAP} neighbours on the map that are near in the codes, by ranks; "
+    f"{NUM_MAPPED} held-out images",
+    "Venna & Kaski 2001",
+    needs=ENCODER,
+)
+CONTINUITY = _row(
+    "map_continuity",
+    "continuity of a map",
+    f"share of the {K_MAP} neighbours in the codes that are near on the map, by ranks; "
+    f"{NUM_MAPPED} held-out images",
+    "Venna & Kaski 2001",
+    needs=ENCODER,
+)
+SHEPARD = _row(
+    "map_shepard",
+    "Shepard correlation of a map",
+    f"Spearman correlation of pairwise distances on the map and in the codes; {NUM_MAPPED} "
+    "held-out images",
+    "Shepard 1962",
+    needs=ENCODER,
+    bounds=(-1.0, 1.0),
+)
+MEASURES = (
+    PROBE,
+    KNN,
+    SEPARABILITY,
+    NMI,
+    ARI,
+    RETRIEVAL,
+    RANK,
+    ALIGNMENT,
+    UNIFORMITY,
+    TRUST,
+    CONTINUITY,
+    SHEPARD,
+)
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 Codes = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -103,7 +260,7 @@ def labelled_rows(labels: Labels, share: float, seed: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate(found))
 
 
-def _fit(codes: Codes, labels: Labels):  # type: ignore[no-untyped-def]
+def _fit(codes: Codes, labels: Labels) -> LogisticRegression:
     from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
@@ -300,3 +457,108 @@ def uniformity(codes: Codes) -> float:
         own = np.arange(len(block))
         total -= float(squared[own, start + own].sum(dtype=np.float64))
     return float(np.log(total / (n * (n - 1))))
+
+
+def mapped_codes(context: Context) -> tuple[Codes, NDArray[np.int64]]:
+    """Return the codes of the held-out images on a map, and their rows: at most 1,000."""
+    codes = context.free_test_codes
+    rows = np.arange(len(codes))
+    if len(codes) > NUM_MAPPED:
+        rows = np.sort(context.generator("map").permutation(len(codes))[:NUM_MAPPED])
+    return codes[rows], rows
+
+
+def measure_representation(context: Context) -> list[LatentValue]:
+    """Return every value of this group."""
+    data, seed = context.data, context.seed
+
+    @functools.cache
+    def split() -> Split:
+        _ = data.num_classes
+        assert data.train.labels is not None  # noqa: S101  (num_classes has looked)
+        assert data.test.labels is not None  # noqa: S101
+        return Split(
+            context.free_train_codes,
+            data.train.labels,
+            context.free_test_codes,
+            data.test.labels,
+        )
+
+    @functools.cache
+    def near() -> Neighbourhood:
+        k = min(max(RETRIEVED), len(split().train))
+        return neighbourhood(split(), k)
+
+    @functools.cache
+    def clusters() -> Labels:
+        return cluster(split().test, len(np.unique(split().train_labels)), seed=seed)
+
+    def judged(value: float | Uncertainty) -> Measured:
+        return Measured(value, len(split().test))
+
+    def rank() -> Measured:
+        codes = context.free_test_codes
+        return Measured(effective_rank(codes), len(codes))
+
+    def spread() -> Measured:
+        codes = context.free_test_codes
+        return Measured(uniformity(codes), len(codes))
+
+    def aligned() -> Measured:
+        return judged(alignment(split().test, split().test_labels))
+
+    found = [
+        attempt(
+            PROBE,
+            functools.partial(lambda s: judged(linear_probe(split(), s, seed=seed)), share),
+            seed=seed,
+            variant=f"{share:.0%} of the labels",
+        )
+        for share in LABEL_SHARES
+    ]
+    found += [
+        attempt(KNN, lambda: judged(knn_accuracy(near())), seed=seed),
+        attempt(SEPARABILITY, lambda: judged(separability(split())), seed=seed),
+        attempt(
+            NMI,
+            lambda: judged(normalised_mutual_information(clusters(), split().test_labels)),
+            seed=seed,
+        ),
+        attempt(
+            ARI, lambda: judged(adjusted_rand_index(clusters(), split().test_labels)), seed=seed
+        ),
+    ]
+    found += [
+        attempt(
+            RETRIEVAL,
+            functools.partial(lambda k: judged(retrieval_precision(near(), k)), k),
+            seed=seed,
+            variant=f"{k} nearest",
+        )
+        for k in RETRIEVED
+    ]
+    found += [
+        attempt(RANK, rank, seed=seed),
+        attempt(ALIGNMENT, aligned, seed=seed),
+        attempt(UNIFORMITY, spread, seed=seed),
+    ]
+    return found + [value for name in MAPS for value in _map_values(context, name)]
+
+
+def _map_values(context: Context, name: str) -> list[LatentValue]:
+    """Return how faithful one map is."""
+    rows = ((TRUST, trustworthiness), (CONTINUITY, continuity), (SHEPARD, shepard_correlation))
+    seed = context.seed
+    try:
+        codes, _ = mapped_codes(context)
+        placed: Map = two_dimensional(name, codes, seed=seed)
+    except Absent as error:
+        return [absent(row, str(error), seed=seed, variant=name) for row, _ in rows]
+
+    def judge(measure: Callable[[Codes, Map], float]) -> Measured:
+        return Measured(measure(codes, placed), len(codes))
+
+    return [
+        attempt(row, functools.partial(judge, measure), seed=seed, variant=name)
+        for row, measure in rows
+    ]

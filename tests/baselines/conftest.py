@@ -29,6 +29,7 @@ SMALL = {
     "conv-autoencoder": ("model.width=4", "batch_size=16", "model.code_dim=6"),
     "vae": ("model.widths=[32]", "batch_size=16", "model.latent_dim=4"),
     "conv-vae": ("model.width=4", "batch_size=16", "model.latent_dim=4"),
+    "embedding": ("model.width=4", "batch_size=16"),
 }
 
 
