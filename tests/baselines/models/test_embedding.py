@@ -34,7 +34,7 @@ def trained_embedding(data: TrainingSet, *settings: str):
 
 
 def test_the_loss_by_hand() -> None:
-    """Hadsell et al. 2006, eq. 4: similar pairs are pulled together, others pushed to the margin."""
+    """Hadsell et al. 2006, eq. 4: similar pairs are pulled together, others up to the margin."""
     distance = torch.tensor([0.0, 0.5, 3.0, 0.0, 0.5, 3.0])
     similar = torch.tensor([True] * 3 + [False] * 3)
     expected = [0, 0.125, 4.5, 2.0, 1.125, 0]  # with margin 2: (2 - d)^2 / 2
@@ -64,9 +64,8 @@ def test_pairs_are_similar_when_both_parts_are_near() -> None:
 
 
 def test_the_objective_is_the_mean_loss_of_varied_pairs(digits: TrainingSet) -> None:
-    config = recipe_config(
-        "drlim", settings=[*SMALL, "model.max_shift_px=0", "model.max_degrees=0"]
-    )
+    still = ("model.max_shift_px=0", "model.max_degrees=0")
+    config = recipe_config("drlim", settings=[*SMALL, *still])
     game = build_for(config, digits)
     network = game.networks["encoder"]
     images = digits.images[:8].float() / 255
