@@ -119,9 +119,13 @@ class CheckedSpace:
         """Return codes without the columns that hold the given class."""
         return codes[:, : codes.shape[1] - self.num_given]
 
+    def require_decoder(self) -> None:
+        """Raise `Absent` without a decoder."""
+        self._require("decode", "a decoder")
+
     def decode(self, codes: Codes) -> Images:
         """Return the images of codes float32 N,D: uint8 N,H,W,C."""
-        self._require("decode", "a decoder")
+        self.require_decoder()
         parts = []
         for start in range(0, len(codes), CHUNK):
             part = np.ascontiguousarray(codes[start : start + CHUNK], np.float32)
@@ -278,7 +282,8 @@ class PcaSpace:
     def encode(self, images: Images) -> Codes:
         """Return the coordinates along the components: float32 N,D."""
         x = images.reshape(len(images), -1).astype(np.float64) / 255
-        return ((x - self.mean) @ self.components.T).astype(np.float32)
+        codes: Codes = ((x - self.mean) @ self.components.T).astype(np.float32)
+        return codes
 
     def decode(self, codes: Codes) -> Images:
         """Return the images of coordinates, clamped to 0..255."""
@@ -287,8 +292,10 @@ class PcaSpace:
     def sample_latents(self, n: int, seed: int) -> Codes:
         """Return n draws from the Gaussian with the variances of the codes."""
         noise = np.random.default_rng(seed).standard_normal((n, len(self.scale)))
-        return (noise * self.scale).astype(np.float32)
+        latents: Codes = (noise * self.scale).astype(np.float32)
+        return latents
 
 
 def _to_uint8(pixels: NDArray[np.floating]) -> Images:
-    return np.clip(np.rint(pixels * 255), 0, 255).astype(np.uint8)
+    images: Images = np.clip(np.rint(pixels * 255), 0, 255).astype(np.uint8)
+    return images

@@ -63,7 +63,7 @@ class LatentValue(BaseModel):
     value: float | None
     low: float | None = None
     high: float | None = None
-    n: int = Field(0, ge=0)
+    n: int = Field(default=0, ge=0)
     seed: int | None = None
     definition: str
     reason: str = ""
