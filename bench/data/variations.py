@@ -24,13 +24,11 @@ def vary(images: Tensor, degrees: Tensor, shift_px: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     angle = torch.deg2rad(degrees.float())
     cos, sin = angle.cos(), angle.sin()
-    # from output to input coordinates, which run from -1 to 1 over the image
-    theta = torch.stack(
-        [
-            torch.stack([cos, sin * (height / width), -cos * shift_px * (2 / width)], dim=-1),
-            torch.stack([-sin * (width / height), cos, sin * shift_px * (2 / height)], dim=-1),
-        ],
-        dim=-2,
-    )
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    # output to input coordinates in px from the centre; `affine_grid` cannot be stacked by vmap
+    y = torch.arange(height, device=images.device) - (height - 1) / 2
+    x = torch.arange(width, device=images.device) - (width - 1) / 2
+    x_N1W, y_1H1 = x - shift_px.float()[:, None, None], y[None, :, None]
+    cos, sin = cos[:, None, None], sin[:, None, None]
+    x_NHW, y_NHW = cos * x_N1W + sin * y_1H1, cos * y_1H1 - sin * x_N1W
+    grid = torch.stack([x_NHW * (2 / width), y_NHW * (2 / height)], dim=-1)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -81,6 +81,9 @@ class Context:
     def classes_of(self, images: Images) -> NDArray[np.int64] | None:
         """Return the classes that the classifier sees, int64 N; None without a classifier."""
         try:
-            return self.data.probabilities(self.data.features(images)).argmax(axis=1)
+            found: NDArray[np.int64] = self.data.probabilities(self.data.features(images)).argmax(
+                axis=1
+            )
         except Absent:
             return None
+        return found

@@ -18,6 +18,7 @@ Shape legend: N images, I images of a design, V variations, D codes, F factors.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -158,7 +159,8 @@ def neighbour_r2(codes: Codes, factors: Floats) -> Floats:
     truth = factors[judge]
     rest = ((truth - predicted) ** 2).sum(axis=0)
     total = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
-    return np.maximum(1 - rest / total, 0)
+    r2: Floats = np.maximum(1 - rest / total, 0)
+    return r2
 
 
 class VarianceShares(NamedTuple):
@@ -249,34 +251,20 @@ def measure_invariance(context: Context) -> list[LatentValue]:
     def shares() -> VarianceShares:
         return variance_shares(design_codes(context))
 
-    def judged(value: float) -> Measured:
-        return Measured(float(value), len(drawn().codes) - len(drawn().codes) // 2)
-
     def designed(place: int) -> Measured:
         return Measured(shares()[place], min(DESIGN_IMAGES, len(context.data.test.images)))
 
-    found = []
-    for place, name in enumerate(VARIATIONS):
-        found += [
-            attempt(
-                LINEAR,
-                functools.partial(lambda p: judged(linear()[p]), place),
-                seed=seed,
-                variant=name,
-            ),
-            attempt(
-                KNN,
-                functools.partial(lambda p: judged(of_codes()[p]), place),
-                seed=seed,
-                variant=name,
-            ),
-            attempt(
-                GAIN,
-                functools.partial(lambda p: judged(of_codes()[p] - of_pixels()[p]), place),
-                seed=seed,
-                variant=name,
-            ),
-        ]
+    def gains() -> Floats:
+        return of_codes() - of_pixels()
+
+    def part(factors: Callable[[], Floats], place: int) -> Measured:
+        return Measured(float(factors()[place]), len(drawn().codes) - len(drawn().codes) // 2)
+
+    found = [
+        attempt(row, functools.partial(part, factors, place), seed=seed, variant=name)
+        for place, name in enumerate(VARIATIONS)
+        for row, factors in ((LINEAR, linear), (KNN, of_codes), (GAIN, gains))
+    ]
     return [
         *found,
         attempt(OF_VARIATION, lambda: designed(0), seed=seed),

@@ -39,7 +39,8 @@ def _pca(codes: Codes, seed: int) -> Map:  # noqa: ARG001  (the interface of a m
     axes = axes[:, ::-1][:, :2]
     largest = np.abs(axes).argmax(axis=0)
     axes = axes * np.sign(axes[largest, np.arange(axes.shape[1])])
-    return (centred @ axes).astype(np.float32)
+    placed: Map = (centred @ axes).astype(np.float32)
+    return placed
 
 
 def _tsne(codes: Codes, seed: int) -> Map:
@@ -94,7 +95,8 @@ def _squared_distances(points: NDArray[np.float32]) -> NDArray[np.float64]:
     x = points.astype(np.float64)
     x = x - x.mean(axis=0)
     norms = (x**2).sum(axis=1)
-    return np.maximum(norms[:, None] + norms - 2 * (x @ x.T), 0)
+    squared: NDArray[np.float64] = np.maximum(norms[:, None] + norms - 2 * (x @ x.T), 0)
+    return squared
 
 
 def _ranks(points: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -130,7 +132,9 @@ def shepard_correlation(codes: Codes, placed: Map) -> float:
     from scipy.stats import rankdata
 
     upper = np.triu_indices(len(codes), 1)
-    ranks = [rankdata(np.sqrt(_squared_distances(side)[upper])) for side in (codes, placed)]
-    if any(np.ptp(side) == 0 for side in ranks):
+    original, shown = (
+        rankdata(np.sqrt(_squared_distances(side)[upper])) for side in (codes, placed)
+    )
+    if np.ptp(original) == 0 or np.ptp(shown) == 0:
         raise Absent("all distances are equal")
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(original, shown)[0, 1])

@@ -200,7 +200,7 @@ MEASURES = (
 )
 
 if TYPE_CHECKING:
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 Codes = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -262,7 +262,7 @@ def labelled_rows(labels: Labels, share: float, seed: int) -> NDArray[np.int64]:
 
 def _fit(codes: Codes, labels: Labels) -> LogisticRegression:
     from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+    from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -415,7 +415,8 @@ def unit_codes(codes: Codes) -> Codes:
     lengths = np.linalg.norm(codes.astype(np.float64), axis=1)
     if not (np.isfinite(lengths).all() and (lengths > 0).all()):
         raise Absent("a code is 0 or not finite, so that it has no direction")
-    return (codes / lengths[:, None]).astype(np.float32)
+    unit: Codes = (codes / lengths[:, None]).astype(np.float32)
+    return unit
 
 
 def alignment(codes: Codes, labels: Labels) -> float:

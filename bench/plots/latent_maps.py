@@ -37,14 +37,17 @@ def plot_latent_map(
     """
     classes = [] if labels_N is None else np.unique(labels_N).tolist()
     if labels_N is None or len(classes) > MAX_NAMED:
-        ax.scatter(*placed_N2.T, s=6, color=OKABE_ITO[0], alpha=0.6, linewidths=0)
+        ax.scatter(
+            placed_N2[:, 0], placed_N2[:, 1], s=6, color=OKABE_ITO[0], alpha=0.6, linewidths=0
+        )
         return _without_numbers(ax, title)
     for place, label in enumerate(classes):
         points = placed_N2[labels_N == label]
         name = str(class_names[label]) if label < len(class_names) else str(label)
         colour = OKABE_ITO[place % len(OKABE_ITO)]
         ax.scatter(
-            *points.T,
+            points[:, 0],
+            points[:, 1],
             s=9,
             color=colour,
             marker=MARKERS[place % len(MARKERS)],
@@ -76,11 +79,12 @@ def plot_variation_map(
     unit: str = "",
 ) -> Axes:
     """Draw codes on a map, coloured by a number such as the rotation of the image."""
-    dots = ax.scatter(*placed_N2.T, s=9, c=variation_N, cmap="viridis", alpha=0.8, linewidths=0)
+    x, y = placed_N2[:, 0], placed_N2[:, 1]
+    dots = ax.scatter(x, y, s=9, c=variation_N, cmap="viridis", alpha=0.8, linewidths=0)
     bar = ax.figure.colorbar(dots, ax=ax, shrink=0.8)
     bar.set_label(unit, fontsize=9, color=INK)
     bar.ax.tick_params(colors=INK, labelsize=8)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return _without_numbers(ax, title)
 
 

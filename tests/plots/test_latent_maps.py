@@ -20,7 +20,7 @@ def test_a_map_has_every_class_once_with_its_name_at_its_median() -> None:
     ax = new_figure(4, 3).subplots()
     plot_latent_map(placed, np.array([1, 1, 1, 0, 0]), ax=ax, class_names=("zero", "one"))
     assert [text.get_text() for text in ax.texts] == ["zero", "one"]
-    assert ax.texts[1].xy == [2.0, 0.0]
+    assert ax.texts[1].xy == (2.0, 0.0)
     assert [len(dots.get_offsets()) for dots in ax.collections] == [2, 3]
     assert figure_png(ax.figure)
 
