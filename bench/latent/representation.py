@@ -497,6 +497,10 @@ def measure_representation(context: Context) -> list[LatentValue]:
     def judged(value: float | Uncertainty) -> Measured:
         return Measured(value, len(split().test))
 
+    def separated() -> Measured:
+        num = len(np.unique(split().train_labels))
+        return Measured(separability(split()), num * (num - 1) // 2)
+
     def rank() -> Measured:
         codes = context.free_test_codes
         return Measured(effective_rank(codes), len(codes))
@@ -519,7 +523,7 @@ def measure_representation(context: Context) -> list[LatentValue]:
     ]
     found += [
         attempt(KNN, lambda: judged(knn_accuracy(near())), seed=seed),
-        attempt(SEPARABILITY, lambda: judged(separability(split())), seed=seed),
+        attempt(SEPARABILITY, separated, seed=seed),
         attempt(
             NMI,
             lambda: judged(normalised_mutual_information(clusters(), split().test_labels)),
