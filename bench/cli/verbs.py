@@ -100,6 +100,10 @@ Examples:
             ),
             "rank": Verb("Rank the submissions of a class on one page.", "bench.cli.rank:rank"),
             "anomaly": Verb("Evaluate anomaly detectors.", "bench.cli.anomaly:anomaly"),
+            "latent": Verb(
+                "Measure latent spaces: interpolation, arithmetic, traversal and more.",
+                "bench.cli.latent:latent",
+            ),
         },
         "Train models": {
             "train": Verb("Train a generative model from a recipe."),

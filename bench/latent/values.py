@@ -7,6 +7,7 @@ Each group of measures is one file, with a `LatentMeasure` for every name that i
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -44,8 +45,13 @@ class LatentMeasure:
     source: str  # the paper
     best: Literal["higher", "lower"] | None  # None where neither is better
     needs: frozenset[Need] = frozenset()
+    headline: str = ".*"  # pattern of the variants that a short table shows
     low: float | None = None  # bounds that no value exceeds
     high: float | None = None
+
+    def is_headline(self, variant: str) -> bool:
+        """Return whether a short table shows this variant."""
+        return re.fullmatch(self.headline, variant) is not None
 
 
 class LatentValue(BaseModel):
