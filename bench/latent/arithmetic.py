@@ -208,7 +208,8 @@ def spearman_rows(values_NS: Floats) -> NDArray[np.float64]:
     steps = np.arange(values_NS.shape[1], dtype=np.float64)
     steps -= steps.mean()
     norm = np.sqrt(np.square(ranks).sum(axis=1) * np.square(steps).sum())
-    return np.divide(ranks @ steps, norm, out=np.zeros(len(ranks)), where=norm > 0)
+    found = np.divide(ranks @ steps, norm, out=np.zeros(len(ranks)), where=norm > 0)
+    return np.asarray(found, np.float64)
 
 
 class Known(NamedTuple):

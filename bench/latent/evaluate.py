@@ -6,7 +6,7 @@ import datetime
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -129,7 +129,7 @@ def evaluate_context(
         seconds=seconds,
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         latentbench=version(),
-        libraries=cast("dict[str, str]", library_versions()),
+        libraries=library_versions(),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.data.datasets import DATASETS, TORCHVISION, load_dataset
 from bench.errors import InputError, UnknownNameError
@@ -37,12 +38,13 @@ def load_latent_data(
     for files that are not images of one size, and what `load_dataset` raises.
     """
     if source in DATASETS or source.startswith(TORCHVISION):
-        splits = []
-        for split in ("train", "test"):
-            found = load_dataset(source, split, data_root=data_root, download=download)
+
+        def split(name: str) -> LabelledImages:
+            found = load_dataset(source, name, data_root=data_root, download=download)
             images = found.images if resize is None else _resized(found.images, resize)
-            splits.append(LabelledImages(images, found.labels).first(num_images, seed))
-        return LatentData(source, *splits, extractor=extractor, device=device)
+            return LabelledImages(images, found.labels).first(num_images, seed)
+
+        return LatentData(source, split("train"), split("test"), extractor=extractor, device=device)
     if not split_array_name(source)[0].exists():
         names = [*DATASETS, f"{TORCHVISION}CLASS", "a folder, zip, npz or npy"]
         raise UnknownNameError("data set", source, names)
@@ -51,10 +53,10 @@ def load_latent_data(
     )
     if report.images is None or len(report.images.images) < 2:
         raise InputError(f"{source}: at least two images are needed, to hold one out")
-    images = LabelledImages(report.images.images, report.labels)
-    order = np.random.default_rng(seed).permutation(len(images.images))
+    every = LabelledImages(report.images.images, report.labels)
+    order = np.random.default_rng(seed).permutation(len(every.images))
     num_held_out = max(1, round(HELD_OUT * len(order)))
-    test, train = images.at(np.sort(order[:num_held_out])), images.at(np.sort(order[num_held_out:]))
+    test, train = every.at(np.sort(order[:num_held_out])), every.at(np.sort(order[num_held_out:]))
     return LatentData(
         sanitise(source),
         train.first(num_images, seed),
@@ -64,6 +66,6 @@ def load_latent_data(
     )
 
 
-def _resized(images: np.ndarray, resize: str) -> np.ndarray:
+def _resized(images: NDArray[np.uint8], resize: str) -> NDArray[np.uint8]:
     size = parse_size(resize)
     return images if images.shape[1:3] == size else resize_array(images, size)

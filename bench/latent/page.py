@@ -212,9 +212,8 @@ def _categories(record: LatentRecord) -> Sentence | None:
     purity = _of(record, "category_purity_real") or _of(record, "category_purity_generated")
     if purity is None or purity.value is None:
         return None
-    tone = "good" if purity.value > 0.5 else "gap"
     return Sentence(
-        tone,
+        "good" if purity.value > 0.5 else "gap",
         f"{record.name}: the categorical code finds the classes of "
         f"{100 * purity.value:.1f} % of the images without having seen a label.",
     )
