@@ -132,6 +132,19 @@ class VaeSpace(RunSpace):
         return Posterior(np.concatenate(means), np.concatenate(log_variances))
 
 
+class EmbeddingSpace:
+    """An embedding: `encode` returns its codes; there is no decoder and no distribution."""
+
+    def __init__(self, trained: Trained, name: str) -> None:
+        self.trained, self.name = trained, name
+        config = trained.game.config
+        self.title = f"recipe {config.recipe}, {trained.checkpoint.step:,} steps"
+
+    def encode(self, images: Images) -> Codes:
+        """Return codes float32 N,Z."""
+        return np.asarray(self.trained.encode(images).numpy(), np.float32)
+
+
 class InfoGanSpace(RunSpace):
     """An InfoGAN: `read_codes` is what its head Q reads off images."""
 
@@ -156,14 +169,16 @@ def _pixels(images: Images, scale: Any, device: str) -> Tensor:
     return scaled(part.to(device), scale)
 
 
-def run_space(path: Path, device: str = "cpu") -> RunSpace:
+def run_space(path: Path, device: str = "cpu") -> RunSpace | EmbeddingSpace:
     """Return the space of a run's folder or checkpoint. Raises what `load_run` raises."""
     trained = load_run(path, device)
     return space_of_trained(trained, path.stem if path.is_file() else path.name)
 
 
-def space_of_trained(trained: Trained, name: str) -> RunSpace:
+def space_of_trained(trained: Trained, name: str) -> RunSpace | EmbeddingSpace:
     """Return the space of trained networks."""
+    if trained.game.model.kind == "embedding":
+        return EmbeddingSpace(trained, name)
     if isinstance(trained.networks.get("discriminator"), InfoDiscriminator):
         return InfoGanSpace(trained, name)
     if trained.is_adversarial:

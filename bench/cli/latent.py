@@ -36,8 +36,8 @@ def latent(
         list[str] | None,
         typer.Option(
             metavar="GROUP,...",
-            help="Groups of measures: interpolation, arithmetic, traversal, prior, and others; "
-            "the page lists them.",
+            help="Groups of measures: interpolation, arithmetic, traversal, prior, "
+            "disentanglement, representation, invariance, reuse.",
             show_default="all",
             rich_help_panel=options.PROTOCOL,
         ),
@@ -68,6 +68,14 @@ def latent(
             rich_help_panel=options.PROTOCOL,
         ),
     ] = False,
+    other: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH",
+            help="Another data set, which the models were not trained on, to measure reuse.",
+            rich_help_panel=options.INPUT,
+        ),
+    ] = None,
     seed: Annotated[int, options.seed(2**31 - 1, "Seed of all random draws.")] = 0,
     device: Device = None,
     out: Annotated[Path, options.out("Folder for records, table, pictures and page.")] = Path(
@@ -106,6 +114,7 @@ def latent(
         extractor=extractor,
         dimensions=dimensions,
         invert=invert,
+        other=other,
         seed=seed,
         device=select_device(device),
         progress=None if quiet else _print_step,

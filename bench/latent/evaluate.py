@@ -22,6 +22,18 @@ from bench.runtime.whole_files import write_atomically
 SCHEMA_VERSION: Final = 1
 
 
+class PictureEntry(BaseModel):
+    """A picture in the folder of a record: the name of its PNG file without suffix, the group that
+    it belongs to, and its caption.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    group: str
+    caption: str
+
+
 class LatentRecord(BaseModel):
     """Every value of one space on one data set, and what the values depend on."""
 
@@ -38,6 +50,7 @@ class LatentRecord(BaseModel):
     classifier: str | None
     given_class: bool  # the model is given the class of an image
     values: tuple[LatentValue, ...]
+    pictures: tuple[PictureEntry, ...] = ()
     seconds: dict[str, float] = Field(default_factory=dict)  # by group
     created_at: str
     latentbench: str

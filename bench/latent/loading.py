@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.datasets import DATASETS, TORCHVISION, load_dataset
+from bench.data.datasets import FACTORS, VALID_NAMES, is_dataset_name, load_dataset
+from bench.data.factors import FACTOR_NAMES
 from bench.errors import InputError, UnknownNameError
 from bench.intake import parse_size, read_images, sanitise, split_array_name
 from bench.intake.arrays import resize_array
@@ -37,17 +38,23 @@ def load_latent_data(
     Raises `UnknownNameError` for a name that is neither a data set nor a path, `InvalidSubmission`
     for files that are not images of one size, and what `load_dataset` raises.
     """
-    if source in DATASETS or source.startswith(TORCHVISION):
+    if is_dataset_name(source):
 
         def split(name: str) -> LabelledImages:
             found = load_dataset(source, name, data_root=data_root, download=download)
             images = found.images if resize is None else _resized(found.images, resize)
-            return LabelledImages(images, found.labels).first(num_images, seed)
+            return LabelledImages(images, found.labels, found.levels).first(num_images, seed)
 
-        return LatentData(source, split("train"), split("test"), extractor=extractor, device=device)
+        return LatentData(
+            source,
+            split("train"),
+            split("test"),
+            factor_names=FACTOR_NAMES if source.partition(":")[0] == FACTORS else (),
+            extractor=extractor,
+            device=device,
+        )
     if not split_array_name(source)[0].exists():
-        names = [*DATASETS, f"{TORCHVISION}CLASS", "a folder, zip, npz or npy"]
-        raise UnknownNameError("data set", source, names)
+        raise UnknownNameError("data set", source, [*VALID_NAMES, "a folder, zip, npz or npy"])
     report = read_images(
         source, resize=None if resize is None else parse_size(resize), classes=True
     )

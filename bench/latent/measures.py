@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from bench.latent import arithmetic, interpolation, prior, traversal
+from bench.latent import (
+    arithmetic,
+    disentanglement,
+    interpolation,
+    invariance,
+    prior,
+    representation,
+    reuse,
+    traversal,
+)
 from bench.latent.context import Context
 from bench.latent.values import Group, LatentMeasure, LatentValue
 
@@ -29,6 +38,14 @@ GROUPS: Mapping[Group, MeasuredGroup] = {
     "arithmetic": MeasuredGroup("Arithmetic", arithmetic.MEASURES, arithmetic.measure_arithmetic),
     "traversal": MeasuredGroup("Traversal", traversal.MEASURES, traversal.measure_traversal),
     "prior": MeasuredGroup("Prior and reconstruction", prior.MEASURES, prior.measure_prior),
+    "disentanglement": MeasuredGroup(
+        "Disentanglement", disentanglement.MEASURES, disentanglement.measure_disentanglement
+    ),
+    "representation": MeasuredGroup(
+        "Representation", representation.MEASURES, representation.measure_representation
+    ),
+    "invariance": MeasuredGroup("Invariance", invariance.MEASURES, invariance.measure_invariance),
+    "reuse": MeasuredGroup("Reuse on other data", reuse.MEASURES, reuse.measure_reuse),
 }
 
 _ROWS = [row for group in GROUPS.values() for row in group.measures]

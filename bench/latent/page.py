@@ -10,9 +10,8 @@ from typing import NamedTuple
 from markupsafe import Markup
 from PIL import Image
 
-from bench.latent.evaluate import LatentRecord
+from bench.latent.evaluate import LatentRecord, PictureEntry
 from bench.latent.measures import GROUPS, MEASURES
-from bench.latent.pictures import PICTURES
 from bench.latent.table import DASH, TableRow, folder_name, number, shown, table_rows
 from bench.latent.values import LatentValue
 from bench.reporting.picture import Picture, png_uri
@@ -92,19 +91,20 @@ def _section(
     known = [row for row in own if any(c is not None and c.value is not None for c in row.cells)]
     head = [row for row in known if MEASURES[row.name].is_headline(row.variant)]
     rest = [row for row in known if not MEASURES[row.name].is_headline(row.variant)]
-    pictures = []
-    for name, picture in PICTURES.items():
-        if picture.group == group:
-            found = [_picture(out, record, name, picture.caption) for record in records]
-            shown_ones = [one for one in found if one is not None]
-            if shown_ones:
-                pictures.append((picture.caption, shown_ones))
+    pictures: dict[str, list[Picture]] = {}
+    captions: dict[str, str] = {}
+    for record in records:
+        for entry in record.pictures:
+            found = _picture(out, record, entry) if entry.group == group else None
+            if found is not None:
+                pictures.setdefault(entry.name, []).append(found)
+                captions.setdefault(entry.name, entry.caption)
     return _Section(
         group,
         GROUPS[group].title,  # type: ignore[index]
         [_row(row) for row in head],
         [_row(row) for row in rest],
-        pictures,
+        [(captions[name], found) for name, found in pictures.items()],
         _absences(own, records),
     )
 
@@ -137,8 +137,8 @@ def _absences(rows: Sequence[TableRow], records: Sequence[LatentRecord]) -> list
     return found
 
 
-def _picture(out: Path, record: LatentRecord, name: str, caption: str) -> Picture | None:
-    file = out / folder_name(record.name) / f"{name}.png"
+def _picture(out: Path, record: LatentRecord, entry: PictureEntry) -> Picture | None:
+    file = out / folder_name(record.name) / folder_name(f"{entry.name}.png")
     try:
         if file.stat().st_size > MAX_PICTURE_BYTES:
             return None
@@ -147,7 +147,7 @@ def _picture(out: Path, record: LatentRecord, name: str, caption: str) -> Pictur
             width, height = image.size
     except (OSError, ValueError):
         return None
-    alt = f"{record.name}: {caption}"
+    alt = f"{record.name}: {entry.caption}"
     return Picture(png_uri(data), alt, record.name, width, height, opaque=True)
 
 

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from bench.latent.arithmetic import attribute_vector, known_sources, thirds
 from bench.latent.attributes import ATTRIBUTES, attributes_of
+from bench.latent.code_pictures import code_pictures
 from bench.latent.context import Anchors, Context
+from bench.latent.evaluate import PictureEntry
 from bench.latent.interpolation import (
     OTHER,
     PIXELS,
@@ -314,9 +316,15 @@ PICTURES: Mapping[str, LatentPicture] = {
 }
 
 
-def draw_pictures(context: Context, folder: Path, groups: Sequence[Group]) -> list[str]:
-    """Write the pictures of these groups as `folder/NAME.png` and return their names."""
-    drawn = []
+def draw_pictures(context: Context, folder: Path, groups: Sequence[Group]) -> list[PictureEntry]:
+    """Write the pictures of these groups as `folder/NAME.png` and return what they are."""
+    drawn: list[PictureEntry] = []
+
+    def write(name: str, group: Group, caption: str, figure: Figure) -> None:
+        figure.set_facecolor("white")
+        write_atomically(folder / f"{name}.png", figure_png(figure, dpi=110))
+        drawn.append(PictureEntry(name=name, group=group, caption=caption))
+
     for name, row in PICTURES.items():
         if row.group not in groups:
             continue
@@ -325,7 +333,8 @@ def draw_pictures(context: Context, folder: Path, groups: Sequence[Group]) -> li
         except Absent:
             (folder / f"{name}.png").unlink(missing_ok=True)
             continue
-        figure.set_facecolor("white")
-        write_atomically(folder / f"{name}.png", figure_png(figure, dpi=110))
-        drawn.append(name)
+        write(name, row.group, row.caption, figure)
+    for picture in code_pictures(context, frozenset(groups)):
+        caption = f"{picture.caption[:1].upper()}{picture.caption[1:]}."
+        write(picture.name, picture.group, caption, picture.figure)
     return drawn

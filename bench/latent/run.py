@@ -10,6 +10,7 @@ The baselines `pca` and `pixels` are measured as well.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def run_spaces(
     extractor: str | None = None,
     dimensions: int = PCA_DIM,
     invert: bool = False,
+    other: str | None = None,
     seed: int = 0,
     device: str = "cpu",
     progress: Callable[[str], None] | None = None,
@@ -46,12 +48,13 @@ def run_spaces(
     """Measure the spaces of these names (see `bench.latent.sources`) and write the files.
 
     Returns a record for each space, in the order given, followed by the baselines. With `invert`,
-    codes of real images are searched for where a space has no encoder. Raises `UsageError` for a
+    codes of real images are searched for where a space has no encoder; `other` is a data set that
+    the spaces were not trained on. Raises `UsageError` for a
     space that cannot be opened, before anything is measured, and what `load_latent_data` raises.
     """
     groups = groups_of(only)
-    loaded = load_latent_data(
-        data,
+    load = functools.partial(
+        load_latent_data,
         num_images=num_images,
         seed=seed,
         data_root=data_root,
@@ -60,6 +63,8 @@ def run_spaces(
         extractor=extractor,
         device=device,
     )
+    loaded = load(data)
+    foreign = None if other is None else load(other)
     wanted = list(dict.fromkeys([*names, PCA, PIXELS]))
     spaces = [space_of(name, loaded, dim=dimensions, device=device) for name in wanted]
     if len({space.name for space in spaces}) < len(spaces):
@@ -71,12 +76,13 @@ def run_spaces(
             if progress is not None:
                 progress(f"{name}: {step}")
 
-        context = Context(space, loaded, seed, invert)
+        context = Context(space, loaded, seed, invert, foreign)
         record = evaluate_context(context, only=groups, progress=report)
         folder = out / folder_name(space.name)
-        record.write(folder / RECORD)
         report("pictures")
-        draw_pictures(context, folder, groups)
+        pictures = draw_pictures(context, folder, groups)
+        record = record.model_copy(update={"pictures": tuple(pictures)})
+        record.write(folder / RECORD)
         records.append(record)
     write_atomically(out / TABLE, table_csv(records).encode())
     write_atomically(out / PAGE, latent_page(out, records).encode())
