@@ -1,90 +1,63 @@
 """Pictures of what codes say about images: maps, neighbour rows, variations, reuse.
 
-Each is a figure of `bench.plots.latent_maps`, made from the codes that the measures use.
+Each function draws one figure with `bench.plots.latent_maps`, from the codes that the measures
+use, and raises `Absent` where a space or the data do not allow it.
 
 Shape legend: N images, Q queries, k neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+import functools
+from collections.abc import Callable
 
 import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from bench.latent.context import Context
 from bench.latent.invariance import VARIATIONS, varied_codes
 from bench.latent.maps import MAPS, two_dimensional
 from bench.latent.representation import mapped_codes
-from bench.latent.reuse import other_data
-from bench.latent.values import Absent, Group
+from bench.latent.reuse import other_data, require_no_given_class
+from bench.latent.values import Absent
+from bench.plots.latent_maps import (
+    plot_latent_map,
+    plot_neighbour_rows,
+    plot_reconstructions,
+    plot_variation_map,
+)
+from bench.plots.saving import new_figure
 from bench.statistics.neighbours.search import nearest_neighbours
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 NUM_QUERIES, NUM_SHOWN = 10, 9
 NUM_RECONSTRUCTED = 20
 UNITS = {"rotation": "degrees", "shift": "px"}
 
 
-class CodePicture(NamedTuple):
-    """A figure with the name of its file (without suffix), a caption, and its group."""
-
-    name: str
-    caption: str
-    group: Group
-    figure: Figure
-
-
-def code_pictures(
-    context: Context, groups: frozenset[Group] | None = None
-) -> Iterator[CodePicture]:
-    """Yield the pictures of a space; those that it or the data do not allow are left out."""
-    makers = {
-        "representation": (_maps, _neighbours),
-        "invariance": (_variations,),
-        "reuse": (_reuse,),
-    }
-    for group, functions in makers.items():
-        if groups is not None and group not in groups:
-            continue
-        for maker in functions:
-            try:
-                yield from maker(context)
-            except Absent:
-                continue
-
-
-def _maps(context: Context) -> Iterator[CodePicture]:
-    from bench.plots.latent_maps import plot_latent_map
-    from bench.plots.saving import new_figure
-
+def latent_map(name: str, context: Context) -> Figure:
+    """Codes of held-out images on a map, coloured by class."""
     codes, rows = mapped_codes(context)
+    if codes.shape[1] == 2 and name != next(iter(MAPS)):
+        raise Absent("codes of two dimensions are their own map")
     labels = context.data.test.labels
-    for name in MAPS:
-        try:
-            placed = two_dimensional(name, codes, seed=context.seed)
-        except Absent:
-            continue
-        figure = new_figure(6.2, 4.6)
-        plot_latent_map(
-            placed,
-            None if labels is None else labels[rows],
-            ax=figure.subplots(),
-            title=f"{context.space.name}, {name}",
-            class_names=context.data.class_names,
-        )
-        caption = f"codes of {len(codes)} held-out images on a map by {name}"
-        yield CodePicture(f"map-{name}", caption, "representation", figure)
-        if codes.shape[1] == 2:  # codes of two dimensions are their own map
-            return
+    figure = new_figure(6.2, 4.6)
+    plot_latent_map(
+        two_dimensional(name, codes, seed=context.seed),
+        None if labels is None else labels[rows],
+        ax=figure.subplots(),
+        class_names=context.data.class_names,
+    )
+    return figure
 
 
-def _neighbours(context: Context) -> Iterator[CodePicture]:
-    from bench.plots.latent_maps import plot_neighbour_rows
-    from bench.plots.saving import new_figure
+LATENT_MAPS: dict[str, Callable[[Context], Figure]] = {
+    f"map-{name}": functools.partial(latent_map, name) for name in MAPS
+}
 
+
+def neighbour_rows(context: Context) -> Figure:
+    """Held-out images, one of each class, at the left of their nearest training images."""
     train, test = context.data.train, context.data.test
     codes = context.free_test_codes
     queries = _one_of_each_class(test.labels, len(codes), context.generator("queries"))
@@ -93,22 +66,15 @@ def _neighbours(context: Context) -> Iterator[CodePicture]:
     agrees = None
     if train.labels is not None and test.labels is not None:
         agrees = train.labels[nearest] == test.labels[queries][:, None]
-    figure = new_figure(5.6, 0.52 * len(queries) + 0.4)
-    plot_neighbour_rows(
-        test.images[queries],
-        train.images[nearest],
-        agrees,
-        ax=figure.subplots(),
-        title=f"{context.space.name}: nearest training images",
-    )
-    caption = (
-        f"held-out images at the left, their {k} nearest training images by codes; a frame marks "
-        "another class"
-    )
-    yield CodePicture("neighbours", caption, "representation", figure)
+    figure = new_figure(0.52 * (k + 1) + 0.4, 0.52 * len(queries) + 0.2)
+    ax = figure.subplots()
+    plot_neighbour_rows(test.images[queries], train.images[nearest], agrees, ax=ax)
+    return figure
 
 
-def _one_of_each_class(labels: np.ndarray | None, num: int, rng: np.random.Generator) -> np.ndarray:
+def _one_of_each_class(
+    labels: NDArray[np.int64] | None, num: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
     """Return up to 10 rows, of different classes where there are labels."""
     order = rng.permutation(num)
     if labels is None:
@@ -117,42 +83,22 @@ def _one_of_each_class(labels: np.ndarray | None, num: int, rng: np.random.Gener
     return order[first[:NUM_QUERIES]]
 
 
-def _variations(context: Context) -> Iterator[CodePicture]:
-    from bench.plots.latent_maps import plot_variation_map
-    from bench.plots.saving import new_figure
-
+def variation_maps(context: Context) -> Figure:
+    """Codes of rotated and shifted images, coloured by the rotation and by the shift."""
     drawn = varied_codes(context)
     placed = two_dimensional("pca", drawn.codes, seed=context.seed)
     figure = new_figure(9.6, 4.0)
     for place, (ax, name) in enumerate(zip(figure.subplots(1, 2), VARIATIONS, strict=True)):
-        plot_variation_map(
-            placed,
-            drawn.variations[:, place],
-            ax=ax,
-            title=f"{context.space.name}: {name}",
-            unit=UNITS[name],
-        )
-    caption = (
-        f"first two principal components of the codes of {len(placed)} rotated and shifted images"
-    )
-    yield CodePicture("variations", caption, "invariance", figure)
+        plot_variation_map(placed, drawn.variations[:, place], ax=ax, title=name, unit=UNITS[name])
+    return figure
 
 
-def _reuse(context: Context) -> Iterator[CodePicture]:
-    from bench.plots.latent_maps import plot_reconstructions
-    from bench.plots.saving import new_figure
-
+def reused(context: Context) -> Figure:
+    """Images of the other data above their reconstructions."""
     context.space.require_decoder()
-    other, space = other_data(context), context.space
-    images = other.test.images[:NUM_RECONSTRUCTED]
-    if space.num_given:
-        raise Absent("the model is given classes, which mean something else on other data")
-    figure = new_figure(6.2, 2.9)
-    plot_reconstructions(
-        images,
-        space.decode(space.encode(images)),
-        ax=figure.subplots(),
-        title=f"{space.name}: {other.name} through a model of {context.data.name}",
-    )
-    caption = f"images of {other.name} above their reconstructions"
-    yield CodePicture("reuse", caption, "reuse", figure)
+    require_no_given_class(context)
+    images = other_data(context).test.images[:NUM_RECONSTRUCTED]
+    figure = new_figure(4.6, 2.0)
+    made = context.space.decode(context.space.encode(images))
+    plot_reconstructions(images, made, ax=figure.subplots())
+    return figure

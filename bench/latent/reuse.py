@@ -85,27 +85,29 @@ def other_data(context: Context) -> LatentData:
     return other
 
 
+def require_no_given_class(context: Context) -> None:
+    """Raise `Absent` for a model that is given classes."""
+    if context.space.num_given:
+        raise Absent("the model is given classes, which mean something else on other data")
+
+
 def measure_reuse(context: Context) -> list[LatentValue]:
     """Return every value of this group, those of the space's own data beside the other data's."""
     space, data, seed = context.space, context.data, context.seed
-
-    def require_alike() -> None:
-        if space.num_given:
-            raise Absent("the model is given classes, which mean something else on other data")
 
     def own_error() -> Measured:
         images = data.test.images
         return Measured(reconstruction_error(images, space.decode(context.test_codes)), len(images))
 
     def other_error() -> Measured:
-        require_alike()
+        require_no_given_class(context)
         images = other_data(context).test.images
         return Measured(
             reconstruction_error(images, space.decode(space.encode(images))), len(images)
         )
 
     def probe() -> Measured:
-        require_alike()
+        require_no_given_class(context)
         other = other_data(context)
         _ = other.num_classes
         train, test = other.train, other.test
