@@ -19,6 +19,7 @@ from bench.plots.palette import INK, MARKERS, MUTED, OKABE_ITO, dress, legend
 
 WRONG = OKABE_ITO[1]
 SEPARATION_PX = 6  # between a query and its neighbours
+COLOURS = (*OKABE_ITO, "#7A3B00")  # ten classes are the most frequent number
 MAX_NAMED = 20  # classes with their own colour and marker
 
 
@@ -44,7 +45,7 @@ def plot_latent_map(
     for place, label in enumerate(classes):
         points = placed_N2[labels_N == label]
         name = str(class_names[label]) if label < len(class_names) else str(label)
-        colour = OKABE_ITO[place % len(OKABE_ITO)]
+        colour = COLOURS[place % len(COLOURS)]
         ax.scatter(
             points[:, 0],
             points[:, 1],

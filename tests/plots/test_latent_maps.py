@@ -25,6 +25,16 @@ def test_a_map_has_every_class_once_with_its_name_at_its_median() -> None:
     assert figure_png(ax.figure)
 
 
+def test_twenty_classes_can_be_told_apart() -> None:
+    ax = new_figure(4, 3).subplots()
+    plot_latent_map(np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 20, ax=ax)
+    looks = {
+        (tuple(dots.get_facecolor()[0]), dots.get_paths()[0].vertices.tobytes())
+        for dots in ax.collections
+    }
+    assert len(looks) == 20
+
+
 def test_a_map_without_labels_has_one_kind_of_points() -> None:
     placed = np.random.default_rng(0).normal(size=(30, 2))
     for labels in (None, np.arange(30)):
