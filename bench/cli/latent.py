@@ -90,6 +90,8 @@ def latent(
       latentbench latent runs/vae-mnist-0 runs/infogan-mnist-0 --only interpolation,traversal
       latentbench latent my_models:MyVae --data images/ --resize 28x28
       latentbench latent pca pixels --data fashion-mnist -n 2000
+      latentbench latent runs/vae-factors-0 --data factors --only disentanglement
+      latentbench latent runs/ae-dense-fashion-mnist-0 --data fashion-mnist --other mnist
 
     The baselines pca and pixels are always part of the table. Every value carries its definition,
     the number of units, the seed and an interval where there is one. A value that a model or data

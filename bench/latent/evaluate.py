@@ -43,6 +43,7 @@ class LatentRecord(BaseModel):
     name: str
     title: str
     data: str
+    other: str | None = None  # data set that the space was not trained on
     num_train: int
     num_test: int
     seed: int
@@ -98,15 +99,18 @@ def evaluate(
     *,
     only: Iterable[str] | None = None,
     seed: int = 0,
+    other: LatentData | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> LatentRecord:
     """Measure a space on a data set.
 
     `space` is any object with `decode` or `encode` (see `bench.latent.space`), and `only` chooses
     groups of measures. A measure that the space or the data do not allow is absent, with the
-    reason. `progress` is called with the name of each group before it is measured.
+    reason. `other` is a data set that the space was not trained on, for the group `reuse`.
+    `progress` is called with the name of each group before it is measured.
     """
-    return evaluate_context(Context(checked(space), data, seed), only=only, progress=progress)
+    context = Context(checked(space), data, seed, other=other)
+    return evaluate_context(context, only=only, progress=progress)
 
 
 def evaluate_context(
@@ -132,6 +136,7 @@ def evaluate_context(
         name=space.name,
         title=space.title,
         data=data.name,
+        other=None if context.other is None else context.other.name,
         num_train=len(data.train.images),
         num_test=len(data.test.images),
         seed=context.seed,

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.datasets import FACTORS, VALID_NAMES, is_dataset_name, load_dataset
-from bench.data.factors import FACTOR_NAMES
+from bench.data.datasets import VALID_NAMES, is_dataset_name, load_dataset
+from bench.data.factors import CLASSES, FACTOR_NAMES
 from bench.errors import InputError, UnknownNameError
 from bench.intake import parse_size, read_images, sanitise, split_array_name
 from bench.intake.arrays import resize_array
@@ -45,11 +45,14 @@ def load_latent_data(
             images = found.images if resize is None else _resized(found.images, resize)
             return LabelledImages(images, found.labels, found.levels).first(num_images, seed)
 
+        train, test = split("train"), split("test")
+        drawn = train.factors is not None
         return LatentData(
             source,
-            split("train"),
-            split("test"),
-            factor_names=FACTOR_NAMES if source.partition(":")[0] == FACTORS else (),
+            train,
+            test,
+            factor_names=FACTOR_NAMES if drawn else (),
+            class_names=CLASSES if drawn else (),
             extractor=extractor,
             device=device,
         )

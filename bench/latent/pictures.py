@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.latent.arithmetic import attribute_vector, known_sources, thirds
 from bench.latent.attributes import ATTRIBUTES, attributes_of
-from bench.latent.code_pictures import code_pictures
+from bench.latent.code_pictures import LATENT_MAPS, neighbour_rows, reused, variation_maps
 from bench.latent.context import Anchors, Context
 from bench.latent.evaluate import PictureEntry
 from bench.latent.interpolation import (
@@ -313,18 +313,34 @@ PICTURES: Mapping[str, LatentPicture] = {
         "Held-out images, their reconstructions, and images of latents drawn from the prior.",
         reconstructions_and_samples,
     ),
+    **{
+        name: LatentPicture(
+            "representation",
+            f"Codes of held-out images on a map ({name.removeprefix('map-')}), coloured by class.",
+            draw,
+        )
+        for name, draw in LATENT_MAPS.items()
+    },
+    "neighbours": LatentPicture(
+        "representation",
+        "Held-out images at the left, their nearest training images by codes. A frame marks "
+        "another class.",
+        neighbour_rows,
+    ),
+    "variations": LatentPicture(
+        "invariance",
+        "The first two principal components of the codes of rotated and shifted images.",
+        variation_maps,
+    ),
+    "reuse": LatentPicture(
+        "reuse", "Images of the other data above their reconstructions.", reused
+    ),
 }
 
 
 def draw_pictures(context: Context, folder: Path, groups: Sequence[Group]) -> list[PictureEntry]:
     """Write the pictures of these groups as `folder/NAME.png` and return what they are."""
     drawn: list[PictureEntry] = []
-
-    def write(name: str, group: Group, caption: str, figure: Figure) -> None:
-        figure.set_facecolor("white")
-        write_atomically(folder / f"{name}.png", figure_png(figure, dpi=110))
-        drawn.append(PictureEntry(name=name, group=group, caption=caption))
-
     for name, row in PICTURES.items():
         if row.group not in groups:
             continue
@@ -333,8 +349,7 @@ def draw_pictures(context: Context, folder: Path, groups: Sequence[Group]) -> li
         except Absent:
             (folder / f"{name}.png").unlink(missing_ok=True)
             continue
-        write(name, row.group, row.caption, figure)
-    for picture in code_pictures(context, frozenset(groups)):
-        caption = f"{picture.caption[:1].upper()}{picture.caption[1:]}."
-        write(picture.name, picture.group, caption, picture.figure)
+        figure.set_facecolor("white")
+        write_atomically(folder / f"{name}.png", figure_png(figure, dpi=110))
+        drawn.append(PictureEntry(name=name, group=row.group, caption=row.caption))
     return drawn
