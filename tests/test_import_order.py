@@ -33,7 +33,9 @@ LEVELS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"bench.scoring", "bench.reporting", "baselines.sampling"}),
-    frozenset({"bench.studies", "bench.ranking", "bench.latent", "baselines.runs"}),
+    frozenset(
+        {"bench.studies", "bench.ranking", "bench.platforms", "bench.latent", "baselines.runs"}
+    ),
     frozenset({"bench.cli", "baselines.ablation", "baselines.detectors", "baselines.latent"}),
     frozenset({"bench.__main__", "baselines.cli"}),
 )

@@ -46,14 +46,12 @@ def check(
     that the same command has elsewhere on a device of the same kind. Prints the verdict and the
     three findings that matter most, and writes a page. Exit code 1 for an invalid submission.
     """
-    from bench.records.finding_order import by_urgency
+    from bench.reporting.opening import opening
     from bench.reporting.writing import report
     from bench.runtime.progress import progress_report
     from bench.runtime.terminal import require_writable
     from bench.scoring.results_folder import write_results
     from bench.scoring.scorer import Failure, Scorer
-    from bench.tables.numbers import value_with_interval
-    from bench.tables.verdict import verdict
 
     require_writable(out, "the check")
     with progress_report(quiet=quiet) as progress:
@@ -70,19 +68,9 @@ def check(
         raise typer.Exit(result.error.exit_code)
     files = write_results(scorer, result, out)
     page = report(files[0], out / "report.html", use_cache=not no_cache)
-    record = result[0]
-    lines = [f"valid: {record.submission.num_images:,} images"]
-    found = verdict(record)
-    fid = next((entry for entry in record.values if entry.metric == "fid"), None)
-    if found is not None:
-        lines.append(found.text)
-    elif fid is not None and fid.value is not None:
-        lines.append(f"FID {value_with_interval(fid)}, lower is better")
-    first, rest = by_urgency(one for one in record.findings if one.severity != "info")
-    lines += [f"fix first: {one.message}. {one.fix}" for one in first]
-    if not first:
-        lines.append("nothing to fix was found")
-    if rest:
-        lines.append(f"and {len(rest)} more on the page")
+    found = opening(result[0])
+    lines = found.lines
+    if found.num_more:
+        lines.append(f"and {found.num_more} more on the page")
     sys.stdout.writelines(f"{line}\n" for line in [*lines, f"written: {page}"])
     sys.stdout.flush()

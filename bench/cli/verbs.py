@@ -99,6 +99,10 @@ Examples:
                 "bench.cli.compare:compare",
             ),
             "rank": Verb("Rank the submissions of a class on one page.", "bench.cli.rank:rank"),
+            "platform": Verb(
+                "Write a bundle that scores submissions on a course platform.",
+                "bench.cli.platform:platform",
+            ),
             "anomaly": Verb("Evaluate anomaly detectors.", "bench.cli.anomaly:anomaly"),
             "latent": Verb(
                 "Measure latent spaces: interpolation, arithmetic, traversal and more.",

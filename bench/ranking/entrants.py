@@ -20,13 +20,9 @@ from typing import NamedTuple
 
 from bench.errors import InputError, NothingFoundError, UsageError, reason_of
 from bench.intake import sanitise
-from bench.intake.formats import EXTENSIONS
+from bench.intake.images_folder import ARCHIVES, children_of, images_folder, is_image
 
-ARCHIVES = (".zip", ".npz", ".npy", ".idx", ".gz")
-IGNORED = ("__MACOSX", ".ipynb_checkpoints")
-SAMPLES = "samples"
 MAX_CSV_BYTES = 10 << 20
-IMAGES = tuple(f".{extension.decode()}" for extension in EXTENSIONS)
 
 
 class Entrant(NamedTuple):
@@ -95,46 +91,17 @@ def _of_source(source: Path) -> Iterator[Entrant]:
 
 
 def _of_folder(folder: Path) -> Iterator[Entrant]:
-    children = _children(folder)
-    if any(_is_image(child) for child in children):
+    children = children_of(folder)
+    if any(is_image(child) for child in children):
         raise UsageError(
             f"{sanitise(str(folder))} holds images itself: expected a folder with an archive or a "
             "folder for each team; `latentbench score` scores one submission"
         )
     for child in children:
         if child.is_dir():
-            yield Entrant(child.name, _samples_of(child))
+            yield Entrant(child.name, images_folder(child))
         elif child.suffix.lower() in ARCHIVES:
             yield Entrant(_team(child), child)
-
-
-def _samples_of(folder: Path) -> Path:
-    """Return where a team's images are: `samples`, the folder itself, or the only thing in it. A
-    folder in which nothing is found is the submission, whose audit says what is wrong.
-    """
-    children = _children(folder)
-    for child in children:
-        if child.is_dir() and child.name.lower() == SAMPLES:
-            return child
-    if any(_is_image(child) for child in children):
-        return folder
-    inside = [
-        child for child in children if child.is_dir() and any(map(_is_image, _children(child)))
-    ]
-    inside += [child for child in children if child.suffix.lower() in ARCHIVES]
-    return inside[0] if len(inside) == 1 else folder
-
-
-def _children(folder: Path) -> list[Path]:
-    try:
-        found = sorted(folder.iterdir())
-    except OSError as error:
-        raise InputError(f"{sanitise(str(folder))}: {reason_of(error)}") from error
-    return [path for path in found if path.name not in IGNORED and not path.name.startswith(".")]
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGES and not path.is_dir()
 
 
 def _team(path: Path) -> str:
@@ -164,6 +131,6 @@ def _of_csv(path: Path) -> Iterator[Entrant]:
                     f"{shown}, line {rows.line_num}: {sanitise(given)}: there is no such file or "
                     "folder; paths are relative to the CSV file"
                 )
-            yield Entrant(name, _samples_of(target) if target.is_dir() else target)
+            yield Entrant(name, images_folder(target) if target.is_dir() else target)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{shown}: {reason_of(error)}") from error

@@ -59,8 +59,8 @@ def test_verbs_are_listed_in_the_order_of_use(capsys: pytest.CaptureFixture[str]
     page = capsys.readouterr().out
     listed = re.findall(r"^  ([a-z]+)  +[A-Z]", page, re.MULTILINE)
     assert listed == [
-        "demo", "check", "audit", "score", "report", "compare", "rank", "anomaly", "train",
-        "sample", "ablate", "recipes", "reference", "metrics", "extractors", "detectors",
+        "demo", "check", "audit", "score", "report", "compare", "rank", "platform", "anomaly",
+        "train", "sample", "ablate", "recipes", "reference", "metrics", "extractors", "detectors",
         "cache", "study", "ladder",
     ]  # fmt: skip
     assert run([]) == EXIT_USAGE
@@ -133,7 +133,7 @@ def test_one_name_takes_the_same_value_everywhere() -> None:
     reasons = {
         ("anomaly", "--num-seeds"),  # also by detector or group
         ("anomaly", "--data"), ("ladder", "--data"), ("reference build", "--data"),  # no images
-        ("audit", "--reference"),  # needs a stored reference: no folder
+        ("audit", "--reference"), ("platform", "--reference"),  # stored: no folder
         ("anomaly", "--test"), ("anomaly", "--train"),
         ("compare", "--format"), ("report", "--format"),
         ("compare", "--out"), ("report", "--out"), ("reference export", "--out"),  # a file
