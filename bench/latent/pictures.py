@@ -115,8 +115,12 @@ def attribute_walks(context: Context) -> Figure:
     if not rows:
         raise Absent("no attribute")
     ax = (figure := _figure(9, len(rows) + 0.4)).subplots()
-    plot_rows(rows, ax=ax, names=names, captions=[f"{s:+.1f}" for s in strengths])
+    plot_rows(rows, ax=ax, names=names, captions=[_signed(s) for s in strengths])
     return figure
+
+
+def _signed(x: float) -> str:
+    return "0" if x == 0 else f"{x:+g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _typical(anchors: Anchors, context: Context) -> int:
@@ -188,7 +192,7 @@ def traversals(context: Context) -> Figure:
         points = np.concatenate([points, np.repeat(given, len(points), axis=0)], axis=1)
         rows.append(context.space.decode(points.astype(np.float32)))
     ax = (figure := _figure(len(steps()), len(rows) + 0.4)).subplots()
-    captions = [f"{step:+.1f} sd" for step in steps()]
+    captions = [f"{_signed(step)} sd" for step in steps()]
     plot_rows(rows, ax=ax, names=[axes.names[j] for j in order], captions=captions)
     return figure
 

@@ -46,17 +46,26 @@ def plot_rows(
     for start, sheet in sheets:
         whole[start : start + height] = sheet[: len(whole) - start]
     ax.imshow(whole, interpolation="none")
-    for middle, name in zip(middles, names, strict=False):
-        ax.text(
-            -width / 4, middle, name, ha="right", va="center", fontsize=8, color=INK,
-            parse_math=False,
-        )  # fmt: skip
-    for column, caption in enumerate(captions):
-        ax.text(
-            column * (width + GAP_PX) + width / 2, len(whole) + height / 8, caption,
-            ha="center", va="top", fontsize=7, color=MUTED, parse_math=False,
-        )  # fmt: skip
-    ax.set_axis_off()
+    centres = [column * (width + GAP_PX) + width / 2 for column in range(len(captions))]
+    _label(ax, (middles[: len(names)], names), (centres, captions))
+    return _titled(ax, title)
+
+
+def _label(
+    ax: Axes,
+    rows: tuple[Sequence[float], Sequence[str]],
+    columns: tuple[Sequence[float], Sequence[str]],
+) -> None:
+    """Write names beside rows and captions below columns, as labels of ticks without marks."""
+    ax.set_yticks(rows[0], labels=rows[1])
+    ax.set_xticks(columns[0], labels=columns[1])
+    ax.tick_params(axis="y", length=0, labelsize=8, labelcolor=INK)
+    ax.tick_params(axis="x", length=0, labelsize=7, labelcolor=MUTED)
+    ax.spines[:].set_visible(False)
+    ax.set_facecolor("none")
+
+
+def _titled(ax: Axes, title: str) -> Axes:
     if title:
         ax.set_title(title, loc="left", fontsize=10, color=INK, fontweight="bold", parse_math=False)
     return ax
@@ -79,11 +88,8 @@ def plot_sheet(
     ax.set_yticks([])
     ax.set_xlabel(x, fontsize=8, color=INK)
     ax.set_ylabel(y, fontsize=8, color=INK)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    if title:
-        ax.set_title(title, loc="left", fontsize=10, color=INK, fontweight="bold", parse_math=False)
-    return ax
+    ax.spines[:].set_visible(False)
+    return _titled(ax, title)
 
 
 def plot_equations(
@@ -109,18 +115,8 @@ def plot_equations(
                 column * step + (width + step) / 2, top + height / 2, sign, ha="center",
                 va="center", fontsize=14, color=INK,
             )  # fmt: skip
-        if number < len(names):
-            ax.text(
-                -width / 4, top + height / 2, names[number], ha="right", va="center", fontsize=8,
-                color=INK, parse_math=False,
-            )  # fmt: skip
     ax.imshow(whole, interpolation="none")
-    for column, caption in enumerate(captions):
-        ax.text(
-            column * step + width / 2, len(whole) + height / 8, caption, ha="center", va="top",
-            fontsize=7, color=MUTED, parse_math=False,
-        )  # fmt: skip
-    ax.set_axis_off()
-    if title:
-        ax.set_title(title, loc="left", fontsize=10, color=INK, fontweight="bold", parse_math=False)
-    return ax
+    middles = [number * (height + GAP_PX) + height / 2 for number in range(len(names))]
+    centres = [column * step + width / 2 for column in range(len(captions))]
+    _label(ax, (middles, names), (centres, captions))
+    return _titled(ax, title)

@@ -60,8 +60,8 @@ def test_verbs_are_listed_in_the_order_of_use(capsys: pytest.CaptureFixture[str]
     listed = re.findall(r"^  ([a-z]+)  +[A-Z]", page, re.MULTILINE)
     assert listed == [
         "demo", "check", "audit", "score", "report", "compare", "rank", "platform", "anomaly",
-        "train", "sample", "ablate", "recipes", "reference", "metrics", "extractors", "detectors",
-        "cache", "study", "ladder",
+        "latent", "train", "sample", "ablate", "recipes", "reference", "metrics", "extractors",
+        "detectors", "cache", "study", "ladder",
     ]  # fmt: skip
     assert run([]) == EXIT_USAGE
     assert capsys.readouterr().out == page

@@ -1,0 +1,1 @@
+"""Trained runs as latent spaces."""
