@@ -10,10 +10,9 @@ import typer
 
 from bench.cli import options
 from bench.cli.options import DataRoot, Device, Download, Quiet, Resize
-from bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.latent.evaluate import LatentRecord
+    from bench.latent.record import LatentRecord
 
 
 def latent(
@@ -102,8 +101,6 @@ def latent(
     from bench.runtime.terminal import require_writable
 
     require_writable(out, "the records")
-    if len({Path(name).name for name in spaces}) < len(spaces):
-        raise UsageError("two spaces have one name; rename a run's folder")
     records = run_spaces(
         spaces,
         out,

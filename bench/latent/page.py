@@ -10,8 +10,8 @@ from typing import NamedTuple
 from markupsafe import Markup
 from PIL import Image
 
-from bench.latent.evaluate import LatentRecord, PictureEntry
 from bench.latent.measures import GROUPS, MEASURES
+from bench.latent.record import LatentRecord, PictureEntry
 from bench.latent.table import DASH, TableRow, folder_name, number, shown, table_rows
 from bench.latent.values import LatentValue
 from bench.reporting.picture import Picture, png_uri

@@ -17,7 +17,6 @@ from bench.latent.arithmetic import attribute_vector, known_sources, thirds
 from bench.latent.attributes import ATTRIBUTES, attributes_of
 from bench.latent.code_pictures import LATENT_MAPS, neighbour_rows, reused, variation_maps
 from bench.latent.context import Anchors, Context
-from bench.latent.evaluate import PictureEntry
 from bench.latent.interpolation import (
     OTHER,
     PIXELS,
@@ -26,6 +25,7 @@ from bench.latent.interpolation import (
     paths_or_reason,
     shortest_paths,
 )
+from bench.latent.record import PictureEntry
 from bench.latent.traversal import axes_of, generated_categories, steps, traversed
 from bench.latent.values import Absent, Group
 from bench.plots.latent import plot_equations, plot_rows, plot_sheet

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from bench.errors import UsageError
 from bench.latent.context import Context
-from bench.latent.evaluate import LatentRecord, evaluate_context, groups_of
+from bench.latent.evaluation import evaluate_context, groups_of
 from bench.latent.loading import load_latent_data
 from bench.latent.page import latent_page
 from bench.latent.pictures import draw_pictures
+from bench.latent.record import LatentRecord
 from bench.latent.sources import PCA, PCA_DIM, PIXELS, space_of
 from bench.latent.table import folder_name, table_csv
 from bench.runtime.whole_files import write_atomically

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bench.latent.evaluate import LatentRecord
 from bench.latent.measures import MEASURES
+from bench.latent.record import LatentRecord
 from bench.latent.values import Group, LatentValue
 
 COLUMNS = (

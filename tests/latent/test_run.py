@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bench.latent
 from bench.__main__ import run
 from bench.errors import EXIT_OK, EXIT_USAGE, InputError, UnknownNameError, UsageError
 from bench.latent import arithmetic, interpolation
 from bench.latent.context import Context
 from bench.latent.data import LabelledImages, LatentData, LogisticClassifier
-from bench.latent.evaluate import evaluate, read_latent_record
+from bench.latent.evaluation import evaluate
 from bench.latent.measures import GROUPS, MEASURES
 from bench.latent.pictures import draw_pictures
+from bench.latent.record import LatentRecord, read_latent_record
 from bench.latent.space import PcaSpace, PixelSpace, checked, outside_space
 from bench.latent.table import table_rows
 from bench.latent.values import Absent, LatentMeasure, LatentValue, attempt, present
@@ -186,12 +188,20 @@ def test_every_group_has_values_or_reasons_for_bad_input(
     if kind == "not-finite":
         assert any("NaN or infinite" in value.reason for value in record.values)
     draw_pictures(context, tmp_path, list(GROUPS))
-    assert read_latent_record_of(record, tmp_path) == record
+    assert written_and_read(record, tmp_path / "record.json") == record
 
 
-def read_latent_record_of(record: object, folder: Path) -> object:
-    record.write(folder / "record.json")  # type: ignore[attr-defined]
-    return read_latent_record(folder / "record.json")
+def written_and_read(record: LatentRecord, file: Path) -> LatentRecord:
+    record.write(file)
+    return read_latent_record(file)
+
+
+def test_images_of_another_shape_are_refused(digits: LatentData) -> None:
+    images = np.eye(200, dtype=np.uint8).reshape(200, 10, 20, 1)
+    with pytest.raises(UsageError, match="makes images of 20x10 px with 1 channels"):
+        bench.latent.evaluate(
+            PcaSpace(np.eye(200, dtype=np.uint8).reshape(200, 10, 20, 1), 3), digits
+        )
 
 
 def test_a_value_is_a_number_or_a_reason() -> None:

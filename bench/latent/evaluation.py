@@ -1,87 +1,22 @@
-"""All measures of one space in one call, and the record of them."""
+"""All measures of one space in one call."""
 
 from __future__ import annotations
 
 import datetime
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import numpy as np
 
-from bench.errors import InputError, UnknownNameError, reason_of
+from bench.errors import UnknownNameError, UsageError
 from bench.latent.context import Context
 from bench.latent.data import LatentData
 from bench.latent.measures import GROUPS
+from bench.latent.record import LatentRecord
 from bench.latent.space import checked
 from bench.latent.values import Absent, Group, LatentValue, absent
 from bench.runtime.provenance import library_versions, version
-from bench.runtime.whole_files import write_atomically
-
-SCHEMA_VERSION: Final = 1
-
-
-class PictureEntry(BaseModel):
-    """A picture in the folder of a record: the name of its PNG file without suffix, the group that
-    it belongs to, and its caption.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    name: str
-    group: str
-    caption: str
-
-
-class LatentRecord(BaseModel):
-    """Every value of one space on one data set, and what the values depend on."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-    schema_version: int = SCHEMA_VERSION
-    name: str
-    title: str
-    data: str
-    other: str | None = None  # data set that the space was not trained on
-    num_train: int
-    num_test: int
-    seed: int
-    extractor: str
-    classifier: str | None
-    given_class: bool  # the model is given the class of an image
-    values: tuple[LatentValue, ...]
-    pictures: tuple[PictureEntry, ...] = ()
-    seconds: dict[str, float] = Field(default_factory=dict)  # by group
-    created_at: str
-    latentbench: str
-    libraries: dict[str, str] = Field(default_factory=dict)
-
-    def value(self, name: str, variant: str = "") -> LatentValue:
-        """Return a value. Raises `UnknownNameError`, which lists the keys."""
-        for found in self.values:
-            if (found.name, found.variant) == (name, variant):
-                return found
-        key = f"{name} ({variant})" if variant else name
-        raise UnknownNameError("value", key, [found.key for found in self.values])
-
-    def write(self, path: Path) -> None:
-        """Write the record as JSON, whole or not at all."""
-        write_atomically(path, f"{self.model_dump_json(indent=1)}\n".encode())
-
-
-def read_latent_record(path: Path) -> LatentRecord:
-    """Read a record. Raises `InputError` for a file that is none."""
-    try:
-        return LatentRecord.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
-        raise InputError(f"{path}: not a record of a latent space: {where}: {first['msg']}") from (
-            error
-        )
-    except OSError as error:
-        raise InputError(f"{path}: {reason_of(error)}") from error
 
 
 def groups_of(only: Iterable[str] | None) -> list[Group]:
@@ -119,7 +54,11 @@ def evaluate_context(
     only: Iterable[str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> LatentRecord:
-    """Measure the space of a context, as `evaluate` does."""
+    """Measure the space of a context, as `evaluate` does.
+
+    Raises `UsageError` for a space whose images have another shape than those of the data.
+    """
+    _require_image_shape(context)
     values: list[LatentValue] = []
     seconds: dict[str, float] = {}
     for group in groups_of(only):
@@ -149,6 +88,26 @@ def evaluate_context(
         latentbench=version(),
         libraries=library_versions(),
     )
+
+
+def _require_image_shape(context: Context) -> None:
+    space, data = context.space, context.data
+    try:
+        if space.has("sample_latents"):
+            code = space.sample_latents(1, context.seed)
+        else:
+            first = data.test.at(np.zeros(1, np.int64))
+            code = space.encode(first.images, first.labels)
+        shape = space.decode(code).shape[1:]
+    except Absent:
+        return
+    if shape != data.image_shape:
+        (h, w, c), (height, width, channels) = data.image_shape, shape
+        raise UsageError(
+            f"latent space {space.name} makes images of {width}x{height} px with {channels} "
+            f"channels; those of {data.name} have {w}x{h} px and {c}: measure it on the data that "
+            "it was trained on, or give --resize WIDTHxHEIGHT"
+        )
 
 
 def _classifier(data: LatentData) -> str | None:
