@@ -199,9 +199,7 @@ def written_and_read(record: LatentRecord, file: Path) -> LatentRecord:
 def test_images_of_another_shape_are_refused(digits: LatentData) -> None:
     images = np.eye(200, dtype=np.uint8).reshape(200, 10, 20, 1)
     with pytest.raises(UsageError, match="makes images of 20x10 px with 1 channels"):
-        bench.latent.evaluate(
-            PcaSpace(np.eye(200, dtype=np.uint8).reshape(200, 10, 20, 1), 3), digits
-        )
+        bench.latent.evaluate(PcaSpace(images, 3), digits)
 
 
 def test_a_value_is_a_number_or_a_reason() -> None:
