@@ -28,6 +28,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "bench.references",
             "bench.anomaly",
             "bench.comparing",
+            "bench.embeddings",
             "baselines.tools",
             "baselines.training",
         }

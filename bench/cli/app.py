@@ -32,10 +32,15 @@ def main(arguments: Sequence[str]) -> None:
         from bench.runtime.provenance import version
 
         sys.stdout.write(f"{PROGRAM} {version()}\n")
-    elif name in GROUPS:
+    elif name in GROUPS and not _is_verb_itself(name, rest):
         _run_in_group(name, rest)
     else:
         _run(_found(name), name, rest)
+
+
+def _is_verb_itself(name: str, arguments: Sequence[str]) -> bool:
+    """Return whether a group that is a verb itself is called, rather than a verb of the group."""
+    return bool(ROOT.verbs()[name].target) and "".join(arguments[:1]) not in GROUPS[name].verbs()
 
 
 def _run_in_group(name: str, arguments: Sequence[str]) -> None:

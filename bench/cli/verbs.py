@@ -62,7 +62,15 @@ Examples:
         }
     },
 )
-GROUPS = {"reference": REFERENCE}
+EMBEDDINGS = Group(
+    "",  # the page is that of the verb itself, which names the others
+    {
+        "Verbs": {
+            "train": Verb("Train word vectors on a text.", "bench.cli.embeddings:train"),
+        }
+    },
+)
+GROUPS = {"reference": REFERENCE, "embeddings": EMBEDDINGS}
 
 ROOT = Group(
     """Usage: latentbench VERB [ARGUMENTS]
@@ -107,6 +115,10 @@ Examples:
             "latent": Verb(
                 "Measure latent spaces: interpolation, arithmetic, traversal and more.",
                 "bench.cli.latent:latent",
+            ),
+            "embeddings": Verb(
+                "Measure tables of word vectors: analogies and translation.",
+                "bench.cli.embeddings:embeddings",
             ),
         },
         "Train models": {

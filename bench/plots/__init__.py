@@ -31,6 +31,7 @@ from bench.plots.ladder import Scale, plot_ladder
 from bench.plots.palette import MARKERS, OKABE_ITO, THEME
 from bench.plots.roc import plot_roc
 from bench.plots.saving import figure_png, figure_svg, new_figure, save_figure
+from bench.plots.shares import plot_shares
 
 __all__ = [
     "MARKERS",
@@ -55,5 +56,6 @@ __all__ = [
     "plot_pairs",
     "plot_precision_recall",
     "plot_roc",
+    "plot_shares",
     "save_figure",
 ]

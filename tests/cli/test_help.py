@@ -27,7 +27,7 @@ ENTRY_POINTS: dict[str, str] = tomllib.loads((ROOT_FOLDER / "pyproject.toml").re
 # Every verb by the words that call it, with the row of the table and the function.
 TARGETS = {
     **{name: (verb, verb.target or ENTRY_POINTS[name]) for name, verb in ROOT.verbs().items()
-       if name not in GROUPS},
+       if verb.target or name not in GROUPS},
     **{f"{group} {name}": (verb, verb.target) for group, rows in GROUPS.items()
        for name, verb in rows.verbs().items()},
 }  # fmt: skip
@@ -60,8 +60,8 @@ def test_verbs_are_listed_in_the_order_of_use(capsys: pytest.CaptureFixture[str]
     listed = re.findall(r"^  ([a-z]+)  +[A-Z]", page, re.MULTILINE)
     assert listed == [
         "demo", "check", "audit", "score", "report", "compare", "rank", "platform", "anomaly",
-        "latent", "train", "sample", "ablate", "recipes", "reference", "metrics", "extractors",
-        "detectors", "cache", "study", "ladder",
+        "latent", "embeddings", "train", "sample", "ablate", "recipes", "reference", "metrics",
+        "extractors", "detectors", "cache", "study", "ladder",
     ]  # fmt: skip
     assert run([]) == EXIT_USAGE
     assert capsys.readouterr().out == page
@@ -136,7 +136,8 @@ def test_one_name_takes_the_same_value_everywhere() -> None:
         ("audit", "--reference"), ("platform", "--reference"),  # stored: no folder
         ("anomaly", "--test"), ("anomaly", "--train"),
         ("compare", "--format"), ("report", "--format"),
-        ("compare", "--out"), ("report", "--out"), ("reference export", "--out"),  # a file
+        ("compare", "--out"), ("embeddings train", "--out"),
+        ("report", "--out"), ("reference export", "--out"),  # files
     }  # fmt: skip
     metavars: dict[str, set[str | None]] = {}
     for words in TARGETS:

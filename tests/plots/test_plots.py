@@ -25,8 +25,10 @@ from bench.plots import (
     plot_pairs,
     plot_precision_recall,
     plot_roc,
+    plot_shares,
     save_figure,
 )
+from bench.statistics.intervals import wilson
 from tests.reporting.complete import entry
 
 RNG = np.random.default_rng(0)
@@ -48,6 +50,9 @@ PLOTS: dict[str, Callable[[Axes], Axes]] = {
     ),
     "fid line": lambda ax: plot_fid_line([200, 1000, 2000], [3.0, 1.2, 1.0], 0.8, 400.0, ax=ax),
     "roc": lambda ax: plot_roc(CURVE, CURVE**0.5, ax=ax, auc=0.7),
+    "shares": lambda ax: plot_shares(
+        ["$a", "b"], {"x": [wilson(1, 2), None], "y": [None, None]}, ax=ax, title="accuracy"
+    ),
     "components": lambda ax: plot_embedding(POINTS, POINTS + 1, ax=ax, title="PCA", x="1", y="2"),
     "t-SNE": lambda ax: plot_embedding(POINTS, POINTS + 1, ax=ax, title="t-SNE"),
     "bars": lambda ax: plot_metric_bars(
