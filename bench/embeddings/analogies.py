@@ -162,8 +162,10 @@ class _Chunk:
     ) -> None:
         words_U, position = np.unique(triples_Q3, return_inverse=True)
         self._words_UD = table.unit(words_U)
-        self._triples: list[list[int]] = triples_Q3.tolist()
-        self._positions: list[list[int]] = position.reshape(triples_Q3.shape).tolist()
+        self._triples: list[list[int]] = [row.tolist() for row in triples_Q3]
+        self._positions: list[list[int]] = [
+            row.tolist() for row in position.reshape(triples_Q3.shape)
+        ]
         self.best = {method: np.zeros(len(triples_Q3), np.intp) for method in methods}
         self._value = {method: np.full(len(triples_Q3), -np.inf, np.float32) for method in methods}
 

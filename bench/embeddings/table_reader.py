@@ -175,10 +175,9 @@ class TableReader:
             values_LD = np.array([numbers for _, numbers in slow], np.float32).reshape(-1, dim)
         else:
             raw_words, values_LD = [word for word, *_ in parts], values.reshape(-1, dim)
-        finite_L: NDArray[np.bool_] = np.isfinite(values_LD).all(axis=1)
+        for i in np.flatnonzero(~np.isfinite(values_LD).all(axis=1)).tolist():
+            self._fail(number + i, f"word {_shown(raw_words[i])} has a number that is not finite")
         for i, word in enumerate(raw_words):
-            if not finite_L[i]:
-                self._fail(number + i, f"word {_shown(word)} has a number that is not finite")
             self._add(word, values_LD[i], number + i)
 
     def _split(self, line: bytes, number: int, dim: int) -> tuple[bytes, list[float]]:
