@@ -1,4 +1,4 @@
-"""README.md over a folder of ablation reports: the conclusions of all of them on one page."""
+"""README.md over a folder of ablation reports: what each of them found, on one page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from baselines.ablation.report.facts import short_facts, title_of
 from baselines.ablation.report.folder import PLAN, known_runs, read_about
-from baselines.ablation.report.page import PAGE, README, conclusion, quoted
+from baselines.ablation.report.page import PAGE, README, opening_of, quoted
 from bench.reporting.sentence import MARKS
 from bench.runtime.whole_files import write_atomically
 from bench.tables.escaping import markdown_text
@@ -23,7 +23,7 @@ def reports_in(place: Path) -> list[Path]:
 
 
 def render_index(out: Path) -> None:
-    """Write README.md with the conclusions of all reports inside `out`."""
+    """Write README.md with the opening of every report inside `out`."""
     lines = ["# Ablations", ""]
     for folder in reports_in(out):
         described = read_about(folder)
@@ -39,7 +39,7 @@ def render_index(out: Path) -> None:
         ]
         lines += [
             f"- {MARKS[sentence.tone]} {markdown_text(sentence.text)}"
-            for sentence in conclusion(folder, described)
+            for sentence in opening_of(folder, described)
         ]
         lines.append("")
     write_atomically(out / README, "\n".join(lines).encode())

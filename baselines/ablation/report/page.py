@@ -33,6 +33,7 @@ from baselines.ablation.report.folder import (
     write_records,
 )
 from baselines.ablation.report.frames import TableFormat, write_tables
+from baselines.ablation.report.opening import as_text, opening
 from baselines.ablation.report.shown_tables import ShownTable, in_section, tables_of, to_markdown
 from baselines.ablation.run.plan_jobs import results_of
 from bench.execution.ledger.ledger import Ledger
@@ -73,6 +74,7 @@ class _Report:
         self.title = title_of(self.analysis.plan)
         self.facts = short_facts(described, runs)
         self.sentences: list[Sentence] = summary(self.analysis, described, runs, results)
+        self.opening: list[Sentence] = opening(self.analysis, runs)
         self.figures: list[Shown] = figures_of(self.analysis)
         self.notes = notes_of(self.analysis)
         self.tables: list[ShownTable] = tables_of(self.analysis)
@@ -90,7 +92,12 @@ class _Report:
         there = {shown.section for shown in self.figures} | {t.section for t in self.tables}
         there |= {"samples"} if self.grids else set()
         middle = [(anchor, name) for anchor, name in SECTIONS.items() if anchor in there]
-        return [("summary", "Conclusions"), *middle, ("design", "Design and budget")]
+        return [
+            ("short", "In short"),
+            ("summary", "Conclusions"),
+            *middle,
+            ("design", "Design and budget"),
+        ]
 
 
 class Written(NamedTuple):
@@ -142,10 +149,9 @@ def render_again(out: Path, *, tables: TableFormat = "csv", note: str | None = N
     return write_report(out, described, known, tables=tables)
 
 
-def conclusion(out: Path, described: About) -> list[Sentence]:
-    """Return the conclusions of the report in `out`."""
-    runs, results = known_runs(described), read_records(out)
-    return summary(analyse(described.parsed_plan, results), described, runs, results)
+def opening_of(out: Path, described: About) -> list[Sentence]:
+    """Return the opening of the report in `out`."""
+    return opening(analyse(described.parsed_plan, read_records(out)), known_runs(described))
 
 
 def _page(report: _Report) -> str:
@@ -170,6 +176,7 @@ def _page(report: _Report) -> str:
             facts=report.facts,
             note=report.described.note,
             sections=report.sections(),
+            opening=report.opening,
             sentences=report.sentences,
             pictures=pictures,
             tables={anchor: in_section(report.tables, anchor) for anchor in SECTIONS},
@@ -192,9 +199,10 @@ def _readme(report: _Report) -> str:
     lines = [f"# {report.title}", ""]
     lines += quoted(report.described.note)
     lines += [f"{'; '.join(report.facts)}. Made by", ""]
-    lines += [f"    {report.described.command}", "", "## Conclusions", ""]
+    lines += [f"    {report.described.command}", "", "## In short", ""]
+    lines += [markdown_text(as_text(report.opening)), "", "## Conclusions", ""]
     lines += [f"- {MARKS[one.tone]} {markdown_text(one.text)}" for one in report.sentences]
-    for anchor, name in report.sections()[1:-1]:
+    for anchor, name in report.sections()[2:-1]:
         lines += ["", f"## {name}", ""]
         lines += [report.notes[anchor], ""] if anchor in report.notes else []
         for shown in report.figures:

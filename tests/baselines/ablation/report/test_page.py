@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from baselines.ablation.analysis.analyse import analyse
 from baselines.ablation.analysis.results import RunResult
 from baselines.ablation.design.cells import make_runs
 from baselines.ablation.design.plan import AblationPlan
@@ -27,6 +29,7 @@ from baselines.ablation.report.folder import (
     write_records,
 )
 from baselines.ablation.report.index import render_index, reports_in
+from baselines.ablation.report.opening import opening
 from baselines.ablation.report.page import render_again, write_report
 from baselines.ablation.run.evaluated_runs import GRID
 from bench.errors import InputError, NothingFoundError
@@ -227,4 +230,32 @@ def test_a_note_stands_first_and_the_index_shows_it(reported: AblationPlan, tmp_
     assert "    ablate other\n" in index
     factors = "label-noise, replay-buffer, minibatch-discrimination, non-saturating"
     assert f"Factors: {factors}; 16 cells, full-factorial; 3 seeds; " in index
-    assert index.count("non-saturating (on) improves fid") == 2
+    assert index.count("is better with non-saturating (on), by 20") == 2
+
+
+def test_the_opening_says_what_a_stranger_needs(reported: AblationPlan) -> None:
+    """Effects of `results` are known: one trick helps, one hurts, the others do nothing."""
+    runs = make_runs(reported)
+    found = results(reported)
+    texts = [one.text for one in opening(analyse(reported, found), runs)]
+    assert 3 <= len(texts) <= 5
+    assert texts[0] == (
+        "48 models of the recipe course-gan learned mnist: 16 combinations of label-noise, "
+        "replay-buffer, minibatch-discrimination and non-saturating, each with 3 random starts."
+    )
+    assert texts[1].endswith(
+        "8 of 24 with minibatch-discrimination on and 0 of 24 with minibatch-discrimination off."
+    )
+    assert texts[2] == (
+        "The fid, where lower is better, is better with non-saturating (on), by 20.1; undecided "
+        "about label-noise, replay-buffer and minibatch-discrimination."
+    )
+    assert texts[3].startswith("Best mean fid of finished runs: 38.7 with replay-buffer + ")
+    assert texts[3].endswith("60.4 with base levels; real images have 0.2.")
+    short = [run for run in runs if run.seed == 0]
+    short = [
+        dataclasses.replace(run, config=run.config.model_copy(update={"num_steps": 4_690}))
+        for run in short
+    ]
+    second = opening(analyse(reported, found), short)[1].text
+    assert second.startswith("Training stopped after 10 % of the usual steps")
