@@ -128,7 +128,12 @@ def better(metric: Metric) -> str:
 
 
 def sorting(metric: Metric) -> str:
-    """Return how a leaderboard sorts a column: "asc" where lower is better, else "desc"."""
+    """Return how a leaderboard sorts a column: "asc" where lower is better, else "desc".
+
+    >>> from bench.metrics import METRICS
+    >>> sorting(METRICS.find("fid")), sorting(METRICS.find("recall_k3"))
+    ('asc', 'desc')
+    """
     return "asc" if metric.direction == "lower" else "desc"
 
 

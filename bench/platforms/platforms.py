@@ -28,7 +28,7 @@ class Bundle(NamedTuple):
 
 def make_bundle(
     platform: str,
-    out: Path,
+    out: str | Path,
     *,
     title: str = "Generated images",
     reference: str = "mnist",
@@ -55,4 +55,4 @@ def make_bundle(
     name, data = wheel()
     tag = f"{NOT_NAMED}:{version()}"
     parts = Parts(prepared.settings, prepared.files, name, data, image or tag)
-    return Bundle(row, write_bundle(row, parts, out))
+    return Bundle(row, write_bundle(row, parts, Path(out)))

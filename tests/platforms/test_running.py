@@ -108,6 +108,28 @@ def test_gradescope_has_a_result_whatever_happens(tmp_path: Path, settings: Path
     assert str(tmp_path) not in results.read_text()
 
 
+def test_the_setup_of_gradescope_installs_what_the_archive_holds(tmp_path: Path) -> None:
+    """With programs in place of `pip3` and `python3` that only write down their arguments."""
+    made = run_bundles.bundle("gradescope", tmp_path)
+    tree = gradescope_tree(made, tmp_path / "tree", SUBMISSION)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("pip3", "python3"):
+        (programs / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/calls\n')
+        (programs / name).chmod(0o755)
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "AUTOGRADER_ROOT": str(tree)}
+    done = run_offline([tree / "source" / "setup.sh"], cwd=tree, environment=environment)
+    assert done.returncode == 0, done.stderr
+    install, venv, packages = (tmp_path / "calls").read_text().splitlines()
+    assert install == "pip3 install uv"
+    assert venv == f"python3 -m uv venv --python 3.12 {tree}/venv"
+    assert "--torch-backend cpu torch torchvision" in packages
+    assert f"--python {tree}/venv/bin/python" in packages
+    assert Path(packages.split()[-1]).is_file()
+    grade = (tree / "run_autograder").read_text()
+    assert "python=${LATENTBENCH_PYTHON:-$root/venv/bin/python}" in grade
+
+
 def test_gradescope_writes_a_provisional_result_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
