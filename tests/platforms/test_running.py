@@ -174,7 +174,9 @@ def test_a_broken_archive_is_a_reason_and_no_crash(
 
 def test_an_empty_submission_and_missing_settings(tmp_path: Path, settings: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert score_submission(tmp_path / "empty", settings).exit_code != EXIT_OK
+    outcome = score_submission(tmp_path / "empty", settings)
+    assert outcome.exit_code != EXIT_OK
+    assert str(tmp_path) not in outcome.text
     outcome = score_submission(SUBMISSION, tmp_path / "none.json")
     assert outcome.exit_code == EXIT_USAGE
     assert "tell the staff" in outcome.error
