@@ -4,8 +4,10 @@ Held-out images are rotated by -60 to 60 degrees and shifted by -6 to 6 px (`ben
 and encoded. A space that was trained for it (recipe `drlim`; Hadsell, Chopra & LeCun 2006) places
 images by their variation and ignores which image it is.
 
-    linear      correlation of a factor with the best linear map of the codes (least squares),
-                fitted to half of the images and judged on the other half
+    linear      correlation of a factor with a linear map of the codes, fitted to half of the
+                images and judged on the other half: ridge regression, whose penalty is a tenth of
+                the mean squared deviation of a code (without one, 784 pixels fit 1,000 images
+                exactly, and say nothing about others)
     k-NN        R^2 of the mean factor of the 5 nearest codes, from half of the images to the other
                 half; at least 0. Beside it the same from pixels, and the difference
     shares      the variance of the codes of 100 images under the same 25 variations, divided as in
@@ -31,6 +33,7 @@ from bench.statistics.neighbours.search import nearest_neighbours
 MAX_DEGREES, MAX_SHIFT_PX = 60.0, 6.0
 VARIATIONS = ("rotation", "shift")
 NUM_NEIGHBOURS = 5
+RIDGE = 0.1  # of the mean squared deviation of a code
 DESIGN_IMAGES, DESIGN_STEPS = 100, 5  # 5 rotations times 5 shifts
 
 NUM_IMAGES = 2000
@@ -57,7 +60,8 @@ RANGES = (
 LINEAR = _row(
     "variation_linear",
     "variation by a linear map",
-    f"correlation of the variation with the best linear map of the codes; {RANGES}",
+    f"correlation of the variation with a linear map of the codes (ridge, penalty {RIDGE} of the "
+    f"mean squared deviation of a code); {RANGES}",
 )
 KNN = _row(
     "variation_knn",
@@ -123,14 +127,14 @@ def _halves(codes: Codes) -> tuple[slice, slice]:
 
 
 def linear_correlations(codes: Codes, factors: Floats) -> Floats:
-    """Return for each factor (N,F) its correlation with the best linear map of the codes N,D.
+    """Return for each factor (N,F) its correlation with a linear map of the codes N,D.
 
     The first half of the rows is fitted, the second judged; the result is at least 0. Raises
     `Absent` for codes that do not vary.
 
     >>> factors = np.random.default_rng(0).normal(size=(40, 2))
     >>> codes = (factors @ [[1, 2], [3, 4]]).astype(np.float32)
-    >>> linear_correlations(codes, factors).round(6).tolist()
+    >>> linear_correlations(codes, factors).round(1).tolist()
     [1.0, 1.0]
     """
     learn, judge = _halves(codes)
@@ -139,7 +143,10 @@ def linear_correlations(codes: Codes, factors: Floats) -> Floats:
     if not x[learn].any():
         raise Absent("all codes are equal")
     centre = factors[learn].mean(axis=0)
-    weights, *_ = np.linalg.lstsq(x[learn], factors[learn] - centre, rcond=1e-6)
+    squares = x[learn].T @ x[learn]
+    penalty = RIDGE * np.trace(squares) / len(squares)
+    penalised = squares + penalty * np.eye(len(squares))
+    weights = np.linalg.solve(penalised, x[learn].T @ (factors[learn] - centre))
     placed = x[judge] @ weights
     found = []
     for prediction, truth in zip(placed.T, factors[judge].T, strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from sklearn.neighbors import KNeighborsRegressor
 
@@ -70,7 +70,9 @@ def noisy() -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_linear_map_against_scikit_learn(noisy: tuple[np.ndarray, np.ndarray]) -> None:
     codes, factors = noisy
-    placed = LinearRegression().fit(codes[:200], factors[:200]).predict(codes[200:])
+    deviation = ((codes[:200] - codes[:200].mean(axis=0)) ** 2).sum() / codes.shape[1]
+    model = Ridge(0.1 * deviation).fit(codes[:200], factors[:200])
+    placed = model.predict(codes[200:])
     expected = [np.corrcoef(placed[:, f], factors[200:, f])[0, 1] for f in range(2)]
     np.testing.assert_allclose(linear_correlations(codes, factors), expected, rtol=1e-5)
 
@@ -80,6 +82,15 @@ def test_neighbours_against_scikit_learn(noisy: tuple[np.ndarray, np.ndarray]) -
     model = KNeighborsRegressor(5, algorithm="brute").fit(codes[:200], factors[:200])
     expected = r2_score(factors[200:], model.predict(codes[200:]), multioutput="raw_values")
     np.testing.assert_allclose(neighbour_r2(codes, factors), expected, rtol=1e-9)
+
+
+def test_more_codes_than_images_do_not_hide_the_factor(
+    noisy: tuple[np.ndarray, np.ndarray],
+) -> None:
+    codes, factors = noisy
+    noise = 0.1 * np.random.default_rng(1).normal(size=(400, 500))
+    many = np.concatenate([codes, noise], axis=1).astype(np.float32)
+    assert (linear_correlations(many, factors) > 0.8).all()
 
 
 def test_codes_without_the_factor_score_0() -> None:
