@@ -59,18 +59,18 @@ RANGES = (
 )
 LINEAR = _row(
     "variation_linear",
-    "variation by a linear map",
+    "variation by a linear map of the codes",
     f"correlation of the variation with a linear map of the codes (ridge, penalty {RIDGE} of the "
     f"mean squared deviation of a code); {RANGES}",
 )
 KNN = _row(
     "variation_knn",
-    "variation of the nearest codes",
+    "variation by the nearest codes",
     f"R^2 of the mean variation of the {NUM_NEIGHBOURS} nearest codes, at least 0; {RANGES}",
 )
 GAIN = _row(
     "variation_knn_gain",
-    "the same, less that of pixels",
+    "variation by the nearest codes, less by pixels",
     f"variation_knn of the codes less that of the pixels; {RANGES}",
     low=-1.0,
 )

@@ -77,6 +77,7 @@ def _row(
     best: Literal["higher", "lower"] | None = "higher",
     needs: frozenset[Need] = frozenset({"encoder", "labels"}),
     bounds: tuple[float | None, float | None] = (0.0, 1.0),
+    headline: str = ".*",
 ) -> LatentMeasure:
     group: Group = "representation"
     return LatentMeasure(
@@ -87,12 +88,14 @@ def _row(
         source=source,
         best=best,
         needs=needs,
+        headline=headline,
         low=bounds[0],
         high=bounds[1],
     )
 
 
 ENCODER: frozenset[Need] = frozenset({"encoder"})
+SHOWN_MAP = "t-sne"  # in a short table
 PROBE = _row(
     "linear_probe",
     "linear probe",
@@ -166,6 +169,7 @@ TRUST = _row(
     f"{NUM_MAPPED} held-out images",
     "Venna & Kaski 2001",
     needs=ENCODER,
+    headline=SHOWN_MAP,
 )
 CONTINUITY = _row(
     "map_continuity",
@@ -174,6 +178,7 @@ CONTINUITY = _row(
     f"{NUM_MAPPED} held-out images",
     "Venna & Kaski 2001",
     needs=ENCODER,
+    headline=SHOWN_MAP,
 )
 SHEPARD = _row(
     "map_shepard",
@@ -182,6 +187,7 @@ SHEPARD = _row(
     "held-out images",
     "Shepard 1962",
     needs=ENCODER,
+    headline=SHOWN_MAP,
     bounds=(-1.0, 1.0),
 )
 MEASURES = (
