@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.latent.spaces import space_of_trained
 from baselines.models.embedding import code_distances, contrastive_loss, paired_variations
 from baselines.recipes.table import IMAGE_RECIPES, RECIPES, recipe_config
 from baselines.runs.run_folder import checkpoint_of, load_run
@@ -16,10 +17,18 @@ from baselines.sampling.trained import trained_from
 from baselines.training.build import build_for
 from baselines.training.engine import Engine, train_through
 from baselines.training.objectives import embedding_objective
-from baselines.training.training_images import TrainingSet
+from baselines.training.training_images import TrainingSet, load_training_set
 from baselines.tricks.base import Net
 from bench.errors import UsageError
-from bench.latent.invariance import linear_correlations, random_variations, varied
+from bench.latent.context import Context
+from bench.latent.data import LabelledImages, LatentData
+from bench.latent.invariance import (
+    linear_correlations,
+    measure_invariance,
+    random_variations,
+    varied,
+)
+from bench.latent.space import checked
 from tests.baselines.conftest import train_run
 from tests.conftest import RealSample
 
@@ -135,3 +144,22 @@ def test_an_embedding_cannot_be_sampled(digits: TrainingSet, tmp_path: Path) -> 
         recipe_config("drlim", settings=["loss=hinge"])
     with pytest.raises(UsageError, match="tricks are for GANs"):
         recipe_config("drlim", settings=["tricks.ema=on"])
+
+
+def test_an_embedding_is_a_latent_space_without_a_decoder(
+    digits: TrainingSet, mnist: RealSample
+) -> None:
+    space = checked(space_of_trained(trained_embedding(digits, "num_steps=1"), "drlim"))
+    assert not space.has("decode")
+    images = mnist.images[:60]
+    data = LatentData("mnist", LabelledImages(images), LabelledImages(images))
+    values = measure_invariance(Context(space, data))
+    assert all(value.value is not None for value in values)
+
+
+def test_a_recipe_trains_on_drawn_factors() -> None:
+    data = load_training_set("factors:50:3")
+    assert (data.image_shape, data.num_classes, len(data.images)) == ((1, 28, 28), 10, 50)
+    trained = trained_embedding(data, "num_steps=1")
+    assert trained.checkpoint.data_digest == data.digest
+    assert load_training_set("factors:50:4").digest != data.digest
