@@ -129,7 +129,10 @@ def train(
     for folder in folders:
         sys.stdout.write(f"{folder}\n")
         sys.stdout.writelines(f"warning: {text}\n" for text in RunFolder(folder).troubles())
-    sys.stdout.write(f"next: latentbench sample {first} -n 10000 --out {first / 'samples'}\n")
+    advice = f"latentbench sample {first} -n 10000 --out {first / 'samples'}"
+    if not configs[0].model_row.makes_images:
+        advice = f"latentbench latent {first} --data {data}"
+    sys.stdout.write(f"next: {advice}\n")
 
 
 def _resumed(out: Path, folder: Path, config: RunConfig) -> str:

@@ -57,6 +57,22 @@ def test_from_a_recipe_to_a_score(images: str, capsys: pytest.CaptureFixture[str
     assert run([*train, "--out", "r", "--resume"]) == EXIT_OK
 
 
+def test_an_embedding_is_measured_and_cannot_be_sampled(
+    images: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = [part for key in SMALL["embedding"] for part in ("--set", key)]
+    train = ["train", "drlim", "--data", images, *small, "--set", "num_steps=16", "-q"]
+    assert run([*train, "--device", "cpu", "--out", "r"]) == EXIT_OK
+    (folder,) = Path("r").iterdir()
+    assert f"next: latentbench latent {folder} --data digits.npz" in capsys.readouterr().out
+    measure = ["latent", str(folder), "--data", images, "--only", "invariance", "-q"]
+    assert run([*measure, "--device", "cpu", "--out", "measured"]) == EXIT_OK
+    assert "variation by a linear map" in capsys.readouterr().out
+    assert len(list(Path("measured").glob("drlim*/record.json"))) == 1
+    assert run(["sample", str(folder), "-n", "3", "--out", "samples"]) == EXIT_USAGE
+    assert "latentbench latent RUN" in capsys.readouterr().err
+
+
 def test_several_seeds_are_runs_of_their_own(
     images: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
