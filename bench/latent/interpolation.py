@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from bench.latent.context import Anchors, Context
 from bench.latent.values import Absent, LatentMeasure, LatentValue, absent, present
-from bench.statistics.intervals import mean_interval, wilson
+from bench.statistics.intervals import Uncertainty, mean_interval, wilson
 from bench.statistics.neighbours.search import nearest_neighbours
 
 NUM_PAIRS = 500
@@ -49,6 +49,19 @@ MANIFOLD_DISTANCE = LatentMeasure(
     definition=f"mean feature distance of the points between to their nearest training image, over "
     f"that of held-out images (1: as near as real images); {_PAIRS}",
     source="this suite; after Bengio et al. 2013, Better Mixing via Deep Representations",
+    best="lower",
+    needs=frozenset({"encoder"}),
+    low=0.0,
+)
+DEPARTURE = LatentMeasure(
+    name="manifold_departure",
+    headline=r".*, (other class|any pair)",
+    group="interpolation",
+    title="distance to the data, over that of the ends",
+    definition="mean feature distance of the points between to their nearest training image, over "
+    "that of the two ends of the paths as the space makes them (1: a path stays as near as its "
+    f"ends); {_PAIRS}",
+    source="this suite",
     best="lower",
     needs=frozenset({"encoder"}),
     low=0.0,
@@ -142,6 +155,7 @@ CHAIN_LENGTH = LatentMeasure(
 )
 MEASURES = (
     MANIFOLD_DISTANCE,
+    DEPARTURE,
     ANOMALOUS,
     CONFIDENCE,
     CHANGES,
@@ -268,6 +282,18 @@ def pairs_of(
         for kind, rows in kinds.items()
     }
     return {kind: pairs for kind, pairs in found.items() if len(pairs) > 1}
+
+
+def ratio_interval(above_P: Floats, below_P: Floats) -> Uncertainty:
+    """Return the ratio of the means of two numbers of each pair, with its interval (delta method).
+
+    >>> found = ratio_interval(np.array([2.0, 4.0]), np.array([1.0, 2.0]))
+    >>> found.estimate, found.standard_error
+    (2.0, 0.0)
+    """
+    ratio = float(above_P.mean() / below_P.mean())
+    linear_P = ratio + (above_P - ratio * below_P) / below_P.mean()
+    return mean_interval(linear_P, len(linear_P), "ratio of means over pairs, Hall")
 
 
 class Path(NamedTuple):
@@ -476,6 +502,14 @@ def _path_values(
     else:
         reason = "every held-out image is a training image: their distance is 0"
         values = [absent(MANIFOLD_DISTANCE, reason, seed=seed, variant=f"{name}, {kind}")]
+    variant = f"{name}, {kind}"
+    if path.end_distance.mean() > 0:
+        found = ratio_interval(path.distance, path.end_distance)
+        num = len(path.distance)
+        values.append(present(DEPARTURE, found, n=num, seed=seed, variant=variant))
+    else:
+        reason = "every end is a training image: its distance is 0"
+        values.append(absent(DEPARTURE, reason, seed=seed, variant=variant))
     for measure, numbers, variant in rows:
         if numbers is None:
             values.append(absent(measure, "there is no classifier", seed=seed, variant=variant))
@@ -515,7 +549,7 @@ def _chain_values(
 def _absent_path(name: str, kind: str, reason: str, seed: int) -> list[LatentValue]:
     return [
         absent(measure, reason, seed=seed, variant=f"{name}, {kind}")
-        for measure in (MANIFOLD_DISTANCE, ANOMALOUS, CONFIDENCE, CHANGES, STEP_LENGTH)
+        for measure in (MANIFOLD_DISTANCE, DEPARTURE, ANOMALOUS, CONFIDENCE, CHANGES, STEP_LENGTH)
     ]
 
 

@@ -171,26 +171,24 @@ def _of(record: LatentRecord, name: str, variant: str = "") -> LatentValue | Non
 
 
 def _interpolates(record: LatentRecord) -> Sentence | None:
-    """Compare the path in codes with that in pixels, less what decoding the ends costs."""
-    pixels = _of(record, "manifold_distance", "pixels, other class")
-    codes = _of(record, "manifold_distance", "linear, other class")
-    if pixels is None or codes is None or record.name == "pixels":
+    """Compare paths in codes with paths in pixels, each relative to its own ends."""
+    known = []
+    for variant in ("pixels", "spherical", "linear"):
+        found = _of(record, "manifold_departure", f"{variant}, other class")
+        if found is not None and found.low is not None and found.high is not None:
+            known.append((variant, found.value or 0.0, found.low, found.high))
+    if len(known) < 2 or known[0][0] != "pixels" or record.name == "pixels":
         return None
-    if None in (pixels.low, pixels.high, codes.low, codes.high):
-        return None
+    (_, pixels, low, high), (name, codes, codes_low, codes_high) = known[:2]
     text = (
-        f"{record.name}: half-way images are {number(codes.value or 0)} times as far from the "
-        f"training images as held-out images on paths through the codes, and "
-        f"{number(pixels.value or 0)} times through the pixels."
+        f"{record.name}: between two images of different classes, {name} paths in the codes lead "
+        f"{number(codes)} times as far from the training images as their ends, paths in the pixels "
+        f"{number(pixels)} times."
     )
-    if (codes.high or 0) < (pixels.low or 0):
-        return Sentence("good", text, "The codes stay nearer to the data than pixels do.")
-    if (codes.low or 0) > (pixels.high or 0):
-        ends = _of(record, "manifold_distance", "ends, other class")
-        hint = "Pixels stay nearer to the data than the codes do."
-        if ends is not None and (ends.value or 0) > (pixels.value or 0):
-            hint += " Already the decoded ends are farther away: the reconstructions are poor."
-        return Sentence("gap", text, hint)
+    if codes_high < low:
+        return Sentence("good", text, "The codes interpolate better than pixels do.")
+    if codes_low > high:
+        return Sentence("gap", text, "Pixels interpolate better than the codes do.")
     return Sentence("note", text, "The two do not differ clearly.")
 
 

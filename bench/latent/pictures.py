@@ -47,7 +47,9 @@ class LatentPicture(NamedTuple):
 
 
 def _figure(columns: float, rows: float) -> Figure:
-    return new_figure(1.6 + columns * INCH_PER_IMAGE, 0.5 + rows * INCH_PER_IMAGE)
+    figure = new_figure(1.6 + columns * INCH_PER_IMAGE, 0.5 + rows * INCH_PER_IMAGE)
+    figure.set_layout_engine("compressed")  # for axes of a fixed aspect, so that no name is cut off
+    return figure
 
 
 def _pairs(context: Context, anchors: Anchors, num: int) -> dict[str, NDArray[np.int64]]:

@@ -14,8 +14,8 @@ from bench.latent.values import Absent, LatentMeasure, LatentValue, Measured, at
 from bench.statistics.intervals import mean_interval
 from bench.statistics.moments import Moments
 
-BLOCK = 500
-MAX_BLOCKS = 20
+BLOCK = 250
+MAX_BLOCKS = 40
 NUM_BANDWIDTH = 1000
 Floats = NDArray[np.floating]
 

@@ -289,6 +289,16 @@ class PcaSpace:
         """Return the images of coordinates, clamped to 0..255."""
         return _to_uint8(codes @ self.components + self.mean).reshape(len(codes), *self.image_shape)
 
+    def decode_tensor(self, codes: Any) -> Any:
+        """Return the images of a tensor of coordinates in [0, 1], torch float N,C,H,W."""
+        import torch
+
+        components, mean = (
+            torch.from_numpy(part).to(codes) for part in (self.components.copy(), self.mean)
+        )
+        images = (codes @ components + mean).clamp(0, 1)
+        return images.view(len(codes), *self.image_shape).permute(0, 3, 1, 2)
+
     def sample_latents(self, n: int, seed: int) -> Codes:
         """Return n draws from the Gaussian with the variances of the codes."""
         noise = np.random.default_rng(seed).standard_normal((n, len(self.scale)))

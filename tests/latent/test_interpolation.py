@@ -156,6 +156,17 @@ def test_perceptual_path_length_of_a_linear_decoder_and_pixel_features() -> None
         assert slope.mean() == pytest.approx(np.abs(255 * (z2 - z1)).mean(), rel=2e-3)
 
 
+def test_a_ratio_of_means_against_the_bootstrap() -> None:
+    rng = np.random.default_rng(0)
+    below = rng.gamma(4, 1, 300)
+    above = 2 * below + rng.standard_normal(300)
+    found = interpolation.ratio_interval(above, below)
+    assert found.estimate == pytest.approx(above.mean() / below.mean())
+    draws = rng.integers(300, size=(4000, 300))
+    spread = (above[draws].mean(axis=1) / below[draws].mean(axis=1)).std()
+    assert found.standard_error == pytest.approx(spread, rel=0.06)
+
+
 def measured(context: Context) -> dict[str, LatentValue]:
     return {value.key: value for value in interpolation.measure_interpolation(context)}
 
@@ -168,15 +179,21 @@ def test_pixels_of_two_classes_leave_the_data_and_every_value_is_there(
     values = {
         value.key: value for value in interpolation.measure_interpolation(Context(space, digits))
     }
-    assert (
-        len(values) == 48
-    )  # 2 of sampled latents; for both kinds 4 paths x 5, the ends and 2 of the graph
+    # 2 of sampled latents; for both kinds of pairs 4 paths x 6, the ends and 2 of the graph
+    assert len(values) == 2 + 2 * (4 * 6 + 1 + 2)
     distance = values["manifold_distance (pixels, other class)"]
     assert distance.value is not None
     assert distance.value > 1.2
     assert distance.n == 12
     assert "not standard normal" in values["path_length (spherical, same class)"].reason
-    assert "too coarse" in values["perceptual_path_length (full)"].reason
+    assert values["perceptual_path_length (full)"].value is not None
+    # relative to the decoded ends, codes of PCA leave the data less than pixels do
+    departures = [
+        values[f"manifold_departure ({path}, other class)"] for path in ("linear", "pixels")
+    ]
+    assert departures[0].value is not None
+    assert departures[1].value is not None
+    assert departures[0].value < departures[1].value
     # the same pairs in pixels: the linear path of pixel codes is the pixel path
     space = checked(PixelSpace(digits.image_shape))
     values = {

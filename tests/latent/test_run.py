@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import bench.latent
 from bench.__main__ import run
@@ -251,6 +252,8 @@ def test_pca_against_scikit_learn(digits: LatentData) -> None:
     )
     latents = space.sample_latents(4000, 0)
     np.testing.assert_allclose(latents.std(axis=0), space.scale, rtol=0.05)
+    made = space.decode_tensor(torch.from_numpy(latents[:50])).numpy().transpose(0, 2, 3, 1)
+    assert np.abs(255 * made - space.decode(latents[:50])).max() <= 0.51
     pixels = PixelSpace((28, 28, 1))
     assert np.array_equal(pixels.decode(pixels.encode(digits.test.images)), digits.test.images)
 
