@@ -14,7 +14,7 @@ Shape legend: N images, D dimensions of a code, S strengths, K classes, A attrib
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ from bench.latent.values import Absent, LatentMeasure, LatentValue, absent, pres
 from bench.statistics.intervals import mean_interval, wilson
 
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
-AVERAGES = (3, 1000)  # images of each side of a vector
+AVERAGES = (3, 1000)  # images of each side of a vector; of 3, only strengths 0 and 1 are measured
 NUM_MOVED = 500  # held-out images that a vector is added to
 NUM_CLASS_MOVED = 50  # of them for each class
 NUM_ANALOGIES = 500
@@ -259,10 +259,13 @@ def _seen(
 
 
 def moved_images(
-    context: Context, codes_ND: Codes, vector_D: NDArray[np.float64]
+    context: Context,
+    codes_ND: Codes,
+    vector_D: NDArray[np.float64],
+    strengths: Sequence[float] = STRENGTHS,
 ) -> NDArray[np.uint8]:
     """Return the images of codes moved along a vector by every strength: uint8 N,S,H,W,C."""
-    points = codes_ND[:, None] + np.array(STRENGTHS)[None, :, None] * vector_D
+    points = codes_ND[:, None] + np.array(strengths)[None, :, None] * vector_D
     images = context.space.decode(points.reshape(-1, points.shape[2]).astype(np.float32))
     return images.reshape(*points.shape[:2], *images.shape[1:])
 
@@ -277,7 +280,7 @@ def moved_by_attribute(
     vector = attribute_vector(sources.codes, groups.has, groups.without, average, generator)
     without = np.flatnonzero(thirds(targets.attributes[:, column]).without)
     rows = context.generator("moved", attribute).permutation(without)[:NUM_MOVED]
-    images = moved_images(context, targets.codes[rows], vector)
+    images = moved_images(context, targets.codes[rows], vector, strengths_of(average))
     values = attributes_of(images.reshape(-1, *images.shape[2:]))[:, column]
     values = values.reshape(images.shape[:2])
     features, classes = _seen(context, images)
@@ -300,7 +303,9 @@ def moved_by_class(context: Context, sources: Known, targets: Known, average: in
         vector = attribute_vector(sources.codes, own, ~own, average, generator)
         others = np.flatnonzero(targets.classes != label)
         rows = context.generator("moved", CLASS, int(label)).permutation(others)[:NUM_CLASS_MOVED]
-        seen, classes = _seen(context, moved_images(context, targets.codes[rows], vector))
+        seen, classes = _seen(
+            context, moved_images(context, targets.codes[rows], vector, strengths_of(average))
+        )
         if classes is None:
             raise Absent("there is no classifier")
         features.append(seen)
@@ -309,9 +314,14 @@ def moved_by_class(context: Context, sources: Known, targets: Known, average: in
     return Moved(np.concatenate(features), np.concatenate(gained), None, np.concatenate(found), 1.0)
 
 
-def _moved_values(context: Context, moved: Moved, name: str, seed: int) -> Iterator[LatentValue]:
-    num = len(moved.gained)
-    for position, strength in enumerate(STRENGTHS):
+def strengths_of(average: int) -> tuple[float, ...]:
+    """Return the strengths at which a vector of means of `average` images is measured."""
+    return STRENGTHS if average == AVERAGES[-1] else (0.0, 1.0)
+
+
+def _moved_values(context: Context, moved: Moved, name: str, average: int) -> Iterator[LatentValue]:
+    num, seed = len(moved.gained), context.seed
+    for position, strength in enumerate(strengths_of(average)):
         variant = f"{name}, s = {strength:g}"
         share = wilson(int(moved.gained[:, position].sum()), num)
         yield present(GAINED, share, n=num, seed=seed, variant=variant)
@@ -323,7 +333,7 @@ def _moved_values(context: Context, moved: Moved, name: str, seed: int) -> Itera
                 share = wilson(int(kept.sum()), num)
                 yield present(KEPT, share, n=num, seed=seed, variant=variant)
         yield _fid_value(context, moved.features[:, position], variant, seed)
-    if moved.values is None:
+    if moved.values is None or average != AVERAGES[-1]:
         return
     complete = moved.values[np.isfinite(moved.values).all(axis=1)]
     if len(complete) < 2:
@@ -369,13 +379,15 @@ def measure_arithmetic(context: Context) -> list[LatentValue]:
                     else moved_by_attribute(context, sources, targets, name, average)
                 )
             except Absent as error:
-                others = () if name == CLASS else (KEPT, SLOPE, MONOTONICITY)
+                others = [] if name == CLASS else [KEPT, SLOPE, MONOTONICITY]
+                if average != AVERAGES[-1]:
+                    others = others[:1]
                 values += [
                     absent(measure, str(error), seed=seed, variant=f"{name}{suffix}")
                     for measure in (GAINED, MOVED_FID, *others)
                 ]
                 continue
-            values += _moved_values(context, moved, f"{name}{suffix}", seed)
+            values += _moved_values(context, moved, f"{name}{suffix}", average)
     return [*values, *_analogy_values(context, sources)]
 
 
