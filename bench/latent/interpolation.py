@@ -464,12 +464,14 @@ def measure_interpolation(context: Context) -> list[LatentValue]:
         )
     try:
         anchors = context.anchors
+        reference = float(context.data.test_distances[:, 0].mean(dtype=np.float64))
+        pairs_by_kind = pairs_of(
+            anchors.labels, len(anchors.images), NUM_PAIRS, context.generator("pairs")
+        )
     except Absent as error:
-        return [*values, *_without(str(error), [ANY], seed)]
-    pairs_by_kind = pairs_of(
-        anchors.labels, len(anchors.images), NUM_PAIRS, context.generator("pairs")
-    )
-    reference = float(context.data.test_distances[:, 0].mean(dtype=np.float64))
+        return [*values, *_without(str(error), seed)]
+    if not pairs_by_kind:
+        return [*values, *_without("there are fewer than two pairs of images", seed)]
     for kind, pairs in pairs_by_kind.items():
         paths = paths_or_reason(anchors, pairs)
         for name, images in path_points(context, anchors, pairs, paths):
@@ -553,10 +555,6 @@ def _absent_path(name: str, kind: str, reason: str, seed: int) -> list[LatentVal
     ]
 
 
-def _without(reason: str, kinds: Sequence[str], seed: int) -> list[LatentValue]:
-    return [
-        value
-        for kind in kinds
-        for name in PATHS
-        for value in _absent_path(name, kind, reason, seed)
-    ]
+def _without(reason: str, seed: int) -> list[LatentValue]:
+    paths = [value for name in PATHS for value in _absent_path(name, ANY, reason, seed)]
+    return [*paths, *_chain_values(reason, ANY, seed)]

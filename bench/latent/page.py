@@ -52,7 +52,7 @@ def latent_page(out: Path, records: Sequence[LatentRecord]) -> str:
     css, js = asset(CSS), asset(JS)
     rows = table_rows(records)
     sections = [_section(group, rows, out, records) for group in GROUPS]
-    sections = [section for section in sections if section.rows or section.pictures]
+    sections = [one for one in sections if one.rows or one.pictures or one.absences]
     return (
         environment("bench.latent")
         .get_template("latent.html.j2")

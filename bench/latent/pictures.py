@@ -214,9 +214,10 @@ def code_grids(context: Context) -> Figure:
         changed[:, first + j] = np.tile(across, parts.categories)
         panels.append((f"code {j + 1} from -2 to 2", changed))
     figure = new_figure(3.4 * len(panels), 0.4 + 3.2 * parts.categories / NUM_SHOWN)
-    for ax, (title, latents) in zip(np.ravel(figure.subplots(1, len(panels))), panels, strict=True):
+    axes = np.ravel(figure.subplots(1, len(panels)))
+    for ax, (title, latents) in zip(axes, panels, strict=True):
         images = context.space.decode(latents)
-        plot_sheet(images, NUM_SHOWN, ax=ax, x=title, y="category")
+        plot_sheet(images, NUM_SHOWN, ax=ax, x=title, y="category" if ax is axes[0] else "")
     return figure
 
 
@@ -269,6 +270,7 @@ def reconstructions_and_samples(context: Context) -> Figure:
         rows[0] = test.images[:num]
         rows.append(space.decode(context.inversion[0][:num]))
         names.append("by inversion")
+    num_known = len(rows)
     if space.has("sample_latents"):
         samples = space.decode(space.sample_latents(2 * num, context.seed))
         rows += [samples[:num], samples[num:]]
@@ -276,7 +278,7 @@ def reconstructions_and_samples(context: Context) -> Figure:
     if len(rows) < 2:
         raise Absent("the space has neither codes nor latents")
     ax = (figure := _figure(num, len(rows))).subplots()
-    plot_rows(rows, ax=ax, names=names, gap_after=[1] if len(rows) > 2 else ())
+    plot_rows(rows, ax=ax, names=names, gap_after=[num_known - 1])
     return figure
 
 

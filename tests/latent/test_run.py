@@ -87,7 +87,7 @@ def test_files_of_a_run(own: Path, mnist: RealSample, capsys: pytest.CaptureFixt
     for entry in record.pictures:
         assert (own / "out" / "own_space-MySpace" / f"{entry.name}.png").stat().st_size > 1000
     assert {entry.name for entry in record.pictures} >= {"interpolation", "traversal", "manifold"}
-    rows = list(csv.DictReader((own / "out" / "table.csv").open()))
+    rows = list(csv.DictReader((own / "out" / "table.csv").read_text().splitlines()))
     assert {row["space"] for row in rows} == {"own_space:MySpace", "pca", "pixels"}
     assert all((row["value"] == "") == (row["reason"] != "") for row in rows)
     page = (own / "out" / "report.html").read_text()
