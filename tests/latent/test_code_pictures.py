@@ -7,10 +7,10 @@ import pytest
 
 from bench.data.datasets import load_dataset
 from bench.data.factors import CLASSES, FACTOR_NAMES
+from bench.latent import evaluate
 from bench.latent.code_pictures import LATENT_MAPS, neighbour_rows, reused, variation_maps
 from bench.latent.context import Context
 from bench.latent.data import LabelledImages, LatentData
-from bench.latent.evaluate import evaluate
 from bench.latent.space import PcaSpace, checked
 from bench.latent.values import Absent
 from bench.plots.latent_maps import SEPARATION_PX

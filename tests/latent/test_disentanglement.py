@@ -170,6 +170,16 @@ def test_dci_by_hand() -> None:
     assert found.informativeness == 0.5
 
 
+def test_entropies_of_codes_are_to_base_f_and_of_factors_to_base_d() -> None:
+    # three codes, two factors: the first code is split evenly, 1 - H_2 = 0, and has 2 of 6
+    # columns (1/3, 0, 2/3): 1 - H_3 = 1 - 0.636514 / 1.098612
+    found = dci_from_importances(np.array([[1.0, 1.0], [0.0, 2.0], [2.0, 0.0]]), 0.5)
+    assert found.disentanglement == pytest.approx(4 / 6)
+    assert found.completeness == pytest.approx(
+        (0.4206198357 + 1 - (np.log(3) - 2 / 3 * np.log(2)) / np.log(3)) / 2
+    )
+
+
 def test_a_factor_that_no_code_tells_has_completeness_0() -> None:
     found = dci_from_importances(np.array([[1.0, 0.0], [0.0, 0.0]]), 0.5)
     assert (found.disentanglement, found.completeness) == (1.0, 0.5)
