@@ -141,7 +141,7 @@ def test_perceptual_path_length_of_a_linear_decoder_and_pixel_features() -> None
 
     class Mean:
         def forward(self, x):  # type: ignore[no-untyped-def]
-            return x.mean(dim=(1, 2, 3))[:, None].double(), None
+            return x.double().mean(dim=(1, 2, 3))[:, None], None
 
     images = LabelledImages(np.zeros((8, 28, 28, 1), np.uint8))
     data = LatentData("mnist", images, images)
@@ -150,9 +150,9 @@ def test_perceptual_path_length_of_a_linear_decoder_and_pixel_features() -> None
     found = perceptual_path_length(context, num=40)
     z1, z2 = (Scaled().sample_latents(40, seed)[:, 0].astype(float) for seed in (6, 7))
     for kind in ("full", "ends"):
-        # a latent near 1 is rounded by 6e-8 in float32: 255 * 6e-8 / 1e-4 = 0.15 at each end
+        # latents and grey levels are rounded by up to 6e-8 of 1: 0.15 of the slope each, twice
         slope = np.sqrt(found[kind])
-        np.testing.assert_allclose(slope, np.abs(255 * (z2 - z1)), rtol=1e-3, atol=0.6)
+        np.testing.assert_allclose(slope, np.abs(255 * (z2 - z1)), rtol=1e-3, atol=0.7)
         assert slope.mean() == pytest.approx(np.abs(255 * (z2 - z1)).mean(), rel=2e-3)
 
 
