@@ -67,7 +67,7 @@ def pseudonym(team: str, secret: bytes) -> str:
     """Return the pseudonym of a team, of 50 bits.
 
     >>> pseudonym("ada", b"a secret of 16 bytes")
-    'team-kqkp-rsfz-vmfp'
+    'team-dhkq-bvbk-pdwd'
     """
     number = int.from_bytes(
         hmac.new(secret, team.encode("utf-8", "surrogateescape"), hashlib.sha256).digest(), "big"
