@@ -73,6 +73,13 @@ def translate(
         )
     notes: list[str] = []
     fit_pairs, test_pairs, tested_on = _pairs(source, target, dictionary, test_dictionary, seed)
+    # before the fit, which may take long
+    answers = _right_answers(test_pairs, source, target)
+    if not answers:
+        raise UsageError(
+            f"nothing to test on: no pair of {tested_on} has both words in the tables; give "
+            "--test-dictionary"
+        )
     source_SD, target_TD = source.unit(slice(None)), target.unit(slice(None))
     if fit_pairs is None:
         from bench.embeddings.adversarial import align_without_dictionary
@@ -97,12 +104,6 @@ def translate(
         criterion = fit_criterion(source_SD[:FREQUENT], target_TD[:FREQUENT], map_DD)
         alignment = Alignment(map_DD, criterion, len(rows))
         fitted_to = f"{len(rows):,} pairs of the dictionary"
-    answers = _right_answers(test_pairs, source, target)
-    if not answers:
-        raise UsageError(
-            f"nothing to test on: no pair of {tested_on} has both words in the tables; give "
-            "--test-dictionary"
-        )
     queries_N = np.array(list(answers), np.intp)
     found = _retrieved(mapped(source_SD, alignment.rotation), target_TD, queries_N)
     right = list(answers.values())

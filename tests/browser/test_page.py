@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +16,6 @@ FIRST_COLUMN = """
     .map((row) => row.cells[0].firstChild.textContent.trim())
 """
 MORE_HOSTILE = "</script><script>window.hacked = 1</script>"
-FILE = re.compile(r"file://.*\.html")
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with Browser(tmp_path_factory.mktemp("profile")) as found:
-        yield found
 
 
 @pytest.fixture(scope="session")
@@ -46,16 +37,6 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _page(scored: list[Scored], path: Path) -> Path:
     path.write_bytes(render(scored, "html", use_cache=False))
     return path
-
-
-@pytest.fixture(autouse=True)
-def _quiet_and_alone(browser: Browser) -> Iterator[None]:
-    """Fail when a page logs an error or requests anything but itself."""
-    browser.emulate()
-    yield
-    assert browser.errors == []
-    asked = [url for url in browser.requests if not url.startswith("data:")]
-    assert all(FILE.fullmatch(url) for url in asked), asked
 
 
 def values(browser: Browser, column: int) -> list[float]:

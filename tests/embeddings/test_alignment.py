@@ -129,7 +129,7 @@ def test_too_few_pairs_are_said() -> None:
     with pytest.raises(UsageError, match="leaves none to test on"):
         translate(source, target, dictionary=[Pair("w1", "z1")])
     with pytest.raises(UsageError, match="no pair of the dictionary has both words"):
-        translate(source, target, dictionary=[Pair("a", "b"), Pair("c", "d")])
+        translate(source, target, dictionary=[Pair("a", "b")], test_dictionary=[Pair("w1", "z1")])
     with pytest.raises(UsageError, match="nothing to test on: no pair of the test dictionary"):
         translate(source, target, dictionary=[Pair("w1", "z1")], test_dictionary=[Pair("w1", "no")])
     with pytest.raises(UsageError, match="nothing to test on: no pair of words spelled the same"):

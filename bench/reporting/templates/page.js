@@ -37,7 +37,8 @@
     const rows = [...table.tBodies[0].rows];
     let shown = 0;
     for (const row of rows) {
-      const text = row.cells[0].textContent.toLocaleLowerCase();
+      const first = row.cells[0];
+      const text = (first.dataset.name ?? first.textContent).toLocaleLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
       shown += !row.hidden;
     }
