@@ -138,7 +138,7 @@ def render(out: Path) -> None:
     lines += [
         f"| {one['num_questions']:,}, {one['questions']} | {one['num_different_words']:,} "
         f"| {one['num_right']['3cosadd']:,}, {one['num_right']['3cosmul']:,} | {one['read_s']:.1f} "
-        f"| {one['answers_s']:.1f} | {one['answers_cpu_s']:.1f} | {one['peak_mb']:,} |"
+        f"| {one['answers_s']:.1f} | {one.get('answers_cpu_s', '-')} | {one['peak_mb']:,} |"
         for one in points
     ]
     write_atomically(out / "scale.md", ("\n".join(lines) + "\n").encode())
