@@ -138,17 +138,10 @@ def test_too_few_pairs_are_said() -> None:
         translate(source, EmbeddingTable(["a"], np.ones((1, 3), np.float32), name="other"))
 
 
-QUICK = AdversarialSettings(
-    num_starts=2, num_steps=60, check_every=20, steps_per_map=2, num_hidden=32
-)
-
-
-def test_without_a_dictionary_a_rotated_copy_is_found() -> None:
-    small, turn = skewed(200, 3), rotation(3)
-    turned = (small @ turn.T).astype(np.float32)[RNG.permutation(200)]
-    found = align_without_dictionary(small, turned, settings=QUICK)
-    np.testing.assert_allclose(found.rotation, turn, atol=1e-4)
-    again = align_without_dictionary(small, turned, settings=QUICK)
+def test_an_adversarial_start_gives_a_rotation_and_the_same_one_again() -> None:
+    settings = AdversarialSettings(num_starts=2, num_steps=4, check_every=2, num_hidden=8)
+    found, again = (align_without_dictionary(X, TURNED, settings=settings) for _ in range(2))
+    np.testing.assert_allclose(found.rotation @ found.rotation.T, np.eye(DIM), atol=1e-9)
     np.testing.assert_array_equal(found.rotation, again.rotation)
 
 
@@ -162,12 +155,13 @@ def test_bad_settings_of_the_adversarial_start() -> None:
 def test_without_any_dictionary_words_of_one_spelling_are_the_test(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bench.embeddings.adversarial.AdversarialSettings", lambda: QUICK)
-    words, small = [f"w{number}" for number in range(200)], skewed(200, 3)
-    turned = (small @ rotation(3).T).astype(np.float32)
-    order = RNG.permutation(200)
-    source = EmbeddingTable(words, small)
-    same = EmbeddingTable([words[row] for row in order], turned[order])
+    """The start is replaced by one near the right rotation."""
+    monkeypatch.setattr(
+        "bench.embeddings.adversarial.align_without_dictionary",
+        lambda source, target, **_: refine(source, target, TURN),
+    )
+    source, target = tables()
+    same = EmbeddingTable([word.replace("z", "w") for word in target.words], target.vectors)
     found = translate(source, same)
     assert found.tested_on == SAME_SPELLING
-    assert all(one.num_right == one.num_queries == 200 for one in found.precisions)
+    assert all(one.num_right == one.num_queries == 300 for one in found.precisions)
