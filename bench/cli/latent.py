@@ -70,8 +70,8 @@ def latent(
     other: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|PATH",
-            help="Another data set, which the models were not trained on, to measure reuse.",
+            metavar="NAME",
+            help="Data that the models were not trained on, to measure reuse; as --data.",
             rich_help_panel=options.INPUT,
         ),
     ] = None,
@@ -82,7 +82,7 @@ def latent(
     ),
     quiet: Quiet = False,
 ) -> None:
-    """Measure latent spaces: interpolation, arithmetic, traversal, prior and more.
+    """Measure latent spaces: interpolation, arithmetic, traversal and more.
 
     Examples:
       latentbench latent runs/vae-mnist-0 --data mnist --out latent/

@@ -243,11 +243,10 @@ def shortest_paths(
     starts, which = np.unique(pairs_P2[:, 0], return_inverse=True)
     found: list[NDArray[np.int64] | None] = [None] * len(pairs_P2)
     for number, start in enumerate(starts):
-        before = dijkstra(graph, directed=False, indices=[int(start)], return_predecessors=True)[1][
-            0
-        ]
+        # the graph is symmetric, and an undirected search would transpose it in every call
+        _, before = dijkstra(graph, directed=True, indices=[int(start)], return_predecessors=True)
         for pair in np.flatnonzero(which == number):
-            found[pair] = _traced(before, int(start), int(pairs_P2[pair, 1]))
+            found[pair] = _traced(before[0], int(start), int(pairs_P2[pair, 1]))
     return found
 
 
