@@ -83,7 +83,7 @@ def draw_factors(levels: NDArray[np.integer]) -> NDArray[np.uint8]:
 
     >>> image = draw_factors(np.array([[8, 4, 4, 7, 8, 0]]))[0, :, :, 0]  # a thin cross
     >>> image.shape, int((image > 0).any(axis=1).sum())
-    ((28, 28), 17)
+    ((28, 28), 16)
     """
     levels = np.asarray(levels)
     if levels.ndim != 2 or levels.shape[1] != len(FACTORS) or levels.dtype.kind not in "iu":

@@ -34,7 +34,7 @@ def attributes_of(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 
     >>> bar = np.zeros((1, 28, 28, 1), np.uint8)
     >>> bar[0, 4:24, 10:14] = 255  # 4 px wide and 20 px high
-    >>> attributes_of(bar).round(1).tolist()
+    >>> (attributes_of(bar).round(1) + 0.0).tolist()
     [[4.0, 0.0, 3.9, 20.0, 0.1]]
     """
     parts = [_of_block(images[i : i + BLOCK]) for i in range(0, len(images), BLOCK)]

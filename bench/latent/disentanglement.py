@@ -221,7 +221,7 @@ def _mean_gap(scores_DF: Floats) -> float:
 def mig(information: Information) -> float:
     """Return the mutual information gap (Chen et al. 2018).
 
-    >>> mig(Information(np.array([[0.6, 0.0], [0.2, 0.3]]), np.array([0.8, 0.6])))
+    >>> round(mig(Information(np.array([[0.6, 0.0], [0.2, 0.3]]), np.array([0.8, 0.6]))), 12)
     0.5
     """
     return _mean_gap(information.shared / information.entropies)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.neighbors import KNeighborsRegressor
 
 from bench.data.variations import vary
 from bench.latent.invariance import (
+    PENALTIES,
     design_variations,
     linear_correlations,
     neighbour_r2,
@@ -71,7 +72,8 @@ def noisy() -> tuple[np.ndarray, np.ndarray]:
 def test_the_linear_map_against_scikit_learn(noisy: tuple[np.ndarray, np.ndarray]) -> None:
     codes, factors = noisy
     deviation = ((codes[:200] - codes[:200].mean(axis=0)) ** 2).sum() / codes.shape[1]
-    model = Ridge(0.1 * deviation).fit(codes[:200], factors[:200])
+    model = RidgeCV([share * deviation for share in PENALTIES], alpha_per_target=True)
+    model.fit(codes[:200].astype(np.float64), factors[:200])
     placed = model.predict(codes[200:])
     expected = [np.corrcoef(placed[:, f], factors[200:, f])[0, 1] for f in range(2)]
     np.testing.assert_allclose(linear_correlations(codes, factors), expected, rtol=1e-5)
