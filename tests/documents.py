@@ -239,6 +239,18 @@ def _platforms() -> dict[str, str]:
     return found
 
 
+def _rank() -> dict[str, str]:
+    """Minutes of ranking a large class, and how many times as long separate runs take."""
+    row = json.loads((REPORTS / "rank/scale.json").read_text())
+    scale = row["num_teams"] / row["num_separate"]
+    return {
+        "minutes": f"{row['rank_s'] / 60:.0f}",
+        "ratio": f"{scale * row['score_s'] / row['rank_s']:.2f}",
+        "cpu-ratio": f"{scale * row['score_cpu_s'] / row['rank_cpu_s']:.2f}",
+        "mb": f"{max(row['peak_mb']):,}",
+    }
+
+
 def _mean_aucs() -> dict[str, str]:
     """Mean AUC in percent of every detector, from the tables of the page of the benchmark."""
     found, data = {}, ""
@@ -268,6 +280,7 @@ VALUES: dict[str, Callable[[], Mapping[str, str]]] = {
     "anomaly": _mean_aucs,
     "scaling": _scaling,
     "platforms": _platforms,
+    "rank": _rank,
 }
 
 
