@@ -3,7 +3,7 @@
     PCA              the first two principal components
     t-SNE            perplexity 30, 500 rounds, started from PCA (van der Maaten & Hinton 2008)
     UMAP             15 neighbours, least distance 0.1 (McInnes et al. 2018), where umap-learn is
-                     installed: `pip install latentbench[umap]`
+                     installed: `pip install umap-learn`
     trustworthiness  1 - 2 / (n k (2n - 3k - 1)) sum of (r - k) over points that are among the k
                      nearest on the map but have rank r > k in the codes (Venna & Kaski 2001)
     continuity       the same with codes and map exchanged
@@ -61,7 +61,7 @@ def _umap(codes: Codes, seed: int) -> Map:
     try:
         from umap import UMAP  # type: ignore[import-not-found]
     except ImportError as error:
-        raise Absent("umap-learn is not installed; pip install latentbench[umap]") from error
+        raise Absent("umap-learn is not installed; pip install umap-learn") from error
     model = UMAP(
         n_neighbors=UMAP_NEIGHBOURS,
         min_dist=UMAP_DISTANCE,

@@ -67,7 +67,7 @@ def test_t_sne_keeps_groups_together() -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("umap") is not None, reason="umap is installed")
 def test_umap_says_how_to_install_it(codes: np.ndarray) -> None:
-    with pytest.raises(Absent, match=r"pip install latentbench\[umap\]"):
+    with pytest.raises(Absent, match=r"pip install umap-learn"):
         two_dimensional("umap", codes)
 
 
