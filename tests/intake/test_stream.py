@@ -19,7 +19,7 @@ from bench.intake import ImageStream, SubmissionSpec, audit, decoder, reading
 from bench.intake.image_set import make_block
 from bench.intake.stream import _joined
 from tests.intake.pictures import digit, encode, linked_folder, make_folder
-from tests.intake.test_decoder import environment
+from tests.intake.test_decoding_process import environment
 from tests.intake.test_folder import broken_files
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")

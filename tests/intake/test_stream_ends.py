@@ -17,7 +17,8 @@ from bench.errors import LatentbenchError
 from bench.intake import ImageStream, audit, decoder, reading
 from tests.intake.pictures import linked_folder, make_folder
 from tests.intake.processes import decoding_processes
-from tests.intake.test_decoder import environment, worker_that
+from tests.intake.test_decoder import worker_that
+from tests.intake.test_decoding_process import environment
 from tests.intake.test_stream import drain
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
