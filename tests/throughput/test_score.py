@@ -95,7 +95,8 @@ def test_score_of_a_folder(benchmark: BenchmarkFixture, folder: Path, write_row:
     # the same answers: precision and recall, and what the peers compute on the subset alone
     assert found["density_k5"] == pytest.approx(expected["density"], rel=1e-4)
     assert found["coverage_k5"] == pytest.approx(expected["coverage"], rel=1e-3)
-    assert found["inception_score"] == pytest.approx(expected["inception_score_mean"], rel=1e-6)
+    # other splits: ours go by the pixels; tests/extractors/test_inception_peers.py has equal ones
+    assert found["inception_score"] == pytest.approx(expected["inception_score_mean"], rel=2e-3)
     assert found["kid_poly3"] == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-4)
     assert found["precision_k3"] == pytest.approx(expected["precision"], abs=3 / NUM_IMAGES)
     assert found["recall_k3"] == pytest.approx(expected["recall"], abs=3 / NUM_IMAGES)
