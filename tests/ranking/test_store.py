@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import bench.ranking.store as store_module
 from bench.errors import InputError, UsageError
 from bench.ranking.store import MIGRATIONS, TABLES, Decision, Store
 from tests.records.test_score_record import record
@@ -99,6 +100,24 @@ def test_a_newer_file_is_refused_and_kept(store: Store) -> None:
     with pytest.raises(UsageError, match="has version 2, and this Latentbench knows 1: install"):
         Store(store.path)
     assert store.path.read_bytes() == before
+
+
+def test_an_older_file_is_brought_up_to_date_and_keeps_its_rows(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One transaction for each version: a migration that fails leaves the file as it was."""
+    number = store.submission("ada", "ada.zip", fingerprint="f")
+    store.close()
+    good = "CREATE TABLE note (text TEXT NOT NULL) STRICT; INSERT INTO note VALUES ('a; b');"
+    monkeypatch.setattr(store_module, "MIGRATIONS", (*MIGRATIONS, good, "CREATE TABLE note (x);"))
+    with pytest.raises(InputError, match="table note already exists"):
+        Store(store.path)
+    raw = sqlite3.connect(store.path)
+    assert raw.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
+    assert raw.execute("SELECT text FROM note").fetchall() == [("a; b",)]
+    raw.close()
+    monkeypatch.setattr(store_module, "MIGRATIONS", (*MIGRATIONS, good))
+    assert [(entry.id, entry.team) for entry in Store(store.path).history()] == [(number, "ada")]
 
 
 def test_files_that_are_no_store(tmp_path: Path) -> None:
