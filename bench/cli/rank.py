@@ -98,8 +98,8 @@ def rank(
         typer.Option(
             "--without-rule",
             metavar="NAME",
-            help="Rank submissions that a rule would leave out: copies (of training images), twins "
-            "(the pixels of another team), content (faults that make a score meaningless).",
+            help="Rank submissions that a rule would leave out: spec, copies (of training images), "
+            "twins (the pixels of another team), content (faults that make a score meaningless).",
             rich_help_panel=BOARD,
         ),
     ] = None,

@@ -15,7 +15,7 @@ from bench.ranking import places as order
 from bench.ranking.entrants import find_entrants
 from bench.ranking.names import shown_names
 from bench.ranking.places import MetricPlaces, metric_places
-from bench.ranking.rules import disqualified
+from bench.ranking.rules import SPEC, disqualified
 from bench.ranking.scoring import TIMEOUT_S, score_entrants
 from bench.ranking.store import Entry, Store
 from bench.records.score_record import ScoreRecord
@@ -93,6 +93,9 @@ def rank(
     require_writable(work, "scores")
     entrants = find_entrants(sources)
     shown = names(entrant.team for entrant in entrants)
+    if SPEC in without_rules:
+        settings = {**settings, "spec": None}
+        without_rules = [name for name in without_rules if name != SPEC]
     disqualified((), without=without_rules)  # refuses unknown rules before anything is scored
     store = Store(work / STORE)
     try:

@@ -11,6 +11,7 @@ from bench.ranking.store import Entry
 from bench.records.score_record import FindingEntry
 
 COPIES = "copied-training-images"
+SPEC = "spec"  # applied by the audit: without it, submissions are scored whatever the spec says
 
 
 def _copies(entry: Entry, _others: Sequence[Entry]) -> str | None:
@@ -63,7 +64,7 @@ def disqualified(entries: Sequence[Entry], *, without: Collection[str] = ()) -> 
     """
     for name in without:
         if name not in RULES:
-            raise UnknownNameError("rule", name, RULES)
+            raise UnknownNameError("rule", name, (SPEC, *RULES))
     reasons: dict[int, list[str]] = defaultdict(list)
     for entry in entries:
         if entry.record is None:

@@ -13,6 +13,7 @@ import pytest
 
 from bench.__main__ import run
 from bench.errors import EXIT_INVALID, EXIT_OK, EXIT_USAGE, UnknownNameError, UsageError
+from bench.ranking import scoring
 from bench.ranking.board import write_board
 from bench.ranking.names import pseudonym
 from bench.ranking.rank import LATE, Ranking, rank
@@ -124,6 +125,34 @@ def test_rules_can_be_switched_off(ranking: Ranking, class_folder: Path, work: P
     assert found["cleo"] == 5
     with pytest.raises(UnknownNameError, match="unknown rule 'luck'"):
         rank([class_folder], SETTINGS, work=work, without_rules=["luck"], executor="inline")
+
+
+def test_the_spec_can_be_switched_off(class_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "class"
+    shutil.copytree(class_folder / "ada", folder / "ada")
+    strict = {**SETTINGS, "spec": "mnist-10k"}
+    found = rank([folder], strict, work=tmp_path / "work", executor="inline")
+    assert "expected 10,000" in str(places(found)["ada"])
+    found = rank(
+        [folder], strict, work=tmp_path / "work", without_rules=["spec"], executor="inline"
+    )
+    assert places(found) == {"ada": 1}
+
+
+def test_a_crash_and_a_hang_harm_no_other_team(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "WORK", "tests.ranking.works:crash_hang_or_answer")
+    for name in ("ada", "crashes", "hangs", "zoe"):
+        (tmp_path / "class" / name).mkdir(parents=True)
+        (tmp_path / "class" / name / "0.png").touch()
+    work = tmp_path / "work"
+    ranking = rank([tmp_path / "class"], {}, work=work, executor="local:2", timeout_s=3)
+    found = places(ranking)
+    assert (found["ada"], found["zoe"]) == ("ada is empty", "zoe is empty")
+    assert "the scoring failed: " in str(found["crashes"])
+    assert "the scoring failed: " in str(found["hangs"])
+    assert "3" in str(found["hangs"])  # the limit in seconds
 
 
 def test_staff_decide(ranking: Ranking, class_folder: Path, work: Path, tmp_path: Path) -> None:
