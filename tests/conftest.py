@@ -52,14 +52,25 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return f"{len(val)} bytes" if isinstance(val, bytes) and len(val) > 8 else None
 
 
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cache, data and weights directories that no other test and no user shares."""
-    home = tmp_path_factory.mktemp("home")
+def _set_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATENTBENCH_CACHE", str(home / "cache"))
     monkeypatch.setenv("LATENTBENCH_DATA", str(home / "data"))
     monkeypatch.setenv("TORCH_HOME", str(home / "torch"))
     monkeypatch.delenv("LATENTBENCH_WEIGHTS", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home_of_shared_fixtures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Directories for fixtures that tests share: never the user's, where old results may lie."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _set_home(tmp_path_factory.mktemp("shared-home"), monkeypatch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cache, data and weights directories that no other test and no user shares."""
+    _set_home(tmp_path_factory.mktemp("home"), monkeypatch)
 
 
 @pytest.fixture(autouse=True)
