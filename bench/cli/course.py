@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.errors import EXIT_OK, InvalidSubmission, NothingFoundError
+from bench.errors import EXIT_OK, InputError, NothingFoundError
 from bench.records.score_record import safe_file_name
 from bench.runtime.progress import progress_report
 from bench.runtime.whole_files import write_atomically
@@ -35,7 +35,7 @@ def print_course(
         try:
             with progress_report(quiet=quiet) as progress:
                 values = course_values(submission, settings, explain=explain, progress=progress)
-        except (InvalidSubmission, NothingFoundError) as error:
+        except (InputError, NothingFoundError) as error:
             sys.stderr.write(f"latentbench: {error}\n")
             code = error.exit_code
             continue

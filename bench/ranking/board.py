@@ -143,7 +143,7 @@ def _write_team_pages(ranking: Ranking, folder: Path, names: Mapping[str, str]) 
 
 
 def _plots(ranking: Ranking) -> list[Picture]:
-    """A plot for each metric, those of the ranking and of the summary first."""
+    """Return a plot for each metric, those of the ranking and of the summary first."""
     rows = ranking.ranked[:PLOT_ROWS]
     if len(rows) < 2:
         return []
@@ -209,7 +209,7 @@ def _lines(
 
 
 def _perfect(ranking: Ranking, metrics: Sequence[str]) -> list[str]:
-    """What perfect images score, where all submissions were held against one number of them."""
+    """Return what perfect images score, "" where submissions of several sizes differ in it."""
     places = _places(ranking)
     cells = []
     for metric in metrics:
@@ -224,7 +224,7 @@ def _perfect(ranking: Ranking, metrics: Sequence[str]) -> list[str]:
 
 
 def _places(ranking: Ranking) -> dict[str, int | None]:
-    """The decimals of each metric's column: those of its narrowest interval, at most 3."""
+    """Return the decimals of each metric's column: those of its narrowest interval, at most 3."""
     found = column_places([row.record for row in ranking.ranked if row.record is not None])
     return {
         name: None if places is None else min(places, MAX_PLACES) for name, places in found.items()

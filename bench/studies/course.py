@@ -139,6 +139,8 @@ def _values(
     progress: Progress | None,
 ) -> Iterator[CourseValue]:
     num, own = _size_and_extractor(submission, settings)
+    if num < K + 2:
+        raise InputError(f"{num} images are too few for these numbers: give at least {K + 2}")
     fid = _Way(extractor="inception", protocol="pytorch-fid")
     balls = _Way(
         extractor="vgg16",

@@ -164,5 +164,9 @@ def test_what_cannot_be_computed_is_refused(
     (bad / "0.png").write_bytes(b"not a png")
     arguments += [str(weights), "--unverified-weights"]
     assert run(["score", "empty", *arguments]) == EXIT_NOTHING_FOUND
-    assert run(["score", "empty", "bad", *arguments]) == EXIT_INVALID
-    assert "bad: not a valid submission" in capsys.readouterr().err
+    np.save(tmp_path / "few.npy", np.zeros((4, 28, 28), np.uint8))
+    assert run(["score", "few.npy", "empty", "bad", *arguments]) == EXIT_INVALID
+    shown = capsys.readouterr().err
+    assert "4 images are too few for these numbers: give at least 5" in shown
+    assert "empty holds no image file" in shown  # what follows is scored all the same
+    assert "bad: not a valid submission" in shown

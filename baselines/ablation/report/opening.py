@@ -55,7 +55,7 @@ def _length(plan: AblationPlan, runs: Sequence[Run]) -> Sentence | None:
 
 
 def _failures(analysis: Analysis) -> Sentence | None:
-    """Which setting made runs fail; the strongest one that chance does not explain."""
+    """Say which setting made runs fail: the strongest one that chance does not explain."""
     shown = [test for test in analysis.factors if test.p_holm < 0.05]
     num_bad = sum(_bad(share) for share in analysis.cells)
     if not num_bad:
@@ -78,7 +78,7 @@ def _bad(share: OutcomeShare) -> int:
 
 
 def _effects(analysis: Analysis) -> Sentence | None:
-    """What helps and what hurts on the first metric, and that the rest is undecided."""
+    """Say what helps and what hurts on the first metric, and what is undecided."""
     if not analysis.effects:  # no run has a value
         return None
     first = analysis.effects[0]
@@ -119,7 +119,7 @@ def _changes(effect: Effect, name: str) -> str:
 
 
 def _best(analysis: Analysis) -> Sentence | None:
-    """Which combination has the best mean of the first metric; not a test."""
+    """Name the combination with the best mean of the first metric; this is no test."""
     metric = analysis.plan.metrics[0]
     direction = METRICS[metric].direction
     finished = analysis.final[analysis.final[STATE] == FINISHED]
